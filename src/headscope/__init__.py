@@ -1,0 +1,71 @@
+"""headscope: find, test and wake the attention heads that let a vision-language model reason about space.
+
+The public names, loaded when first used::
+
+    import headscope as hs
+    study = hs.Study.create("runs/mine", model="embedded", data=hs.load_cases("my-data"))
+    atlas = study.probe()
+    with hs.edit(study.vlm, atlas.top("spatial_perception", 8), hs.mute()):
+        study.vlm.answer(image, question)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Atlas": "headscope.probing.atlas",
+    "Head": "headscope.models.geometry",
+    "HeadscopeError": "headscope.errors",
+    "Study": "headscope.study",
+    "add": "headscope.interventions.edits",
+    "bake": "headscope.interventions.baking",
+    "edit": "headscope.interventions.edits",
+    "generate": "headscope.data.scenes.generate",
+    "load_cases": "headscope.data.cases",
+    "load_model": "headscope.models.vlm",
+    "mute": "headscope.interventions.edits",
+    "point": "headscope.visual_prompting.styles",
+    "scale": "headscope.interventions.edits",
+}
+__all__ = [
+    "Atlas",
+    "Head",
+    "HeadscopeError",
+    "Study",
+    "add",
+    "bake",
+    "edit",
+    "generate",
+    "load_cases",
+    "load_model",
+    "mute",
+    "point",
+    "scale",
+]
+
+if TYPE_CHECKING:
+    from headscope.data.cases import load_cases
+    from headscope.data.scenes.generate import generate
+    from headscope.errors import HeadscopeError
+    from headscope.interventions.baking import bake
+    from headscope.interventions.edits import add, edit, mute, scale
+    from headscope.models.geometry import Head
+    from headscope.models.vlm import load_model
+    from headscope.probing.atlas import Atlas
+    from headscope.study import Study
+    from headscope.visual_prompting.styles import point
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headscope' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

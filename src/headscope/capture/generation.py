@@ -1,0 +1,133 @@
+"""Greedy, batched, cached generation that keeps what the prompt left behind: logits, cache, positions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from headscope.errors import ModelError
+from headscope.models.types import Encoded
+
+# Their states are replaced, never written in place, so a shallow copy is a snapshot that costs nothing.
+_REPLACED = (DynamicLayer, DynamicSlidingWindowLayer)
+
+
+@dataclass
+class Prefill:
+    """What the one pass over the prompt left behind.
+
+    Attributes:
+        logits: (item, vocabulary) float32, at the last prompt position (float64 where the model is).
+        cache: keys and values of the prompt; later generation does not alter it.
+        position: (..., item, 1) position ids of the last prompt position as generation passed them; None if
+            it passed none.
+    """
+
+    logits: Tensor | None = None
+    cache: Any = None
+    position: Tensor | None = None
+    _seen: bool = field(default=False, repr=False)
+
+    def repeated(self, times: int) -> Any:
+        """The prompt's cache with each item ``times`` times in a row, for one forward that may grow it."""
+        cache = snapshot(self.cache)
+        if times > 1:
+            cache.batch_repeat_interleave(times)
+        return cache
+
+
+def snapshot(cache: Any) -> Any:
+    """A cache that stays as it is while the given one grows."""
+    layers = getattr(cache, "layers", None)
+    if layers is None:
+        return copy.deepcopy(cache)
+    twin = copy.copy(cache)
+    twin.layers = [copy.copy(x) if type(x) in _REPLACED else copy.deepcopy(x) for x in layers]
+    return twin
+
+
+@contextmanager
+def _watching(model: Any, prefill: Prefill) -> Iterator[None]:
+    """Fill ``prefill`` from the first forward of the model."""
+
+    def after(_module: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        if prefill._seen:
+            return
+        prefill._seen = True
+        logits = output.logits[:, -1]
+        prefill.logits = (
+            logits.clone() if logits.dtype == torch.float64 else logits.to(torch.float32, copy=True)
+        )
+        position = kwargs.get("position_ids")
+        prefill.position = None if position is None else position[..., -1:].clone()
+        prefill.cache = snapshot(output.past_key_values)
+
+    handle = model.register_forward_hook(after, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def greedy_config(vlm: Any, max_new_tokens: int) -> GenerationConfig:
+    """Greedy decoding with a cache that ends at the model's end tokens; no sampling, no penalties.
+
+    Raises:
+        ModelError: ``max_new_tokens`` is not positive.
+    """
+    if max_new_tokens < 1:
+        raise ModelError(f"asked for max_new_tokens={max_new_tokens}; expected at least 1")
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=50,
+        repetition_penalty=1.0,
+        use_cache=True,
+        eos_token_id=list(vlm.end_ids) or None,
+        pad_token_id=pad_id(vlm),
+    )
+
+
+def pad_id(vlm: Any) -> int:
+    """The token that fills up finished answers."""
+    known = vlm.tokenizer.pad_token_id
+    return int(known if known is not None else next(iter(vlm.end_ids), 0))
+
+
+def generate(vlm: Any, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, Prefill]:
+    """Answer a batch greedily; the prompt is read once.
+
+    Returns:
+        Generated tokens (item, step), padded after an item's end token, and the prompt's :class:`Prefill`.
+
+    Raises:
+        ModelError: the model keeps no cache, or ``max_new_tokens`` is not positive.
+    """
+    prefill = Prefill()
+    config = greedy_config(vlm, max_new_tokens)
+    with torch.no_grad(), _watching(vlm.model, prefill):
+        whole = vlm.model.generate(**encoded.inputs, generation_config=config)
+    if prefill.cache is None:
+        raise ModelError(
+            f"{vlm.name}: generation kept no cache of the prompt; headscope needs one to score choices"
+        )
+    return whole[:, encoded.length :], prefill
+
+
+def before_end(tokens: Tensor, ends: tuple[int, ...]) -> Tensor:
+    """(item, step) bool: true for generated tokens before an item's first end token."""
+    if not ends:
+        return torch.ones_like(tokens, dtype=torch.bool)
+    ended = torch.isin(tokens, torch.tensor(ends, device=tokens.device))
+    return ended.cumsum(dim=1) == 0

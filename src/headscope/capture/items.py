@@ -1,0 +1,120 @@
+"""Items: one question of one case in one context, and the dialogue turns that precede it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from headscope.data.schema import Case, Step
+from headscope.errors import DataError, StudyError
+from headscope.functions import Taxonomy
+
+CONTEXTS = ("gold", "own", "alone")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question to be asked: a step (or the main question) of a case, in a context.
+
+    Attributes:
+        id: ``{case}/{step}/{context}``; the step of the main question is ``main``.
+        context: what precedes the question: ``gold`` (earlier steps with true answers), ``own`` (with the
+            model's own answers) or ``alone`` (nothing).
+    """
+
+    id: str
+    case: Case
+    step: Step
+    context: str
+
+    @property
+    def function(self) -> str:
+        """Cognitive function of the step, ``main`` for the main question."""
+        return self.step.function
+
+    @property
+    def question(self) -> str:
+        """The question as asked."""
+        return self.step.question
+
+    @property
+    def truth(self) -> str:
+        """The true answer."""
+        return self.step.answer
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Answers among which the margin is taken; empty for an open answer."""
+        return self.step.choices
+
+    @property
+    def earlier(self) -> tuple[Step, ...]:
+        """The steps before this one in the case, all of them for the main question; none when asked alone."""
+        if self.context == "alone":
+            return ()
+        ids = [s.id for s in self.case.steps]
+        return self.case.steps[: ids.index(self.step.id)] if self.step.id in ids else self.case.steps
+
+
+def item_id(case: str, step: str, context: str) -> str:
+    """The id of an item: ``item_id("c1", "main", "gold")`` is ``c1/main/gold``."""
+    return f"{case}/{step}/{context}"
+
+
+def make_items(
+    cases: Iterable[Case],
+    taxonomy: Taxonomy,
+    contexts: Iterable[str],
+    main_contexts: Iterable[str] | None = None,
+) -> list[Item]:
+    """Every step and main question of the cases in every asked context, case by case, in step order.
+
+    Functions that exist only in a chain (``taxonomy.chain_only``, such as ``decision_making``) are never
+    asked alone. Main questions are asked in ``main_contexts`` (by default ``contexts``); where they are
+    asked in ``own``, the steps are too, since their answers are its history.
+
+    Raises:
+        StudyError: an unknown context, or none.
+        DataError: two items share an id.
+    """
+    wanted = tuple(dict.fromkeys(contexts))
+    mains = wanted if main_contexts is None else tuple(dict.fromkeys(main_contexts))
+    for context in (*wanted, *mains):
+        if context not in CONTEXTS:
+            raise StudyError(f"asked for context {context!r}; there are: {', '.join(CONTEXTS)}")
+    if not wanted and not mains:
+        raise StudyError(f"asked for no context; name at least one of {', '.join(CONTEXTS)}")
+    for_steps = wanted if "own" in wanted or "own" not in mains else (*wanted, "own")
+    items: dict[str, Item] = {}
+    for case in cases:
+        asked = [(s, c) for c in for_steps for s in case.steps]
+        asked += [(case.main_step(), c) for c in mains]
+        for step, context in asked:
+            if context == "alone" and step.function in taxonomy.chain_only:
+                continue
+            key = item_id(case.id, step.id, context)
+            if key in items:
+                raise DataError(f"case {case.id}: two questions share the id {key!r}; give each its own id")
+            items[key] = Item(key, case, step, context)
+    return list(items.values())
+
+
+def history_of(item: Item, own_answers: Mapping[str, str] | None = None) -> tuple[tuple[str, str], ...]:
+    """The (question, answer) turns before an item's question.
+
+    Args:
+        own_answers: item id -> text that the model generated, needed for context ``own``; words are fed back
+            as the model said them, right or wrong.
+
+    Raises:
+        StudyError: an answer that an ``own`` item rests on is not there yet.
+    """
+    if item.context != "own":
+        return tuple((s.question, s.answer) for s in item.earlier)
+    turns = []
+    for step in item.earlier:
+        key = item_id(item.case.id, step.id, "own")
+        if own_answers is None or key not in own_answers:
+            raise StudyError(f"{item.id}: needs the model's own answer to {key}; ask that item first")
+        turns.append((step.question, own_answers[key]))
+    return tuple(turns)

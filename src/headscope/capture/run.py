@@ -1,0 +1,178 @@
+"""The capture stage: plan, say the size, ask batch by batch, write shard by shard, resume after a kill."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from headscope.capture.ask import Outcome, ask
+from headscope.capture.batches import Pictures, encode_batch
+from headscope.capture.items import Item, make_items
+from headscope.capture.plan import make_plan
+from headscope.capture.readouts import check_readouts
+from headscope.capture.store import SCHEMA, clear_unfinished, missing_shards, write_plan, write_shard
+from headscope.errors import DataError, StoreError
+from headscope.functions import DEFAULT, Taxonomy
+from headscope.progress import track
+from headscope.storage import fingerprint
+
+log = logging.getLogger(__name__)
+SHARD_ITEMS = 512
+
+
+def capture(
+    vlm: Any,
+    cases: Any,
+    splits: Mapping[str, str],
+    folder: str | Path,
+    *,
+    contexts: Iterable[str] = ("gold",),
+    main_contexts: Iterable[str] | None = None,
+    readouts: Iterable[str] = ("prompt_last",),
+    batch_size: int = 32,
+    max_new_tokens: int = 8,
+    shard_items: int = SHARD_ITEMS,
+    taxonomy: Taxonomy = DEFAULT,
+    pictures: Pictures | None = None,
+    pictures_name: str = "plain",
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Ask every question of the cases once and keep answers and activations in ``folder``.
+
+    The plan (which item in which batch in which shard) is fixed and stored before anything is asked. A run
+    that is killed, interrupted or out of disk leaves complete shards only; the same call again makes the
+    missing ones and ends with the same bytes. Nothing is random. ``own`` chains of a case stay within one
+    shard, each step asked after the answers before it are there.
+
+    Args:
+        vlm: a :class:`headscope.models.vlm.VLM`.
+        cases: a :class:`headscope.data.cases.Cases`.
+        splits: case id -> ``fit``, ``select`` or ``test``.
+        folder: gets plan.json and shards/00000/{answers.parquet, z.zarr}.
+        contexts: any of ``gold``, ``own``, ``alone``, for steps.
+        main_contexts: the same for main questions; by default ``contexts``.
+        readouts: any of ``prompt_last``, ``answer_mean``, ``answer_content``; none keeps answers alone.
+        shard_items: items a shard, about: work at risk in a kill, and host memory.
+        pictures: item -> picture; by default the case's own. Give it a ``pictures_name`` then, since a
+            folder is refused to captures with other settings.
+        announce: gets one line that says how much will be written, before the start; by default it is logged.
+
+    Raises:
+        StoreError: the folder holds another capture, or the disk is full or would be.
+        StudyError: unknown contexts or readouts.
+        DataError: no cases, or a case without a split.
+        ModelError: the model cannot take a prompt.
+    """
+    folder = Path(folder)
+    names = check_readouts(tuple(readouts))
+    asked = tuple(dict.fromkeys(contexts))
+    mains = asked if main_contexts is None else tuple(dict.fromkeys(main_contexts))
+    items = make_items(cases, taxonomy, asked, mains)
+    _check(items, splits)
+    settings = {
+        "contexts": list(asked),
+        "main_contexts": list(mains),
+        "readouts": list(names),
+        "batch_size": batch_size,
+        "max_new_tokens": max_new_tokens,
+        "shard_items": shard_items,
+        "taxonomy": f"{taxonomy.name} {fingerprint([taxonomy.functions, sorted(taxonomy.chain_only)])}",
+        "pictures": pictures_name,
+        "splits": fingerprint(sorted({(i.case.id, splits[i.case.id]) for i in items})),
+    }
+    plan = make_plan(vlm, items, settings, cases.fingerprint)
+    write_plan(folder, plan)
+    clear_unfinished(folder)
+    todo = set(missing_shards(folder, plan))
+    _announce(folder, plan, todo, announce or log.info)
+    shards = [s for s in plan["shards"] if s["name"] in todo]
+    by_id = {i.id: i for i in items}
+    show = pictures or _case_pictures(cases)
+    attrs = {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]}
+    with closing(_ticks(sum(len(s["batches"]) for s in shards))) as tick:
+        for shard in shards:
+            outcome = _ask_shard(vlm, shard, by_id, show, names, max_new_tokens, tick)
+            for row in outcome.rows:
+                row["split"] = splits[row["case"]]
+            write_shard(folder, shard["name"], outcome.rows, outcome.z, plan["heads"], attrs)
+
+
+def _check(items: Sequence[Item], splits: Mapping[str, str]) -> None:
+    if not items:
+        raise DataError("asked to capture no questions; give cases with steps or main questions")
+    lost = next((i.case.id for i in items if i.case.id not in splits), None)
+    if lost is not None:
+        raise DataError(f"case {lost}: has no split; assign splits to all cases first")
+
+
+def _ticks(total: int) -> Generator[int]:
+    """A progress bar that is moved on by hand."""
+    yield from track(range(total), "capture", unit="batches")
+
+
+def _announce(folder: Path, plan: Mapping[str, Any], todo: set[str], say: Callable[[str], None]) -> None:
+    """Say the size; refuse at once what the disk cannot hold."""
+    shards = len(plan["shards"])
+    left = sum(len(b) for s in plan["shards"] if s["name"] in todo for b in s["batches"])
+    needed = int(plan["bytes"] * left / max(1, plan["items"]))
+    free = shutil.disk_usage(folder).free
+    done = f", {shards - len(todo)} of them there already" if len(todo) < shards else ""
+    say(
+        f"capture: {plan['items']} questions in {shards} shards{done}; at most {_size(needed)} to write, "
+        f"{_size(free)} free"
+    )
+    if needed > free:
+        raise StoreError(
+            f"{folder}: this capture may need {_size(needed)} and {_size(free)} are free; free space, name a "
+            "folder on another disk, or keep fewer readouts or cases"
+        )
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _case_pictures(cases: Any) -> Pictures:
+    @lru_cache(maxsize=256)
+    def picture(case_id: str) -> Image.Image:
+        image: Image.Image = cases.image(cases.by_id[case_id])
+        return image
+
+    return lambda item: picture(item.case.id)
+
+
+def _ask_shard(
+    vlm: Any,
+    shard: Mapping[str, Any],
+    by_id: Mapping[str, Item],
+    pictures: Pictures,
+    readouts: Sequence[str],
+    max_new_tokens: int,
+    tick: Iterator[int],
+) -> Outcome:
+    """Ask the batches of a shard in plan order; what the model said earlier in it feeds ``own`` chains."""
+    own: dict[str, str] = {}
+    rows: list[dict[str, Any]] = []
+    parts: dict[str, list[Any]] = {name: [] for name in readouts}
+    for ids in shard["batches"]:
+        batch = [by_id[i] for i in ids]
+        encoded = encode_batch(vlm, batch, pictures, own)
+        outcome = ask(vlm, encoded, batch, readouts=readouts, max_new_tokens=max_new_tokens)
+        rows += outcome.rows
+        own.update({r["item"]: r["text"] for r in outcome.rows if r["context"] == "own"})
+        for name in readouts:
+            parts[name].append(outcome.z[name])
+        next(tick, None)
+    return Outcome(rows, {name: np.concatenate(values) for name, values in parts.items()})

@@ -1,0 +1,280 @@
+"""The capture folder: a plan made first, shards that are complete or absent, and how to read them back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headscope.errors import StoreError
+from headscope.storage import disk_error, read_json, read_table, write_json, write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import xarray as xr
+
+SCHEMA = "headscope/capture/1"
+PLAN = "plan.json"
+ANSWERS = "answers.parquet"
+ACTIVATIONS = "z.zarr"
+CHUNK_BYTES = 16 * 2**20
+ROW_BYTES = 400  # an answer row, roughly, before compression
+# Parts of a plan that say where something lay or how much it is, not what is computed.
+_DESCRIPTIVE = ("bytes", "model_name")
+
+
+def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Write the plan, or check that the one that is there is the same.
+
+    Raises:
+        StoreError: the folder holds work made with another plan, or cannot be written.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        write_json(path, dict(plan))
+        return
+    found = read_json(path)
+    keys = [k for k in {**found, **plan} if k not in _DESCRIPTIVE and found.get(k) != plan.get(k)]
+    if keys:
+        how = "; ".join(_difference(found, plan, k) for k in keys[:4])
+        raise StoreError(
+            f"{folder}: holds a capture made otherwise ({how}); "
+            "use another folder, or delete this one to capture afresh"
+        )
+
+
+def _difference(found: Mapping[str, Any], plan: Mapping[str, Any], key: str) -> str:
+    there, asked = found.get(key), plan.get(key)
+    if isinstance(there, dict) and isinstance(asked, dict):
+        inner = [k for k in {**there, **asked} if there.get(k) != asked.get(k)]
+        return "; ".join(f"{k}: there {there.get(k)!r}, asked {asked.get(k)!r}" for k in inner[:4])
+    if isinstance(there, list) or isinstance(asked, list):
+        return f"{key} differ"
+    return f"{key}: there {there!r}, asked {asked!r}"
+
+
+def read_plan(folder: str | Path) -> dict[str, Any]:
+    """The plan of a capture.
+
+    Raises:
+        StoreError: there is none, or it is not a capture's plan.
+    """
+    path = Path(folder) / PLAN
+    plan: Any = read_json(path)
+    if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
+        raise StoreError(f"{path}: is not a plan of schema {SCHEMA}; name a capture folder of this version")
+    return plan
+
+
+def shard_path(folder: str | Path, shard: str) -> Path:
+    """Folder of a shard."""
+    return Path(folder) / "shards" / shard
+
+
+def missing_shards(folder: str | Path, plan: Mapping[str, Any] | None = None) -> list[str]:
+    """Names of planned shards that are not there yet."""
+    plan = read_plan(folder) if plan is None else plan
+    return [s["name"] for s in plan["shards"] if not shard_path(folder, s["name"]).is_dir()]
+
+
+def clear_unfinished(folder: str | Path) -> None:
+    """Delete what a killed run left half written."""
+    shards = Path(folder) / "shards"
+    leftovers = [*shards.glob(".*.tmp"), *Path(folder).glob(".*.tmp")]
+    for path in leftovers:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def write_shard(
+    folder: Path,
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    z: Mapping[str, NDArray[Any]],
+    heads: Mapping[str, Sequence[Any]],
+    attrs: Mapping[str, Any],
+) -> None:
+    """Write a shard under a temporary name and put it in its place in one step.
+
+    Args:
+        rows: answer rows, one an item.
+        z: readout -> (item, head, width).
+        heads: coordinates along ``head``: ``head`` (labels), ``layer``, ``head_width``.
+        attrs: attributes of the zarr group.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written; nothing is left of the shard then.
+    """
+    final = shard_path(folder, name)
+    temporary = final.with_name(f".{name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        write_table(temporary / ANSWERS, _table(rows))
+        if z:
+            _write_zarr(temporary / ACTIVATIONS, rows, z, heads, attrs)
+        temporary.replace(final)
+    except OSError as exc:
+        raise disk_error(final, exc) from exc
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows with a fixed schema, so that a shard of nulls reads like any other."""
+    import pyarrow as pa
+
+    text = ("item", "case", "step", "context", "function", "split", "kind", "held_out", "wording")
+    fields = [(n, pa.string()) for n in text]
+    fields.insert(7, ("things", pa.int32()))
+    fields += [(n, pa.string()) for n in ("question", "truth")]
+    fields += [("choices", pa.list_(pa.string())), ("text", pa.string()), ("answer", pa.string())]
+    fields += [("correct", pa.bool_()), ("margin", pa.float64()), ("logprob", pa.float64())]
+    fields += [("tokens", pa.int32()), ("content_found", pa.bool_())]
+    return pa.Table.from_pylist([dict(r) for r in rows], schema=pa.schema(fields))
+
+
+def _write_zarr(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    z: Mapping[str, NDArray[Any]],
+    heads: Mapping[str, Sequence[Any]],
+    attrs: Mapping[str, Any],
+) -> None:
+    from zarr.codecs import BloscCodec
+
+    data = _dataset({n: np.asarray(v, dtype=np.float32) for n, v in z.items()}, rows, heads, attrs)
+    encoding = {}
+    for name, values in z.items():
+        items, count, width = values.shape
+        per_chunk = max(1, min(count, CHUNK_BYTES // max(1, items * width * 4)))
+        # Bits of like meaning side by side: noise-like mantissas stay, exponents shrink.
+        codec = BloscCodec(typesize=4, cname="zstd", clevel=3, shuffle="bitshuffle")
+        encoding[name] = {"chunks": (items, per_chunk, width), "compressors": [codec]}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        data.to_zarr(path, mode="w", zarr_format=3, consolidated=True, encoding=encoding)
+
+
+def _dataset(
+    z: Mapping[str, NDArray[Any]],
+    rows: Sequence[Mapping[str, Any]],
+    heads: Mapping[str, Sequence[Any]],
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    import xarray as xr
+
+    def strings(values: Sequence[Any]) -> NDArray[Any]:
+        return np.array([v or "" for v in values], dtype=np.dtypes.StringDType())
+
+    coords: dict[str, Any] = {
+        name: ("item", strings([r[name] for r in rows]))
+        for name in ("item", "case", "function", "split", "context")
+    }
+    coords["head"] = ("head", strings(heads["head"]))
+    coords |= {n: ("head", np.asarray(heads[n], dtype=np.int32)) for n in ("layer", "head_width")}
+    variables = {n: (("item", "head", "width"), v) for n, v in z.items()}
+    return xr.Dataset(variables, coords=coords, attrs=dict(attrs))
+
+
+def _complete(folder: Path) -> list[Path]:
+    plan = read_plan(folder)
+    missing = missing_shards(folder, plan)
+    if missing:
+        raise StoreError(
+            f"{folder}: {len(missing)} of {len(plan['shards'])} shards are missing (first {missing[0]}); run "
+            "the same capture again, it makes the missing ones only"
+        )
+    return [shard_path(folder, s["name"]) for s in plan["shards"]]
+
+
+def open_answers(folder: str | Path) -> list[dict[str, Any]]:
+    """All answer rows of a finished capture, in plan order.
+
+    Raises:
+        StoreError: there is no capture, shards are missing, or one is damaged.
+    """
+    return [row for shard in _complete(Path(folder)) for row in read_table(shard / ANSWERS)]
+
+
+def open_activations(
+    folder: str | Path,
+    readout: str | Sequence[str] | None = None,
+    split: str | None = None,
+    *,
+    context: str | None = None,
+    items: Collection[str] | None = None,
+) -> xr.Dataset:
+    """Activations of a finished capture as one dataset, in the row order of :func:`open_answers`.
+
+    Shards are read one at a time and only what is asked for is kept, so memory is that of the result.
+
+    Args:
+        readout: which readouts; all by default.
+        split: keep items of this split only.
+        context: keep items asked in this context only.
+        items: keep these item ids only.
+
+    Returns:
+        Dataset with dimensions (item, head, width), float32, one variable a readout, NaN beyond a head's own
+        width; coordinates item, case, function, split, context along ``item``; head (label), layer,
+        head_width along ``head``.
+
+    Raises:
+        StoreError: there is no capture, shards are missing, one is damaged, or the readout was not captured.
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
+    have = plan["settings"]["readouts"]
+    names = list(have) if readout is None else [readout] if isinstance(readout, str) else list(readout)
+    unknown = [n for n in names if n not in have]
+    if unknown or not names:
+        raise StoreError(
+            f"{folder}: asked for readout {unknown or 'none'}; this capture holds {have or 'none'}"
+        )
+    wanted = None if items is None else set(items)
+    chosen: list[tuple[Path, list[int]]] = []
+    rows: list[dict[str, Any]] = []
+    for shard in _complete(folder):
+        here = read_table(shard / ANSWERS)
+        keep = [
+            i
+            for i, r in enumerate(here)
+            if (split is None or r["split"] == split)
+            and (context is None or r["context"] == context)
+            and (wanted is None or r["item"] in wanted)
+        ]
+        if keep:
+            chosen.append((shard, keep))
+            rows += [here[i] for i in keep]
+    heads = plan["heads"]
+    shape = (len(rows), len(heads["head"]), plan["width"])
+    z = {n: _gather(chosen, n, shape) for n in names}
+    return _dataset(z, rows, heads, {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]})
+
+
+def _gather(
+    chosen: Sequence[tuple[Path, list[int]]], name: str, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    import zarr
+
+    out = np.empty(shape, dtype=np.float32)
+    start = 0
+    for shard, keep in chosen:
+        path = shard / ACTIVATIONS
+        try:
+            array: Any = zarr.open_group(path, mode="r")[name]
+            out[start : start + len(keep)] = array[:][keep]
+        except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as exc:
+            raise StoreError(
+                f"{path}: cannot be read ({exc}); delete its shard folder and capture again"
+            ) from exc
+        start += len(keep)
+    return out

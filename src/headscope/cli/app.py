@@ -1,0 +1,214 @@
+"""The commands; heavy rooms are imported inside them, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headscope.cli.data import data_app
+from headscope.errors import HeadscopeError
+
+app = typer.Typer(
+    name="headscope",
+    help="Find, test and wake the attention heads that let a vision-language model reason about space.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(data_app, name="data")
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")]
+StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
+SizeOption = Annotated[str, typer.Option("--size", help="How much is read: quick, demo or full.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of everything drawn at random.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
+BatchOption = Annotated[int, typer.Option("--batch-size", min=1, help="Questions in one forward.")]
+TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error."""
+    typer.echo(text, err=True)
+
+
+def open_study(
+    study: Path,
+    model: str | None,
+    data: Path | None,
+    size: str,
+    seed: int,
+    device: str,
+    dtype: str,
+    batch_size: int,
+    taxonomy: Path | None,
+) -> Any:
+    """The study in the folder, or a new one where it holds none yet."""
+    from headscope.errors import StudyError
+    from headscope.study import Study
+
+    if data is None:
+        if (study / "study.json").exists():
+            return Study(study, announce=say)
+        raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
+    return Study.create(
+        study,
+        model=model or "embedded",
+        data=data,
+        size=size,
+        seed=seed,
+        taxonomy=taxonomy,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        announce=say,
+    )
+
+
+def _add_stage(name: str, text: str) -> None:
+    def command(
+        study: StudyOption,
+        model: ModelOption = "embedded",
+        data: DataOption = None,
+        size: SizeOption = "demo",
+        seed: SeedOption = 0,
+        device: DeviceOption = "cpu",
+        dtype: DtypeOption = "float32",
+        batch_size: BatchOption = 64,
+        taxonomy: TaxonomyOption = None,
+    ) -> None:
+        opened = open_study(study, model, data, size, seed, device, dtype, batch_size, taxonomy)
+        result = getattr(opened, name)()
+        if name in ("run", "report"):
+            show_summary(opened)
+            say(f"report: {result}")
+        else:
+            say(f"{name}: done, in {opened.folder}")
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+def show_summary(study: Any) -> None:
+    """The study's summary as a table on standard output."""
+    from rich.console import Console
+
+    from headscope.report.summary import summary_table
+
+    Console().print(summary_table(study.summary()))
+
+
+for _name, _text in {
+    "run": "All stages: capture, probe, ablate, emphasize, wake, report.",
+    "capture": "Ask every question; keep answers and what every head put out.",
+    "probe": "Rank all heads by function: joint probe, independent probes, causal score.",
+    "ablate": "Mute each function's heads against random controls.",
+    "emphasize": "Turn each function's heads up, or steer them.",
+    "wake": "Point at the named objects in the picture; see which heads wake.",
+    "report": "Write summary.json, report.html and the figures.",
+}.items():
+    _add_stage(_name, _text)
+
+
+@app.command()
+def demo(
+    study: StudyOption = Path("runs/demo"),
+    cases: Annotated[int, typer.Option("--cases", help="How many scenes are drawn.")] = 700,
+    seed: SeedOption = 1,
+    size: SizeOption = "demo",
+    model: ModelOption = "embedded",
+) -> None:
+    """Draw scenes, run the whole study on the embedded model, write the report."""
+    from headscope.demo import run_demo
+
+    opened = run_demo(study, cases=cases, seed=seed, size=size, model=model, announce=say)
+    show_summary(opened)
+    say(f"report: {opened.folder / 'report.html'}")
+
+
+@app.command()
+def ask(
+    image: Annotated[Path, typer.Option("--image", help="Picture file.")],
+    question: Annotated[str, typer.Argument(help="What to ask about the picture.")],
+    model: ModelOption = "embedded",
+    choices: Annotated[str, typer.Option(help="Answers to weigh, comma-separated; none: open.")] = "",
+    mute: Annotated[str, typer.Option(help="Mute the heads of this function.")] = "",
+    heads: Annotated[int, typer.Option(min=1, help="How many of its heads.")] = 4,
+    atlas: Annotated[
+        Path | None, typer.Option(help="atlas.json of a study on this model; by default the embedded model's.")
+    ] = None,
+    boxes: Annotated[
+        list[str] | None, typer.Option(help="Point at x0,y0,x1,y1 (pixels); may be given several times.")
+    ] = None,
+    style: Annotated[str, typer.Option(help="How to point: box, spotlight, both or crop.")] = "both",
+    save: Annotated[Path | None, typer.Option(help="Write the picture as the model sees it here.")] = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+) -> None:
+    """Ask one question about one picture."""
+    from headscope.cli.ask import Asked, ask_once
+
+    asked = Asked(
+        image, question, model, choices, mute, heads, atlas, tuple(boxes or ()), style, save, device, dtype
+    )
+    typer.echo(ask_once(asked))
+
+
+@app.command()
+def bake(
+    study: Annotated[Path, typer.Option("--study", help="Study whose atlas names the heads.")],
+    function: Annotated[str, typer.Option(help="Turn up the heads of this function.")],
+    out: Annotated[Path, typer.Option("--out", help="New checkpoint folder.")],
+    factor: Annotated[float, typer.Option("--scale", help="What their output is multiplied with.")] = 1.5,
+    heads: Annotated[int, typer.Option(min=1, help="How many heads.")] = 4,
+) -> None:
+    """Write an ordinary checkpoint whose outputs equal those of the edited model."""
+    from headscope.interventions.baking import bake as write
+    from headscope.probing.atlas import Atlas
+    from headscope.study import Study
+
+    opened = Study(study, announce=say)
+    atlas = Atlas.load(opened.folder / "probe" / "atlas.json")
+    chosen = atlas.top(function, heads)
+    folder = write(opened.vlm, chosen, factor, out)
+    say(f"{', '.join(str(h) for h in chosen)} x {factor:g}")
+    typer.echo(str(folder))
+
+
+def main() -> None:
+    """Entry point: every expected failure ends in one message and an exit code, without a traceback."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(standalone_mode=False)
+    except HeadscopeError as exc:
+        _stop(f"error: {exc}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("interrupted; finished work is kept, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as exc:
+        from headscope.storage import disk_error
+
+        if exc.filename is None and exc.errno is None:
+            raise
+        _stop(f"error: {disk_error(Path(exc.filename or '.'), exc)}", 1)
+    except Exception as exc:
+        if hasattr(exc, "show") and hasattr(exc, "exit_code"):  # a usage error of click's
+            exc.show()
+            sys.exit(exc.exit_code)
+        raise
+
+
+def _stop(message: str, code: int) -> None:
+    say(message)
+    sys.exit(code)

@@ -1,0 +1,80 @@
+"""One question about one picture, with heads muted or objects pointed at."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headscope.errors import DataError, StudyError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said; see ``headscope ask --help``."""
+
+    image: Path
+    question: str
+    model: str = "embedded"
+    choices: str = ""
+    mute: str = ""
+    heads: int = 4
+    atlas: Path | None = None
+    boxes: tuple[str, ...] = ()
+    style: str = "both"
+    save: Path | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+
+
+def ask_once(asked: Asked) -> str:
+    """The answer, and the weighed choices below it where there are any.
+
+    Raises:
+        DataError: the picture or the boxes cannot be used. ModelError: the model cannot be loaded.
+        StudyError: heads are to be muted and no atlas of this model is known.
+    """
+    from headscope.data.pictures import read_rgb
+    from headscope.interventions.edits import edit, mute
+    from headscope.models.vlm import load_model
+    from headscope.visual_prompting.boxes import GivenBoxes
+    from headscope.visual_prompting.styles import point
+
+    if not asked.question.strip():
+        raise DataError("asked no question; say one in quotes, such as \"Where is the dog?\"")
+    image = read_rgb(asked.image)
+    if asked.boxes:
+        image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image
+    if asked.save:
+        image.save(asked.save)
+    vlm = load_model(asked.model, device=asked.device, dtype=asked.dtype)
+    choices = tuple(c.strip() for c in asked.choices.split(",") if c.strip())
+    chosen = _heads(asked, vlm) if asked.mute else ()
+    with edit(vlm, chosen, mute()) if chosen else nullcontext():
+        answer = vlm.answer(image, asked.question, choices=choices)
+    lines = [answer.text.strip()]
+    if choices:
+        lines += [f"  {c}: {p:.3f}" for c, p in sorted(answer.logprobs.items(), key=lambda x: -x[1])]
+    if chosen:
+        lines.append(f"  (muted: {', '.join(str(h) for h in chosen)})")
+    return "\n".join(lines)
+
+
+def _heads(asked: Asked, vlm: Any) -> tuple[Any, ...]:
+    from headscope.models.embedded import atlas_file
+    from headscope.probing.atlas import Atlas
+
+    path = asked.atlas or atlas_file()
+    if asked.atlas is None and (asked.model != "embedded" or not path.exists()):
+        raise StudyError(
+            f"--mute {asked.mute}: the heads of {asked.model} are not known here; run a study on it and say "
+            "--atlas STUDY/probe/atlas.json"
+        )
+    atlas = Atlas.load(path)
+    if atlas.provenance.revision != vlm.revision:
+        raise StudyError(
+            f"{path}: made on model revision {atlas.provenance.revision}, this one is {vlm.revision}; "
+            "run `headscope probe` on this model"
+        )
+    return tuple(atlas.top(asked.mute, asked.heads))

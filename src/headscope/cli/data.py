@@ -1,0 +1,58 @@
+"""``headscope data``: make cases and check them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+data_app = typer.Typer(help="Make cases, check them, describe them.", no_args_is_help=True)
+
+
+@data_app.command()
+def generate(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the cases.")],
+    cases: Annotated[int, typer.Option("--cases", help="How many cases.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same cases.")] = 0,
+    things: Annotated[tuple[int, int], typer.Option(help="Fewest and most things of a scene.")] = (2, 8),
+    hard: Annotated[float, typer.Option(help="Share of hard scenes.")] = 0.2,
+    hard_things: Annotated[tuple[int, int], typer.Option(help="Fewest and most things of a hard scene.")] = (9, 12),
+    held_out: Annotated[
+        float, typer.Option(help="Share of cases with combinations, wordings or drawings new to the embedded model.")
+    ] = 0.15,
+) -> None:
+    """Draw scenes with exact ground truth, and ask about them step by step."""
+    from headscope.data.scenes.generate import generate as make
+
+    made = make(
+        out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out
+    )
+    steps = sum(len(c.steps) for c in made)
+    typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
+
+
+@data_app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="Folder of cases, or its cases.jsonl.")],
+    taxonomy: Annotated[Path | None, typer.Option(help="JSON file with other functions.")] = None,
+) -> None:
+    """Report every fault as file:line: field: what, found, expected; exit 1 if there is any."""
+    from headscope.data.validation import validate as check
+    from headscope.functions import DEFAULT, load_taxonomy
+
+    faults = check(folder, load_taxonomy(taxonomy) if taxonomy else DEFAULT)
+    for fault in faults:
+        typer.echo(str(fault))
+    typer.echo(f"{folder}: {len(faults)} faults" if faults else f"{folder}: no faults", err=True)
+    if faults:
+        raise SystemExit(1)
+
+
+@data_app.command()
+def card(folder: Annotated[Path, typer.Argument(help="Folder of cases.")]) -> None:
+    """Write the dataset card (README.md) of a folder of cases."""
+    from headscope.data.card import write_card
+    from headscope.data.cases import load_cases
+
+    typer.echo(str(write_card(load_cases(folder), folder)))

@@ -1,0 +1,263 @@
+"""Cases on disk: a folder with ``cases.jsonl`` and its pictures, read safely, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+from PIL import Image
+
+from headscope.data.checks import check_case, unwritable
+from headscope.data.pictures import PictureError, check_path, key_of, locate, read_rgb
+from headscope.data.schema import Case, Split
+from headscope.data.validation import CASES_FILE, inspect
+from headscope.errors import DataError
+from headscope.functions import DEFAULT, Taxonomy
+from headscope.storage import disk_error, write_atomic
+
+IMAGES = "images"
+
+
+class Cases(Sequence[Case]):
+    """Cases in order, with the folder that their pictures lie in.
+
+    Attributes:
+        folder: pictures are found relative to it.
+        cases: the cases.
+
+    Raises:
+        DataError: two cases have the same id.
+
+    Example:
+        >>> case = Case(id="a", image="a.png", width=8, height=8, question="?", answer="no")
+        >>> cases = Cases("my-data", [case])
+        >>> cases[0].id, len(cases), cases.by_id["a"].answer
+        ('a', 1, 'no')
+    """
+
+    def __init__(self, folder: str | Path, cases: Iterable[Case], whole: Cases | None = None) -> None:
+        self.folder = Path(folder)
+        self.cases = tuple(cases)
+        self._whole = whole
+        if len(self.by_id) < len(self.cases):
+            seen: set[str] = set()
+            again = next(c.id for c in self.cases if c.id in seen or seen.add(c.id))  # type: ignore[func-returns-value]
+            raise DataError(f"{self.folder}: two cases have the id {again!r}; ids must differ")
+
+    @cached_property
+    def by_id(self) -> dict[str, Case]:
+        """Cases by their id."""
+        return {c.id: c for c in self.cases}
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """Case id to split, by ``assign_splits`` with seed 0; a subset keeps the splits of its whole."""
+        from headscope.data.splits import assign_splits
+
+        if self._whole is not None:
+            return {c.id: self._whole.splits[c.id] for c in self.cases}
+        return assign_splits(self)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 hex digits: SHA-256 over the lines that ``save_cases`` writes and every picture's name and size.
+
+        Sizes in bytes stand for the pictures' contents, so that thousands of photographs cost
+        milliseconds; a picture replaced by another of exactly as many bytes goes unnoticed. Layout of
+        the JSON (key order, spaces) and modification times do not count.
+        """
+        sha = hashlib.sha256()
+        for case in self.cases:
+            sha.update(case_line(case).encode() + b"\n")
+        for image in sorted({key_of(c.image) for c in self.cases}):
+            try:
+                size = (self.folder / image).stat().st_size
+            except (OSError, ValueError):
+                size = -1
+            sha.update(f"{image}\0{size}\n".encode())
+        return sha.hexdigest()
+
+    def image_path(self, case: Case | str) -> Path:
+        """The file of a case's picture, proved to lie inside the folder.
+
+        Raises:
+            DataError: it is missing, or its path leaves the folder.
+        """
+        case = self.by_id[case] if isinstance(case, str) else case
+        try:
+            return locate(self.folder, case.image)
+        except PictureError as exc:
+            raise self._trouble(case, exc) from exc
+
+    def image(self, case: Case | str) -> Image.Image:
+        """The picture of a case: RGB, width x height pixels as the case says.
+
+        Transparent parts are laid over white; of an animation the first frame is taken.
+
+        Raises:
+            DataError: missing, damaged, over 50 million pixels, or of another size than the case says.
+        """
+        case = self.by_id[case] if isinstance(case, str) else case
+        try:
+            picture = read_rgb(locate(self.folder, case.image))
+        except PictureError as exc:
+            raise self._trouble(case, exc) from exc
+        if picture.size != (case.width, case.height):
+            size, wanted = (f"{w} x {h}" for w, h in (picture.size, (case.width, case.height)))
+            raise self._trouble(case, PictureError("wrong size", size, f"{wanted}, as the case says"))
+        return picture
+
+    def _trouble(self, case: Case, exc: PictureError) -> DataError:
+        return DataError(
+            f"{self.folder / case.image}: the picture of case {case.id!r}: {exc}; "
+            f"`headscope data validate {self.folder}` lists every fault"
+        )
+
+    def subset(self, which: Iterable[str] | Callable[[Case], bool]) -> Cases:
+        """Some of the cases, in the same order: by id, or those for which a predicate holds.
+
+        Raises:
+            DataError: an id that is not there.
+        """
+        if callable(which):
+            kept = [c for c in self.cases if which(c)]
+        else:
+            wanted = {which} if isinstance(which, str) else set(which)
+            if missing := sorted(wanted - set(self.by_id)):
+                raise DataError(f"{self.folder}: asked for cases {missing[:5]}, found none of that id")
+            kept = [c for c in self.cases if c.id in wanted]
+        return Cases(self.folder, kept, whole=self._whole or self)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+    @overload
+    def __getitem__(self, index: int) -> Case: ...
+    @overload
+    def __getitem__(self, index: slice) -> Cases: ...
+    def __getitem__(self, index: int | slice) -> Case | Cases:
+        if isinstance(index, slice):
+            return Cases(self.folder, self.cases[index], whole=self._whole or self)
+        return self.cases[index]
+
+    def __repr__(self) -> str:
+        return f"Cases({len(self)} cases, {str(self.folder)!r})"
+
+
+def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT) -> Cases:
+    """Read the cases of a folder; picture headers are checked, pixels are not decoded.
+
+    Args:
+        folder: the folder that holds ``cases.jsonl``, or that file.
+        taxonomy: the functions that steps may have; None: any.
+
+    Raises:
+        DataError: anything is wrong, with the first fault and how many there are.
+
+    Example:
+        >>> load_cases("/nowhere")
+        Traceback (most recent call last):
+        ...
+        headscope.errors.DataError: /nowhere/cases.jsonl:1: file: no cases, found no such file, ...
+    """
+    out = inspect(folder, taxonomy, keep=True, decode=False)
+    if out.faults:
+        count = f"{len(out.faults)} faults" if len(out.faults) > 1 else "1 fault"
+        raise DataError(f"{out.faults[0]}\n({count}; `headscope data validate {folder}` lists every one)")
+    return Cases(out.file.parent, out.cases)
+
+
+def save_cases(cases: Iterable[Case], folder: str | Path) -> Cases:
+    """Write ``cases.jsonl`` and the pictures, so that ``load_cases`` gives the same cases back.
+
+    Pictures of ``Cases`` from elsewhere are copied byte for byte; those of plain cases must lie in
+    ``folder`` already. ``cases.jsonl`` is written last: where it is, the pictures are.
+
+    Raises:
+        DataError: a case that ``load_cases`` would refuse, or a picture that is missing.
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    folder = Path(folder)
+    out = Cases(folder, cases)
+    if not out.cases:
+        raise DataError(f"{folder}: asked to save no cases; expected at least one")
+    lines = [_checked_line(case) for case in out]
+    source = cases.folder if isinstance(cases, Cases) else folder
+    for image in sorted({key_of(c.image) for c in out}):
+        _copy_picture(source, folder, image)
+    write_atomic(folder / CASES_FILE, "\n".join(lines) + "\n")
+    return out
+
+
+def case_line(case: Case) -> str:
+    """The case as one line of JSON, every field written out, without the line's end.
+
+    Raises:
+        DataError: ``original`` holds what JSON cannot.
+    """
+    try:
+        line = json.dumps(case.model_dump(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        line.encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise DataError(
+            f"case {case.id!r}: cannot be written as JSON ({exc}); keep plain values only"
+        ) from exc
+    return line
+
+
+def _checked_line(case: Case) -> str:
+    raw = case.model_dump()
+    for found in (*unwritable(raw), *check_case(raw, None)):
+        raise DataError(
+            f"case {case.id!r}: {found.field}: {found.what}, found {found.found}, expected {found.expected}"
+        )
+    return case_line(case)
+
+
+def _copy_picture(source: Path, folder: Path, image: str) -> None:
+    """Copy one picture between folders under the same relative path; within one folder only look at it."""
+    try:
+        old = locate(source, image)
+    except PictureError as exc:
+        raise DataError(f"{source / image}: {exc}") from exc
+    if source.resolve() == folder.resolve():
+        return
+    new = picture_target(folder, image)
+    temporary = new.with_name(f".{new.name}.tmp")
+    try:
+        shutil.copyfile(old, temporary)
+        temporary.replace(new)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(new, exc) from exc
+
+
+def picture_target(folder: Path, image: str) -> Path:
+    """Where a picture may be written: inside ``folder``, links followed; its folder is made.
+
+    Raises:
+        DataError: the path leaves the folder, or is that of the cases.
+        StoreError: the folder cannot be made.
+    """
+    target = folder / image
+    try:
+        check_path(image)
+        if key_of(image) == CASES_FILE:
+            raise PictureError("not a picture's name", image, "another name")
+        if not target.parent.resolve().is_relative_to(folder.resolve()):
+            raise PictureError("link leaves the folder", image, f"a path under {folder}")
+    except (PictureError, RuntimeError) as exc:
+        raise DataError(f"{target}: {exc}") from exc
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise disk_error(target.parent, exc) from exc
+    return target

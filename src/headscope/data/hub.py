@@ -1,0 +1,151 @@
+"""Cases to and from Hugging Face ``datasets`` without loss: every field, and the pictures' very bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from headscope.data.cases import Cases, load_cases, picture_target, save_cases
+from headscope.data.checks import path_of
+from headscope.data.pictures import key_of, show
+from headscope.data.schema import Case
+from headscope.errors import DataError
+from headscope.storage import disk_error
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+_PLAIN = ("id", "width", "height", "question", "answer", "kind", "wording", "split", "source")
+_CHUNK = 32  # rows; one Arrow chunk holds at most 2 GiB of pictures
+_LISTS = ("choices", "named", "held_out")
+
+
+def features() -> Features:
+    """The columns of the dataset, each with its type; the same whatever the cases hold."""
+    from datasets import Features, Image, List, Value
+
+    text, texts, number = Value("string"), List(Value("string")), Value("int64")
+    pair = {"key": text, "value": text}
+    thing = {"id": text, "name": text, "box": List(Value("float64")), "attributes": List(pair)}
+    step = dict.fromkeys(("id", "question", "answer", "function", "wording"), text)
+    step |= dict.fromkeys(("choices", "objects", "depends_on"), texts)
+    columns: dict[str, Any] = {
+        "id": text,
+        "image": Image(),
+        "image_path": text,
+        "width": number,
+        "height": number,
+    }
+    columns |= dict.fromkeys(("question", "answer", "kind", "wording", "split", "source"), text)
+    columns |= dict.fromkeys(_LISTS, texts)
+    columns |= {"objects": List(thing), "steps": List(step), "original": text}
+    return Features(columns)
+
+
+def to_dataset(cases: Cases) -> Dataset:
+    """The cases as a dataset, one row per case, with their pictures inside.
+
+    ``image`` holds the bytes of the file as they are, ``image_path`` its relative path (exports shorten
+    the path within ``image``), ``original`` JSON text or null. All bytes are held in memory.
+
+    Raises:
+        DataError: a picture that cannot be read.
+    """
+    import pyarrow as pa
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+
+    columns = features()
+    parts = [
+        pa.Table.from_pylist(
+            [_to_row(cases, c) for c in cases[at : at + _CHUNK]], schema=columns.arrow_schema
+        )
+        for at in range(0, max(len(cases), 1), _CHUNK)
+    ]
+    return Dataset(InMemoryTable(pa.concat_tables(parts)))
+
+
+def _to_row(cases: Cases, case: Case) -> dict[str, Any]:
+    path = cases.image_path(case)
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise DataError(f"{path}: the picture of case {case.id!r} cannot be read ({exc.strerror})") from exc
+    row = case.model_dump()
+    row["image"] = {"bytes": content, "path": case.image}
+    row["image_path"] = case.image
+    for thing in row["objects"]:
+        thing["attributes"] = [{"key": k, "value": v} for k, v in thing["attributes"].items()]
+    if case.original is not None:
+        row["original"] = json.dumps(case.original, ensure_ascii=False, allow_nan=False)
+    return row
+
+
+def from_dataset(dataset: Dataset, folder: str | Path) -> Cases:
+    """Write a dataset made by ``to_dataset`` as a folder of cases, and load it.
+
+    Raises:
+        DataError: columns are missing, a row is no case, or a picture is missing, unsafe or damaged.
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    from datasets import Image
+
+    folder = Path(folder)
+    found = getattr(dataset, "column_names", None)
+    if not isinstance(found, list):  # a DatasetDict maps split names to datasets
+        names = f" with splits {list(found)}" if isinstance(found, dict) else ""
+        raise DataError(
+            f"{folder}: asked for one dataset, found {type(dataset).__name__}{names}; pass one of them"
+        )
+    missing = [name for name in features() if name not in found]
+    if missing:
+        raise DataError(
+            f"{folder}: the dataset lacks the columns {missing}; expected those that to_dataset writes"
+        )
+    cases: list[Case] = []
+    written: dict[str, bytes] = {}
+    for number, row in enumerate(dataset.cast_column("image", Image(decode=False))):
+        case = _from_row(row, number)
+        _write_picture(folder, case, row["image"], written)
+        cases.append(case)
+    save_cases(cases, folder)
+    return load_cases(folder, taxonomy=None)
+
+
+def _from_row(row: dict[str, Any], number: int) -> Case:
+    try:
+        value = {key: row[key] for key in (*_PLAIN, *_LISTS)}
+        value |= {"image": row["image_path"], "steps": row["steps"]}
+        value["objects"] = [
+            thing | {"attributes": {pair["key"]: pair["value"] for pair in thing["attributes"]}}
+            for thing in row["objects"]
+        ]
+        value["original"] = None if row["original"] is None else json.loads(row["original"])
+        return Case.model_validate(value)
+    except ValidationError as exc:
+        error = exc.errors(include_url=False)[0]
+        reason = f"{path_of(error['loc'])}: {error['msg']}, found {show(error['input'])}"
+    except (TypeError, KeyError, ValueError) as exc:
+        reason = f"found {exc!r}"
+    raise DataError(f"row {number} of the dataset is no case: {reason}; expected what to_dataset writes")
+
+
+def _write_picture(folder: Path, case: Case, stored: Any, written: dict[str, bytes]) -> None:
+    content = stored.get("bytes") if isinstance(stored, dict) else None
+    if not content:
+        raise DataError(
+            f"case {case.id!r}: the dataset holds no bytes for its picture; embed the pictures first"
+        )
+    key, digest = key_of(case.image), hashlib.sha256(content).digest()
+    if written.setdefault(key, digest) != digest:
+        raise DataError(f"case {case.id!r}: the dataset holds two different pictures for {case.image!r}")
+    target = picture_target(folder, case.image)
+    try:
+        target.unlink(missing_ok=True)  # never write through a link
+        target.write_bytes(content)
+    except OSError as exc:
+        raise disk_error(target, exc) from exc

@@ -1,0 +1,1 @@
+"""Scenes of flat things on a background: kinds, sprites and their use."""

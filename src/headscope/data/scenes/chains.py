@@ -1,0 +1,327 @@
+"""The kinds of main question, each a function that drafts a scene and unfolds the steps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from headscope.data.scenes.kinds import COLOURS, KINDS, SIGN
+from headscope.data.scenes.layout import POOL, Draft, NoRoom
+from headscope.data.scenes.scene import THIRD, Thing, named
+from headscope.data.scenes.story import DIGITS, TRUE_FALSE, WAYS, YES_NO, Steps, Story, the
+
+Builder = Callable[[random.Random, Draft, Steps], Story]
+CLEAR = 9  # pixels by which a counted thing stays clear of the anchor's centre line
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _two(rng: random.Random, count: int = 2) -> list[int]:
+    """Different thirds, in random order."""
+    return rng.sample(range(3), count)
+
+
+def _facing(away: bool) -> Builder:
+    kind = "facing_away" if away else "facing"
+
+    def build(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+        first, second = _two(rng)
+        x = draft.add(faces=True, column=first)
+        y = draft.add(column=second)
+        assert x.facing
+        lead = (x.facing == "left") == (second < first)
+        rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)), steps.look(x, the(x)))
+        steps.ask("lead", _yes(lead), YES_NO, (x, y), rests[1:], way=x.facing, x=the(x), y=the(y))
+        answer = _truth(lead != away)
+        steps.verdict(answer, TRUE_FALSE, (x, y))
+        return Story(kind, {"x": the(x), "y": the(y)}, answer, TRUE_FALSE, (x, y), steps)
+
+    return build
+
+
+def _side(kind: str) -> Builder:
+    def build(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+        across = kind in WAYS
+        first, second = _two(rng)
+        x = draft.add(column=first) if across else draft.add(row=first)
+        y = draft.add(column=second) if across else draft.add(row=second)
+        before = first < second
+        rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)))
+        holds = before == (kind in ("left", "above"))
+        way = kind if across else {"above": "higher", "below": "lower"}[kind]
+        first_thing, other = (x, y) if rng.random() < 0.5 else (y, x)
+        name = "further" if across else "higher"
+        farther = x if holds else y
+        choices = (first_thing.kind, other.kind)
+        fields = {"way": way, "x": the(first_thing), "y": the(other)}
+        steps.ask(name, farther.kind, choices, (x, y), rests[1:], **fields)
+        steps.verdict(_truth(holds), TRUE_FALSE, (x, y))
+        return Story(kind, {"x": the(x), "y": the(y)}, _truth(holds), TRUE_FALSE, (x, y), steps)
+
+    return build
+
+
+def _between(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    holds = rng.random() < 0.5
+    ends = [0, 2]
+    rng.shuffle(ends)
+    columns = [1, *ends] if holds else [ends[0], 1, ends[1]]
+    x, y, z = (draft.add(column=c) for c in columns)
+    if not holds and rng.random() < 0.5:
+        y, z = z, y
+    rests = tuple(steps.where(t, the(t)) for t in (x, y, z))
+    way = rng.choice(WAYS)
+    for other in (y, z):
+        further = (x.column < other.column) == (way == "left")
+        fields = {"way": way, "x": the(x), "y": the(other)}
+        steps.ask("beside", _yes(further), YES_NO, (x, other), rests, **fields)
+    steps.verdict(_truth(holds), TRUE_FALSE, (x, y, z))
+    fields = {"x": the(x), "y": the(y), "z": the(z)}
+    return Story("between", fields, _truth(holds), TRUE_FALSE, (x, y, z), steps)
+
+
+def _distance(a: Thing, b: Thing) -> float:
+    return float(((a.x - b.x) ** 2 + (a.y - b.y) ** 2) ** 0.5)
+
+
+def _cells(a: Thing, b: Thing) -> int:
+    return (a.column - b.column) ** 2 + (a.row - b.row) ** 2
+
+
+def _nearer(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    z, near, far = draft.add(), draft.add(), draft.add()
+    if _cells(near, z) > _cells(far, z):
+        near, far = far, near
+    if _cells(near, z) == _cells(far, z) or _distance(far, z) < 1.35 * _distance(near, z):
+        raise NoRoom
+    x, y = (near, far) if rng.random() < 0.5 else (far, near)
+    rests = tuple(steps.where(t, the(t)) for t in (z, x, y))
+    fields = {"x": the(x), "y": the(y), "z": the(z)}
+    steps.ask("nearer", _yes(x is near), YES_NO, (x, y, z), rests, **fields)
+    choices = (x.kind, y.kind)
+    steps.verdict(near.kind, choices, (x, y, z))
+    return Story("nearer", fields, near.kind, choices, (x, y, z), steps)
+
+
+def _same_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    same = rng.random() < 0.5
+    first = rng.choice((0, 2))
+    x = draft.add(column=first)
+    y = draft.add(column=first if same else 2 - first)
+    rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)))
+    fields = {"x": the(x), "y": the(y)}
+    steps.ask("share_side", _yes(same), YES_NO, (x, y), rests[1:], **fields)
+    steps.verdict(_truth(same), TRUE_FALSE, (x, y))
+    return Story("same_side", fields, _truth(same), TRUE_FALSE, (x, y), steps)
+
+
+def _same_way(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    x, y = draft.add(faces=True), draft.add(faces=True)
+    same = x.facing == y.facing
+    rests = (steps.what(draft, x), steps.look(x, the(x)), steps.look(y, the(y)))
+    fields = {"x": the(x), "y": the(y)}
+    steps.ask("share_way", _yes(same), YES_NO, (x, y), rests[1:], **fields)
+    steps.verdict(_truth(same), TRUE_FALSE, (x, y))
+    return Story("same_way", fields, _truth(same), TRUE_FALSE, (x, y), steps)
+
+
+def _count_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    anchor = draft.add(column=1)
+    others = draft.count - 1
+    holds = rng.random() < 0.5
+    said = rng.choice([n for n in (0, 2, 3, 4) if n <= others])
+    pool = [n for n in range(min(4, others) + 1) if n != said]
+    number = said if holds else rng.choice(pool)
+    side = rng.choice(WAYS)
+    sign = -1 if side == "left" else 1
+    if number > 4 or others - number > 7:
+        raise NoRoom
+    for i in range(others):
+        counted = i < number
+        away = sign if counted else -sign
+        draft.add(accept=lambda t, away=away: (t.x - anchor.x) * away >= CLEAR)  # type: ignore[misc]
+    rests = [steps.where(anchor, the(anchor))]
+    fields = {"side": f"{side} of", "x": the(anchor)}
+    rests.append(steps.ask("count_side", str(number), DIGITS, (anchor,), (0,), **fields))
+    far = {"side": f"{WAYS[side == 'left']} of", "x": the(anchor)}
+    steps.ask("count_side", str(others - number), DIGITS, (anchor,), (0,), **far)
+    steps.verdict(_truth(number == said), TRUE_FALSE, (anchor,))
+    main = {**fields, "n": said}
+    return Story("count_side", main, _truth(number == said), TRUE_FALSE, (anchor,), steps)
+
+
+def _beside(rng: random.Random, steps: Steps, x: Thing, y: Thing, xn: str, yn: str, rests: list[int]) -> tuple:
+    """Where both are, whether x is further to a side; returns (way, holds)."""
+    rests += [steps.where(x, xn), steps.where(y, yn)]
+    way = rng.choice(WAYS)
+    holds = (x.column < y.column) == (way == "left")
+    steps.ask("beside", _yes(holds), YES_NO, (x, y), tuple(rests[-2:]), way=way, x=xn, y=yn)
+    steps.verdict(_truth(holds), TRUE_FALSE, (x, y))
+    return way, holds
+
+
+def _colour(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    first, second = _two(rng)
+    x = draft.add(column=first)
+    y = draft.add(column=second, colour=rng.choice([c for c in COLOURS if c != x.colour]))
+    rests = [steps.what_coloured(draft, x), steps.colour(x, the(x))]
+    way, holds = _beside(rng, steps, x, y, the(x), the(y), rests)
+    fields = {"colour": x.colour, "way": way, "y": the(y)}
+    return Story("colour", fields, _truth(holds), TRUE_FALSE, (x, y), steps, colour_kept_for=(x,))
+
+
+def _coloured(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    first, second = _two(rng)
+    number = rng.randint(1, max(1, min(3, draft.count - 1)))
+    colours = rng.sample(list(COLOURS), number)
+    x = draft.add(column=first, colour=colours[0])
+    for colour in colours[1:]:
+        draft.add(kind=x.kind, colour=colour)
+    y = draft.add(column=second)
+    choices = tuple(str(i) for i in range(1, 5))
+    things = tuple(t for t in draft.things if t.kind == x.kind)
+    rests = [steps.ask("count_kind", str(number), choices, things, plural=KINDS[x.kind].plural)]
+    xn = the(x, colour=True)
+    way, holds = _beside(rng, steps, x, y, xn, the(y), rests)
+    fields = {"x": xn, "way": way, "y": the(y)}
+    return Story("coloured", fields, _truth(holds), TRUE_FALSE, (x, y), steps)
+
+
+def _size(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    first, second = _two(rng)
+    sizes = rng.sample(("small", "big"), 2)
+    x = draft.add(row=first, size=sizes[0])
+    draft.add(kind=x.kind, size=sizes[1])
+    y = draft.add(row=second, size=rng.choice(("small", "big")))
+    xn = the(x, size=True)
+    steps.colour(x, xn)
+    steps.ask("size", y.size, ("small", "big"), (y,), x=the(y))
+    rests = (steps.where(x, xn), steps.where(y, the(y)))
+    way, word = rng.choice((("above", "higher"), ("below", "lower")))
+    holds = (first < second) == (way == "above")
+    steps.ask("beside_row", _yes(holds), YES_NO, (x, y), rests, way=word, x=xn, y=the(y))
+    steps.verdict(_truth(holds), TRUE_FALSE, (x, y))
+    fields = {"x": xn, "way": way, "y": the(y)}
+    return Story("size", fields, _truth(holds), TRUE_FALSE, (x, y), steps)
+
+
+def _knowledge(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    first, second = _two(rng)
+    x, y = draft.add(column=first), draft.add(column=second)
+    rests = [steps.known(x), steps.known(y)]
+    way, holds = _beside(rng, steps, x, y, the(x), the(y), rests)
+    hint = KINDS[x.kind].hint
+    fields = {"hint": hint, "way": way, "y": f"the thing that {KINDS[y.kind].hint}"}
+    return Story("knowledge", fields, _truth(holds), TRUE_FALSE, (x, y), steps)
+
+
+def _sign(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    x = draft.add(column=1)
+    a, b = rng.sample(list(COLOURS), 2)
+    columns = rng.sample((0, 2), 2)
+    first = draft.add(kind=SIGN, column=columns[0], colour=a, accept=lambda t: abs(t.x - x.x) >= CLEAR)
+    second = draft.add(kind=SIGN, column=columns[1], colour=b, accept=lambda t: abs(t.x - x.x) >= CLEAR)
+    if first.letter == second.letter:
+        raise NoRoom
+    way = rng.choice(WAYS)
+    asked = min(first, second, key=lambda t: t.x * (1 if way == "left" else -1))
+    rests = (steps.where(x, the(x)), steps.where(first, the(first, colour=True)))
+    which = steps.ask("which_sign", asked.colour, (a, b), (x, first, second), rests, way=way, x=the(x), a=a, b=b)
+    for sign in (first, second):
+        steps.letter(sign, the(sign, colour=True))
+    other = second if asked is first else first
+    said = rng.choice((asked, other))
+    steps.verdict(_truth(said is asked), TRUE_FALSE, (x, first, second))
+    steps[which].rests = rests
+    fields = {"way": way, "x": the(x), "letter": said.letter}
+    return Story("sign", fields, _truth(said is asked), TRUE_FALSE, (x, first, second), steps)
+
+
+def _presence(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    way = rng.choice(WAYS)
+    roll = rng.random()
+    y = draft.add(column=1)
+    if roll < 0.45:
+        kind = draft.kind()
+        draft.kinds.add(kind)
+        x, there, holds = None, False, False
+    else:
+        there, holds = True, roll < 0.92
+        column = (0 if way == "left" else 2) if holds else (2 if way == "left" else 0)
+        x = draft.add(column=column, accept=lambda t: abs(t.x - y.x) >= CLEAR and abs(t.x // THIRD - 1) == 1)
+        kind = x.kind
+    about = (x, y) if x else (y,)
+    steps.ask("present", _yes(there), YES_NO, (x,) if x else (), a=named(kind, "a"))
+    where = steps.where(y, the(y))
+    if x:
+        rests = (steps.where(x, the(x)), where)
+        steps.ask("beside", _yes(holds), YES_NO, about, rests, way=way, x=the(x), y=the(y))
+    steps.verdict(_truth(holds), TRUE_FALSE, about)
+    fields = {"a": named(kind, "a"), "way": way, "y": the(y)}
+    absent = None if there else kind
+    return Story("presence", fields, _truth(holds), TRUE_FALSE, about, steps, absent=absent)
+
+
+# Kind of main question -> (builder, fewest things, share among the cases).
+CHAINS: dict[str, tuple[Builder, int, int]] = {
+    "facing": (_facing(False), 2, 3),
+    "facing_away": (_facing(True), 2, 2),
+    "left": (_side("left"), 2, 1),
+    "right": (_side("right"), 2, 1),
+    "above": (_side("above"), 2, 1),
+    "below": (_side("below"), 2, 1),
+    "between": (_between, 3, 1),
+    "nearer": (_nearer, 3, 2),
+    "same_side": (_same_side, 2, 1),
+    "same_way": (_same_way, 2, 2),
+    "count_side": (_count_side, 2, 3),
+    "colour": (_colour, 2, 2),
+    "coloured": (_coloured, 2, 2),
+    "size": (_size, 3, 3),
+    "knowledge": (_knowledge, 2, 4),
+    "sign": (_sign, 3, 4),
+    "presence": (_presence, 2, 2),
+}
+
+
+def _fill(draft: Draft, story: Story) -> None:
+    """Bystanders up to the wanted number, none of which makes a question ambiguous."""
+    kept = {t.colour for t in story.colour_kept_for}
+    colours = [c for c in COLOURS if c not in kept]
+    while len(draft.things) < draft.count:
+        draft.add(colour=draft.rng.choice(colours))
+
+
+def build(rng: random.Random, kind: str, count: int, *, sprites: str = "trained", combination: bool = False) -> Story:
+    """A story of one kind with ``count`` things (or the fewest the kind needs, if that is more).
+
+    ``combination``: whether a named thing stands in a held-out combination; where False, none does.
+    Draws again until everything fits without ambiguity.
+    """
+    builder, fewest, _ = CHAINS[kind]
+    for _ in range(1000):
+        draft = Draft(rng, max(count, fewest), sprites)
+        try:
+            story = builder(rng, draft, Steps(rng))
+            _fill(draft, story)
+        except NoRoom:
+            continue
+        if story.is_held_combination() == combination:
+            story.scene = draft.scene()
+            return story
+    raise RuntimeError(f"no scene for {kind} with {count} things: wanted {combination=} {sprites=}")
+
+
+def draw_kind(rng: random.Random) -> str:
+    """A kind of main question, by its share."""
+    kinds = list(CHAINS)
+    return rng.choices(kinds, [CHAINS[k][2] for k in kinds])[0]
+
+
+__all__ = ["CHAINS", "POOL", "build", "draw_kind"]

@@ -1,0 +1,96 @@
+"""The typed CogVSR case: one image, one main question, its objects, and its step-by-step sub-questions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headscope.functions import MAIN
+
+SCHEMA = "headscope/case/1"
+Split = Literal["fit", "select", "test"]
+SPLITS: tuple[Split, ...] = ("fit", "select", "test")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Object(_Model):
+    """One thing in the picture, or one that a question names although it is absent (``box`` is None).
+
+    ``box`` is (x0, y0, x1, y1) in pixels of the image, x to the right and y down, x1 and y1 exclusive.
+    """
+
+    id: str
+    name: str
+    box: tuple[float, float, float, float] | None = None
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class Step(_Model):
+    """One sub-question: its answer, function, the objects it is about, and the steps it rests on.
+
+    ``choices`` are the answers among which the margin is taken (the true one included; empty: open answer);
+    they are not shown to the model. ``wording`` names the template, so that control tasks and held-out
+    wordings can be told apart.
+    """
+
+    id: str
+    question: str
+    answer: str
+    function: str
+    choices: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    wording: str = ""
+
+
+class Case(_Model):
+    """One image with its main question, answer, objects and steps.
+
+    ``image`` is a path relative to the folder of the JSONL file. ``kind`` is the kind of main question.
+    ``named`` holds the ids of the objects that the main question names (never the answer).
+    ``held_out`` says in what way the case is new to the embedded model: any of ``combination``, ``wording``,
+    ``sprite``. ``original`` keeps the source's record, loss-free.
+    """
+
+    id: str
+    image: str
+    width: int
+    height: int
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+    kind: str = ""
+    wording: str = ""
+    objects: tuple[Object, ...] = ()
+    named: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    split: Split | None = None
+    held_out: tuple[str, ...] = ()
+    source: str = ""
+    original: dict[str, Any] | None = None
+
+    @property
+    def things(self) -> int:
+        """How many objects are in the picture (absent ones not counted)."""
+        return sum(o.box is not None for o in self.objects)
+
+    def object(self, object_id: str) -> Object:
+        """The object with this id."""
+        return next(o for o in self.objects if o.id == object_id)
+
+    def main_step(self) -> Step:
+        """The main question in the form of a step with id and function ``main``."""
+        return Step(
+            id=MAIN,
+            question=self.question,
+            answer=self.answer,
+            function=MAIN,
+            choices=self.choices,
+            objects=self.named,
+            depends_on=tuple(s.id for s in self.steps),
+            wording=self.wording,
+        )

@@ -1,0 +1,244 @@
+"""Validation of a folder of cases: every fault, each as ``file:line: field: what, found X, expected Y``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headscope.data.checks import Finding, check_case, parse
+from headscope.data.pictures import (
+    PictureError,
+    content_keys,
+    decode_size,
+    key_of,
+    locate,
+    quiet_bombs,
+    read_size,
+    show,
+)
+from headscope.data.schema import SPLITS, Case, Split
+from headscope.functions import DEFAULT, Taxonomy
+from headscope.progress import track
+
+CASES_FILE = "cases.jsonl"
+MAX_LINE = 32 * 2**20
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_MANY = 64  # from so many pictures on, threads pay
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a folder of cases.
+
+    Example:
+        >>> print(Fault("d/cases.jsonl", 3, "objects[0].box", "empty box", "(1, 1, 1, 5)", "x0 < x1"))
+        d/cases.jsonl:3: objects[0].box: empty box, found (1, 1, 1, 5), expected x0 < x1
+    """
+
+    file: str
+    line: int
+    field: str
+    what: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: {self.field}"
+        return f"{place}: {self.what}, found {self.found}, expected {self.expected}"
+
+
+class _Picture(NamedTuple):
+    """What one line says about its picture."""
+
+    line: int
+    image: str
+    size: tuple[Any, Any]
+    split: Split | None
+
+
+@dataclass
+class Inspection:
+    """What reading a folder gave: the good cases, in order, and every fault, by line."""
+
+    file: Path
+    cases: list[Case] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def add(self, line: int, found: Finding) -> None:
+        """Note a fault at a line."""
+        self.faults.append(Fault(str(self.file), line, *found))
+
+
+def jsonl_path(folder: str | Path) -> Path:
+    """The JSONL file meant by a folder or by the file itself."""
+    path = Path(folder)
+    return path if path.suffix in (".jsonl", ".json") and not path.is_dir() else path / CASES_FILE
+
+
+def wanted_split(split: Any, held_out: Any) -> Split | None:
+    """The split that a case asks for: its own, else ``test`` where anything in it is held out, else none."""
+    if split in SPLITS:
+        wanted: Split = split
+        return wanted
+    return "test" if split is None and isinstance(held_out, list | tuple) and held_out else None
+
+
+def validate(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT) -> list[Fault]:
+    """Every fault of a folder of cases; an empty list means that all of it can be used.
+
+    Reads line by line and decodes every picture. Never raises for what the folder holds.
+
+    Args:
+        folder: the folder that holds ``cases.jsonl``, or that file.
+        taxonomy: the functions that steps may have; None: any.
+
+    Example:
+        >>> print(validate("/nowhere")[0])
+        /nowhere/cases.jsonl:1: file: no cases, found no such file, expected one case in JSON per line
+    """
+    return inspect(folder, taxonomy, keep=False, decode=True).faults
+
+
+def inspect(folder: str | Path, taxonomy: Taxonomy | None, *, keep: bool, decode: bool) -> Inspection:
+    """Read a folder of cases and check it.
+
+    Args:
+        folder: the folder, or its JSONL file.
+        taxonomy: the functions that steps may have; None: any.
+        keep: keep the good cases in memory.
+        decode: decode every picture and compare contents; else read headers only.
+    """
+    out = Inspection(jsonl_path(folder))
+    pictures: list[_Picture] = []
+    first: dict[str, int] = {}
+    lines = 0
+    try:
+        for line, content in _read_lines(out.file):
+            lines += 1
+            if line == 1 and content and content.startswith(_UTF_16):
+                out.add(1, Finding("file", "not UTF-8", "UTF-16", "text in UTF-8"))
+                break
+            raw, case = _read_case(out, line, content, taxonomy)
+            if isinstance(raw, dict):
+                _note(out, line, raw, first, pictures)
+            if keep and case is not None:
+                out.cases.append(case)
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+        missing = isinstance(exc, FileNotFoundError | NotADirectoryError)
+        found = "no such file" if missing else show(getattr(exc, "strerror", None) or str(exc))
+        out.add(1, Finding("file", "no cases", found, "one case in JSON per line"))
+        return out
+    if not lines:
+        out.add(1, Finding("file", "no cases", "an empty file", "one case in JSON per line"))
+    _check_pictures(out, pictures, decode)
+    out.faults.sort(key=lambda f: f.line)
+    return out
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """(number from 1, bytes) of each line that is not blank; None in place of one over ``MAX_LINE``."""
+    number = 0
+    with path.open("rb") as file:
+        while chunk := file.readline(MAX_LINE + 1):
+            number += 1
+            if len(chunk) > MAX_LINE:
+                while chunk and not chunk.endswith(b"\n"):
+                    chunk = file.readline(MAX_LINE)
+                yield number, None
+            elif chunk.strip():
+                yield number, chunk
+
+
+def _read_case(
+    out: Inspection, line: int, content: bytes | None, taxonomy: Taxonomy | None
+) -> tuple[Any, Case | None]:
+    if content is None:
+        out.add(line, Finding("json", "enormous line", f"over {MAX_LINE} bytes", "one case"))
+        return None, None
+    before = len(out.faults)
+    if line == 1 and content.startswith(b"\xef\xbb\xbf"):
+        out.add(1, Finding("file", "byte order mark", "EF BB BF", "UTF-8 without a mark"))
+        content = content[3:]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        found = f"byte 0x{content[exc.start]:02X} at column {exc.start + 1}"
+        out.add(line, Finding("json", "not UTF-8", found, "text in UTF-8"))
+        return None, None
+    raw, case, findings = parse(text.rstrip("\r\n"))
+    for finding in (*findings, *check_case(raw, taxonomy)):
+        out.add(line, finding)
+    return raw, case if len(out.faults) == before else None
+
+
+def _note(
+    out: Inspection, line: int, raw: dict[str, Any], first: dict[str, int], pictures: list[_Picture]
+) -> None:
+    """Keep what must be compared with other lines."""
+    name, image = raw.get("id"), raw.get("image")
+    if isinstance(name, str) and first.setdefault(name, line) != line:
+        out.add(line, Finding("id", "id given twice", show(name), f"an id unlike that of line {first[name]}"))
+    if isinstance(image, str):
+        size = raw.get("width"), raw.get("height")
+        pictures.append(_Picture(line, image, size, wanted_split(raw.get("split"), raw.get("held_out"))))
+
+
+def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> None:
+    """Missing, damaged, enormous and mislabelled pictures, and those that straddle splits."""
+    folder = out.file.parent
+    places = _each({p.image for p in pictures}, lambda image: locate(folder, image))
+    found = {p for p in places.values() if isinstance(p, Path)}
+    with quiet_bombs():
+        sizes = _each(found, decode_size if decode else read_size)
+    for picture in pictures:
+        place = places[picture.image]
+        result = sizes[place] if isinstance(place, Path) else place
+        if isinstance(result, PictureError):
+            if result.what not in _KNOWN:
+                out.add(picture.line, Finding("image", result.what, result.found, result.expected))
+            continue
+        for name, wanted, real in zip(("width", "height"), picture.size, result, strict=True):
+            if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted != real:
+                out.add(picture.line, Finding(name, "not the picture's size", show(wanted), str(real)))
+    _check_splits(out, pictures, places, content_keys(found) if decode else {})
+
+
+# What check_case has reported already, from the path alone.
+_KNOWN = frozenset({"no path", "control character in the path", "absolute path", "backslash in the path"}) | {
+    "path leaves the folder"
+}
+
+
+def _check_splits(
+    out: Inspection, pictures: list[_Picture], places: dict[str, Any], contents: dict[Path, str]
+) -> None:
+    first: dict[str, _Picture] = {}
+    for picture in pictures:
+        if picture.split is None:
+            continue
+        place = places[picture.image]
+        key = contents.get(place, str(place)) if isinstance(place, Path) else key_of(picture.image)
+        other = first.setdefault(key, picture)
+        if other.split != picture.split:
+            found = f"{show(picture.split)} for the picture of line {other.line}"
+            out.add(picture.line, Finding("split", "picture in two splits", found, show(other.split)))
+
+
+def _each(items: Iterable[Any], read: Any) -> dict[Any, Any]:
+    """{item: what ``read`` gave, or the PictureError it raised}; in threads when there are many."""
+
+    def attempt(item: Any) -> Any:
+        try:
+            return read(item)
+        except PictureError as exc:
+            return exc
+
+    todo = sorted(items)
+    if len(todo) < _MANY:
+        return {item: attempt(item) for item in todo}
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return dict(zip(todo, track(pool.map(attempt, todo), "pictures", len(todo), "pictures"), strict=True))

@@ -1,0 +1,29 @@
+"""One family of errors; every message says what was asked, what was found, where, and what to do."""
+
+
+class HeadscopeError(Exception):
+    """Root of every error that headscope raises on purpose; the CLI prints it without a traceback."""
+
+
+class DataError(HeadscopeError):
+    """Cases, images or scenes that cannot be read, or that break the schema."""
+
+
+class ModelError(HeadscopeError):
+    """A model that cannot be loaded, or an input that it cannot take."""
+
+
+class GeometryError(ModelError):
+    """Attention heads could not be located, or the proof of their location failed."""
+
+
+class StoreError(HeadscopeError):
+    """An artefact on disk that is missing, incomplete, or made with other settings."""
+
+
+class EditError(HeadscopeError):
+    """An edit of heads that is not possible, or not defined, on this model."""
+
+
+class StudyError(HeadscopeError):
+    """A stage asked for before the stages that it rests on, or with settings that clash."""

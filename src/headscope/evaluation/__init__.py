@@ -1,0 +1,1 @@
+"""Scoring of answers and the statistics that every room shares."""

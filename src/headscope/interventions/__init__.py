@@ -1,0 +1,1 @@
+"""Edits of attention heads, fair controls for them, and the experiments that rest on both."""

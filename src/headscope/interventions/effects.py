@@ -1,0 +1,109 @@
+"""What an edit did: paired changes with intervals by image, and their place among those of controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headscope.evaluation.statistics import draws_p, paired_difference
+from headscope.interventions.controls import Controls
+from headscope.interventions.readings import Reading
+
+POINTS = 100.0
+CLAIM_DRAWS = 200  # design 5.4: fewer draws give a quick look, never a claim
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Clean minus edited: positive where the edit hurts.
+
+    ``drop_points`` in percentage points of accuracy, ``margin_drop`` in nats per token; ``ci`` and
+    ``margin_ci`` are 95 % bootstrap intervals by image, ``p_paired`` and ``margin_p_paired`` sign-flip
+    p-values (two-sided) by image.
+    """
+
+    n: int
+    images: int
+    accuracy_clean: float
+    accuracy: float
+    drop_points: float
+    ci: tuple[float, float]
+    p_paired: float
+    margin_clean: float
+    margin_drop: float
+    margin_ci: tuple[float, float]
+    margin_p_paired: float
+
+
+def effect(clean: Reading, edited: Reading, groups: Sequence[str], seed: int = 0) -> Effect:
+    """Compare two readings of the same items; ``groups`` (item,) names each item's image."""
+    accuracy = paired_difference(clean.correct, edited.correct, groups, seed=seed)
+    margin = paired_difference(clean.margin, edited.margin, groups, seed=seed)
+    return Effect(
+        n=len(groups),
+        images=len(set(groups)),
+        accuracy_clean=clean.accuracy,
+        accuracy=edited.accuracy,
+        drop_points=POINTS * accuracy.value,
+        ci=(POINTS * accuracy.ci[0], POINTS * accuracy.ci[1]),
+        p_paired=accuracy.p_signflip,
+        margin_clean=float(clean.margin.mean()),
+        margin_drop=margin.value,
+        margin_ci=(margin.ci[0], margin.ci[1]),
+        margin_p_paired=margin.p_signflip,
+    )
+
+
+def drops(clean: Reading, edited: Sequence[Reading]) -> tuple[list[float], list[float]]:
+    """Mean drop in points and in margin of each reading."""
+    points = [POINTS * float(np.mean(clean.correct - one.correct)) for one in edited]
+    margins = [float(np.mean(clean.margin - one.margin)) for one in edited]
+    return points, margins
+
+
+def against_controls(
+    clean: Reading, edited: Reading, readings: Sequence[Reading], controls: Controls
+) -> dict[str, Any]:
+    """Where the drop under test lies among those of the control draws.
+
+    ``p`` = (1 + controls at least as bad) / (1 + draws), design 5.4; NaN (null) without draws.
+    """
+    (observed,), (margin_observed,) = drops(clean, [edited])
+    points, margins = drops(clean, readings)
+    some = bool(points)
+    return {
+        "draws": len(points),
+        "distinct": controls.distinct,
+        "layer_matched": controls.layer_matched,
+        "reason": controls.reason,
+        "control_mean": float(np.mean(points)) if some else None,
+        "control_max": max(points) if some else None,
+        "p": draws_p(observed, points) if some else None,
+        "margin_control_mean": float(np.mean(margins)) if some else None,
+        "margin_control_max": max(margins) if some else None,
+        "margin_p": draws_p(margin_observed, margins) if some else None,
+    }
+
+
+def verdict(result: Mapping[str, Any], alpha: float) -> tuple[bool, str]:
+    """Whether functional heads may be claimed (accuracy beyond controls and beyond chance), and why."""
+    p, draws, low = result["p"], result["draws"], result["ci"][0]
+    if p is None or draws < CLAIM_DRAWS:
+        return False, f"no claim: {draws} control draws, a claim needs {CLAIM_DRAWS}"
+    if p >= alpha:
+        return False, f"not functional: controls hurt as much (p = {p:.3f})"
+    if not low > 0:
+        return False, f"not functional: the accuracy drop may be nothing (interval from {low:.1f} points)"
+    excess = result["excess_points"]
+    return True, f"functional: muting costs {excess:.1f} points more than the mean control (p = {p:.3f})"
+
+
+def flat(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An effect as one table row: intervals in two columns each."""
+    row = {k: v for k, v in found.items() if k not in ("ci", "margin_ci")}
+    row["ci_low"], row["ci_high"] = found["ci"]
+    row["margin_ci_low"], row["margin_ci_high"] = found["margin_ci"]
+    return row

@@ -1,0 +1,93 @@
+"""Defaults of the experiments, in one place; every value is written into the artefacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headscope.models.types import SCOPES
+
+
+@dataclass(frozen=True)
+class CausalSettings:
+    """Defaults of :func:`causal_scores`.
+
+    Attributes:
+        max_items: items per function, all on ``split``.
+        split: never ``test`` where the scores choose heads.
+        scope: positions at which a head is muted.
+    """
+
+    max_items: int = 24
+    split: str = "select"
+    scope: str = "all"
+    seed: int = 0
+    batch_size: int = 64
+    rows: int = 128
+    max_new_tokens: int = 8
+
+
+@dataclass(frozen=True)
+class AblationSettings:
+    """Defaults of :func:`ablate`; cost is counted in answers of the model.
+
+    Attributes:
+        draws: control head sets per function on ``test`` (functions x draws x test_items).
+        select_draws: control head sets per candidate on ``select``.
+        main_draws: control head sets for the main questions, for functions of the spatial group only.
+        ks: how many heads are tried.
+        rankings: which rankings of the atlas are tried; those that are not there are left out.
+        mutes: ``zero``, ``small`` (factor ``small``), ``mean`` (mean of z over prompts of ``fit``).
+        scopes: positions for zero muting of the frozen heads.
+        select_items, test_items: items per function; mean_items: items per function for the mean.
+        held_out: whether cases new to the embedded model come in (their results are shown apart otherwise).
+        alpha: level of a claim.
+    """
+
+    draws: int = 200
+    select_draws: int = 2
+    main_draws: int = 20
+    ks: tuple[int, ...] = (1, 2, 4, 8, 16)
+    rankings: tuple[str, ...] = ("joint", "independent", "causal")
+    mutes: tuple[str, ...] = ("zero", "small", "mean")
+    small: float = 0.01
+    scopes: tuple[str, ...] = SCOPES
+    main_contexts: tuple[str, ...] = ("alone", "gold")
+    select_items: int = 24
+    test_items: int = 30
+    mean_items: int = 10
+    held_out: bool = False
+    alpha: float = 0.05
+    seed: int = 0
+    batch_size: int = 64
+    rows: int = 128
+    max_new_tokens: int = 8
+
+
+@dataclass(frozen=True)
+class EmphasisSettings:
+    """Defaults of :func:`emphasize`.
+
+    Attributes:
+        scales: factors to turn heads up by, at ``scale_scope`` (``all`` can be baked).
+        strengths: steering strengths, at ``steer_scope``; 1 adds as much as a head puts out.
+        ks: how many of the best heads are tried, beside the heads frozen by the ablation.
+        ranking: which ranking of the atlas; empty: the atlas's default one, else its first.
+        readout: which captured z the steering direction is taken from.
+        held_out: whether cases new to the embedded model come in.
+    """
+
+    scales: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0)
+    strengths: tuple[float, ...] = (0.5, 1.0, 2.0)
+    ks: tuple[int, ...] = (4, 8)
+    ranking: str = ""
+    readout: str = "prompt_last"
+    scale_scope: str = "all"
+    steer_scope: str = "answer"
+    main_contexts: tuple[str, ...] = ("alone", "gold")
+    select_items: int = 24
+    test_items: int = 30
+    held_out: bool = False
+    seed: int = 0
+    batch_size: int = 64
+    rows: int = 128
+    max_new_tokens: int = 8

@@ -1,0 +1,1 @@
+"""Models: loading, head geometry and its proof, token spans and image grids, prompts and answers."""

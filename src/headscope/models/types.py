@@ -1,0 +1,147 @@
+"""What goes into a model and what comes out: prompts, encoded batches with spans, frames, answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from headscope.errors import ModelError
+
+SCOPES = ("all", "image", "question", "last", "answer")
+
+
+class Prompt(NamedTuple):
+    """One question about one picture, after earlier turns of (question, answer)."""
+
+    image: Image.Image
+    question: str
+    history: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageGrid:
+    """Which pixel rectangle of the original image each image token stands for.
+
+    Attributes:
+        boxes: (image token, 4) float tensor of x0, y0, x1, y1 in pixels of the original image, in the order
+            of the item's image tokens. Rectangles reach past the border where the model pads; tokens that
+            stand for no place (class tokens) hold NaN. None if no map is known.
+        shape: (rows, columns) of the grid, None where the tokens form no single grid.
+        reason: why there is no map, empty if there is one.
+    """
+
+    boxes: Tensor | None
+    shape: tuple[int, int] | None = None
+    reason: str = ""
+
+
+@dataclass
+class Encoded:
+    """A left-padded batch ready for the model, with the spans of its tokens.
+
+    Attributes:
+        inputs: keyword arguments of the model: input_ids, attention_mask (item, position), pixel_values, ...
+        image: (item, position) bool, true on image tokens.
+        question: (item, position) bool, true on the tokens of the last question's text.
+        length: number of positions, padding included.
+        grids: one image grid an item.
+    """
+
+    inputs: dict[str, Tensor]
+    image: Tensor
+    question: Tensor
+    length: int
+    grids: list[ImageGrid]
+
+    @property
+    def items(self) -> int:
+        """How many prompts the batch holds."""
+        return int(self.image.shape[0])
+
+    def to(self, device: str | torch.device) -> Encoded:
+        """The same batch on another device."""
+        moved = {name: value.to(device) for name, value in self.inputs.items()}
+        return replace(self, inputs=moved, image=self.image.to(device), question=self.question.to(device))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said: raw text, the choice that it amounts to (None if none), and log-probabilities.
+
+    ``logprobs`` holds each choice's log-probability per token.
+    """
+
+    text: str
+    parsed: str | None
+    logprobs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the tokens of the batch now being read lie; the one place of the position rule.
+
+    With prompt length P, a forward over T positions is read so: T >= P: positions 0..P-1 are the prompt, the
+    rest answer tokens already given; T < P: all are answer tokens (cached decoding, or choices scored after a
+    cached prompt). Position p predicts token p + 1, so the scope ``answer`` is the last prompt position and
+    all later ones. A forward may hold each item several times in a row (choices): its items are then a
+    multiple of the batch's.
+    """
+
+    encoded: Encoded
+    prompt_length: int
+    _cache: dict[tuple[str, int, int, str], Tensor] = field(default_factory=dict, compare=False, repr=False)
+
+    def repeats(self, n_items: int) -> int:
+        """How many times in a row each item of the batch occurs among ``n_items``.
+
+        Raises:
+            ModelError: ``n_items`` is no multiple of the batch.
+        """
+        times, rest = divmod(n_items, self.encoded.items)
+        if rest or not times:
+            raise ModelError(
+                f"a forward over {n_items} items while a batch of {self.encoded.items} is being read; "
+                "expected that many or a multiple (each item repeated in a row)"
+            )
+        return times
+
+    def scope_mask(
+        self, scope: str, n_positions: int, n_items: int, device: str | torch.device | None = None
+    ) -> Tensor:
+        """Positions that belong to a scope in a forward over (n_items, n_positions): bool (item, position).
+
+        Args:
+            scope: one of ``all``, ``image``, ``question``, ``last`` (last prompt position), ``answer``.
+
+        Raises:
+            ModelError: an unknown scope, or items that do not match the batch.
+        """
+        if scope not in SCOPES:
+            raise ModelError(f"asked for scope {scope!r}; there are: {', '.join(SCOPES)}")
+        place = torch.device(device) if device is not None else self.encoded.image.device
+        key = (scope, n_positions, n_items, str(place))
+        if key not in self._cache:
+            mask = self._mask(scope, n_positions)
+            self._cache[key] = mask.repeat_interleave(self.repeats(n_items), dim=0).to(place)
+        return self._cache[key]
+
+    def _mask(self, scope: str, n_positions: int) -> Tensor:
+        prompt = self.prompt_length
+        mask = torch.zeros(
+            self.encoded.items, n_positions, dtype=torch.bool, device=self.encoded.image.device
+        )
+        if scope == "all":
+            mask[:] = True
+        elif n_positions < prompt:
+            mask[:] = scope == "answer"
+        elif scope == "last":
+            mask[:, prompt - 1] = True
+        elif scope == "answer":
+            mask[:, prompt - 1 :] = True
+        else:
+            mask[:, :prompt] = self.encoded.image if scope == "image" else self.encoded.question
+        return mask

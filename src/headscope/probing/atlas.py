@@ -1,0 +1,282 @@
+"""The atlas: heads x functions with scores, intervals, significance, and the provenance to repeat them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from headscope.errors import StoreError, StudyError
+from headscope.evaluation.statistics import spearman
+from headscope.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from headscope.models.geometry import Head
+
+SCHEMA: Literal["headscope/atlas/1"] = "headscope/atlas/1"
+RANKINGS = ("joint", "independent", "causal")  # of the contract; "answer" is a fourth way to rank
+WAYS = (*RANKINGS, "answer")
+
+Scores = dict[str, list[float | None]]  # function -> one number per head, flat order; None: not computed
+Intervals = dict[str, list[tuple[float, float] | None]]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class AtlasHead(_Model):
+    """One head: its address, its label such as ``L3H5``, and the width of its z."""
+
+    layer: int
+    head: int
+    tower: str = "decoder"
+    site: str = "self"
+    label: str
+    width: int
+
+
+class AnswerScores(_Model):
+    """Whether heads hold the answers of one function (see :mod:`headscope.probing.answers`)."""
+
+    score: list[float | None]
+    interval: list[tuple[float, float] | None]
+    accuracy: list[float | None]
+    question: float | None
+    blank: list[float | None] | None
+    chance: float | None
+    n: int
+    images: int
+    domains: list[dict[str, Any]]
+
+
+class Sparsity(_Model):
+    """How few heads serve a function, by one criterion."""
+
+    significant: int
+    share: float
+    ci: tuple[float | None, float | None]
+    gini: float | None
+    by_layer: list[int]
+
+
+class Scarcity(_Model):
+    """Share of heads for spatial functions less that for the others, by one criterion."""
+
+    spatial: float
+    other: float
+    difference: float
+    ci: tuple[float | None, float | None]
+    p: float
+
+
+class Correlation(_Model):
+    """Spearman correlation of two rankings over the heads."""
+
+    function: str
+    a: str
+    b: str
+    rho: float | None
+    n: int
+
+
+class Provenance(BaseModel):
+    """What an atlas was made from; further keys are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = ""
+    revision: str = ""
+    data: str = ""
+    seed: int = 0
+    readout: str = ""
+    contexts: list[str] = Field(default_factory=list)
+    splits: dict[str, dict[str, int]] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Atlas(_Model):
+    """Which heads serve which function. Every list over heads is in the flat order of ``heads``.
+
+    The JSON schema is ``headscope/atlas/1``, explained field by field in docs/file-formats-atlas.md.
+
+    Example:
+        >>> head = AtlasHead(layer=0, head=0, label="L0H0", width=4)
+        >>> other = AtlasHead(layer=0, head=1, label="L0H1", width=4)
+        >>> atlas = Atlas(heads=[head, other], functions=["counting"], default_ranking="independent",
+        ...               rankings={"independent": {"counting": [0.5, 0.9]}})
+        >>> [str(h) for h in atlas.top("counting", 1)]
+        ['L0H1']
+    """
+
+    schema_: Literal["headscope/atlas/1"] = Field(default=SCHEMA, alias="schema")
+    heads: list[AtlasHead]
+    functions: list[str]
+    spatial: list[str] = Field(default_factory=list)
+    from_picture: list[str] | None = None  # functions whose answer needs the picture; None: all
+    default_ranking: str = "independent"
+    default_criterion: str = "decoding"
+    level: float = 0.05
+    rankings: dict[str, Scores | None] = Field(default_factory=dict)
+    intervals: dict[str, Intervals] = Field(default_factory=dict)
+    p: dict[str, Scores] = Field(default_factory=dict)
+    significance: dict[str, Scores] = Field(default_factory=dict)
+    selected: dict[str, dict[str, list[bool] | None]] = Field(default_factory=dict)
+    control: Scores = Field(default_factory=dict)
+    selectivity: Scores = Field(default_factory=dict)
+    answers: dict[str, AnswerScores] = Field(default_factory=dict)
+    elbow: dict[str, dict[str, int]] = Field(default_factory=dict)
+    correlations: list[Correlation] = Field(default_factory=list)
+    sparsity: dict[str, dict[str, Sparsity]] = Field(default_factory=dict)
+    scarcity: dict[str, Scarcity] = Field(default_factory=dict)
+    joint: dict[str, Any] = Field(default_factory=dict)
+    independent: dict[str, Any] = Field(default_factory=dict)
+    provenance: Provenance = Field(default_factory=Provenance)
+
+    def scores(self, function: str, by: str | None = None) -> NDArray[np.float64]:
+        """Scores of one ranking, (head,), NaN where not computed.
+
+        Args:
+            function: one of ``functions``.
+            by: ``joint``, ``independent``, ``causal`` or ``answer``; None: the atlas's default ranking.
+
+        Raises:
+            StudyError: an unknown function, or a ranking that was not computed.
+        """
+        way = by or self.default_ranking
+        self._known(function)
+        found: list[float | None] | None = None
+        if way == "answer" and function in self.answers:
+            found = self.answers[function].score
+        elif way != "answer":
+            found = (self.rankings.get(way) or {}).get(function)
+        if found is None:
+            have = [w for w in WAYS if self.has(w, function)]
+            raise StudyError(
+                f"asked for heads of {function} by the {way} ranking, which this atlas does not hold; "
+                f"it holds {have or 'none'}: name one of them, or run the stage that computes it"
+            )
+        return np.array([np.nan if s is None else s for s in found], dtype=np.float64)
+
+    def strength(self, function: str, by: str | None = None) -> NDArray[np.float64]:
+        """What heads are ordered by, (head,): the magnitude for the joint probe, the score elsewhere."""
+        found = self.scores(function, by)
+        return np.abs(found) if (by or self.default_ranking) == "joint" else found
+
+    def top(self, function: str, k: int, by: str | None = None) -> list[Head]:
+        """The ``k`` strongest heads for a function, strongest first; ties go to the earlier head.
+
+        Heads without a score are never among them, so that fewer than ``k`` may come back.
+
+        Raises:
+            StudyError: an unknown function, or a ranking that was not computed.
+        """
+        strength = self.strength(function, by)
+        order = np.argsort(-np.nan_to_num(strength, nan=-np.inf), kind="stable")
+        return [self._head(int(i)) for i in order[:k] if np.isfinite(strength[i])]
+
+    def functional(self, function: str, by: str | None = None) -> list[Head]:
+        """The heads that pass a criterion at the atlas's level, strongest first.
+
+        Args:
+            by: ``joint``, ``independent``, ``answer``, ``decoding`` or ``causal``
+                (docs/file-formats-atlas.md);
+                None: the atlas's default criterion.
+
+        Raises:
+            StudyError: an unknown function, or a criterion that was not judged.
+        """
+        self._known(function)
+        way = by or self.default_criterion
+        chosen = (self.selected.get(way) or {}).get(function)
+        if chosen is None:
+            have = [c for c, table in self.selected.items() if table.get(function) is not None]
+            raise StudyError(
+                f"asked for functional heads of {function} by the criterion {way}, which this atlas does "
+                f"not hold; it holds {have or 'none'}"
+            )
+        order = self.top(function, len(self.heads), "independent" if way == "decoding" else way)
+        passed = {self._head(i) for i, yes in enumerate(chosen) if yes}
+        return [head for head in order if head in passed]
+
+    def ranking_correlations(self) -> list[Correlation]:
+        """Spearman correlation over heads of each two rankings, by function (the joint one by size)."""
+        found = []
+        for function in self.functions:
+            have = [way for way in WAYS if self.has(way, function)]
+            for i, a in enumerate(have):
+                for b in have[i + 1 :]:
+                    left, right = self.strength(function, a), self.strength(function, b)
+                    rho, n = spearman(left, right), int((np.isfinite(left) & np.isfinite(right)).sum())
+                    found.append(
+                        Correlation(function=function, a=a, b=b, rho=None if np.isnan(rho) else rho, n=n)
+                    )
+        return found
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per head and function: what ``atlas.parquet`` holds."""
+        return list(self._rows())
+
+    def save(self, path: str | Path) -> None:
+        """Write the atlas as JSON, whole or not at all."""
+        write_json(path, self.model_dump(by_alias=True))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Atlas:
+        """Read an atlas.
+
+        Raises:
+            StoreError: the file is missing, damaged, or of another schema.
+        """
+        content = read_json(path)
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+            raise StoreError(f"{path}: asked for an atlas of schema {SCHEMA}, found {found!r}; probe again")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise StoreError(
+                f"{path}: is not a sound atlas: {where}: {first['msg']}; delete it and probe again"
+            ) from exc
+
+    def _known(self, function: str) -> None:
+        if function not in self.functions:
+            raise StudyError(f"asked for heads of {function!r}; this atlas holds {self.functions}")
+
+    def has(self, way: str, function: str) -> bool:
+        """Whether heads can be ranked this way for this function."""
+        if way == "answer":
+            return function in self.answers
+        return (self.rankings.get(way) or {}).get(function) is not None
+
+    def _head(self, index: int) -> Head:
+        from headscope.models.geometry import Head  # it brings torch; reading an atlas does not need that
+
+        own = self.heads[index]
+        return Head(own.layer, own.head, own.tower, own.site)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for function in self.functions:
+            columns: dict[str, Any] = {}
+            for way in WAYS:
+                columns[way] = self.scores(function, way).tolist() if self.has(way, function) else None
+                pairs = self.intervals.get(way, {}).get(function)
+                if way == "answer" and function in self.answers:
+                    pairs = self.answers[function].interval
+                for side, name in enumerate(("low", "high")):
+                    columns[f"{way}_{name}"] = (
+                        [None if x is None else x[side] for x in pairs] if pairs else None
+                    )
+                columns[f"{way}_q"] = self.significance.get(way, {}).get(function)
+            columns |= {"control": self.control.get(function), "selectivity": self.selectivity.get(function)}
+            for criterion, table in self.selected.items():
+                columns[f"selected_{criterion}"] = table.get(function)
+            for i, head in enumerate(self.heads):
+                values = {name: None if column is None else column[i] for name, column in columns.items()}
+                yield {**head.model_dump(), "function": function, **values}

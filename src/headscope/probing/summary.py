@@ -1,0 +1,167 @@
+"""What follows from an atlas's scores: who is functional, elbows, correlations, sparsity, scarcity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headscope.errors import StudyError
+from headscope.evaluation.statistics import benjamini_hochberg
+from headscope.probing.atlas import WAYS, Atlas, Scarcity, Sparsity
+from headscope.probing.significance import elbow, finite_or_none
+from headscope.probing.sparsity import scarcity, sparsity
+
+CRITERIA = ("joint", "independent", "answer", "decoding", "causal")
+_PLAIN = 0.5  # AUROC of a head that tells nothing
+
+
+def derive(atlas: Atlas, seed: int = 0, default_ranking: str | None = None) -> Atlas:
+    """The atlas with everything that follows from its scores computed afresh.
+
+    Criteria by which a head is functional (``selected``), at the atlas's false discovery level:
+    ``joint``: before the elbow of the sorted importance; ``independent``: q and positive selectivity;
+    ``answer``: q of decoding the answer; ``decoding``: both of these (the first alone where the answer does
+    not come from the picture, as nothing could pass the second); ``causal``: q and a positive score.
+    """
+    done = atlas.model_copy(deep=True)
+    done.selected = {way: {f: _selected(done, way, f) for f in done.functions} for way in CRITERIA}
+    done.selected = {w: t for w, t in done.selected.items() if any(v is not None for v in t.values())}
+    done.elbow = {
+        way: {f: elbow(_size(done, way, f)) for f in done.functions if done.has(way, f)}
+        for way in WAYS
+        if any(done.has(way, f) for f in done.functions)
+    }
+    done.correlations = done.ranking_correlations()
+    rows = head_rows(done)
+    done.sparsity, done.scarcity = {}, {}
+    for way, table in done.selected.items():
+        judged = {f: chosen for f, chosen in table.items() if chosen is not None}
+        found = {f: sparsity(c, _size(done, way, f), rows) for f, c in judged.items()}
+        done.sparsity[way] = {f: Sparsity.model_validate(_plain(v)) for f, v in found.items()}
+        contrast = scarcity(list(judged.values()), [f in done.spatial for f in judged], seed=seed)
+        if contrast is not None:
+            done.scarcity[way] = Scarcity.model_validate(_plain(contrast))
+    done.default_ranking = default_ranking or ("causal" if done.rankings.get("causal") else "independent")
+    done.default_criterion = "causal" if "causal" in done.selected else "decoding"
+    return done
+
+
+def with_causal(atlas: Atlas, causal: Mapping[str, Any] | None, default_ranking: str | None = None) -> Atlas:
+    """The atlas with the causal ranking filled in and all that follows from it.
+
+    Args:
+        causal: function -> score per head (flat order; positive: the head helps), or function -> dict with
+            ``score`` or ``margin_drop`` (head,), and optionally ``interval`` or ``margin_ci`` (head, 2) and
+            ``p`` (head,); or the content of ``causal.json``, which has these under ``functions``. Without
+            ``p`` it is taken one-sided from the 95 % interval by the normal approximation. None: as it is.
+
+    Raises:
+        StudyError: unknown functions, or another number of heads.
+    """
+    if causal is None:
+        return derive(atlas, atlas.provenance.seed, default_ranking)
+    table = causal.get("functions", causal)
+    scores, intervals, p = {}, {}, {}
+    for function, given in table.items():
+        if function == "main":  # a causal scan may cover main questions too; they are no function
+            continue
+        parts = given if isinstance(given, Mapping) else {"score": given}
+        score = _numbers(parts.get("score", parts.get("margin_drop")))
+        if function not in atlas.functions or score.shape != (len(atlas.heads),):
+            raise StudyError(
+                f"asked to add causal scores of {function} for {score.size} heads; this atlas has "
+                f"{len(atlas.heads)} heads and the functions {atlas.functions}"
+            )
+        scores[function] = finite_or_none(score)
+        pairs = parts.get("interval", parts.get("margin_ci"))
+        if pairs is not None:
+            intervals[function] = interval_list(*_numbers(pairs).T)
+        if parts.get("p") is not None:
+            p[function] = _numbers(parts["p"])
+        elif pairs is not None:
+            p[function] = _p_from_interval(score, _numbers(pairs))
+    done = atlas.model_copy(deep=True)
+    done.rankings["causal"] = scores
+    for name, values in (("intervals", intervals), ("p", p)):
+        getattr(done, name).pop("causal", None)
+        if values:
+            getattr(done, name)["causal"] = values if name == "intervals" else finite_table(values)
+    done.significance.pop("causal", None)
+    if p:
+        done.significance["causal"] = finite_table({f: benjamini_hochberg(v) for f, v in p.items()})
+    return derive(done, atlas.provenance.seed, default_ranking)
+
+
+def head_rows(atlas: Atlas) -> list[int]:
+    """(head,) row of the head map: attention layers counted from 0 in flat order."""
+    sites = [(h.tower, h.layer, h.site) for h in atlas.heads]
+    place = {site: i for i, site in enumerate(dict.fromkeys(sites))}
+    return [place[site] for site in sites]
+
+
+def finite_table(table: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """Function -> list of numbers with None for NaN."""
+    return {f: finite_or_none(v) for f, v in table.items()}
+
+
+def interval_list(
+    low: Sequence[float] | NDArray[Any], high: Sequence[float] | NDArray[Any]
+) -> list[tuple[float, float] | None]:
+    """(low, high) per head, None where there is no interval."""
+    pairs = zip(np.asarray(low, dtype=float), np.asarray(high, dtype=float), strict=True)
+    return [(float(a), float(b)) if np.isfinite(a) and np.isfinite(b) else None for a, b in pairs]
+
+
+def _numbers(values: Any) -> NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def _p_from_interval(score: NDArray[np.float64], pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One-sided p of a positive score; a score without spread (muting changes nothing) has p = 1."""
+    from scipy.stats import norm
+
+    error = (pairs[:, 1] - pairs[:, 0]) / (2 * norm.ppf(0.975))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = norm.sf(score / error)
+    return np.where(error > 0, p, np.where(np.isfinite(score), 1.0, np.nan))
+
+
+def _size(atlas: Atlas, way: str, function: str) -> NDArray[np.float64]:
+    """Strength with 0 for a head that does nothing: what Gini and elbow are taken of."""
+    way = "independent" if way == "decoding" else way
+    found = atlas.strength(function, way)
+    return found if way == "joint" else np.maximum(found - (_PLAIN if way == "independent" else 0.0), 0.0)
+
+
+def _selected(atlas: Atlas, way: str, function: str) -> list[bool] | None:
+    """Which heads pass a criterion; None where it cannot be judged."""
+    if way == "decoding":
+        first = _selected(atlas, "independent", function)
+        second = _selected(atlas, "answer", function)
+        pictured = atlas.functions if atlas.from_picture is None else atlas.from_picture
+        if first is None or function not in pictured:
+            return first
+        return None if second is None else [a and b for a, b in zip(first, second, strict=True)]
+    if not atlas.has(way, function):
+        return None
+    if way == "joint":
+        order = np.argsort(-np.nan_to_num(atlas.strength(function, way), nan=-1.0), kind="stable")
+        chosen = np.zeros(len(order), dtype=bool)
+        chosen[order[: elbow(atlas.strength(function, way))]] = True
+        return [bool(x) for x in chosen]
+    q = atlas.significance.get(way, {}).get(function)
+    if q is None or all(x is None for x in q):
+        return None
+    score = atlas.scores(function, way)
+    if way == "independent":
+        selectivity = _numbers(atlas.selectivity.get(function) or [None] * len(q))
+        score = np.where(np.isfinite(selectivity), selectivity, score - _PLAIN)
+    return [x is not None and x <= atlas.level and bool(s > 0) for x, s in zip(q, score, strict=True)]
+
+
+def _plain(cell: dict[str, Any]) -> dict[str, Any]:
+    """NaN to None."""
+    return {k: finite_or_none(v) if isinstance(v, float) or k == "ci" else v for k, v in cell.items()}

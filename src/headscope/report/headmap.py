@@ -1,0 +1,143 @@
+"""Layer x head maps small enough for thousands of heads: one pixel a head, values on hover from one table."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from headscope.report import theme
+from headscope.report.charts.heads import colours, domain
+from headscope.report.theme import number
+from headscope.report.views import AtlasView, HeadScores
+
+WIDTH, TALLEST, LEFT, TOP = 152.0, 300.0, 22.0, 4.0  # of the map's grid, in units of its picture
+
+
+@dataclass(frozen=True)
+class HeadMap:
+    """One map: a picture of one pixel a head, where its grid lies, and what it says in words."""
+
+    function: str
+    ranking: str
+    unit: str
+    picture: str  # data URI of a PNG, columns x rows pixels
+    columns: int
+    rows: int
+    cell: tuple[float, float]  # width and height of a cell
+    layer_ticks: tuple[tuple[float, str], ...]
+    head_ticks: tuple[tuple[float, str], ...]
+    low: str  # ends of the colour scale
+    high: str
+    gradient: str  # CSS gradient of the scale
+    dots: tuple[tuple[float, float], ...]  # centres of the heads that pass this ranking's own criterion
+    boxes: tuple[tuple[float, float], ...]  # corners of the heads that were muted for the claim
+    alt: str
+
+    @property
+    def left(self) -> float:
+        """Where the grid begins."""
+        return LEFT
+
+    @property
+    def width(self) -> float:
+        """Width of the picture with its ticks."""
+        return LEFT + self.columns * self.cell[0] + 4
+
+    @property
+    def height(self) -> float:
+        """Height of the picture with its ticks."""
+        return TOP + self.rows * self.cell[1] + 18
+
+
+def head_maps(atlas: AtlasView, function: str, muted: tuple[str, ...] = ()) -> list[HeadMap]:
+    """The function's map under each ranking that has it; ``muted`` heads are outlined."""
+    return [_map(atlas, r, function, frozenset(muted)) for r in atlas.rankings if function in r.scores]
+
+
+def hover_table(atlas: AtlasView) -> dict[str, Any]:
+    """What the page needs to show values on hover: labels, places and scores rounded to four digits."""
+    scores = {
+        f"{ranking.name}/{function}": [None if v is None else float(f"{v:.4g}") for v in values]
+        for ranking in atlas.rankings
+        for function, values in ranking.scores.items()
+    }
+    marks = {
+        f"{criterion}/{function}": [i for i, yes in enumerate(flags) if yes]
+        for criterion, table in atlas.selected.items()
+        for function, flags in table.items()
+    }
+    return {"heads": atlas.heads, "places": atlas.places, "scores": scores, "passes": marks}
+
+
+def top_heads(
+    atlas: AtlasView, ranking: HeadScores, function: str, count: int = 5
+) -> list[tuple[str, float]]:
+    """The heads with the greatest scores (for the joint probe, whose sign is kept, the greatest absolute ones)."""
+    pairs = [(h, v) for h, v in zip(atlas.heads, ranking.scores[function], strict=True) if v is not None]
+    by_size = ranking.name == "joint"
+    return sorted(pairs, key=lambda p: -(abs(p[1]) if by_size else p[1]))[:count]
+
+
+def _map(atlas: AtlasView, ranking: HeadScores, function: str, muted: frozenset[str]) -> HeadMap:
+    columns = max(c for _, c in atlas.places) + 1
+    rows = len(atlas.rows)
+    wide = WIDTH / columns
+    cell = (wide, min(wide, TALLEST / rows))
+    ends = domain(ranking, function)
+    scale = colours(ranking)
+    flags = atlas.selected.get(ranking.name, {}).get(function) or [False] * len(atlas.heads)
+    corners = [(LEFT + c * cell[0], TOP + r * cell[1]) for r, c in atlas.places]
+    spots = [
+        (x + cell[0] / 2, y + cell[1] / 2) for (x, y), yes in zip(corners, flags, strict=True) if yes
+    ]
+    best = ", ".join(f"{h} {number(v, 3)}" for h, v in top_heads(atlas, ranking, function, 3))
+    digits = 3 if max(abs(e) for e in ends) < 1 else 2
+    return HeadMap(
+        function=function,
+        ranking=ranking.name,
+        unit=ranking.unit,
+        picture=_pixels(atlas, ranking.scores[function], ends, scale, (columns, rows)),
+        columns=columns,
+        rows=rows,
+        cell=cell,
+        layer_ticks=_ticks([name.removeprefix("L") for name in atlas.rows], TOP, cell[1], 11),
+        head_ticks=_ticks([str(i) for i in range(columns)], LEFT, cell[0], 16),
+        low=number(ends[0], digits),
+        high=number(ends[1], digits),
+        gradient=f"linear-gradient(to right, {', '.join(scale)})",
+        dots=tuple(spots),
+        boxes=tuple(xy for xy, head in zip(corners, atlas.heads, strict=True) if head in muted),
+        alt=f"{function.replace('_', ' ')}, {ranking.name} ranking: greatest {best}",
+    )
+
+
+def _ticks(names: list[str], start: float, size: float, room: float) -> tuple[tuple[float, str], ...]:
+    """Centres and names of as many cells as have room for a label."""
+    every = next(n for n in (1, 2, 4, 5, 8, 10, 16, 20, 32, 64, 10_000) if n * size >= room)
+    return tuple((start + (i + 0.5) * size, name) for i, name in enumerate(names) if i % every == 0)
+
+
+def _pixels(
+    atlas: AtlasView,
+    scores: list[float | None],
+    ends: tuple[float, float],
+    scale: tuple[str, ...],
+    size: tuple[int, int],
+) -> str:
+    from PIL import Image
+
+    picture = Image.new("RGBA", size, (0, 0, 0, 0))
+    for (row, column), value in zip(atlas.places, scores, strict=True):
+        if value is not None:
+            rgb = theme.blend(scale, (value - ends[0]) / (ends[1] - ends[0]))
+            picture.putpixel((column, row), (*rgb, 255))
+    return data_uri(picture)
+
+
+def data_uri(picture: Any) -> str:
+    """A PIL picture as a PNG that the page carries in itself."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,67 @@
+"""Accuracy with intervals over images, and what a blind guess reaches, from rows of answers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from headscope.report.views import Estimate, StudyView
+
+Row = dict[str, Any]
+
+
+def select(
+    study: StudyView, *, function: str | None = None, context: str | None = None, split: str = "test"
+) -> list[Row]:
+    """Rows of answers of one split, function and context."""
+    return [
+        row
+        for row in study.answers or ()
+        if row.get("split") == split
+        and (function is None or row["function"] == function)
+        and (context is None or row["context"] == context)
+    ]
+
+
+def accuracy(rows: Sequence[Row]) -> Estimate:
+    """Share of right answers (0..1) with a 95 % bootstrap interval over images."""
+    from headscope.evaluation.scoring import accuracy_table
+
+    cell = accuracy_table([{**row, "all": ""} for row in rows], "all", draws=1000)[0]
+    low, high = (float(end) if math.isfinite(end) else None for end in cell["ci"])
+    return Estimate(float(cell["value"]), low, high, int(cell["n"]))
+
+
+def chance(rows: Sequence[Row]) -> float:
+    """Expected share of right answers of a blind guess among each question's choices; 0 for open answers."""
+    guesses = [1 / len(row["choices"]) if row.get("choices") else 0.0 for row in rows]
+    return sum(guesses) / len(guesses) if guesses else 0.0
+
+
+def majority(rows: Sequence[Row]) -> float:
+    """Share of the most frequent true answer: what always saying the same would reach."""
+    return max(Counter(str(row["truth"]) for row in rows).values()) / len(rows) if rows else 0.0
+
+
+def near_chance(rows: Sequence[Row]) -> bool:
+    """True if always guessing, or always saying the same, is not clearly beaten (lower bound of the interval)."""
+    estimate = accuracy(rows)
+    return (estimate.low or 0.0) <= max(chance(rows), majority(rows))
+
+
+def paired(study: StudyView, function: str, context: str, against: str) -> Estimate | None:
+    """Difference of accuracy (0..1) between two contexts on the same questions, interval over images."""
+    from headscope.evaluation.statistics import paired_difference
+
+    first = {(r["case"], r["step"]): r for r in select(study, function=function, context=context)}
+    second = {(r["case"], r["step"]): r for r in select(study, function=function, context=against)}
+    both = [key for key in first if key in second]
+    if not both:
+        return None
+    a = [float(bool(first[key]["correct"])) for key in both]
+    b = [float(bool(second[key]["correct"])) for key in both]
+    images = [str(first[key].get("image") or first[key]["case"]) for key in both]
+    found = paired_difference(a, b, images, seed=0)
+    return Estimate(float(found.value), float(found.ci[0]), float(found.ci[1]), len(both))

@@ -1,0 +1,185 @@
+"""Writes the report: one HTML file that needs no network, and the same charts as files for papers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headscope.report import findings as says
+from headscope.report.charts import heads
+from headscope.report.charts.base import Figure, words
+from headscope.report.figures import write_figures
+from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
+from headscope.report.methods import methods
+from headscope.report.paragraph import paragraph
+from headscope.report.pictures import before_after, walked_case
+from headscope.report.run_facts import chosen, commands, facts
+from headscope.report.sections import Section, sections
+from headscope.report.sources import read_study
+from headscope.report.svg import draw, inline
+from headscope.report.theme import number
+from headscope.report.views import StudyView
+from headscope.storage import write_atomic
+
+if TYPE_CHECKING:
+    from headscope.data.cases import Cases
+
+FILE = "report.html"
+_TAGS = {says.HOLDS: "holds", says.OPPOSITE: "opposite", says.UNCLEAR: "open", says.NOT_RUN: "none"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its number and its picture."""
+
+    number: int
+    figure: Figure
+    svg: Any  # markupsafe.Markup
+
+
+def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Path:
+    """Turn a study folder into ``report.html`` and ``figures/*.svg|png``.
+
+    Reads only what the stages wrote; a stage that was not run, or a file that cannot be read, is named on the
+    page and never an error.
+
+    Args:
+        study_folder: folder of the study.
+        cases: the cases, or their folder, for example pictures; by default the folder that ``study.json`` names.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        StoreError: the folder cannot be written.
+        StudyError: there is no such folder.
+
+    Example:
+        >>> write_report("runs/demo")  # doctest: +SKIP
+        PosixPath('runs/demo/report.html')
+    """
+    folder = Path(study_folder)
+    study = read_study(folder, cases)
+    parts = sections(study)
+    documents = {f.name: draw(f.spec()) for s in parts for f in s.figures}
+    page = render(study, parts, documents)
+    maps = {f.name: draw(f.spec()) for f in heads.head_maps(study)}
+    write_figures(folder / "figures", documents | maps)
+    write_atomic(folder / FILE, page)
+    return folder / FILE
+
+
+def render(study: StudyView, parts: list[Section], documents: dict[str, str]) -> str:
+    """The page as text; ``documents`` holds the SVG of every figure by name."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("headscope.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["signed"] = lambda value, digits=1: number(value, digits, sign=True)
+    script = _asset("report.js")
+    walked = walked_case(study)
+    return environment.get_template("report.html.j2").render(
+        **_texts(study),
+        **_maps(study),
+        words=words,
+        css=Markup(_asset("report.css")),
+        script=Markup(script),
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        sections=_drawn(parts, documents),
+        walked=walked,
+        walked_rows=_walked_rows(walked),
+        pairs=before_after(study),
+    )
+
+
+def _texts(study: StudyView) -> dict[str, Any]:
+    name = str(study.run.model.get("name") or "a vision-language model")
+    data = str(study.run.data.get("name") or study.run.data.get("path") or "its cases")
+    return {
+        "title": f"Attention heads of {Path(name).name or name}",
+        "banner": says.banner(study),
+        "problems": study.problems,
+        "paragraph": paragraph(study) or "Nothing has been measured on test yet.",
+        "findings": says.findings(study),
+        "tags": _TAGS,
+        "facts": facts(study),
+        "chosen": chosen(study),
+        "commands": commands(study),
+        "methods": methods(study),
+        "version": _version(),
+        "source": f"{study.folder.name} ({data})",
+        "no_pairs": "the study kept no examples."
+        if study.cases is not None
+        else "the folder of the cases was not found; name it with --data.",
+    }
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("headscope")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return ""
+
+
+def _maps(study: StudyView) -> dict[str, Any]:
+    atlas = study.atlas
+    if atlas is None:
+        return {"maps": [], "hover": {}, "dotted": False, "boxed": False}
+    muted = {t.function: t.heads for t in (study.ablation.tests if study.ablation else ())}
+    functions = list(dict.fromkeys(f for r in atlas.rankings for f in r.scores))
+    found: list[tuple[str, list[HeadMap], list[tuple[str, str]]]] = []
+    for function in functions:
+        best = [
+            (r.name, ", ".join(f"{h} {number(v, 3)}" for h, v in top_heads(atlas, r, function, 8)))
+            for r in atlas.rankings
+            if function in r.scores
+        ]
+        found.append((words(function), head_maps(atlas, function, muted.get(function, ())), best))
+    return {
+        "maps": found,
+        "hover": hover_table(atlas),
+        "dotted": any(m.dots for _, row, _ in found for m in row),
+        "boxed": any(m.boxes for _, row, _ in found for m in row),
+    }
+
+
+def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    count = 0
+    found = []
+    for part in parts:
+        drawn = []
+        for figure in part.figures:
+            count += 1
+            svg = inline(documents[figure.name], figure.name, figure.alt)
+            drawn.append(Drawn(count, figure, Markup(svg)))
+        found.append(
+            {"id": part.id, "title": part.title, "missing": part.missing, "lead": part.lead, "figures": drawn}
+        )
+    return found
+
+
+def _walked_rows(walked: Any) -> list[tuple[str, ...]]:
+    rows = []
+    for row in walked.rows if walked else ():
+        answer = "–" if row["answer"] is None else str(row["answer"])
+        mark = {True: " ✓", False: " ✗"}.get(row["correct"], "")
+        rows.append((words(row["function"]), row["question"], row["truth"], answer + mark, number(row["margin"], 2, True)))
+    return rows
+
+
+def _asset(name: str) -> str:
+    return resources.files("headscope.report").joinpath("templates", name).read_text("utf-8")

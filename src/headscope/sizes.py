@@ -1,0 +1,74 @@
+"""How much a study reads: a few named sizes, each a set of stage settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from headscope.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Size:
+    """Settings of every stage, by name; what is not named keeps the stage's default.
+
+    ``wake`` etc. hold keyword settings of the stage's settings class.
+    """
+
+    name: str
+    capture: dict[str, Any] = field(default_factory=dict)
+    probe: dict[str, Any] = field(default_factory=dict)
+    causal: dict[str, Any] = field(default_factory=dict)
+    ablate: dict[str, Any] = field(default_factory=dict)
+    emphasize: dict[str, Any] = field(default_factory=dict)
+    wake: dict[str, Any] = field(default_factory=dict)
+
+
+SIZES = {
+    # a look at whether everything runs: too few draws for a claim
+    "quick": Size(
+        "quick",
+        probe={"max_steps": 150, "permutations": 20, "draws": 200, "epochs": 10},
+        causal={"max_items": 10},
+        ablate={
+            "draws": 20,
+            "select_draws": 1,
+            "main_draws": 5,
+            "ks": (2, 8),
+            "select_items": 10,
+            "test_items": 15,
+            "mean_items": 5,
+        },
+        emphasize={"scales": (1.5,), "strengths": (1.0,), "ks": (4,), "select_items": 10, "test_items": 15},
+        wake={"max_items": 60, "select_items": 30},
+    ),
+    # what `make demo` runs
+    "demo": Size(
+        "demo",
+        probe={"max_steps": 250, "permutations": 100},
+        causal={"max_items": 30},
+        ablate={"test_items": 40, "select_items": 30, "ks": (1, 2, 4, 8)},
+        emphasize={"scales": (1.25, 1.5, 2.0), "strengths": (0.5, 1.0), "ks": (4,)},
+        wake={"max_items": 400, "select_items": 150},
+    ),
+    # for a paper: more items, the same design
+    "full": Size(
+        "full",
+        probe={"max_steps": 1000, "permutations": 1000, "logistic_heads": 8},
+        causal={"max_items": 100},
+        ablate={"draws": 1000, "select_draws": 10, "main_draws": 200, "test_items": 200, "select_items": 100},
+        emphasize={"test_items": 200, "select_items": 100},
+        wake={"max_items": 3000, "select_items": 600},
+    ),
+}
+
+
+def size_named(name: str) -> Size:
+    """The size of this name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    if name not in SIZES:
+        raise StudyError(f"asked for a study of size {name!r}; there are: {', '.join(SIZES)}")
+    return SIZES[name]

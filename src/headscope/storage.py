@@ -1,0 +1,171 @@
+"""Artefacts that are complete or absent: atomic writes, and a ledger of finished units of work."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from headscope.errors import StoreError
+
+
+def fingerprint(value: Any) -> str:
+    """Sixteen hex digits of SHA-256 over canonical JSON of ``value``."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_atomic(path: str | Path, content: bytes | str) -> None:
+    """Write a file so that a reader, or a restart after a kill, sees all of it or nothing.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as exc:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise disk_error(path, exc) from exc
+
+
+def disk_error(path: Path, exc: OSError) -> StoreError:
+    """The one message for a write that failed."""
+    reason = "the disk is full" if exc.errno in (errno.ENOSPC, errno.EDQUOT) else exc.strerror or str(exc)
+    return StoreError(
+        f"{path}: could not write: {reason}; free space or name another folder, then run the same "
+        "command again: finished work is kept"
+    )
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, keys in the order given, floats as Python prints them, NaN as null."""
+    write_atomic(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON artefact.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as exc:
+        raise StoreError(f"{path}: not found; run the stage that writes it first") from exc
+    except (OSError, ValueError) as exc:
+        raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars and arrays to plain Python; NaN and infinities to None."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def write_table(path: str | Path, rows: list[dict[str, Any]] | Any) -> None:
+    """Write rows (list of dicts, or a pyarrow Table) as Parquet, atomically and with the same bytes each time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([_plain(r) for r in rows])
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def read_table(path: str | Path) -> list[dict[str, Any]]:
+    """Read a Parquet artefact as a list of dicts.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path}: not found; run the stage that writes it first")
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return rows
+    except (OSError, pa.ArrowException) as exc:
+        raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
+
+
+class Ledger:
+    """Finished units of work in a folder, one JSON file each, so that a killed stage never repeats one.
+
+    A unit's key says everything that its result depends on within the stage; ``settings`` says the rest.
+    A ledger opened with other settings than those it was started with is refused.
+
+    Example:
+        >>> import tempfile
+        >>> ledger = Ledger(tempfile.mkdtemp(), settings={"seed": 1})
+        >>> ledger.get_or("k=8", lambda: {"drop": 0.25})
+        {'drop': 0.25}
+        >>> "k=8" in ledger
+        True
+    """
+
+    def __init__(self, folder: str | Path, settings: Any) -> None:
+        self.folder = Path(folder)
+        mark = self.folder / "settings.json"
+        wanted = json.loads(json.dumps(_plain(settings), default=str))
+        if mark.exists():
+            found = read_json(mark)
+            if found != wanted:
+                raise StoreError(
+                    f"{self.folder}: holds work made with other settings ({_differences(found, wanted)}); "
+                    "use another study folder, or delete this folder to start the stage afresh"
+                )
+        else:
+            write_json(mark, wanted)
+
+    def _path(self, key: str) -> Path:
+        stem = re.sub(r"[^A-Za-z0-9_.=-]+", "-", key)[:80]
+        return self.folder / f"{stem}-{fingerprint(key)[:8]}.json"
+
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists()
+
+    def get(self, key: str) -> Any:
+        """The finished result of a unit."""
+        return read_json(self._path(key))["value"]
+
+    def put(self, key: str, value: Any) -> Any:
+        """Store a unit's result; what comes back is what a restart would read."""
+        write_json(self._path(key), {"key": key, "value": value})
+        return self.get(key)
+
+    def get_or(self, key: str, compute: Any) -> Any:
+        """The stored result of a unit, computed and stored first if it is not there."""
+        return self.get(key) if key in self else self.put(key, compute())
+
+
+def _differences(found: Any, wanted: Any) -> str:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [k for k in {**found, **wanted} if found.get(k) != wanted.get(k)]
+        return "; ".join(f"{k}: there {found.get(k)!r}, asked {wanted.get(k)!r}" for k in keys[:4])
+    return f"there {found!r}, asked {wanted!r}"

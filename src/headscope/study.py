@@ -1,0 +1,387 @@
+"""A study: one folder that holds a run's settings and all its artefacts; every stage resumes from it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headscope.data.cases import Cases, load_cases
+from headscope.data.splits import assign_splits
+from headscope.errors import StudyError
+from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
+from headscope.sizes import Size, size_named
+from headscope.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
+    from headscope.probing.atlas import Atlas
+
+SCHEMA = "headscope/study/1"
+STAGES = ("capture", "probe", "ablate", "emphasize", "wake", "report")
+READOUTS = ("prompt_last", "answer_mean")
+PROBED = "prompt_last"  # before any token of the answer is there to be read
+CONTEXTS = ("gold", "alone", "own")
+
+
+class Study:
+    """All stages on one model and one data set, in one folder.
+
+    Settings are fixed when the study is created; opening it again with others is refused. Each stage runs
+    those that it rests on, does nothing where it is complete, and goes on where it was stopped.
+
+    Example::
+
+        study = Study.create("runs/mine", model="embedded", data=load_cases("my-data"))
+        atlas = study.probe()
+        study.ablate()
+        study.report()
+    """
+
+    def __init__(self, folder: str | Path, *, announce: Callable[[str], None] | None = None) -> None:
+        self.folder = Path(folder)
+        self.announce = announce or (lambda _: None)
+        if not (self.folder / "study.json").exists():
+            raise StudyError(
+                f"{self.folder}: holds no study (study.json is not there); start one with "
+                "`headscope run --model MODEL --data FOLDER --study FOLDER`"
+            )
+        self.settings: dict[str, Any] = read_json(self.folder / "study.json")
+        if self.settings.get("schema") != SCHEMA:
+            raise StudyError(f"{self.folder}/study.json: schema {self.settings.get('schema')!r}, expected {SCHEMA!r}")
+        self._vlm: VLM | None = None
+        self._cases: Cases | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        model: str | VLM = "embedded",
+        data: str | Path | Cases,
+        size: str = "demo",
+        seed: int = 0,
+        taxonomy: str | Path | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_size: int = 64,
+        announce: Callable[[str], None] | None = None,
+    ) -> Study:
+        """Start a study, or open the one in ``folder`` if it has the same settings.
+
+        Args:
+            model: ``embedded``, a checkpoint folder, a hub id, or a loaded model.
+            data: a folder of cases, or loaded cases.
+            size: ``quick``, ``demo`` or ``full``; see :mod:`headscope.sizes`.
+            seed: of the splits and of everything drawn at random.
+            taxonomy: a JSON file with other functions than the default nine.
+            device, dtype, batch_size: how the model is run.
+
+        Raises:
+            DataError: the cases cannot be read. ModelError: the model cannot be loaded.
+            StudyError: the folder holds a study with other settings.
+        """
+        folder = Path(folder)
+        chosen = _taxonomy(taxonomy)
+        cases = data if isinstance(data, Cases) else load_cases(data, chosen)
+        size_named(size)
+        vlm = _load(model, device, dtype, cases) if isinstance(model, str) else model
+        splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
+        wanted = _settings(vlm, model, cases, splits, chosen, taxonomy)
+        wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
+        path = folder / "study.json"
+        if path.exists():
+            _refuse_others(folder, read_json(path), wanted)
+        else:
+            write_json(folder / "splits.json", splits)
+            write_json(path, wanted)
+        study = cls(folder, announce=announce)
+        study._vlm, study._cases = vlm, cases
+        return study
+
+    @cached_property
+    def size(self) -> Size:
+        """How much is read."""
+        return size_named(self.settings["size"])
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The functions of this study."""
+        return _taxonomy(self.settings.get("taxonomy_file"))
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Case id -> fit, select or test."""
+        found: dict[str, str] = read_json(self.folder / "splits.json")
+        return found
+
+    @property
+    def cases(self) -> Cases:
+        """The data; refused where it changed since the study began.
+
+        Raises:
+            StudyError: another fingerprint.
+        """
+        if self._cases is None:
+            self._cases = load_cases(self.settings["data"]["path"], self.taxonomy)
+        found, wanted = self._cases.fingerprint, self.settings["data"]["fingerprint"]
+        if found != wanted:
+            raise StudyError(
+                f"{self.settings['data']['path']}: the cases changed since the study in {self.folder} began "
+                f"(fingerprint {found}, then {wanted}); start a new study"
+            )
+        return self._cases
+
+    @property
+    def vlm(self) -> VLM:
+        """The model, loaded when first needed; refused where its weights changed."""
+        if self._vlm is None:
+            loaded = _load(self.settings["load"], self.settings["device"], self.settings["dtype"], self.cases)
+            if loaded.revision != self.settings["model"]["revision"]:
+                raise StudyError(
+                    f"{self.settings['load']}: the model changed since the study in {self.folder} began "
+                    f"(revision {loaded.revision}, then {self.settings['model']['revision']}); start a new study"
+                )
+            self._vlm = loaded
+        return self._vlm
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything drawn at random."""
+        return int(self.settings["seed"])
+
+    def done(self, stage: str) -> bool:
+        """Whether a stage is complete."""
+        return (self.folder / "done" / f"{stage}.json").exists()
+
+    @contextmanager
+    def _stage(self, stage: str) -> Iterator[None]:
+        """Times a stage, over restarts, and marks it complete."""
+        self.announce(f"{stage} ...")
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            path = self.folder / "timings.json"
+            seconds = read_json(path) if path.exists() else {}
+            seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - start, 2)
+            write_json(path, seconds)
+        write_json(self.folder / "done" / f"{stage}.json", {"stage": stage})
+
+    def capture(self) -> Path:
+        """Ask every question in every context and keep answers and head outputs in ``capture/``."""
+        from headscope.capture.run import capture
+        from headscope.visual_prompting.blank import blank_picture
+
+        folder = self.folder / "capture"
+        if self.done("capture"):
+            return folder
+        common: dict[str, Any] = {"batch_size": self.settings["batch_size"], "taxonomy": self.taxonomy}
+        common |= {"announce": self.announce, **self.size.capture}
+        with self._stage("capture"):
+            capture(
+                self.vlm, self.cases, self.splits, folder, contexts=CONTEXTS, readouts=READOUTS, **common
+            )
+            capture(
+                self.vlm,
+                self.cases,
+                self.splits,
+                self.folder / "capture-blank",
+                contexts=("gold",),
+                main_contexts=(),
+                readouts=(PROBED,),
+                pictures=blank_picture,
+                pictures_name="blank",
+                **common,
+            )
+        return folder
+
+    def probe(self) -> Atlas:
+        """Joint, independent and causal rankings of all heads: ``probe/atlas.json``."""
+        from headscope.capture.store import open_activations, open_answers
+        from headscope.interventions.causal import causal_scores
+        from headscope.probing.atlas import Atlas
+        from headscope.probing.stage import probe
+
+        path = self.folder / "probe" / "atlas.json"
+        if self.done("probe"):
+            return Atlas.load(path)
+        captured = self.capture()
+        with self._stage("probe"):
+            causal = causal_scores(
+                self.vlm,
+                self.cases,
+                self.splits,
+                self.folder,
+                taxonomy=self.taxonomy,
+                **self._common(),
+                **self.size.causal,
+            )
+            return probe(
+                open_activations(captured, PROBED, context="gold"),
+                open_answers(captured),
+                self.folder / "probe",
+                taxonomy=self.taxonomy,
+                causal=causal.to_json(),
+                blank=open_activations(self.folder / "capture-blank", PROBED),
+                images={c.id: c.image for c in self.cases},
+                provenance={
+                    "model": self.vlm.name,
+                    "revision": self.vlm.revision,
+                    "data": self.cases.fingerprint,
+                },
+                seed=self.seed,
+                readout=PROBED,
+                **self.size.probe,
+            )
+
+    def ablate(self) -> dict[str, Any]:
+        """Mute each function's heads against fair random controls: ``ablation.json``."""
+        from headscope.interventions.ablation import ablate
+
+        return self._experiment("ablate", "ablation.json", ablate, self.size.ablate)
+
+    def emphasize(self) -> dict[str, Any]:
+        """Turn each function's heads up, or steer them: ``emphasis.json``."""
+        from headscope.interventions.emphasis import emphasize
+
+        if not self.done("ablate"):
+            self.ablate()
+        return self._experiment("emphasize", "emphasis.json", emphasize, self.size.emphasize)
+
+    def wake(self) -> dict[str, Any]:
+        """Point at the objects that questions name, and see which heads wake: ``wake.json``."""
+        from headscope.visual_prompting.experiment import wake
+        from headscope.visual_prompting.questions import WakeSettings
+
+        if self.done("wake"):
+            found: dict[str, Any] = read_json(self.folder / "wake.json")
+            return found
+        atlas = self.probe()
+        chosen = WakeSettings(batch_size=self.settings["batch_size"], **self.size.wake)
+        with self._stage("wake"):
+            return wake(
+                self.vlm,
+                self.cases,
+                self.splits,
+                atlas,
+                self.folder,
+                taxonomy=self.taxonomy,
+                seed=self.seed,
+                settings=chosen,
+            )
+
+    def report(self) -> Path:
+        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there."""
+        from headscope.report.page import write_report
+        from headscope.report.summary import write_summary
+
+        with self._stage("report"):
+            write_summary(self.folder)
+            page = write_report(self.folder, cases=self.cases)
+        write_summary(self.folder)  # with the report's own seconds
+        return page
+
+    def run(self) -> Path:
+        """Every stage, in order; the report comes back."""
+        self.capture()
+        self.probe()
+        self.ablate()
+        self.emphasize()
+        self.wake()
+        return self.report()
+
+    def summary(self) -> dict[str, Any]:
+        """The content of ``summary.json``."""
+        found: dict[str, Any] = read_json(self.folder / "summary.json")
+        return found
+
+    def _common(self) -> dict[str, Any]:
+        return {"seed": self.seed, "batch_size": self.settings["batch_size"]}
+
+    def _experiment(
+        self, stage: str, artefact: str, run: Callable[..., dict[str, Any]], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.done(stage):
+            found: dict[str, Any] = read_json(self.folder / artefact)
+            return found
+        atlas = self.probe()
+        with self._stage(stage):
+            return run(
+                self.vlm,
+                self.cases,
+                self.splits,
+                atlas,
+                self.folder,
+                taxonomy=self.taxonomy,
+                **self._common(),
+                **options,
+            )
+
+
+def _taxonomy(path: str | Path | None) -> Taxonomy:
+    return load_taxonomy(path) if path else DEFAULT
+
+
+def _load(name: str, device: str, dtype: str, cases: Cases) -> VLM:
+    from headscope.models.vlm import load_model
+
+    return load_model(name, device=device, dtype=dtype)
+
+
+def _settings(
+    vlm: VLM, model: str | VLM, cases: Cases, splits: dict[str, str], taxonomy: Taxonomy, file: Any
+) -> dict[str, Any]:
+    """What ``study.json`` records."""
+    import transformers
+    from torch import __version__ as torch_version
+
+    from headscope import __version__
+
+    counts = Counter(splits.values())
+    geometry = vlm.geometry
+    return {
+        "schema": SCHEMA,
+        "load": model if isinstance(model, str) else str(vlm.folder or vlm.name),
+        "model": {
+            "name": vlm.name,
+            "revision": vlm.revision,
+            "parameters": vlm.parameters,
+            "layers": geometry.n_layers,
+            "heads": len(geometry.heads),
+        },
+        "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
+        "cases": {s: counts[s] for s in ("fit", "select", "test")},
+        "steps": sum(len(c.steps) for c in cases),
+        "taxonomy": {
+            "name": taxonomy.name,
+            "functions": list(taxonomy.functions),
+            "titles": taxonomy.titles,
+            "spatial": sorted(taxonomy.spatial),
+            "chain_only": sorted(taxonomy.chain_only),
+            "from_picture": sorted(taxonomy.from_picture),
+        },
+        "taxonomy_file": str(file) if file else None,
+        "versions": {
+            "headscope": __version__,
+            "torch": str(torch_version),
+            "transformers": transformers.__version__,
+        },
+    }
+
+
+def _refuse_others(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """A study is one set of settings."""
+    for key, value in wanted.items():
+        there = found.get(key)
+        if key in ("versions", "load", "taxonomy_file") or there == value:
+            continue
+        if key == "data" and there and there["fingerprint"] == value["fingerprint"]:
+            continue
+        raise StudyError(
+            f"{folder}: holds a study with {key} {there!r}, asked for {value!r}; name another folder"
+        )

@@ -1,0 +1,1 @@
+"""Pointing at the objects a question names: boxes, picture styles, controls, head wake-up, the experiment."""

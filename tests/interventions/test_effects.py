@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from headscope.errors import StoreError
+from headscope.interventions.choices import freeze, frozen
+from headscope.interventions.controls import Controls
+from headscope.interventions.effects import against_controls, drops, effect, verdict
+from headscope.interventions.emphasis import gain
+from headscope.interventions.readings import Reading
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    clean = Reading((rng.random(60) < 0.9).astype(float), rng.normal(3, 1, 60))
+    edited = Reading((rng.random(60) < 0.5).astype(float), clean.margin - rng.normal(1, 1, 60))
+    return clean, edited
+
+
+def test_an_effect_is_the_paired_drop_with_interval_and_sign_flip_p(pair):
+    clean, edited = pair
+    found = effect(clean, edited, [str(i) for i in range(60)])
+    assert found.drop_points == pytest.approx(100 * (clean.correct - edited.correct).mean())
+    assert found.margin_drop == pytest.approx((clean.margin - edited.margin).mean())
+    reference = stats.bootstrap(
+        (clean.margin - edited.margin,), np.mean, n_resamples=5000, method="percentile", random_state=0
+    ).confidence_interval
+    assert found.margin_ci == pytest.approx((reference.low, reference.high), abs=0.06)
+    flips = stats.permutation_test(
+        (clean.correct - edited.correct,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=9999,
+        random_state=0,
+    )
+    assert found.p_paired == pytest.approx(flips.pvalue, abs=0.01)
+    assert (found.n, found.images) == (60, 60)
+
+
+def test_a_gain_is_the_same_effect_with_its_sign_turned(pair):
+    found = effect(*pair, [str(i) for i in range(60)])
+    turned = gain(found)
+    assert turned["delta_points"] == -found.drop_points
+    assert turned["ci"] == (-found.ci[1], -found.ci[0])
+    assert turned["margin_delta"] == -found.margin_drop
+    assert turned["ci"][0] <= turned["delta_points"] <= turned["ci"][1]
+
+
+def test_p_counts_controls_at_least_as_bad_and_ties_count(pair):
+    clean, edited = pair
+    worse = Reading(np.zeros(60), clean.margin - 9)
+    same = Reading(edited.correct[::-1].copy(), edited.margin)
+    better = Reading(clean.correct, clean.margin)
+    controls = Controls(((),) * 4, False, "why", 3)
+    found = against_controls(clean, edited, [worse, same, better, better], controls)
+    assert found["p"] == (1 + 2) / (1 + 4)
+    assert found["margin_p"] == (1 + 2) / (1 + 4)
+    assert found["control_max"] == 100 * clean.correct.mean()
+    assert found["control_mean"] == pytest.approx(np.mean(drops(clean, [worse, same, better, better])[0]))
+    assert (found["draws"], found["distinct"], found["layer_matched"], found["reason"]) == (
+        4,
+        3,
+        False,
+        "why",
+    )
+    assert against_controls(clean, edited, [], controls)["p"] is None
+
+
+@pytest.mark.parametrize(
+    ("p", "draws", "low", "claimed", "words"),
+    [
+        (0.005, 200, 3.0, True, "functional"),
+        (0.005, 20, 3.0, False, "needs 200"),
+        (0.2, 200, 3.0, False, "controls hurt as much"),
+        (0.01, 200, 0.0, False, "may be nothing"),
+        (0.01, 200, float("nan"), False, "may be nothing"),
+        (None, 0, 3.0, False, "no claim"),
+    ],
+)
+def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(p, draws, low, claimed, words):
+    found = verdict({"p": p, "draws": draws, "ci": (low, 9.0), "excess_points": 5.0}, 0.05)
+    assert found[0] is claimed
+    assert words in found[1]
+
+
+def test_a_choice_is_frozen_once_beside_those_of_other_stages(tmp_path):
+    assert frozen(tmp_path, "ablation") is None
+    assert freeze(tmp_path, "ablation", {"k": 8, "x": 0.1 + 0.2, "ci": (1.0, 2.0)})["k"] == 8
+    assert freeze(tmp_path, "ablation", {"k": 8, "x": 0.1 + 0.2, "ci": (1.0, 2.0)})["x"] == 0.1 + 0.2
+    assert freeze(tmp_path, "wake", ["both"]) == ["both"]
+    with pytest.raises(StoreError, match="frozen"):
+        freeze(tmp_path, "ablation", {"k": 4})
+    assert frozen(tmp_path, "ablation")["k"] == 8
+    assert [p.name for p in tmp_path.iterdir()] == ["choices.json"]
