@@ -55,6 +55,15 @@ def test_without_draws_or_score_there_is_no_p() -> None:
     assert permutation_p([0.0], np.zeros((5, 1))).tolist() == [1.0]
 
 
+def test_strong_heads_do_not_make_the_null_of_the_others_look_narrower() -> None:
+    rng, low = np.random.default_rng(5), []
+    for _ in range(60):
+        null, observed = rng.normal(size=(100, 32, 1)), rng.normal(size=(32, 1))
+        observed[:20] += 40
+        low.append(permutation_p(observed, null)[20:, 0] <= 0.02)
+    assert stats.binomtest(int(np.sum(low)), 60 * 12, 0.02).pvalue > 0.01
+
+
 def test_the_elbow_is_the_point_farthest_from_the_chord() -> None:
     assert elbow([9.0, 8.5, 8.0, 0.3, 0.2, 0.1, 0.0]) == 3
     assert elbow([-9.0, 0.0, 0.1, 0.2]) == 1

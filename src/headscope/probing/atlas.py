@@ -65,8 +65,9 @@ class Sparsity(_Model):
 
 
 class Scarcity(_Model):
-    """Share of heads for spatial functions less that for the others, by one criterion."""
+    """Share of heads for spatial functions less that for the others, by one criterion, over ``functions``."""
 
+    functions: list[str]
     spatial: float
     other: float
     difference: float

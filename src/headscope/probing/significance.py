@@ -20,40 +20,54 @@ def permutation_p(observed: ArrayLike, null: ArrayLike, method: Method = "pooled
 
     ``exact``: (1 + own draws at least as large) / (1 + draws). It cannot go below 1 / (1 + draws), and with
     few functional heads among many no false discovery control can pass that, however strong they are.
-    ``pooled``: each head's observed score and draws are standardised together (so that all 1 + draws stand on
-    one footing), and the observed one is counted among the draws of *all* heads:
-    (1 + draws of all heads at least as large) / (1 + heads * draws).
+    ``pooled``: the observed score is standardised by the head's draws, each draw by the head's *other* draws, so
+    that under the null they follow one law; the observed one is then counted among the draws of all heads:
+    (1 + draws of all heads at least as large) / (1 + heads * draws). It takes the null to have the same shape,
+    not the same centre or spread, for every head.
 
     Args:
         observed: (head, ...).
-        null: (draw, head, ...).
+        null: (draw, head, ...); with fewer than 3 draws ``exact`` is used.
 
     Returns:
-        (head, ...); NaN where the observed score is NaN.
+        (head, ...); NaN where the observed score is NaN, or there are no draws.
 
     Example:
-        >>> permutation_p(np.array([3.0]), np.array([[1.0], [2.0], [0.0]])).tolist()
+        >>> permutation_p(np.array([3.0]), np.array([[1.0], [2.0], [0.0]]), "exact").tolist()
         [0.25]
     """
     seen, draws = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
     if len(draws) == 0:
         return np.full(seen.shape, np.nan)
-    if method == "exact":
+    if method == "exact" or len(draws) < 3:
         p = (1 + (draws >= seen).sum(0)) / (1 + len(draws))
         return np.where(np.isfinite(seen), p, np.nan)
-    together = np.concatenate([seen[None], draws])
-    spread = together.std(0)
-    with np.errstate(invalid="ignore"):
-        together = (together - together.mean(0)) / np.where(spread > 0, spread, 1.0)
-    flat = together.reshape(len(together), len(seen), -1)
-    p = np.full(flat.shape[1:], np.nan)
-    for column in range(flat.shape[2]):
-        heads = np.flatnonzero(np.isfinite(flat[:, :, column]).all(0))
-        pool = np.sort(flat[1:, heads, column].reshape(-1))
+    centre = draws.mean(0)
+    mine = (seen - centre) / _spread((draws - centre) ** 2, len(draws))
+    theirs = _by_the_others(draws - centre)
+    flat, pool_of = mine.reshape(len(seen), -1), theirs.reshape(len(draws), len(seen), -1)
+    p = np.full(flat.shape, np.nan)
+    for column in range(flat.shape[1]):
+        heads = np.flatnonzero(np.isfinite(flat[:, column]) & np.isfinite(pool_of[:, :, column]).all(0))
+        pool = np.sort(pool_of[:, heads, column].reshape(-1))
         # Scores that are equal but for rounding count as equal.
-        above = pool.size - np.searchsorted(pool, flat[0, heads, column] - 1e-9, side="left")
+        above = pool.size - np.searchsorted(pool, flat[heads, column] - 1e-9, side="left")
         p[heads, column] = (1 + above) / (1 + pool.size)
     return p.reshape(seen.shape)
+
+
+def _spread(squares: Floats, n: int) -> Floats:
+    """Standard deviation from squared deviations (draw, ...); 1 where nothing varies."""
+    variance = squares.sum(0) / n
+    return np.sqrt(np.where(variance > 1e-18, variance, 1.0))
+
+
+def _by_the_others(centred: Floats) -> Floats:
+    """Each draw standardised by mean and spread of the other draws, (draw, ...), from draws less their mean."""
+    n = len(centred) - 1
+    mean = -centred / n
+    variance = ((centred**2).sum(0) - centred**2) / n - mean**2
+    return np.asarray((centred - mean) / np.sqrt(np.where(variance > 1e-18, variance, 1.0)))
 
 
 def fdr(p: ArrayLike) -> Floats:

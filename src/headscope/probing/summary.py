@@ -41,9 +41,12 @@ def derive(atlas: Atlas, seed: int = 0, default_ranking: str | None = None) -> A
         judged = {f: chosen for f, chosen in table.items() if chosen is not None}
         found = {f: sparsity(c, _size(done, way, f), rows) for f, c in judged.items()}
         done.sparsity[way] = {f: Sparsity.model_validate(_plain(v)) for f, v in found.items()}
+        if way == "decoding":  # functions judged by the weaker half of it are no fair comparison
+            judged = {f: chosen for f, chosen in judged.items() if f in _pictured(done)}
         contrast = scarcity(list(judged.values()), [f in done.spatial for f in judged], seed=seed)
         if contrast is not None:
-            done.scarcity[way] = Scarcity.model_validate(_plain(contrast))
+            found_here = {**_plain(contrast), "functions": list(judged)}
+            done.scarcity[way] = Scarcity.model_validate(found_here)
     done.default_ranking = default_ranking or ("causal" if done.rankings.get("causal") else "independent")
     done.default_criterion = "causal" if "causal" in done.selected else "decoding"
     return done
@@ -141,8 +144,7 @@ def _selected(atlas: Atlas, way: str, function: str) -> list[bool] | None:
     if way == "decoding":
         first = _selected(atlas, "independent", function)
         second = _selected(atlas, "answer", function)
-        pictured = atlas.functions if atlas.from_picture is None else atlas.from_picture
-        if first is None or function not in pictured:
+        if first is None or function not in _pictured(atlas):
             return first
         return None if second is None else [a and b for a, b in zip(first, second, strict=True)]
     if not atlas.has(way, function):
@@ -160,6 +162,11 @@ def _selected(atlas: Atlas, way: str, function: str) -> list[bool] | None:
         selectivity = _numbers(atlas.selectivity.get(function) or [None] * len(q))
         score = np.where(np.isfinite(selectivity), selectivity, score - _PLAIN)
     return [x is not None and x <= atlas.level and bool(s > 0) for x, s in zip(q, score, strict=True)]
+
+
+def _pictured(atlas: Atlas) -> list[str]:
+    """Functions whose answer comes from the picture."""
+    return atlas.functions if atlas.from_picture is None else atlas.from_picture
 
 
 def _plain(cell: dict[str, Any]) -> dict[str, Any]:

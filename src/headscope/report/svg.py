@@ -22,9 +22,16 @@ def draw(spec: dict[str, Any]) -> str:
 
 def to_png(svg: str, scale: float = 2.0) -> bytes:
     """An SVG document as PNG bytes, ``scale`` pixels for each of its units."""
-    import vl_convert
+    import io
 
-    return bytes(vl_convert.svg_to_png(svg, scale=scale))
+    import vl_convert
+    from PIL import Image
+
+    # Written again, as the renderer hardly compresses.
+    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(svg, scale=scale))).convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
 
 
 def inline(svg: str, name: str, label: str) -> str:
@@ -48,8 +55,7 @@ def inline(svg: str, name: str, label: str) -> str:
     width, height = root.get("width"), root.get("height")
     root.attrib = {
         "viewBox": root.get("viewBox") or f"0 0 {width} {height}",
-        "width": str(width),
-        "height": str(height),
+        "style": f"--wide:{float(width or 0):.0f}",
         "role": "img",
         "aria-label": label,
     }

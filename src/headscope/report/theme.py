@@ -52,6 +52,7 @@ def config() -> dict[str, Any]:
             "symbolOpacity": 1,
             "orient": "top",
             "titleOrient": "left",
+            "layout": {"top": {"anchor": "start", "direction": "horizontal", "margin": 26}},
             "labelLimit": 300,
             "titleLimit": 300,
         },

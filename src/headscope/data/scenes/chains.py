@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from headscope.data.scenes.kinds import COLOURS, KINDS, SIGN
-from headscope.data.scenes.layout import POOL, Draft, NoRoom
+from headscope.data.scenes.layout import Draft, NoRoom
 from headscope.data.scenes.scene import THIRD, Thing, named
 from headscope.data.scenes.story import DIGITS, TRUE_FALSE, WAYS, YES_NO, Steps, Story, the
 
@@ -28,21 +28,34 @@ def _two(rng: random.Random, count: int = 2) -> list[int]:
 
 
 def _facing(away: bool) -> Builder:
-    kind = "facing_away" if away else "facing"
-
     def build(rng: random.Random, draft: Draft, steps: Steps) -> Story:
         first, second = _two(rng)
-        x = draft.add(faces=True, column=first)
-        y = draft.add(column=second)
-        assert x.facing
-        lead = (x.facing == "left") == (second < first)
-        rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)), steps.look(x, the(x)))
-        steps.ask("lead", _yes(lead), YES_NO, (x, y), rests[1:], way=x.facing, x=the(x), y=the(y))
-        answer = _truth(lead != away)
-        steps.verdict(answer, TRUE_FALSE, (x, y))
-        return Story(kind, {"x": the(x), "y": the(y)}, answer, TRUE_FALSE, (x, y), steps)
+        return _face(draft, steps, draft.add(faces=True, column=first), draft.add(column=second), away)
 
     return build
+
+
+def _face(draft: Draft, steps: Steps, x: Thing, y: Thing, away: bool) -> Story:
+    """Whether x faces y, or away from it, in steps."""
+    assert x.facing
+    lead = (x.facing == "left") == (y.column < x.column)
+    rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)), steps.look(x, the(x)))
+    steps.ask("lead", _yes(lead), YES_NO, (x, y), rests[1:], way=x.facing, x=the(x), y=the(y))
+    answer = _truth(lead != away)
+    steps.verdict(answer, TRUE_FALSE, (x, y))
+    kind = "facing_away" if away else "facing"
+    return Story(kind, {"x": the(x), "y": the(y)}, answer, TRUE_FALSE, (x, y), steps)
+
+
+def seed_example(seed: int = 0) -> Story:
+    """The example that explains the data: is the dog (right, looking left) facing the horse (left)? It is."""
+    rng = random.Random(f"example/{seed}")
+    draft = Draft(rng, 2)
+    dog = draft.add("dog", column=2, row=1, colour="orange", size="big", facing="left")
+    horse = draft.add("horse", column=0, row=1, colour="blue", size="big")
+    story = _face(draft, Steps(rng), dog, horse, away=False)
+    story.scene = draft.scene()
+    return story
 
 
 def _side(kind: str) -> Builder:
@@ -324,4 +337,4 @@ def draw_kind(rng: random.Random) -> str:
     return rng.choices(kinds, [CHAINS[k][2] for k in kinds])[0]
 
 
-__all__ = ["CHAINS", "POOL", "build", "draw_kind"]
+__all__ = ["CHAINS", "build", "draw_kind", "seed_example"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from headscope.data.cases import Cases, save_cases
-from headscope.data.scenes.chains import CHAINS, build, draw_kind
+from headscope.data.scenes.chains import CHAINS, build, draw_kind, seed_example
 from headscope.data.scenes.scene import SIDE, Thing
 from headscope.data.scenes.story import FUNCTION_OF, Story
 from headscope.data.scenes.wordings import MAIN, STEPS
@@ -22,11 +22,19 @@ MOST_THINGS = 14
 
 
 def case_of(
-    story: Story, rng: random.Random, case_id: str, image: str, held_out: tuple[str, ...] = ()
+    story: Story, rng: random.Random | None, case_id: str, image: str, held_out: tuple[str, ...] = ()
 ) -> Case:
-    """The typed case of a story, with wordings chosen: held-out ones where ``wording`` is in ``held_out``."""
+    """The typed case of a story, with wordings chosen: held-out ones where ``wording`` is in ``held_out``.
+
+    Without ``rng`` every question has its first wording.
+    """
     assert story.scene is not None
-    new = "wording" in held_out
+
+    def wording_of(table: tuple[str, ...]) -> int:
+        if "wording" in held_out:
+            return len(table) - 1
+        return rng.randrange(len(table) - 1) if rng else 0
+
     things = story.scene.things
     objects = [
         Object(id=f"o{i}", name=t.kind, box=tuple(map(float, t.box)), attributes=t.attributes())
@@ -38,11 +46,11 @@ def case_of(
     def ids(about: tuple[Thing, ...]) -> tuple[str, ...]:
         return tuple(f"o{things.index(t) + 1}" for t in about)
 
-    main_wording = len(MAIN[story.kind]) - 1 if new else rng.randrange(len(MAIN[story.kind]) - 1)
+    main_wording = wording_of(MAIN[story.kind])
     main = story.main(main_wording)
     steps = []
     for number, asked in enumerate(story.steps, 1):
-        wording = len(STEPS[asked.name]) - 1 if new else rng.randrange(len(STEPS[asked.name]) - 1)
+        wording = wording_of(STEPS[asked.name])
         if asked.name == "verdict":
             asked.fields = {"question": main}
         about = ids(asked.things) + (("absent",) if asked.name == "present" and story.absent else ())
@@ -67,7 +75,7 @@ def case_of(
         answer=story.answer,
         choices=story.choices,
         kind=story.kind,
-        wording=f"{story.kind}/{main_wording}",
+        wording=f"main-{story.kind}/{main_wording}",
         objects=tuple(objects),
         named=ids(story.named) + (("absent",) if story.absent else ()),
         steps=tuple(steps),
@@ -86,7 +94,12 @@ def one_case(
     held_out: float = 0.15,
     kind: str | None = None,
 ) -> tuple[Case, Story]:
-    """Case ``index`` of a data set, a function of its arguments alone."""
+    """Case ``index`` of a data set, a function of its arguments alone; case 0 is the example that explains."""
+    case_id = f"scene-{seed}-{index:06d}"
+    image = f"images/{case_id}.png"
+    if index == 0 and kind is None:
+        example = seed_example()
+        return case_of(example, None, case_id, image), example
     rng = random.Random(f"{seed}/{index}")
     count = rng.randint(*(hard_things if rng.random() < hard else things))
     new = (rng.choice(NEW),) if rng.random() < held_out else ()
@@ -97,8 +110,7 @@ def one_case(
         sprites="new" if "sprite" in new else "trained",
         combination="combination" in new,
     )
-    case_id = f"scene-{seed}-{index:06d}"
-    return case_of(story, rng, case_id, f"images/{case_id}.png", new), story
+    return case_of(story, rng, case_id, image, new), story
 
 
 def generate(

@@ -29,8 +29,7 @@ class Mix:
     mains: float  # share with the main question alone
 
 
-def _wording(rng: random.Random, name: str) -> int:
-    table = STEPS.get(name) or MAIN[name]
+def _wording(rng: random.Random, table: tuple[str, ...]) -> int:
     return rng.randrange(len(table) - 1)  # the last is kept for test
 
 
@@ -40,7 +39,7 @@ def _capital(text: str) -> str:
 
 def main_text(rng: random.Random, story: Story) -> str:
     """The main question in a trained-on wording, as asked."""
-    return _capital(story.main(_wording(rng, story.kind)))
+    return _capital(story.main(_wording(rng, MAIN[story.kind])))
 
 
 def chain_block(rng: random.Random, story: Story) -> Block:
@@ -48,8 +47,8 @@ def chain_block(rng: random.Random, story: Story) -> Block:
     block = []
     for asked in story.steps:
         if asked.name == "verdict":
-            asked.fields = {"question": story.main(_wording(rng, story.kind))}
-        block.append((asked.text(_wording(rng, asked.name)), asked.answer, f"chain/{FUNCTION_OF[asked.name]}"))
+            asked.fields = {"question": story.main(_wording(rng, MAIN[story.kind]))}
+        block.append((asked.text(_wording(rng, STEPS[asked.name])), asked.answer, f"chain/{FUNCTION_OF[asked.name]}"))
     if rng.random() < 0.5:
         block.append((main_text(rng, story), story.answer, "chain/main"))
     return block
@@ -187,7 +186,7 @@ class Asker:
 
     def _turn(self, steps: Steps) -> Turn:
         asked = steps[0]
-        return asked.text(_wording(self.rng, asked.name)), asked.answer, f"alone/{asked.name}"
+        return asked.text(_wording(self.rng, STEPS[asked.name])), asked.answer, f"alone/{asked.name}"
 
 
 def plain_scene(rng: random.Random, count: int) -> Scene:
@@ -210,14 +209,14 @@ def episode(rng: random.Random, mix: Mix) -> tuple[Scene, list[Block]]:
     asker = Asker(rng, scene)
     blocks: list[Block] = []
     if rng.random() < mix.captions:
-        text = STEPS["caption"][_wording(rng, "caption")]
+        text = STEPS["caption"][_wording(rng, STEPS["caption"])]
         blocks.append([(text, caption(scene), "caption")])
     if rng.random() < mix.chains:
         blocks.append(chain_block(rng, story))
     if rng.random() < mix.mains:
         blocks.append([(main_text(rng, story), story.answer, f"alone/main-{story.kind}")])
         alone = rng.choice([s for s in story.steps if s.name != "verdict"])
-        blocks.append([(alone.text(_wording(rng, alone.name)), alone.answer, f"alone/{alone.name}")])
+        blocks.append([(alone.text(_wording(rng, STEPS[alone.name])), alone.answer, f"alone/{alone.name}")])
     blocks += [[asker.single()] for _ in range(mix.singles)]
     relations = (asker.relation() for _ in range(mix.relations))
     blocks += [[turn] for turn in relations if turn]

@@ -172,7 +172,7 @@ def _strip(rows: list[Row], draws: list[Row], means: list[Row], order: list[str]
     base = alt.Chart(alt.Data(values=rows)).encode(y=y, color=alt.Color("series:N", scale=scale, legend=legend))
     bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x="low:Q", x2="high:Q", description="tip:N")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", description="tip:N")
-    return alt.layer(zero_line(), cloud, tick, bars, points).properties(width=430, height=alt.Step(34))
+    return alt.layer(zero_line(), cloud, tick, bars, points).properties(width=330, height=alt.Step(28))
 
 
 def _jitter(i: int) -> float:
@@ -227,7 +227,7 @@ def _dose_chart(rows: list[Row]) -> Any:
     )
     y = alt.Y("value:Q", title="points lost", scale=padded([r["value"] for r in rows]))
     base = base.encode(y=y)
-    ring = base.transform_filter("datum.chosen").mark_point(size=170, strokeWidth=1.6, aria=False)
+    ring = base.transform_filter("datum.chosen").mark_point(size=120, strokeWidth=1.6, aria=False)
     layers = alt.layer(
         base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=dash),
         base.transform_filter("datum.kind == 'first heads'")
@@ -235,7 +235,7 @@ def _dose_chart(rows: list[Row]) -> Any:
         .encode(description="tip:N"),
         ring.encode(color=alt.value(theme.INK)),
         data=alt.Data(values=rows),
-    ).properties(width=170, height=110)
+    ).properties(width=112, height=80)
     return layers.facet(facet=alt.Facet("f:N", sort=order, title=None), columns=3)
 
 

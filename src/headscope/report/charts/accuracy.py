@@ -83,7 +83,7 @@ def by_context(study: StudyView) -> Figure | None:
         legend="asked",
         domain=(0, 100),
         offset=True,
-        step=36,
+        step=32,
     )
     return Figure(
         "accuracy-by-context",
@@ -138,7 +138,7 @@ def by_things(study: StudyView) -> Figure | None:
         shade = alt.Chart().mark_rect(color="#eef1f3", aria=False, clip=True)
         layers.insert(0, shade.encode(x=alt.datum(low - 0.5), x2=alt.datum(high + 0.5)))
         note = f" Grey ground: the numbers the model was trained on ({low} to {high})."
-    chart = alt.layer(*layers, data=alt.Data(values=rows)).properties(width=182, height=170)
+    chart = alt.layer(*layers, data=alt.Data(values=rows)).properties(width=118, height=120)
     chart = chart.facet(facet=alt.Facet("group:N", sort=order, title=None), columns=3)
     return Figure(
         "accuracy-by-things",
@@ -179,7 +179,7 @@ def held_out(study: StudyView) -> Figure | None:
         legend="questions",
         domain=(0, 100),
         offset=True,
-        step=38,
+        step=34,
     )
     return Figure(
         "accuracy-held-out",

@@ -105,14 +105,15 @@ def dots(
     legend: str | None = None,
     domain: tuple[float, float] | None = None,
     offset: bool = False,
-    width: int = 430,
-    step: int = 26,
+    width: int = 330,
+    step: int = 23,
     zero: bool = False,
+    faceted: bool = False,
 ) -> Any:
     """Dots with intervals, one line per label.
 
     Rows hold ``label``, ``value``, ``low``, ``high``, ``tip`` and the column that ``colour`` names; with
-    ``offset`` the series of one label stand below each other.
+    ``offset`` the series of one label stand below each other; ``faceted`` leaves the data to the facet around it.
     """
     import altair as alt
 
@@ -127,11 +128,11 @@ def dots(
     shared: dict[str, Any] = {"y": y, "color": colours, "description": "tip:N"}
     if offset:
         shared["yOffset"] = alt.YOffset(f"{colour}:N", sort=series, scale=alt.Scale(paddingOuter=0.35))
-    base = alt.Chart(alt.Data(values=list(rows)))
+    base = alt.Chart() if faceted else alt.Chart(alt.Data(values=list(rows)))
     bars = base.mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round").encode(
         x=alt.X("low:Q", title=x, scale=x_scale), x2="high:Q", **shared
     )
-    points = base.mark_point(filled=True, size=62, opacity=1).encode(
+    points = base.mark_point(filled=True, size=52, opacity=1).encode(
         x=alt.X("value:Q", title=x, scale=x_scale), **shared
     )
     layers = [bars, points]
@@ -157,7 +158,7 @@ def heat(
     colours: Sequence[str],
     domain: tuple[float, float],
     legend: str,
-    cell: tuple[int, int] = (54, 30),
+    cell: tuple[int, int] = (38, 24),
     text: bool = True,
 ) -> Any:
     """A heat map of rows with ``x``, ``y``, ``value`` (None: no cell), ``text``, ``tip``; numbers in the cells."""
@@ -177,7 +178,7 @@ def heat(
         inks = [(ink, [r for r in filled if _ink(r["value"], domain, colours) == ink]) for ink in (theme.INK, "#ffffff")]
         labels = [
             base.properties(data=alt.Data(values=some))
-            .mark_text(fontSize=10, color=ink, aria=False)
+            .mark_text(fontSize=9.5, color=ink, aria=False)
             .encode(text="text:N")
             for ink, some in inks
             if some
@@ -213,7 +214,7 @@ def change_matrix(
         colours=tuple(reversed(theme.CHANGE)),
         domain=symmetric([r["value"] for r in rows], 5.0),
         legend="change of accuracy, percentage points",
-        cell=(50, 29),
+        cell=(36, 24),
     )
     return Figure(
         name,

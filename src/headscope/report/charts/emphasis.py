@@ -25,7 +25,7 @@ def gains(study: StudyView) -> Figure | None:
         x="change of accuracy, percentage points",
         scale=group_scale(rows),
         legend="functions",
-        width=360,
+        width=270,
         zero=True,
     )
     return Figure(
@@ -67,9 +67,8 @@ def _cells(item: Emphasis, headline: bool) -> tuple[str, ...]:
 
 
 def edit_label(item: Emphasis) -> str:
-    """``spatial perception: scale 1.5, 8 heads``."""
-    heads = "1 head" if len(item.heads) == 1 else f"{len(item.heads)} heads"
-    return f"{words(item.function)}: {item.edit} {item.strength:g}, {heads}"
+    """``spatial perception, scale 1.5``."""
+    return f"{words(item.function)}, {item.edit} {item.strength:g}"
 
 
 def side_effects(study: StudyView) -> Figure | None:
@@ -142,7 +141,7 @@ def _tried_chart(rows: list[Row]) -> object:
         scale=alt.Scale(domain=["scale", "steer"], range=[[1, 0], [3, 3]]),
         legend=alt.Legend(title="edit", symbolType="stroke"),
     )
-    ring = base.transform_filter("datum.chosen").mark_point(size=170, strokeWidth=1.6, aria=False)
+    ring = base.transform_filter("datum.chosen").mark_point(size=120, strokeWidth=1.6, aria=False)
     zero = alt.Chart().mark_rule(color=theme.MUTED, strokeWidth=0.7, aria=False).encode(y=alt.datum(0))
     layers = alt.layer(
         zero,
@@ -150,7 +149,7 @@ def _tried_chart(rows: list[Row]) -> object:
         base.mark_point(filled=True, size=26, opacity=1).encode(description="tip:N"),
         ring.encode(color=alt.value(theme.INK)),
         data=alt.Data(values=rows),
-    ).properties(width=170, height=110)
+    ).properties(width=112, height=80)
     return layers.facet(
         facet=alt.Facet("panel:N", title=None, sort=list(dict.fromkeys(r["panel"] for r in rows))), columns=3
     )

@@ -9,10 +9,10 @@ from headscope.report.views import AtlasView, HeadScores, StudyView
 
 
 CRITERIA = {
-    "joint": "joint: up to the elbow",
-    "independent": "independent probe",
-    "answer": "answer decoded",
-    "decoding": "probe and answer",
+    "joint": "joint elbow",
+    "independent": "independent",
+    "answer": "answer",
+    "decoding": "both of these",
     "causal": "causal",
 }
 
@@ -34,9 +34,12 @@ def sparsity(study: StudyView) -> Figure | None:
         table.append((words(item.function), name, str(item.significant), interval(share), number(item.gini, 2)))
     order = [words(f) for f in dict.fromkeys(s.function for s in atlas.sparsity)]
     shown = [CRITERIA[c] for c in CRITERIA if any(s.criterion == c for s in atlas.sparsity)]
-    panel = dots(rows, order=order, x="% of heads", scale=group_scale(rows), legend="functions", width=104, step=21)
+    scale = group_scale(rows)
+    panel = dots(
+        rows, order=order, x="% of heads", scale=scale, legend="functions", width=68, step=19, faceted=True
+    )
     chart = panel.facet(
-        column=alt.Column("criterion:N", title=None, sort=shown), data=alt.Data(values=rows), spacing=12
+        column=alt.Column("criterion:N", title=None, sort=shown), data=alt.Data(values=rows), spacing=10
     )
     default = CRITERIA.get(atlas.criterion, atlas.criterion)
     return Figure(
@@ -104,7 +107,7 @@ def layers(study: StudyView) -> Figure | None:
             tip = f"{words(item.function)}, {layer}: {count} heads"
             rows.append({"x": layer, "y": words(item.function), "value": count, "text": str(count), "tip": tip})
     top = max(float(r["value"]) for r in rows)
-    width = max(14, min(46, 520 // len(names)))
+    width = max(9, min(38, 380 // len(names)))
     chart = heat(
         rows,
         x_order=names,
@@ -114,8 +117,8 @@ def layers(study: StudyView) -> Figure | None:
         colours=theme.SIZE,
         domain=(0, max(top, 1)),
         legend="heads",
-        cell=(width, 25),
-        text=width > 20,
+        cell=(width, 23),
+        text=width > 16,
     )
     return Figure(
         "layers",
@@ -156,7 +159,7 @@ def agreement(study: StudyView) -> Figure | None:
         colours=theme.IMPORTANCE,
         domain=(-1, 1),
         legend="Spearman rank correlation",
-        cell=(84, 25),
+        cell=(56, 23),
     )
     cells = {(r["y"], r["x"]): r["text"] for r in rows}
     return Figure(
@@ -200,7 +203,7 @@ def _maps(study: StudyView, atlas: AtlasView, ranking: HeadScores) -> Figure:
     import altair as alt
 
     columns = max(c for _, c in atlas.places) + 1
-    cell = max(4, min(16, 180 // columns))
+    cell = max(4, min(14, 150 // columns))
     panels = []
     for function in ranking.scores:
         rows = [

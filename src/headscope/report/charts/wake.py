@@ -82,7 +82,7 @@ def _by_population(deltas: Sequence[WakeDelta], labels: Sequence[str]) -> object
         scale=alt.Scale(domain=names, range=[_POPULATIONS[p] for p in present]),
         legend="pictures with",
         offset=True,
-        step=38,
+        step=34,
         zero=True,
     )
 
@@ -118,7 +118,7 @@ def by_crowding(study: StudyView) -> Figure | None:
         level,
         base.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
         base.mark_point(filled=True, size=55, opacity=1).encode(y=alt.Y("value:Q", title=title), description="tip:N"),
-    ).properties(width=560, height=230)
+    ).properties(width=420, height=190)
     trained = wake.trained_things
     note = f" The model was trained on pictures of {trained[0]} to {trained[1]} things." if trained else ""
     return Figure(
@@ -262,7 +262,7 @@ def _gain_chart(rows: list[Row], groups: list[tuple[str, Estimate]]) -> object:
     base = alt.Chart(alt.Data(values=means)).encode(y=y)
     bars = base.mark_rule(strokeWidth=2.5, color=theme.INK, aria=False).encode(x="low:Q", x2="high:Q")
     points = base.mark_point(filled=True, size=95, color=theme.INK, opacity=1).encode(x="value:Q", description="tip:N")
-    return alt.layer(zero_line(), cloud, bars, points).properties(width=470, height=alt.Step(70))
+    return alt.layer(zero_line(), cloud, bars, points).properties(width=360, height=alt.Step(58))
 
 
 def _style_scale(wake: WakeView, series: Sequence[str]) -> object:
