@@ -25,7 +25,7 @@ N = 60
 
 
 def _effect(rng: np.random.Generator, before: float, after: float) -> dict[str, Any]:
-    """All fields of an ``Effect``, as muting would write it (intervals by the normal formula: it is made up)."""
+    """All fields of an ``Effect``, as muting would write it; intervals by the normal formula."""
     loss = 100 * (before - after) + float(rng.normal(0, 1))
     width = 196 * (abs(loss) / 100 + 0.01) ** 0.5 / N**0.5
     margin = loss / 25
@@ -53,7 +53,9 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         heads = [str(h) for h in rng.choice(labels, 4, replace=False)]
         draws = np.round(np.abs(rng.normal(3, 3, DRAWS)), 1)
         for i, value in enumerate(draws):
-            rows.append({"phase": "control", "muted": name, "measured": name, "draw": i, "drop_points": value})
+            rows.append(
+                {"phase": "control", "muted": name, "measured": name, "draw": i, "drop_points": value}
+            )
         own = _effect(rng, 0.92, 0.92 - loss / 100)
         p = (1 + int((draws >= own["drop_points"]).sum())) / (1 + DRAWS)
         held = {
@@ -72,21 +74,29 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             **held,
             "q": min(1.0, 2 * p),
             "claimed": p < 0.05,
-            "verdict": f"functional: muting costs more than the mean control (p = {p:.3f})" if p < 0.05 else "not functional",
-            "mutes": {m: _effect(rng, 0.92, 0.92 - f * loss / 100) for m, f in (("zero", 1), ("small", 0.97), ("mean", 0.8))},
+            "verdict": f"functional: muting costs more than the mean control (p = {p:.3f})"
+            if p < 0.05
+            else "not functional",
+            "mutes": {
+                m: _effect(rng, 0.92, 0.92 - f * loss / 100)
+                for m, f in (("zero", 1), ("small", 0.97), ("mean", 0.8))
+            },
             "scopes": {
                 s: _effect(rng, 0.92, 0.92 - f * loss / 100)
                 for s, f in (("all", 1), ("image", 0.5), ("question", 0.3), ("last", 0.6), ("answer", 0.65))
             },
             "main": {
-                c: {**_effect(rng, 0.8, 0.8 - loss / 200), **(held if name in LOSSES else {})} for c in ("alone", "gold")
+                c: {**_effect(rng, 0.8, 0.8 - loss / 200), **(held if name in LOSSES else {})}
+                for c in ("alone", "gold")
             },
         }
         tried = []
         for ranking, share in (("joint", 0.6), ("independent", 0.5), ("causal", 1.0)):
             for k in (1, 2, 4, 8, 16):
                 drop = loss * share * (1 - np.exp(-k / 3))
-                tried.append({"ranking": ranking, "k": k, "drop_points": drop, "control_points": 0.8 * k**0.7})
+                tried.append(
+                    {"ranking": ranking, "k": k, "drop_points": drop, "control_points": 0.8 * k**0.7}
+                )
         dose[name] = {"n": 30, "candidates": tried}
     cells = [
         [_effect(rng, 0.92, 0.92 - (results[f]["drop_points"] if f == g else 4) / 100) for g in functions]
@@ -122,7 +132,9 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             for edit, strengths in (("scale", (1.25, 1.5, 2.0, 3.0)), ("steer", (0.5, 1.0, 2.0))):
                 for s in strengths:
                     points = 6 * np.exp(-((s - 1.5) ** 2)) - 2 + float(rng.normal(0, 1))
-                    tried.append({"edit": edit, "strength": s, "k": k, "source": source, "gain_points": points})
+                    tried.append(
+                        {"edit": edit, "strength": s, "k": k, "source": source, "gain_points": points}
+                    )
         best = max(tried, key=lambda o: o["gain_points"])
         others = {g: change(float(rng.normal(-1, 2))) for g in functions if g != name}
         worst = min(others, key=lambda g: others[g]["delta_points"])
@@ -144,13 +156,18 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         "settings": {"held_out": False},
         "rule": "Per function, on select: the option with the greatest gain in accuracy.",
         "ranking": "causal",
-        "headline": {"function": headline, "worst_side_effect_points": results[headline]["worst_side_effect_points"]},
+        "headline": {
+            "function": headline,
+            "worst_side_effect_points": results[headline]["worst_side_effect_points"],
+        },
         "functions": results,
     }
     write_json(folder / "emphasis.json", content)
 
 
-def wake(folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], rng: np.random.Generator) -> None:
+def wake(
+    folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], rng: np.random.Generator
+) -> None:
     """``wake.json`` and ``wake.parquet``."""
     better = {
         "plain": 0.0,
@@ -169,7 +186,10 @@ def wake(folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], 
         if step.function in DEFAULT.spatial or step.function in (MAIN, "attribute_perception")
     ]
     luck = rng.random(len(asked))
-    rows = {v: [_wake_row(v, *one, luck[i], gain, rng) for i, one in enumerate(asked)] for v, gain in better.items()}
+    rows = {
+        v: [_wake_row(v, *one, luck[i], gain, rng) for i, one in enumerate(asked)]
+        for v, gain in better.items()
+    }
     readings = Readings(rows, draws=300)
     styles = [v for v in better if v != "plain"]
     tables = {v: variant_table(readings, v, ("2-3", "4-7", "8+"), DEFAULT.functions) for v in styles}
@@ -179,7 +199,8 @@ def wake(folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], 
     woken: dict[str, Any] = {"both": {}}
     for name, test in {"all": None, "in_training_range": "trained", "beyond": "beyond"}.items():
         plain, lit = (
-            HeadSums.of(s, len(labels), lambda e, t=test: t is None or e["range"] == t) for s in sums  # type: ignore[misc]
+            HeadSums.of(s, len(labels), lambda e, t=test: t is None or e["range"] == t)
+            for s in sums  # type: ignore[misc]
         )
         woken["both"][name] = gains(plain, lit, spatial, 300)
     plain, lit = (HeadSums.of(s, len(labels), lambda e: True) for s in sums)
@@ -189,7 +210,10 @@ def wake(folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], 
         "controls": list(CONTROLS),
         "seed": 0,
         "settings": {"training_things": [2, 7]},
-        "select": {s: tables[t]["all"] for s, t in (("box", "random_box"), ("spotlight", "spotlight"), ("both", "both"))},
+        "select": {
+            s: tables[t]["all"]
+            for s, t in (("box", "random_box"), ("spotlight", "spotlight"), ("both", "both"))
+        },
         "choice": {"style": "spotlight", "chosen_on": "select"},
         "test": tables,
         "contrasts": contrasts(readings, list(CONTROLS)),
@@ -202,7 +226,9 @@ def wake(folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], 
     write_json(folder / "wake.json", content)
 
 
-def _wake_row(variant: str, case: Any, step: Any, luck: float, gain: float, rng: np.random.Generator) -> dict[str, Any]:
+def _wake_row(
+    variant: str, case: Any, step: Any, luck: float, gain: float, rng: np.random.Generator
+) -> dict[str, Any]:
     crowded = case.things > 7
     right = bool(luck < 0.75 - 0.25 * crowded + gain * (1 if crowded else 0.2))
     said = step.answer if right else next(c for c in step.choices if c != step.answer)
@@ -248,7 +274,10 @@ def _sums(
         found.append(
             [
                 {"image": r["image"], "functions": "spatial", "range": r["range"], "n": 1, "n_mass": 1}
-                | {"norm": base * factor + 0.02 * rng.normal(size=len(labels)), "mass": 0.2 * base * factor**2}
+                | {
+                    "norm": base * factor + 0.02 * rng.normal(size=len(labels)),
+                    "mass": 0.2 * base * factor**2,
+                }
                 for r in rows[variant]
             ]
         )

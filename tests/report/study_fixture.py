@@ -109,21 +109,31 @@ def _cases(folder: Path, count: int, rng: np.random.Generator, functions: Sequen
 def _case(i: int, objects: list[Object], functions: Sequence[str]) -> Case:
     first, second = objects[0].name, objects[1].name
     asked = {
-        "object_recognition": (f"Is there a {first}?", "yes", ("yes", "no")),
+        "object_recognition": (
+            f"Is there a {first if i % 2 else 'zebra'}?",
+            ("no", "yes")[i % 2],
+            ("yes", "no"),
+        ),
         "attribute_perception": (f"What colour is the {first}?", objects[0].attributes["colour"], COLOURS),
         "text_reading": ("Which letter is on the sign?", "ACE"[i % 3], tuple("ACE")),
         "spatial_perception": (f"Where is the {first}?", ("left", "right")[i % 2], ("left", "right")),
-        "orientation_perception": (f"Which way does the {first} look?", ("left", "right")[i % 2], ("left", "right")),
+        "orientation_perception": (
+            f"Which way does the {first} look?",
+            ("left", "right")[i % 2],
+            ("left", "right"),
+        ),
         "relational_reasoning": (f"Is the {first} above the {second}?", ("yes", "no")[i % 2], ("yes", "no")),
         "counting": (f"How many things like the {first} are there?", str(1 + i % 3), ("1", "2", "3")),
-        "knowledge_recall": ("What barks?", "dog", ("dog", "cat", "cow")),
+        "knowledge_recall": ("What is it?", ("dog", "cat", "cow")[i % 3], ("dog", "cat", "cow")),
         "decision_making": ("So, is it true?", ("true", "false")[i % 2], ("true", "false")),
     }
     steps = []
     for j, name in enumerate(functions):
         question, answer, choices = asked.get(name, (f"{name}?", ("yes", "no")[i % 2], ("yes", "no")))
         steps.append(
-            Step(id=f"s{j}", question=question, answer=answer, choices=choices, function=name, objects=("o0",))
+            Step(
+                id=f"s{j}", question=question, answer=answer, choices=choices, function=name, objects=("o0",)
+            )
         )
     return Case(
         id=f"case-{i:04d}",
@@ -221,13 +231,18 @@ def atlas(functions: Sequence[str], shape: tuple[int, int], rng: np.random.Gener
         peak = np.zeros(size)
         best = rng.choice(size, 5 if name in DEFAULT.spatial else 9, replace=False)
         peak[best] = rng.uniform(0.4, 1.0, len(best))
-        rankings["joint"][name] = (0.02 * rng.normal(size=size) + 0.2 * peak * rng.choice([1, -1], size)).tolist()
+        rankings["joint"][name] = (
+            0.02 * rng.normal(size=size) + 0.2 * peak * rng.choice([1, -1], size)
+        ).tolist()
         auroc = np.clip(0.55 + 0.05 * rng.normal(size=size) + 0.35 * peak, 0, 1)
         rankings["independent"][name] = auroc.tolist()
         q[name] = np.where(auroc > 0.66, 0.001, 0.4).tolist()
         control[name] = [0.52] * size
         score = 0.02 * rng.normal(size=size) + 1.4 * peak * (rng.random(size) < 0.7)
-        causal[name] = {"margin_drop": score.tolist(), "margin_ci": np.stack([score - 0.2, score + 0.2], 1).tolist()}
+        causal[name] = {
+            "margin_drop": score.tolist(),
+            "margin_ci": np.stack([score - 0.2, score + 0.2], 1).tolist(),
+        }
         gain = (0.01 * rng.normal(size=size) + 0.3 * peak).tolist()
         answers_[name] = {
             "score": gain,
@@ -242,7 +257,9 @@ def atlas(functions: Sequence[str], shape: tuple[int, int], rng: np.random.Gener
         }
     made = Atlas(
         heads=[
-            AtlasHead(layer=a, head=b, label=f"L{a}H{b}", width=4) for a in range(shape[0]) for b in range(shape[1])
+            AtlasHead(layer=a, head=b, label=f"L{a}H{b}", width=4)
+            for a in range(shape[0])
+            for b in range(shape[1])
         ],
         functions=list(functions),
         spatial=[f for f in functions if f in DEFAULT.spatial],

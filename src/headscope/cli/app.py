@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
+INTERRUPTED = 130
+
 ModelOption = Annotated[
     str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
 ]
@@ -188,11 +190,14 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer turns Ctrl-C into this exit code
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else 0)
     except HeadscopeError as exc:
         _stop(f"error: {exc}", 1)
     except (KeyboardInterrupt, typer.Abort):
-        _stop("interrupted; finished work is kept, and the same command goes on from there", 130)
+        _stop("interrupted; finished work is kept, and the same command goes on from there", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

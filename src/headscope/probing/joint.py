@@ -17,6 +17,7 @@ from headscope.evaluation.statistics import bootstrap_weights, group_codes, tail
 
 Floats = NDArray[np.float64]
 SHARED, HIDDEN = 64, 512
+GAIN = 1e-3  # nats of held-out loss; an epoch that gains less counts as none
 
 
 class JointProbe(nn.Module):
@@ -180,7 +181,7 @@ def joint_probe(
     hidden: int = HIDDEN,
     epochs: int = 60,
     patience: int = 4,
-    batch: int = 64,
+    batch: int = 128,
     rate: float = 1e-3,
     decay: float = 1e-2,
     held_out: float = 0.15,
@@ -195,6 +196,8 @@ def joint_probe(
         z: (item, head, width), NaN beyond a head's own width. y: (item,) function. groups: (item,) image.
         layers: (head,) attention layer of each head.
         functions: number of classes.
+        epochs, patience: most epochs, and how many in a row may bring less than ``GAIN``.
+        batch: greatest batch size; at least 24 batches make an epoch where there are enough steps.
         held_out: share of the images kept for stopping.
         seed: of the weights, the order of batches and the images held out.
 
@@ -232,7 +235,9 @@ def _train(
 ) -> Training:
     optimiser = torch.optim.AdamW(probe.parameters(), lr=settings[0], weight_decay=settings[1])
     best, kept, losses = float("inf"), copy.deepcopy(probe.state_dict()), []
-    for epoch in range(epochs):
+    since, mark = 0, float("inf")
+    batch = max(16, min(batch, len(train[1]) // 24))  # few steps to train on make smaller batches
+    for _ in range(epochs):
         probe.train()
         order = torch.as_tensor(rng.permutation(len(train[1])))
         for i in range(0, len(order), batch):
@@ -244,7 +249,8 @@ def _train(
             losses.append(float(nn.functional.cross_entropy(probe(stop[0]), stop[1])))
         if losses[-1] < best:
             best, kept = losses[-1], copy.deepcopy(probe.state_dict())
-        elif epoch - int(np.argmin(losses)) >= patience:
+        since, mark = (0, losses[-1]) if losses[-1] < mark - GAIN else (since + 1, mark)
+        if since >= patience:
             break
     probe.load_state_dict(kept)
     probe.eval()

@@ -20,10 +20,10 @@ def permutation_p(observed: ArrayLike, null: ArrayLike, method: Method = "pooled
 
     ``exact``: (1 + own draws at least as large) / (1 + draws). It cannot go below 1 / (1 + draws), and with
     few functional heads among many no false discovery control can pass that, however strong they are.
-    ``pooled``: the observed score is standardised by the head's draws, each draw by the head's *other* draws, so
-    that under the null they follow one law; the observed one is then counted among the draws of all heads:
-    (1 + draws of all heads at least as large) / (1 + heads * draws). It takes the null to have the same shape,
-    not the same centre or spread, for every head.
+    ``pooled``: the observed score is standardised by the head's draws, each draw by the head's *other* draws,
+    so that under the null they follow one law; the observed one is then counted among the draws of all
+    heads: (1 + draws of all heads at least as large) / (1 + heads * draws). It takes the null to have the
+    same shape, not the same centre or spread, for every head.
 
     Args:
         observed: (head, ...).
@@ -63,7 +63,7 @@ def _spread(squares: Floats, n: int) -> Floats:
 
 
 def _by_the_others(centred: Floats) -> Floats:
-    """Each draw standardised by mean and spread of the other draws, (draw, ...), from draws less their mean."""
+    """Each draw standardised by the other draws, (draw, ...), from draws less their mean."""
     n = len(centred) - 1
     mean = -centred / n
     variance = ((centred**2).sum(0) - centred**2) / n - mean**2

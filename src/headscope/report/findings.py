@@ -8,8 +8,9 @@ from headscope.functions import MAIN
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA
 from headscope.report.measure import near_chance, paired, select
+from headscope.report.stage_views import Emphasis, Estimate, MuteTest
 from headscope.report.theme import number, p_value
-from headscope.report.views import Emphasis, Estimate, MuteTest, Scarcity, StudyView
+from headscope.report.views import Scarcity, StudyView
 
 HOLDS, OPPOSITE, UNCLEAR, NOT_RUN = "holds", "the opposite holds", "not shown", "not run"
 LEVEL = 0.05
@@ -17,7 +18,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim, what was measured, its verdict on this model and these data, and the anchor of the evidence."""
+    """One claim, what was measured, its verdict on this model and data, and the anchor of the evidence."""
 
     claim: str
     measured: str
@@ -39,7 +40,10 @@ def verdict(difference: Estimate, wanted: int = 1) -> str:
 
 
 def _steps(study: StudyView, context: str) -> Finding:
-    given = {"gold": "after the true answers to its steps", "own": "after the model’s own answers to its steps"}
+    given = {
+        "gold": "after the true answers to its steps",
+        "own": "after the model’s own answers to its steps",
+    }
     claim = f"The main question is answered better {given[context]} than asked at once"
     difference = paired(study, MAIN, context, "alone")
     if difference is None:
@@ -72,7 +76,9 @@ def spatial_tests(study: StudyView) -> list[MuteTest]:
 
 
 def beyond_controls(test: MuteTest) -> bool:
-    """True if the loss lies beyond the control draws (p) and is itself clear of zero."""
+    """The stage's own verdict; else: the loss is beyond the control draws (p) and clear of zero."""
+    if test.claimed is not None:
+        return test.claimed
     return test.p is not None and test.p < LEVEL and test.drop.clear_of_zero and test.drop.value > 0
 
 
@@ -84,16 +90,17 @@ def _muting(study: StudyView) -> list[Finding]:
     found = []
     for test in tests:
         claim = f"Muting the heads of {words(test.function)} hurts it more than muting random heads"
+        fair = "" if test.layer_matched else ", not layer-matched"
         text = (
-            f"{interval(test.drop)} points lost with {test.k} heads, random heads {number(test.mean)} on average, "
-            f"{p_value(test.p)} ({test.draws} draws)"
+            f"{interval(test.drop)} points lost with {test.k} heads, {number(test.excess)} more than with "
+            f"random heads on average, {p_value(test.p)} ({test.draws} draws{fair})"
         )
         found.append(Finding(claim, text, HOLDS if beyond_controls(test) else UNCLEAR, "muting"))
     return found
 
 
 def own_worst(study: StudyView) -> tuple[int, int]:
-    """How many functions lose more than the mean of the others under their own heads' muting, and of how many."""
+    """How many functions lose more from their own heads than the others do on average, and of how many."""
     matrix = study.ablation.specificity if study.ablation else None
     hits = total = 0
     for row, line in zip(matrix.rows, matrix.change, strict=True) if matrix else ():
@@ -125,7 +132,9 @@ def _emphasis(study: StudyView) -> Finding:
     best = headline(study)
     if best is None:
         return Finding(claim, "no emphasis on test", NOT_RUN, "emphasis-section")
-    side = f"; worst side effect {words(best.worst[0])} {number(best.worst[1], 1, True)}" if best.worst else ""
+    side = (
+        f"; worst side effect {words(best.worst[0])} {number(best.worst[1], 1, True)}" if best.worst else ""
+    )
     edit = f"{best.edit} {best.strength:g}, {len(best.heads)} heads"
     text = f"{words(best.function)}, chosen on select ({edit}): {interval(best.delta, 1, True)} points"
     return Finding(claim, f"{text}, n = {best.delta.n}{side}", verdict(best.delta), "emphasis")
@@ -152,7 +161,8 @@ def _wake(study: StudyView) -> list[Finding]:
         claim = "It wakes spatial heads more than the others"
         text = (
             f"contribution of spatial heads {number(100 * group.spatial.value, 1, True)} %, of the others "
-            f"{number(100 * group.other.value, 1, True)} %, difference {interval(scaled(group.difference), 1, True)}"
+            f"{number(100 * group.other.value, 1, True)} %, difference "
+            f"{interval(scaled(group.difference), 1, True)}"
         )
         found.append(Finding(claim, text, verdict(group.difference), "wake-heads"))
     return found
@@ -171,14 +181,15 @@ def banner(study: StudyView) -> tuple[str, bool] | None:
     names = ", ".join(words(f) for f in weak)
     if 2 * len(weak) >= len(seen):
         return (
-            f"This model reads these data badly: on {len(weak)} of {len(seen)} kinds of question it does not clearly "
-            f"beat a blind guess ({names}). Heads that serve a function cannot be found where the function is "
-            "absent; read the maps, the muting and the gains below as noise unless an interval says otherwise.",
+            f"This model reads these data badly: on {len(weak)} of {len(seen)} kinds of question it does "
+            f"not clearly beat a blind guess ({names}). Heads that serve a function cannot be found where "
+            "the function is absent; read the maps, the muting and the gains below as noise unless an "
+            "interval says otherwise.",
             True,
         )
     rests = "it rests" if len(weak) == 1 else "them rests"
     return (
-        f"The model does not clearly beat a blind guess on: {names}. Whatever is said below about heads for {rests} "
-        "on guesses.",
+        f"The model does not clearly beat a blind guess on: {names}. Whatever is said below about heads "
+        f"for {rests} on guesses.",
         False,
     )

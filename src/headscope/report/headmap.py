@@ -74,7 +74,7 @@ def hover_table(atlas: AtlasView) -> dict[str, Any]:
 def top_heads(
     atlas: AtlasView, ranking: HeadScores, function: str, count: int = 5
 ) -> list[tuple[str, float]]:
-    """The heads with the greatest scores (for the joint probe, whose sign is kept, the greatest absolute ones)."""
+    """The heads with the greatest scores (for the joint probe, whose sign is kept, in absolute value)."""
     pairs = [(h, v) for h, v in zip(atlas.heads, ranking.scores[function], strict=True) if v is not None]
     by_size = ranking.name == "joint"
     return sorted(pairs, key=lambda p: -(abs(p[1]) if by_size else p[1]))[:count]
@@ -89,9 +89,7 @@ def _map(atlas: AtlasView, ranking: HeadScores, function: str, muted: frozenset[
     scale = colours(ranking)
     flags = atlas.selected.get(ranking.name, {}).get(function) or [False] * len(atlas.heads)
     corners = [(LEFT + c * cell[0], TOP + r * cell[1]) for r, c in atlas.places]
-    spots = [
-        (x + cell[0] / 2, y + cell[1] / 2) for (x, y), yes in zip(corners, flags, strict=True) if yes
-    ]
+    spots = [(x + cell[0] / 2, y + cell[1] / 2) for (x, y), yes in zip(corners, flags, strict=True) if yes]
     best = ", ".join(f"{h} {number(v, 3)}" for h, v in top_heads(atlas, ranking, function, 3))
     digits = 3 if max(abs(e) for e in ends) < 1 else 2
     return HeadMap(

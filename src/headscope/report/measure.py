@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from headscope.report.views import Estimate, StudyView
+from headscope.report.stage_views import Estimate
+from headscope.report.views import StudyView
 
 Row = dict[str, Any]
 
@@ -46,7 +47,7 @@ def majority(rows: Sequence[Row]) -> float:
 
 
 def near_chance(rows: Sequence[Row]) -> bool:
-    """True if always guessing, or always saying the same, is not clearly beaten (lower bound of the interval)."""
+    """True if guessing, or always saying the same, is not clearly beaten (lower end of the interval)."""
     estimate = accuracy(rows)
     return (estimate.low or 0.0) <= max(chance(rows), majority(rows))
 

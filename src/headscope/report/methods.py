@@ -18,17 +18,20 @@ def _protocol(study: StudyView) -> Block:
     cases = study.run.cases
     sizes = ", ".join(f"{split} {count}" for split, count in cases.items())
     lines = [
-        f"Splits are by image: all steps of one picture fall in one split{f' ({sizes} cases)' if sizes else ''}.",
-        "Heads, their number, edits, strengths and styles are chosen on select and frozen in choices.json; test is read "
-        "once for each of them. No threshold, seed or subset was picked to make a claim come true.",
-        "Some wordings of questions, and for generated scenes some combinations and sprites, occur in test only; "
-        "results on them are shown apart.",
-        "Intervals are 95 % bootstrap intervals that resample images, not questions, since questions about one picture "
-        "are not independent. Differences are paired: the same questions under both conditions.",
-        "The margin is the log-probability of the true answer minus that of the best wrong choice, per token; it moves "
-        "before answers flip, so both are reported.",
-        "Intervals and p-values of single rows are not corrected for the number of rows on this page, except where q "
-        "values are named.",
+        "Splits are by image: all steps of one picture fall in one "
+        f"split{f' ({sizes} cases)' if sizes else ''}.",
+        "Heads, their number, edits, strengths and styles are chosen on select and frozen in "
+        "choices.json; test is read once for each of them. No threshold, seed or subset was picked to "
+        "make a claim come true.",
+        "Some wordings of questions, and for generated scenes some combinations and sprites, occur in "
+        "test only; results on them are shown apart.",
+        "Intervals are 95 % bootstrap intervals that resample images, not questions, since questions "
+        "about one picture are not independent. Differences are paired: the same questions under both "
+        "conditions.",
+        "The margin is the log-probability of the true answer minus that of the best wrong choice, per "
+        "token; it moves before answers flip, so both are reported.",
+        "Intervals and p-values of single rows are not corrected for the number of rows on this page, "
+        "except where q values are named.",
     ]
     return "Protocol", lines
 
@@ -38,24 +41,27 @@ def _heads(study: StudyView) -> Block:
     if atlas is None:
         return "Heads and rankings", []
     lines = [
-        "A head's output z is what enters the attention block's output projection, split by that layer's own number of "
-        "heads; where heads lie is proved at load by zeroing one inside the attention function.",
-        f"Readout: {atlas.readout or 'as stated in the atlas'}. Joint probe: a shared projection to 64 features, one "
-        "hidden layer of 512, softmax over functions; importance is gradient x activation of the function's logit, "
-        "averaged over select with its sign, cut at the elbow of the sorted curve.",
-        "Independent probes: a ridge classifier per head and function, folds by image, AUROC; null by permutation within "
-        "images; Benjamini-Hochberg over heads.",
-        "Functions differ in wording, so a head that tells functions apart may only read the question. Selectivity "
-        "against random labels per wording and the decoding of the step's answer, beyond the question alone and a blank "
-        "picture, guard against that; they do not rule it out.",
-        "That something can be decoded from a head does not mean that the model uses it; the causal ranking and the "
-        "muting ask that.",
+        "A head's output z is what enters the attention block's output projection, split by that layer's "
+        "own number of heads; where heads lie is proved at load by zeroing one inside the attention "
+        "function.",
+        f"Readout: {atlas.readout or 'as stated in the atlas'}. Joint probe: a shared projection to 64 "
+        "features, one hidden layer of 512, softmax over functions; importance is gradient x activation "
+        "of the function's logit, averaged over select with its sign, cut at the elbow of the sorted "
+        "curve.",
+        "Independent probes: a ridge classifier per head and function, folds by image, AUROC; null by "
+        "permutation within images; Benjamini-Hochberg over heads.",
+        "Functions differ in wording, so a head that tells functions apart may only read the question. "
+        "Selectivity against random labels per wording and the decoding of the step's answer, beyond the "
+        "question alone and a blank picture, guard against that; they do not rule it out.",
+        "That something can be decoded from a head does not mean that the model uses it; the causal "
+        "ranking and the muting ask that.",
     ]
     if atlas.joint:
         accuracy, most, shuffled = (atlas.joint.get(k) for k in ("accuracy", "majority", "shuffled"))
         lines.append(
-            f"The joint probe names the function of {percent(accuracy)} of held-back steps; the most frequent function "
-            f"alone gives {percent(most)}, training on shuffled labels {percent(shuffled)}."
+            f"The joint probe names the function of {percent(accuracy)} of held-back steps; the most "
+            f"frequent function alone gives {percent(most)}, training on shuffled labels "
+            f"{percent(shuffled)}."
         )
     return "Heads and rankings", lines
 
@@ -65,22 +71,29 @@ def _muting(study: StudyView) -> Block:
     if view is None:
         return "Muting", []
     lines = [
-        "p = (1 + random draws at least as bad) / (1 + draws); with 200 draws it cannot fall below 0.005. It "
-        "asks whether these heads are special among heads; the sign-flip test asks whether the loss itself is real.",
-        "Random heads are disjoint from the heads under test, the same number in each layer. Where the tested heads fill "
-        "more than half of a layer no such match exists; then they are drawn over all layers, and the table says so. "
-        "Draws over all layers are an easier comparison, since early heads matter to everything.",
-        "Zeroing takes a head out of the range it was trained in. Muting to the mean over fit and to a small factor are "
-        "shown beside it; where they disagree, part of the loss is damage rather than lost function.",
+        "p = (1 + random draws at least as bad) / (1 + draws); with 200 draws it cannot fall below 0.005. "
+        "It asks whether these heads are special among heads; the sign-flip test asks whether the loss "
+        "itself is real.",
+        "Random heads are disjoint from the heads under test, the same number in each layer. Where the "
+        "tested heads fill more than half of a layer no such match exists; then they are drawn over all "
+        "layers, and the table says so. Draws over all layers are an easier comparison, since early heads "
+        "matter to everything.",
+        "Zeroing takes a head out of the range it was trained in. Muting to the mean over fit and to a "
+        "small factor are shown beside it; where they disagree, part of the loss is damage rather than "
+        "lost function.",
     ]
     if view.rule:
         lines.insert(0, f"How heads were chosen. {view.rule}")
+    if view.held_out is False:
+        lines.append(
+            "Muting and emphasis read familiar cases only; cases new to the model are in the accuracy above."
+        )
     lines += [f"Not tested: {f.replace('_', ' ')} ({why})." for f, why in view.skipped.items()]
     few = sorted({t.draws for t in view.tests if t.function == t.measured and 0 < t.draws < 200})
     if few:
         lines.append(
-            f"Only {', '.join(str(n) for n in few)} random draws were made for some functions: a quick look, too few for "
-            "a claimed p (200 are)."
+            f"Only {', '.join(str(n) for n in few)} random draws were made for some functions: a quick "
+            "look, too few for a claimed p (200 are)."
         )
     return "Muting", lines
 
@@ -90,18 +103,22 @@ def _helping(study: StudyView) -> Block:
     if study.emphasis is not None:
         lines += [study.emphasis.rule] if study.emphasis.rule else []
         lines.append(
-            "An edit chosen as the best of several on select looks better there than it is; its gain on test is the "
-            "honest one. Every other function's change stands beside it."
+            "An edit chosen as the best of several on select looks better there than it is; its gain on "
+            "test is the honest one. Every other function's change stands beside it."
         )
     wake = study.wake
     if wake is not None:
-        known = f" (trained on {wake.trained_things[0]} to {wake.trained_things[1]} things)" if wake.trained_things else ""
+        known = (
+            f" (trained on {wake.trained_things[0]} to {wake.trained_things[1]} things)"
+            if wake.trained_things
+            else ""
+        )
         lines += [
             "Pointing marks the objects that the question names, never the answer.",
-            f"A gain on crowded pictures{known} may only mean that masking brings them back to what the model knows, not "
-            "that heads were woken; hence the controls and the results by crowding.",
-            "A marked picture is a different input, so some growth in any head is expected; the comparison is between "
-            "groups of heads.",
+            f"A gain on crowded pictures{known} may only mean that masking brings them back to what the "
+            "model knows, not that heads were woken; hence the controls and the results by crowding.",
+            "A marked picture is a different input, so some growth in any head is expected; the "
+            "comparison is between groups of heads.",
             *wake.caveats,
         ]
     return "Emphasis and pointing", lines
@@ -109,12 +126,12 @@ def _helping(study: StudyView) -> Block:
 
 def _reading(study: StudyView) -> Block:
     lines = [
-        "If accuracy on a function is at chance, its heads, muting and gains are noise with a map; the banner on top "
-        "says so. The same holds for a model with random weights.",
-        "One model, one set of data, one seed: intervals cover the choice of pictures, not of model, wording of the "
-        "prompt or random seed.",
-        "Rankings and effects of sets of heads are not sums of those of single heads: heads back each other up, and "
-        "muting one can hide what it does.",
+        "If accuracy on a function is at chance, its heads, muting and gains are noise with a map; the "
+        "banner on top says so. The same holds for a model with random weights.",
+        "One model, one set of data, one seed: intervals cover the choice of pictures, not of model, "
+        "wording of the prompt or random seed.",
+        "Rankings and effects of sets of heads are not sums of those of single heads: heads back each "
+        "other up, and muting one can hide what it does.",
     ]
     if study.run.seconds:
         total = study.run.seconds.get("total") or sum(study.run.seconds.values())

@@ -49,7 +49,8 @@ def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None =
 
     Args:
         study_folder: folder of the study.
-        cases: the cases, or their folder, for example pictures; by default the folder that ``study.json`` names.
+        cases: the cases, or their folder, for example pictures; by default the folder that ``study.json``
+            names.
 
     Returns:
         Path of the page.
@@ -106,7 +107,7 @@ def _texts(study: StudyView) -> dict[str, Any]:
     name = str(study.run.model.get("name") or "a vision-language model")
     data = str(study.run.data.get("name") or study.run.data.get("path") or "its cases")
     return {
-        "title": f"Attention heads of {Path(name).name or name}",
+        "title": f"Attention heads and spatial reasoning: {Path(name).name or name}",
         "banner": says.banner(study),
         "problems": study.problems,
         "paragraph": paragraph(study) or "Nothing has been measured on test yet.",
@@ -173,11 +174,19 @@ def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, An
 
 
 def _walked_rows(walked: Any) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in walked.rows if walked else ():
         answer = "–" if row["answer"] is None else str(row["answer"])
         mark = {True: " ✓", False: " ✗"}.get(row["correct"], "")
-        rows.append((words(row["function"]), row["question"], row["truth"], answer + mark, number(row["margin"], 2, True)))
+        rows.append(
+            (
+                words(row["function"]),
+                row["question"],
+                row["truth"],
+                answer + mark,
+                number(row["margin"], 2, True),
+            )
+        )
     return rows
 
 

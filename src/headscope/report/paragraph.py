@@ -16,13 +16,21 @@ from headscope.report.findings import (
     verdict,
 )
 from headscope.report.measure import accuracy, chance, majority, paired, select
+from headscope.report.stage_views import Estimate
 from headscope.report.theme import number, p_value, percent
-from headscope.report.views import Estimate, StudyView
+from headscope.report.views import StudyView
 
 
 def paragraph(study: StudyView) -> str:
     """The summary; parts that were not run are left out, results that are not clear are said to be so."""
-    parts = (_answers(study), _steps(study), _heads(study), _muting(study), _emphasis(study), _pointing(study))
+    parts = (
+        _answers(study),
+        _steps(study),
+        _heads(study),
+        _muting(study),
+        _emphasis(study),
+        _pointing(study),
+    )
     return " ".join(part for part in parts if part)
 
 
@@ -36,7 +44,9 @@ def _answers(study: StudyView) -> str:
     ):
         if rows:
             guess = max(chance(rows), majority(rows))
-            told.append(f"{percent(accuracy(rows).value)} of {title} (n = {len(rows)}; guessing {percent(guess)})")
+            told.append(
+                f"{percent(accuracy(rows).value)} of {title} (n = {len(rows)}; guessing {percent(guess)})"
+            )
     if not told:
         return ""
     name = study.run.model.get("name") or "the model"
@@ -73,9 +83,9 @@ def _heads(study: StudyView) -> str:
     )
     name = CRITERIA.get(found.criterion, found.criterion)
     return (
-        f"Spatial heads are {says} others: {percent(found.spatial)} of all heads serve a spatial function on average, "
-        f"{percent(found.other)} another (difference {interval(scaled(found.difference), 1, True)} percentage points; "
-        f"criterion: {name})."
+        f"Spatial heads are {says} others: {percent(found.spatial)} of all heads serve a spatial function "
+        f"on average, {percent(found.other)} another (difference "
+        f"{interval(scaled(found.difference), 1, True)} percentage points; criterion: {name})."
     )
 
 
@@ -90,12 +100,14 @@ def _muting(study: StudyView) -> str:
     greatest = max((t.p for t in sure if t.p is not None), default=None)
     beyond = f" ({p_value(greatest)} or less)" if sure else ""
     text = (
-        f"Muting the heads chosen on select costs {losses}{random}. Beyond random heads: {len(sure)} of {len(tests)} "
-        f"spatial functions{beyond}."
+        f"Muting the heads chosen on select costs {losses}{random}. Beyond random heads: {len(sure)} of "
+        f"{len(tests)} spatial functions{beyond}."
     )
     hits, total = own_worst(study)
     if total:
-        text += f" {hits} of all {total} functions lose more from their own heads than the others do on average."
+        text += (
+            f" {hits} of all {total} functions lose more from their own heads than the others do on average."
+        )
     return text
 
 
@@ -104,7 +116,11 @@ def _emphasis(study: StudyView) -> str:
     if best is None:
         return ""
     says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(best.delta), "does not clearly help")
-    side = f", at worst {number(best.worst[1], 1, True)} points elsewhere ({words(best.worst[0])})" if best.worst else ""
+    side = (
+        f", at worst {number(best.worst[1], 1, True)} points elsewhere ({words(best.worst[0])})"
+        if best.worst
+        else ""
+    )
     return (
         f"Turning heads up {says}: the edit that looked best on select ({words(best.function)}, {best.edit} "
         f"{best.strength:g}) changes its function by {interval(best.delta, 1, True)} points on test{side}."
@@ -128,8 +144,9 @@ def _pointing(study: StudyView) -> str:
     group = wake.group()
     if group is not None:
         text += (
-            f". Spatial heads’ contribution changes by {number(100 * group.spatial.value, 0, True)} %, that of the others "
-            f"by {number(100 * group.other.value, 0, True)} % ({_clear(group.difference)})"
+            f". Spatial heads’ contribution changes by {number(100 * group.spatial.value, 0, True)} %, "
+            f"that of the others by {number(100 * group.other.value, 0, True)} % "
+            f"({_clear(group.difference)})"
         )
     return text + "."
 

@@ -10,7 +10,8 @@ from headscope.data.schema import Case
 from headscope.errors import HeadscopeError
 from headscope.functions import MAIN
 from headscope.report.headmap import data_uri
-from headscope.report.views import StudyView, WakeExample
+from headscope.report.stage_views import WakeExample
+from headscope.report.views import StudyView
 
 LONGEST = 384  # side of an example picture in pixels
 Box = Sequence[float]
@@ -95,7 +96,9 @@ def walked_case(study: StudyView) -> WalkedCase | None:
         rows = []
         for step in [*case.steps, case.main_step()]:
             row = answers[case.id].get(step.id if step.id != MAIN else MAIN, {})
-            rows.append({"function": step.function, "question": step.question, "truth": step.answer, **_given(row)})
+            rows.append(
+                {"function": step.function, "question": step.question, "truth": step.answer, **_given(row)}
+            )
         return WalkedCase(case, _picture(image, boxes, f"The picture of case {case.id}"), tuple(rows))
     return None
 

@@ -11,9 +11,10 @@ from headscope.errors import HeadscopeError, StudyError
 from headscope.functions import DEFAULT, MAIN, Taxonomy, load_taxonomy
 from headscope.report.atlas_source import read_atlas
 from headscope.report.stage_sources import read_ablation, read_emphasis
-from headscope.report.views import Run, StudyView, WakeView
+from headscope.report.stage_views import WakeView
+from headscope.report.views import Run, StudyView
 from headscope.report.wake_source import read_wake
-from headscope.storage import read_json, read_table
+from headscope.storage import read_json
 
 if TYPE_CHECKING:
     from headscope.data.cases import Cases
@@ -130,7 +131,9 @@ def _taxonomy(study: Row, folder: Path, problems: list[str]) -> Taxonomy:
                 str(named.get("name", "taxonomy")), tuple(named["functions"]), titles=titles, **groups
             )
     except _WRONG as exc:
-        problems.append(f"The taxonomy of study.json cannot be read ({exc}); the default nine functions are used.")
+        problems.append(
+            f"The taxonomy of study.json cannot be read ({exc}); the default nine functions are used."
+        )
     return DEFAULT
 
 
@@ -146,7 +149,9 @@ def _run(read: _Reader, study: Row, answers: list[Row] | None, wake: WakeView | 
         cases=_cases(study, read, answers),
         steps=int(study.get("steps") or _count_steps(answers)),
         settings=_settings(study),
-        versions={str(k): str(v) for k, v in _dict(study.get("versions") or provenance.get("versions")).items()},
+        versions={
+            str(k): str(v) for k, v in _dict(study.get("versions") or provenance.get("versions")).items()
+        },
         commands=tuple(_commands(study)),
         seconds={str(k): float(v) for k, v in seconds.items() if isinstance(v, int | float)},
         chosen=_dict(read.json("choices.json")),
@@ -195,7 +200,9 @@ def _count_steps(answers: list[Row] | None) -> int:
 
 def _settings(study: Row) -> dict[str, Any]:
     known = ("model", "data", "versions", "commands", "command", "cases", "steps", "schema", "taxonomy")
-    settings = {k: v for k, v in study.items() if k not in (*known, "settings", "fingerprint", "trained_things")}
+    settings = {
+        k: v for k, v in study.items() if k not in (*known, "settings", "fingerprint", "trained_things")
+    }
     return settings | _dict(study.get("settings"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headscope.functions import MAIN
-from headscope.report.views import (
+from headscope.report.stage_views import (
     AblationView,
     DosePoint,
     Emphasis,
@@ -27,14 +27,14 @@ def estimate(cell: Any, value: str, ci: str = "ci", sign: float = 1.0) -> Estima
     """An estimate from a record; ``sign`` -1 turns losses into changes. None where there is no value."""
     if not isinstance(cell, dict) or cell.get(value) is None:
         return None
-    low, high = (tuple(cell.get(ci) or ()) + (None, None))[:2]
+    low, high = cell.get(ci) or (None, None)
     if low is None or high is None:
         return Estimate(sign * cell[value], None, None, int(cell.get("n") or 0))
     low, high = sorted((sign * low, sign * high))
     return Estimate(sign * cell[value], low, high, int(cell.get("n") or 0))
 
 
-# ablation -----------------------------------------------------------------------------------------------------
+# ablation ------------------------------------------------------------
 
 
 def read_ablation(path: Path) -> AblationView:
@@ -130,7 +130,7 @@ def _matrix(cell: Any) -> Matrix | None:
     return Matrix(tuple(cell["muted"]), tuple(cell["measured"]), tuple(lines))
 
 
-# emphasis -----------------------------------------------------------------------------------------------------
+# emphasis ------------------------------------------------------------
 
 
 def read_emphasis(path: Path) -> EmphasisView:
@@ -174,5 +174,11 @@ def _options(name: str, result: Row) -> Iterable[OptionPoint]:
     for o in result.get("tried") or ():
         said = tuple(o.get(k) for k in ("edit", "strength", "k", "source"))
         yield OptionPoint(
-            name, o["edit"], float(o["strength"]), int(o["k"]), str(o["source"]), o["gain_points"], said == picked
+            name,
+            o["edit"],
+            float(o["strength"]),
+            int(o["k"]),
+            str(o["source"]),
+            o["gain_points"],
+            said == picked,
         )

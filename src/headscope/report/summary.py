@@ -10,8 +10,9 @@ from headscope.report.charts.base import words
 from headscope.report.measure import accuracy, select
 from headscope.report.run_facts import STAGES
 from headscope.report.sources import read_study
+from headscope.report.stage_views import Estimate
 from headscope.report.theme import number, p_value, percent
-from headscope.report.views import Estimate, StudyView
+from headscope.report.views import StudyView
 from headscope.storage import write_json
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ Row = dict[str, Any]
 def write_summary(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Row:
     """Assemble ``summary.json`` from the stages' files and write it into the study folder.
 
-    Accuracies and shares run from 0 to 1; what is named ``points``, and the intervals and control figures beside
-    it, is in percentage points; intervals are 95 %; all is read on test. Parts of stages that were not run are
-    empty, their numbers null.
+    Accuracies and shares run from 0 to 1; what is named ``points``, and the intervals and control figures
+    beside it, is in percentage points; intervals are 95 %; all is read on test. Parts of stages that were not
+    run are empty, their numbers null.
 
     Args:
         study_folder: folder of the study.
-        cases: the cases, or their folder; by default the folder that ``study.json`` names. They say which cases
-            share a picture.
+        cases: the cases, or their folder; by default the folder that ``study.json`` names. They say which
+            cases share a picture.
 
     Returns:
         The content of ``summary.json`` (schema ``headscope/summary/1``).
@@ -76,7 +77,9 @@ def _accuracies(study: StudyView) -> Row:
         rows = select(study, function=name, context="gold") or select(study, function=name)
         if rows:
             found[name] = _json(accuracy(rows))
-    steps = [r for r in select(study, context="gold") if r["function"] != MAIN and r.get("things") is not None]
+    steps = [
+        r for r in select(study, context="gold") if r["function"] != MAIN and r.get("things") is not None
+    ]
     counts = sorted({int(r["things"]) for r in steps})
     contexts = {c: select(study, function=MAIN, context=c) for c in ("alone", "gold", "own")}
     return {
@@ -222,9 +225,12 @@ def _lines(summary: Row) -> list[str]:
             for name in ("random_box", "equal_area", "reverse_mask")
         )
         lines.append(
-            f"Pointing (both): {_interval(wake['delta_points'], wake['ci'], True)} points; controls: {controls}"
+            f"Pointing (both): {_interval(wake['delta_points'], wake['ci'], True)} points; controls: "
+            f"{controls}"
         )
-    missing = [n for n, ran in (("emphasize", raised), ("wake", wake), ("ablate", summary["ablation"])) if not ran]
+    missing = [
+        n for n, ran in (("emphasize", raised), ("wake", wake), ("ablate", summary["ablation"])) if not ran
+    ]
     lines += [f"Not run: {', '.join(missing)}"] if missing else []
     return [*lines, f"Wall time: {number(summary['wall_s']['total'] / 60, 1)} minutes"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headscope.report.stage_sources import estimate, share
-from headscope.report.views import Estimate, GroupGain, HeadGain, WakeDelta, WakeExample, WakeView
+from headscope.report.stage_views import Estimate, GroupGain, HeadGain, WakeDelta, WakeExample, WakeView
 from headscope.storage import read_json, read_table
 
 Row = dict[str, Any]
@@ -90,11 +90,12 @@ def _groups(content: Row) -> Iterable[GroupGain]:
 def _examples(rows: list[Row], most: int = 24) -> list[WakeExample]:
     """Questions that name all they need, in the order of the greatest change of margin on changed answers.
 
-    Half of them are answers that pointing put right, half answers that it spoilt or left wrong; fixed by rule.
+    Answers that pointing put right and answers that it spoilt in turn, as far as there are any; one per case.
     """
     plain = {r["item"]: r for r in rows if r["variant"] == PLAIN and r.get("pointing") == "named"}
     both = {r["item"]: r for r in rows if r["variant"] == BOTH and r["item"] in plain}
-    righted, spoilt = [], []
+    righted: list[tuple[float, str]] = []
+    spoilt: list[tuple[float, str]] = []
     for item, after in both.items():
         before = plain[item]
         if bool(before["correct"]) != bool(after["correct"]):
@@ -102,7 +103,8 @@ def _examples(rows: list[Row], most: int = 24) -> list[WakeExample]:
             (righted if after["correct"] else spoilt).append((-abs(change), item))
     order = [i for pair in zip(sorted(righted), sorted(spoilt), strict=False) for _, i in pair]
     order += [i for _, i in sorted(righted)[len(spoilt) :]] + [i for _, i in sorted(spoilt)[len(righted) :]]
-    found, seen = [], set()
+    found: list[WakeExample] = []
+    seen: set[str] = set()
     for item in order:
         if plain[item]["case"] not in seen and len(found) < most:
             seen.add(plain[item]["case"])

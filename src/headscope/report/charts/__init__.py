@@ -1,1 +1,1 @@
-"""The charts of the report, by theme; each function returns a Figure, or None where there is nothing to show."""
+"""The charts of the report, by theme; each function returns a Figure, or None if there is nothing to show."""

@@ -16,8 +16,9 @@ from headscope.report.charts.base import (
     words,
     zero_line,
 )
+from headscope.report.stage_views import Matrix, MuteTest
 from headscope.report.theme import number, p_value
-from headscope.report.views import Matrix, MuteTest, StudyView
+from headscope.report.views import StudyView
 
 _LOSS = "accuracy lost, percentage points"
 
@@ -46,9 +47,10 @@ def against_controls(study: StudyView) -> Figure | None:
         "muting",
         "Muting the heads of a function against muting random heads",
         _strip(rows, draws, means, order),
-        f"Points of accuracy lost on {study.ablation.split} when the heads chosen for each function on select are set to "
-        f"zero. Grey dots: random heads instead, {counts} draws, disjoint from the heads under test, {note}; dark "
-        "tick: their mean. Bars: 95 % bootstrap intervals of the paired difference over images.",
+        f"Points of accuracy lost on {study.ablation.split} when the heads chosen for each function on "
+        f"select are set to zero. Grey dots: random heads instead, {counts} draws, disjoint from the heads "
+        f"under test, {note}; dark tick: their mean. Bars: 95 % bootstrap intervals of the paired "
+        "difference over images.",
         "Strip chart: loss under the function's own heads against the spread of losses under random heads.",
         _HEADER,
         tuple(_test_cells(t) for t in tests),
@@ -80,9 +82,9 @@ def on_main(study: StudyView) -> Figure | None:
         "muting-main",
         "What muting costs the main question",
         chart,
-        "Points of accuracy lost on the main questions of test when the heads of each function are set to zero, asked "
-        "alone and after the true answers to the steps (gold). Bars: 95 % bootstrap intervals over images; the "
-        "table holds the control draws where they were made.",
+        "Points of accuracy lost on the main questions of test when the heads of each function are set to "
+        "zero, asked alone and after the true answers to the steps (gold). Bars: 95 % bootstrap intervals "
+        "over images; the table holds the control draws where they were made.",
         "Dots with intervals: loss on main questions when each function's heads are muted.",
         _HEADER,
         tuple(_test_cells(t) for t in tests),
@@ -113,7 +115,9 @@ def _test_label(test: MuteTest) -> str:
 
 
 def _test_row(test: MuteTest) -> Row:
-    tip = f"{_test_label(test)}: {interval(test.drop)} points lost with {test.k} heads muted, {p_value(test.p)}"
+    tip = (
+        f"{_test_label(test)}: {interval(test.drop)} points lost with {test.k} heads muted, {p_value(test.p)}"
+    )
     return {
         "label": _test_label(test),
         "value": test.drop.value,
@@ -169,7 +173,9 @@ def _strip(rows: list[Row], draws: list[Row], means: list[Row], order: list[str]
         .mark_tick(thickness=2.5, size=20, color="#4c535b")
         .encode(x="value:Q", y=y, description="tip:N")
     )
-    base = alt.Chart(alt.Data(values=rows)).encode(y=y, color=alt.Color("series:N", scale=scale, legend=legend))
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=y, color=alt.Color("series:N", scale=scale, legend=legend)
+    )
     bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x="low:Q", x2="high:Q", description="tip:N")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", description="tip:N")
     return alt.layer(zero_line(), cloud, tick, bars, points).properties(width=330, height=alt.Step(28))
@@ -200,9 +206,9 @@ def dose(study: StudyView) -> Figure | None:
         "dose",
         "How many heads it takes",
         _dose_chart(rows),
-        "Points of accuracy lost on select when the first k heads of each ranking are muted (solid), and the mean loss "
-        "under a few random sets of as many heads (dashed). Ringed: the head set frozen for test, the one that loses "
-        "most beyond its random sets. Nothing here is read from test.",
+        "Points of accuracy lost on select when the first k heads of each ranking are muted (solid), and "
+        "the mean loss under a few random sets of as many heads (dashed). Ringed: the head set frozen for "
+        "test, the one that loses most beyond its random sets. Nothing here is read from test.",
         "Small line charts: loss against number of muted heads, for each function and ranking.",
         ("function", "ranking", "k", "points lost", "random heads", ""),
         tuple(table),
@@ -217,7 +223,9 @@ def _dose_chart(rows: list[Row]) -> Any:
     scale = alt.Scale(domain=names, range=list(theme.STEPS[: len(names)]))
     ks = sorted({r["k"] for r in rows})
     base = alt.Chart().encode(
-        x=alt.X("k:Q", title="muted heads", scale=alt.Scale(type="symlog"), axis=alt.Axis(values=ks, format="d")),
+        x=alt.X(
+            "k:Q", title="muted heads", scale=alt.Scale(type="symlog"), axis=alt.Axis(values=ks, format="d")
+        ),
         color=alt.Color("ranking:N", scale=scale, legend=alt.Legend(title="ranking")),
     )
     dash = alt.StrokeDash(
@@ -251,10 +259,10 @@ def variants(study: StudyView) -> Figure | None:
         Matrix(tuple(functions), tuple(edits), change),
         "scopes",
         "How and where heads are muted",
-        f"Change of accuracy on {study.ablation.split}, in percentage points, of each function when its own heads are set "
-        "to zero, to a small factor or to their mean over fit, at all positions; and set to zero at the positions of "
-        "the picture, of the question, at the last of the prompt, or at the answer's. Hover shows the 95 % bootstrap "
-        "interval over images.",
+        f"Change of accuracy on {study.ablation.split}, in percentage points, of each function when its "
+        "own heads are set to zero, to a small factor or to their mean over fit, at all positions; and "
+        "set to zero at the positions of the picture, of the question, at the last of the prompt, or at "
+        "the answer's. Hover shows the 95 % bootstrap interval over images.",
         "heads of",
         "edit, positions",
     )
@@ -268,9 +276,9 @@ def specificity(study: StudyView) -> Figure | None:
         study.ablation.specificity,
         "specificity",
         "What else breaks",
-        f"Change of accuracy on {study.ablation.split}, in percentage points, of each function (column) when the heads "
-        "of another (row) are muted. The diagonal is what was aimed at; losses off it are side effects. Hover shows "
-        "the 95 % bootstrap interval over images.",
+        f"Change of accuracy on {study.ablation.split}, in percentage points, of each function (column) "
+        "when the heads of another (row) are muted. The diagonal is what was aimed at; losses off it are "
+        "side effects. Hover shows the 95 % bootstrap interval over images.",
         "muted heads of",
         "measured on",
     )

@@ -28,14 +28,20 @@ def by_function(study: StudyView) -> Figure | None:
         blind = 100 * majority(answers)
         tip = f"{words(name)}: {interval(estimate)} %, n = {estimate.n}, blind guess {guess:.1f} %"
         rows.append(
-            _row(words(name), estimate, tip) | {"group": group(name, study.taxonomy), "guess": guess, "mark": "guess"}
+            _row(words(name), estimate, tip)
+            | {"group": group(name, study.taxonomy), "guess": guess, "mark": "guess"}
         )
         table.append((words(name), interval(estimate), str(estimate.n), f"{guess:.1f}", f"{blind:.1f}"))
     if not rows:
         return None
     order = [r["label"] for r in rows]
     chart = dots(
-        rows, order=order, x="accuracy, % of answers", scale=group_scale(rows), legend="functions", domain=(0, 100)
+        rows,
+        order=order,
+        x="accuracy, % of answers",
+        scale=group_scale(rows),
+        legend="functions",
+        domain=(0, 100),
     )
     ticks = (
         alt.Chart(alt.Data(values=rows))
@@ -89,8 +95,8 @@ def by_context(study: StudyView) -> Figure | None:
         "accuracy-by-context",
         "Asked at once, or step by step",
         chart,
-        "Accuracy on test when a question is asked alone, after the steps with the model's own answers (own), and "
-        f"after the steps with the true answers (gold). {_INTERVAL}",
+        "Accuracy on test when a question is asked alone, after the steps with the model's own answers "
+        f"(own), and after the steps with the true answers (gold). {_INTERVAL}",
         "Dots with intervals: accuracy of the main question and of each function in three contexts.",
         ("question", *(f"{c}, %" for c in theme.CONTEXTS)),
         tuple(table),
@@ -99,8 +105,6 @@ def by_context(study: StudyView) -> Figure | None:
 
 def by_things(study: StudyView) -> Figure | None:
     """Accuracy against the number of things in the picture, by group."""
-    import altair as alt
-
     rows: list[Row] = []
     table: list[tuple[str, ...]] = []
     counts = sorted({int(r["things"]) for r in select(study) if r.get("things") is not None})
@@ -116,6 +120,29 @@ def by_things(study: StudyView) -> Figure | None:
         table.append(tuple(cells))
     if len(counts) < 2 or not rows:
         return None
+    trained = study.run.trained_things
+    note = (
+        f" Grey ground: the numbers the model was trained on ({trained[0]} to {trained[1]})."
+        if trained
+        else ""
+    )
+    return Figure(
+        "accuracy-by-things",
+        "Accuracy by crowding",
+        _crowding_chart(rows, counts, trained),
+        f"Accuracy on test (context gold) by the number of things in the picture.{note} Bars: 95 % bootstrap "
+        "intervals over images.",
+        "Lines: accuracy of spatial functions, other functions and the main question as pictures get "
+        "crowded.",
+        ("things", *(f"{title}, % (n)" for title, _ in _groups(study))),
+        tuple(table),
+    )
+
+
+def _crowding_chart(rows: list[Row], counts: list[int], trained: tuple[int, int] | None) -> Any:
+    """One panel a group; the numbers of things that the model was trained on lie on grey ground."""
+    import altair as alt
+
     order = list(dict.fromkeys(r["group"] for r in rows))
     base = alt.Chart().encode(
         x=alt.X(
@@ -127,29 +154,18 @@ def by_things(study: StudyView) -> Figure | None:
         color=alt.Color("group:N", scale=group_scale(rows), legend=None),
     )
     y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), title="accuracy, %")
+    low = alt.Y("low:Q", title="accuracy, %")
     layers = [
-        base.mark_rule(strokeWidth=2, opacity=0.45, aria=False).encode(y=alt.Y("low:Q", title="accuracy, %"), y2="high:Q"),
+        base.mark_rule(strokeWidth=2, opacity=0.45, aria=False).encode(y=low, y2="high:Q"),
         base.mark_line(strokeWidth=1.5, opacity=0.6, aria=False).encode(y=y),
         base.mark_point(filled=True, size=48, opacity=1).encode(y=y, description="tip:N"),
     ]
-    note = ""
-    if study.run.trained_things:
-        low, high = study.run.trained_things
-        shade = alt.Chart().mark_rect(color="#eef1f3", aria=False, clip=True)
-        layers.insert(0, shade.encode(x=alt.datum(low - 0.5), x2=alt.datum(high + 0.5)))
-        note = f" Grey ground: the numbers the model was trained on ({low} to {high})."
+    if trained:
+        ground = alt.Chart().mark_rect(color="#eef1f3", aria=False, clip=True)
+        ends = alt.datum(trained[0] - 0.5), alt.datum(trained[1] + 0.5)
+        layers.insert(0, ground.encode(x=ends[0], x2=ends[1]))
     chart = alt.layer(*layers, data=alt.Data(values=rows)).properties(width=118, height=120)
-    chart = chart.facet(facet=alt.Facet("group:N", sort=order, title=None), columns=3)
-    return Figure(
-        "accuracy-by-things",
-        "Accuracy by crowding",
-        chart,
-        f"Accuracy on test (context gold) by the number of things in the picture.{note} Bars: 95 % bootstrap "
-        "intervals over images.",
-        "Lines: accuracy of spatial functions, other functions and the main question as pictures get crowded.",
-        ("things", *(f"{title}, % (n)" for title, _ in _groups(study))),
-        tuple(table),
-    )
+    return chart.facet(facet=alt.Facet("group:N", sort=order, title=None), columns=3)
 
 
 def held_out(study: StudyView) -> Figure | None:
@@ -185,8 +201,9 @@ def held_out(study: StudyView) -> Figure | None:
         "accuracy-held-out",
         "What the model never saw",
         chart,
-        "Accuracy on test (context gold), familiar cases apart from cases with a combination, wording, sprite or "
-        f"crowding kept out of the model's training. A case can be new in several ways. {_INTERVAL}",
+        "Accuracy on test (context gold), familiar cases apart from cases with a combination, wording, "
+        "sprite or crowding kept out of the model's training. A case can be new in several ways. "
+        f"{_INTERVAL}",
         "Dots with intervals: accuracy on familiar cases and on each kind of held-out case.",
         ("cases", *(f"{title}, % (n)" for title, _ in _groups(study))),
         tuple(table),

@@ -8,8 +8,8 @@ from typing import Any
 
 from headscope.functions import MAIN, Taxonomy
 from headscope.report import theme
+from headscope.report.stage_views import Estimate, Matrix
 from headscope.report.theme import number
-from headscope.report.views import Estimate, Matrix
 
 Row = dict[str, Any]
 GROUPS = {"spatial": theme.SPATIAL, "other": theme.OTHER, "main question": theme.MAIN_COLOUR}
@@ -113,7 +113,8 @@ def dots(
     """Dots with intervals, one line per label.
 
     Rows hold ``label``, ``value``, ``low``, ``high``, ``tip`` and the column that ``colour`` names; with
-    ``offset`` the series of one label stand below each other; ``faceted`` leaves the data to the facet around it.
+    ``offset`` the series of one label stand below each other; ``faceted`` leaves the data to the facet
+    around it.
     """
     import altair as alt
 
@@ -123,7 +124,9 @@ def dots(
     y = alt.Y("label:N", sort=list(order), axis=axis_y)
     x_scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=zero, nice=True)
     colours = alt.Color(
-        f"{colour}:N", scale=scale or alt.Undefined, legend=alt.Legend(title=legend) if len(series) > 1 else None
+        f"{colour}:N",
+        scale=scale or alt.Undefined,
+        legend=alt.Legend(title=legend) if len(series) > 1 else None,
     )
     shared: dict[str, Any] = {"y": y, "color": colours, "description": "tip:N"}
     if offset:
@@ -145,7 +148,11 @@ def zero_line() -> Any:
     """The line of no change."""
     import altair as alt
 
-    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=theme.MUTED, strokeWidth=1).encode(x="zero:Q")
+    return (
+        alt.Chart(alt.Data(values=[{"zero": 0}]))
+        .mark_rule(color=theme.MUTED, strokeWidth=1)
+        .encode(x="zero:Q")
+    )
 
 
 def heat(
@@ -161,30 +168,43 @@ def heat(
     cell: tuple[int, int] = (38, 24),
     text: bool = True,
 ) -> Any:
-    """A heat map of rows with ``x``, ``y``, ``value`` (None: no cell), ``text``, ``tip``; numbers in the cells."""
+    """A heat map of rows with ``x``, ``y``, ``value`` (None: no cell), ``text`` (in the cell) and ``tip``."""
     import altair as alt
 
     filled = [r for r in rows if r["value"] is not None]
     base = alt.Chart(alt.Data(values=filled)).encode(
-        x=alt.X("x:N", sort=list(x_order), title=x_title, axis=alt.Axis(orient="top", labelAngle=-35, grid=False)),
+        x=alt.X(
+            "x:N", sort=list(x_order), title=x_title, axis=alt.Axis(orient="top", labelAngle=-35, grid=False)
+        ),
         y=alt.Y("y:N", sort=list(y_order), title=y_title),
         description="tip:N",
     )
     scale = alt.Scale(domain=stops(domain, len(colours)), range=list(colours), clamp=True, interpolate="rgb")
-    bar = alt.Legend(title=legend, titleOrient="top", orient="bottom", gradientLength=220, gradientThickness=9, format=",.2~f")
-    cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(color=alt.Color("value:Q", scale=scale, legend=bar))
-    chart = cells
-    if text:
-        inks = [(ink, [r for r in filled if _ink(r["value"], domain, colours) == ink]) for ink in (theme.INK, "#ffffff")]
-        labels = [
-            base.properties(data=alt.Data(values=some))
-            .mark_text(fontSize=9.5, color=ink, aria=False)
-            .encode(text="text:N")
-            for ink, some in inks
-            if some
-        ]
-        chart = alt.layer(cells, *labels)
-    return chart.properties(width=cell[0] * len(x_order), height=cell[1] * len(y_order))
+    bar = alt.Legend(
+        title=legend,
+        titleOrient="top",
+        orient="bottom",
+        gradientLength=220,
+        gradientThickness=9,
+        format=",.2~f",
+    )
+    cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
+        color=alt.Color("value:Q", scale=scale, legend=bar)
+    )
+    return alt.layer(cells, *(_cell_texts(base, filled, domain, colours) if text else ())).properties(
+        width=cell[0] * len(x_order), height=cell[1] * len(y_order)
+    )
+
+
+def _cell_texts(base: Any, rows: Sequence[Row], domain: tuple[float, float], colours: Sequence[str]) -> Any:
+    """Layers of dark numbers for light cells and white ones for dark cells."""
+    import altair as alt
+
+    for ink in (theme.INK, "#ffffff"):
+        mine = [r for r in rows if _ink(r["value"], domain, colours) == ink]
+        if mine:
+            marks = base.properties(data=alt.Data(values=mine)).mark_text(fontSize=9.5, color=ink, aria=False)
+            yield marks.encode(text="text:N")
 
 
 def change_matrix(
@@ -201,7 +221,8 @@ def change_matrix(
                     "y": words(row),
                     "value": None if cell is None else cell.value,
                     "text": "" if cell is None else number(cell.value, 0, sign=True),
-                    "tip": f"{row_title} {words(row)}, {column_title} {words(column)}: {interval(cell, 1, True)} points",
+                    "tip": f"{row_title} {words(row)}, {column_title} {words(column)}: "
+                    f"{interval(cell, 1, True)} points",
                 }
             )
         table.append((words(row), *(interval(c, 1, True) for c in line)))

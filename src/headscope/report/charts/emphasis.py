@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headscope.report import theme
-from headscope.report.charts.base import Figure, Row, change_matrix, dots, group, group_scale, interval, padded, words
+from headscope.report.charts.base import (
+    Figure,
+    Row,
+    change_matrix,
+    dots,
+    group,
+    group_scale,
+    interval,
+    padded,
+    words,
+)
+from headscope.report.stage_views import Emphasis, Matrix
 from headscope.report.theme import number, p_value
-from headscope.report.views import Emphasis, Matrix, StudyView
+from headscope.report.views import StudyView
 
 
 def gains(study: StudyView) -> Figure | None:
     """Gain of each chosen edit on its own function."""
     if study.emphasis is None or not study.emphasis.items:
         return None
-    rows, table = [], []
+    rows: list[Row] = []
+    table = []
     for item in study.emphasis.items:
         label = edit_label(item)
         tip = f"{label}: {interval(item.delta, 1, True)} points, n = {item.delta.n}"
@@ -32,9 +46,10 @@ def gains(study: StudyView) -> Figure | None:
         "emphasis",
         "Turning heads up",
         chart,
-        "Change of accuracy on test when the heads of a function are scaled up or steered along the mean difference "
-        "between right and wrong answers. Heads, edit and strength were chosen on select, where the headline "
-        f"({words(study.emphasis.headline)}) was too. Bars: 95 % bootstrap intervals of the paired change over images.",
+        "Change of accuracy on test when the heads of a function are scaled up or steered along the mean "
+        "difference between right and wrong answers. Heads, edit and strength were chosen on select, "
+        f"where the headline ({words(study.emphasis.headline)}) was too. Bars: 95 % bootstrap intervals of "
+        "the paired change over images.",
         "Dots with intervals: gain of each chosen edit on its own function.",
         (
             "function",
@@ -84,8 +99,8 @@ def side_effects(study: StudyView) -> Figure | None:
         matrix,
         "emphasis-side-effects",
         "What turning up does to the rest",
-        "Change of accuracy on test, in percentage points, of every measured function (column) under the edit chosen for "
-        "each function (row). Hover shows the 95 % bootstrap interval over images.",
+        "Change of accuracy on test, in percentage points, of every measured function (column) under the "
+        "edit chosen for each function (row). Hover shows the 95 % bootstrap interval over images.",
         "edit for",
         "measured on",
     )
@@ -98,7 +113,8 @@ def tried(study: StudyView) -> Figure | None:
     rows: list[Row] = []
     for point in study.emphasis.tried:
         heads = f"{point.k} by {point.source}"
-        tip = f"{words(point.function)}, {point.edit} {point.strength:g}, {heads}: {number(point.delta, 1, True)} points"
+        tip = f"{words(point.function)}, {point.edit} {point.strength:g}, {heads}: "
+        tip += f"{number(point.delta, 1, True)} points on select"
         rows.append(
             {
                 "panel": words(point.function),
@@ -106,7 +122,7 @@ def tried(study: StudyView) -> Figure | None:
                 "edit": point.edit,
                 "heads": heads,
                 "value": point.delta,
-                "tip": f"{tip} on select",
+                "tip": tip,
                 "chosen": point.chosen,
             }
         )
@@ -114,19 +130,26 @@ def tried(study: StudyView) -> Figure | None:
         "emphasis-tried",
         "How edit and strength were chosen",
         _tried_chart(rows),
-        "Change of accuracy on select for every head set, edit and strength that was tried. Ringed: what was chosen and "
-        "then judged once on test. The best of many on select looks better there than it is.",
+        "Change of accuracy on select for every head set, edit and strength that was tried. Ringed: what "
+        "was chosen and then judged once on test. The best of many on select looks better there than it "
+        "is.",
         "Small line charts: gain on select against strength.",
         ("function", "edit", "strength", "heads", "points on select", ""),
         tuple(
-            (r["panel"], r["edit"], f"{r['strength']:g}", r["heads"], number(r["value"], 1, True))
-            + ("chosen" if r["chosen"] else "",)
+            (
+                r["panel"],
+                r["edit"],
+                f"{r['strength']:g}",
+                r["heads"],
+                number(r["value"], 1, True),
+                "chosen" if r["chosen"] else "",
+            )
             for r in rows
         ),
     )
 
 
-def _tried_chart(rows: list[Row]) -> object:
+def _tried_chart(rows: list[Row]) -> Any:
     import altair as alt
 
     sets = list(dict.fromkeys(r["heads"] for r in rows))
@@ -134,7 +157,9 @@ def _tried_chart(rows: list[Row]) -> object:
     base = alt.Chart().encode(
         x=alt.X("strength:Q", title="strength", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
         y=alt.Y("value:Q", title="points on select", scale=padded([r["value"] for r in rows])),
-        color=alt.Color("heads:N", scale=alt.Scale(domain=sets, range=palette), legend=alt.Legend(title="heads")),
+        color=alt.Color(
+            "heads:N", scale=alt.Scale(domain=sets, range=palette), legend=alt.Legend(title="heads")
+        ),
     )
     dash = alt.StrokeDash(
         "edit:N",

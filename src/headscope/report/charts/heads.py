@@ -7,7 +7,6 @@ from headscope.report.charts.base import Figure, Row, dots, group, group_scale, 
 from headscope.report.theme import number, p_value
 from headscope.report.views import AtlasView, HeadScores, StudyView
 
-
 CRITERIA = {
     "joint": "joint elbow",
     "independent": "independent",
@@ -28,10 +27,13 @@ def sparsity(study: StudyView) -> Figure | None:
     for item in atlas.sparsity:
         share = scaled(item.share)
         name = CRITERIA.get(item.criterion, item.criterion)
-        tip = f"{words(item.function)}, {name}: {item.significant} of {len(atlas.heads)} heads, {interval(share)} %"
+        count = f"{item.significant} of {len(atlas.heads)} heads"
+        tip = f"{words(item.function)}, {name}: {count}, {interval(share)} %"
         values = {"value": share.value, "low": share.low, "high": share.high, "tip": tip, "criterion": name}
         rows.append({"label": words(item.function), "group": group(item.function, study.taxonomy), **values})
-        table.append((words(item.function), name, str(item.significant), interval(share), number(item.gini, 2)))
+        table.append(
+            (words(item.function), name, str(item.significant), interval(share), number(item.gini, 2))
+        )
     order = [words(f) for f in dict.fromkeys(s.function for s in atlas.sparsity)]
     shown = [CRITERIA[c] for c in CRITERIA if any(s.criterion == c for s in atlas.sparsity)]
     scale = group_scale(rows)
@@ -46,11 +48,12 @@ def sparsity(study: StudyView) -> Figure | None:
         "sparsity",
         "How few heads serve a function",
         chart,
-        f"Share of the {len(atlas.heads)} heads that serve each function, by each criterion: before the elbow of the "
-        "joint probe's importance; significant and selective independent probe; the step's answer decoded beyond the "
-        "question and a blank picture; both of these; margin lost when the head alone is muted. Benjamini-Hochberg "
-        f"over heads, level {atlas.level:g}. The findings use “{default}”. Bars: 95 % Wilson intervals, heads as "
-        "trials. Gini in the table: 1 if all strength lies in one head.",
+        f"Share of the {len(atlas.heads)} heads that serve each function, by each criterion: before the "
+        "elbow of the joint probe's importance; significant and selective independent probe; the step's "
+        "answer decoded beyond the question and a blank picture; both of these; margin lost when the head "
+        f"alone is muted. Benjamini-Hochberg over heads, level {atlas.level:g}. The findings use "
+        f"“{default}”. Bars: 95 % Wilson intervals, heads as trials. Gini in the table: 1 if all strength "
+        "lies in one head.",
         "Dots with intervals: share of heads that serve each function, one panel a criterion.",
         ("function", "criterion", "heads", "share, %", "Gini"),
         tuple(table),
@@ -61,7 +64,8 @@ def scarcity(study: StudyView) -> Figure | None:
     """Spatial functions against the others, by every criterion."""
     if study.atlas is None or not study.atlas.scarcity:
         return None
-    rows, table = [], []
+    rows: list[Row] = []
+    table = []
     for item in study.atlas.scarcity:
         name = CRITERIA.get(item.criterion, item.criterion)
         difference = scaled(item.difference)
@@ -73,7 +77,9 @@ def scarcity(study: StudyView) -> Figure | None:
         table.append((name, *shares, interval(difference, 1, True), p_value(item.p)))
     import altair as alt
 
-    scale = alt.Scale(domain=["the findings' criterion", "other criteria"], range=[theme.SPATIAL, theme.CONTROL])
+    scale = alt.Scale(
+        domain=["the findings' criterion", "other criteria"], range=[theme.SPATIAL, theme.CONTROL]
+    )
     chart = dots(
         rows,
         order=[r["label"] for r in rows],
@@ -86,8 +92,9 @@ def scarcity(study: StudyView) -> Figure | None:
         "scarcity",
         "Are spatial heads scarcer?",
         chart,
-        "Mean share of heads that serve a spatial function minus mean share that serve another. Negative: spatial heads "
-        "are scarcer. Bars: 95 % bootstrap intervals over heads. p: among all ways to call as many functions spatial.",
+        "Mean share of heads that serve a spatial function minus mean share that serve another. Negative: "
+        "spatial heads are scarcer. Bars: 95 % bootstrap intervals over heads. p: among all ways to call "
+        "as many functions spatial.",
         "Dots with intervals: share of heads for spatial functions minus share for others.",
         ("criterion", "spatial, %", "other, %", "difference, points", "relabelling"),
         tuple(table),
@@ -105,7 +112,9 @@ def layers(study: StudyView) -> Figure | None:
     for item in found:
         for layer, count in zip(names, item.by_layer, strict=False):
             tip = f"{words(item.function)}, {layer}: {count} heads"
-            rows.append({"x": layer, "y": words(item.function), "value": count, "text": str(count), "tip": tip})
+            rows.append(
+                {"x": layer, "y": words(item.function), "value": count, "text": str(count), "tip": tip}
+            )
     top = max(float(r["value"]) for r in rows)
     width = max(9, min(38, 380 // len(names)))
     chart = heat(
@@ -124,7 +133,8 @@ def layers(study: StudyView) -> Figure | None:
         "layers",
         "In which layers they lie",
         chart,
-        f"Number of heads that serve each function in each layer, criterion “{CRITERIA.get(atlas.criterion)}”.",
+        "Number of heads that serve each function in each layer, criterion "
+        f"“{CRITERIA.get(atlas.criterion)}”.",
         "Heat map: heads by function and layer.",
         ("function", *names),
         tuple((words(s.function), *(str(c) for c in s.by_layer)) for s in found),
@@ -166,9 +176,10 @@ def agreement(study: StudyView) -> Figure | None:
         "agreement",
         "Do the rankings agree?",
         chart,
-        "Spearman correlation over heads between the joint probe (absolute importance), the independent probes (AUROC), "
-        "the decoding of answers, and the causal score (margin lost when the head alone is muted). Where they disagree, "
-        "being readable from a head and being used by the model are different things.",
+        "Spearman correlation over heads between the joint probe (absolute importance), the independent "
+        "probes (AUROC), the decoding of answers, and the causal score (margin lost when the head alone "
+        "is muted). Where they disagree, being readable from a head and being used by the model are "
+        "different things.",
         "Heat map: rank correlation of three head rankings for each function.",
         ("function", *pairs),
         tuple((y, *(cells.get((y, x), "–") for x in pairs)) for y in order),
@@ -183,7 +194,7 @@ def head_maps(study: StudyView) -> list[Figure]:
 
 
 def domain(ranking: HeadScores, function: str) -> tuple[float, float]:
-    """Ends of the colour scale: centred at zero if scores have a sign, else from their least to their greatest."""
+    """Ends of the colour scale: centred at zero if scores have a sign, else from least to greatest."""
     values = [v for v in ranking.scores[function] if v is not None] or [0.0]
     if ranking.signed:
         top = max(abs(v) for v in values) or 1.0
@@ -207,7 +218,13 @@ def _maps(study: StudyView, atlas: AtlasView, ranking: HeadScores) -> Figure:
     panels = []
     for function in ranking.scores:
         rows = [
-            {"x": str(column), "y": atlas.rows[row], "value": value, "text": "", "tip": f"{label}: {number(value, 3)}"}
+            {
+                "x": str(column),
+                "y": atlas.rows[row],
+                "value": value,
+                "text": "",
+                "tip": f"{label}: {number(value, 3)}",
+            }
             for label, (row, column), value in zip(
                 atlas.heads, atlas.places, ranking.scores[function], strict=True
             )

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from headscope.report import theme
-from headscope.report.charts.base import Figure, Row, dots, interval, words, zero_line
+from headscope.report.charts.base import Figure, Row, dots, interval, words
+from headscope.report.stage_views import POPULATIONS, Estimate, WakeDelta, WakeView
 from headscope.report.theme import number, p_value
-from headscope.report.views import POPULATIONS, Estimate, StudyView, WakeDelta, WakeView
+from headscope.report.views import StudyView
 
 _POPULATIONS = {"in_training_range": "#7aa5bb", "beyond": "#0b4f6c", "all": "#2b2f36"}
-_HEADER = ("picture", "questions", "accuracy before → after, %", "change, points", "margin, nats", "sign flip", "n")
+_HEADER = (
+    "picture",
+    "questions",
+    "accuracy before → after, %",
+    "change, points",
+    "margin, nats",
+    "sign flip",
+    "n",
+)
 _CHANGE = "change of accuracy, percentage points"
 _BARS = "Bars: 95 % bootstrap intervals of the paired change over images."
 
@@ -31,11 +41,11 @@ def by_style(study: StudyView) -> Figure | None:
         "wake-styles",
         "Pointing at the objects, and its controls",
         _by_population(deltas, [variant_name(d.variant, wake) for d in deltas]),
-        "Change of accuracy on test, the same questions on marked and on plain pictures. “Both” (boxes, and "
-        f"everything else masked) was fixed in advance; “{wake.chosen}” was the best style on select. Styles mark the "
-        "objects that the question names, never the answer. Controls: boxes elsewhere; background masked with all "
-        "objects left in, and as much masked distractors first; the named objects masked. Questions that name all "
-        f"they need. {_BARS}",
+        "Change of accuracy on test, the same questions on marked and on plain pictures. “Both” (boxes, "
+        f"and everything else masked) was fixed in advance; “{wake.chosen}” was the best style on select. "
+        "Styles mark the objects that the question names, never the answer. Controls: boxes elsewhere; "
+        "background masked with all objects left in, and as much masked distractors first; the named "
+        f"objects masked. Questions that name all they need. {_BARS}",
         "Dots with intervals: change of accuracy under each style and control.",
         _HEADER,
         tuple(_cells(variant_name(d.variant, wake), POPULATIONS.get(d.subset, d.subset), d) for d in deltas),
@@ -53,17 +63,18 @@ def against_controls(study: StudyView) -> Figure | None:
         "wake-contrasts",
         "Pointing minus its controls",
         _by_population(deltas, labels),
-        "Accuracy with pointing minus accuracy with a control picture on test, the same questions. Zero: the control "
-        f"does as well. {_BARS}",
+        "Accuracy with pointing minus accuracy with a control picture on test, the same questions. Zero: "
+        f"the control does as well. {_BARS}",
         "Dots with intervals: pointing minus each control.",
         _HEADER,
         tuple(
-            _cells(label, POPULATIONS.get(d.subset, d.subset), d) for label, d in zip(labels, deltas, strict=True)
+            _cells(label, POPULATIONS.get(d.subset, d.subset), d)
+            for label, d in zip(labels, deltas, strict=True)
         ),
     )
 
 
-def _by_population(deltas: Sequence[WakeDelta], labels: Sequence[str]) -> object:
+def _by_population(deltas: Sequence[WakeDelta], labels: Sequence[str]) -> Any:
     import altair as alt
 
     rows = [
@@ -112,12 +123,15 @@ def by_crowding(study: StudyView) -> Figure | None:
         xOffset=alt.XOffset("label:N", sort=scale.domain),
         color=alt.Color("label:N", scale=scale, legend=alt.Legend(title="picture", columns=3)),
     )
-    level = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=theme.MUTED, aria=False).encode(y="zero:Q")
     title = "change of accuracy, points"
     chart = alt.layer(
-        level,
-        base.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
-        base.mark_point(filled=True, size=55, opacity=1).encode(y=alt.Y("value:Q", title=title), description="tip:N"),
+        alt.Chart().mark_rule(color=theme.MUTED, aria=False).encode(y=alt.datum(0)),
+        base.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
+            y=alt.Y("low:Q", title=title), y2="high:Q"
+        ),
+        base.mark_point(filled=True, size=55, opacity=1).encode(
+            y=alt.Y("value:Q", title=title), description="tip:N"
+        ),
     ).properties(width=420, height=190)
     trained = wake.trained_things
     note = f" The model was trained on pictures of {trained[0]} to {trained[1]} things." if trained else ""
@@ -125,8 +139,9 @@ def by_crowding(study: StudyView) -> Figure | None:
         "wake-crowding",
         "Pointing, by crowding",
         chart,
-        f"Change of accuracy on test by the number of things in the picture, style “{wake.style}” and its controls."
-        f"{note} Beyond that range masking may help only by bringing a picture back to familiar ground. {_BARS}",
+        f"Change of accuracy on test by the number of things in the picture, style “{wake.style}” and its "
+        f"controls.{note} Beyond that range masking may help only by bringing a picture back to familiar "
+        f"ground. {_BARS}",
         "Dots with intervals: change of accuracy by number of things.",
         ("picture", "things", *_HEADER[2:]),
         tuple(_cells(variant_name(d.variant, wake), d.subset, d) for d in deltas),
@@ -175,7 +190,8 @@ def on_select(study: StudyView) -> Figure | None:
     if wake is None or not deltas:
         return None
     rows = [
-        _row(d.variant, d.delta, d.variant, mark="chosen" if d.variant == wake.chosen else "tried") for d in deltas
+        _row(d.variant, d.delta, d.variant, mark="chosen" if d.variant == wake.chosen else "tried")
+        for d in deltas
     ]
     import altair as alt
 
@@ -198,89 +214,13 @@ def on_select(study: StudyView) -> Figure | None:
     )
 
 
-def head_gain(study: StudyView) -> Figure | None:
-    """Growth of each head's contribution, spatial heads beside the rest."""
-    wake = study.wake
-    known = [g for g in (wake.gains if wake else ()) if g.gain is not None]
-    if wake is None or not known:
-        return None
-    rows: list[Row] = [
-        {
-            "label": _HEADS[g.spatial],
-            "value": 100 * (g.gain or 0.0),
-            "jitter": 2 * ((i * 0.6180339887498949) % 1) - 1,
-            "tip": f"{g.head}: contribution {_percent(g.gain)}, attention on objects {_percent(g.attention)}",
-        }
-        for i, g in enumerate(known)
-    ]
-    woken = sorted(known, key=lambda g: -(g.gain or 0.0))[:5]
-    most = ", ".join(f"{g.head} ({_percent(g.gain)}{', spatial' if g.spatial else ''})" for g in woken)
-    group = wake.group(subset="all")
-    table = [
-        (
-            g.measure,
-            POPULATIONS.get(g.subset, g.subset.replace("_", " ")),
-            *(interval(_hundred(e), 1, True) for e in (g.spatial, g.other, g.difference)),
-        )
-        for g in wake.groups
-    ]
-    return Figure(
-        "wake-heads",
-        "Which heads wake",
-        _gain_chart(rows, [(_HEADS[True], group.spatial), (_HEADS[False], group.other)] if group else []),
-        "Relative change of each head's contribution norm (its output at the last prompt position, through the output "
-        f"projection) when pictures are marked, style “{wake.style}”, test. One dot a head; black: the mean of each "
-        "group with its 95 % bootstrap interval over images. Spatial heads: the top heads of the spatial functions. "
-        f"Most woken: {most}.",
-        "Strip chart: growth of head contributions, spatial heads against the rest.",
-        ("measure", "questions", "spatial heads, %", "other heads, %", "difference, %"),
-        tuple(table),
-    )
-
-
-_HEADS = {True: "spatial heads", False: "other heads"}
-
-
-def _gain_chart(rows: list[Row], groups: list[tuple[str, Estimate]]) -> object:
-    import altair as alt
-
-    names = [n for n in _HEADS.values() if any(r["label"] == n for r in rows)]
-    means = [_row(name, _hundred(e), f"{name}, mean", unit="%") for name, e in groups]
-    scale = alt.Scale(domain=list(_HEADS.values()), range=[theme.SPATIAL, theme.OTHER])
-    y = alt.Y("label:N", sort=names, title=None)
-    cloud = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_circle(size=34, opacity=0.45)
-        .encode(
-            x=alt.X("value:Q", title="change of contribution norm, %"),
-            y=y,
-            yOffset=alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1.5, 1.5])),
-            color=alt.Color("label:N", scale=scale, legend=None),
-            description="tip:N",
-        )
-    )
-    base = alt.Chart(alt.Data(values=means)).encode(y=y)
-    bars = base.mark_rule(strokeWidth=2.5, color=theme.INK, aria=False).encode(x="low:Q", x2="high:Q")
-    points = base.mark_point(filled=True, size=95, color=theme.INK, opacity=1).encode(x="value:Q", description="tip:N")
-    return alt.layer(zero_line(), cloud, bars, points).properties(width=360, height=alt.Step(58))
-
-
-def _style_scale(wake: WakeView, series: Sequence[str]) -> object:
+def _style_scale(wake: WakeView, series: Sequence[str]) -> Any:
     import altair as alt
 
     greys = ("#6b737c", "#c9a06a", "#a3abb3", "#9d82b3", "#7f9a8a")
     main = wake.style
     rest = [s for s in dict.fromkeys(series) if s != main]
     return alt.Scale(domain=[main, *rest], range=[theme.SPATIAL, *(greys[i % 5] for i in range(len(rest)))])
-
-
-def _hundred(estimate: Estimate) -> Estimate:
-    low, high = (None if v is None else 100 * v for v in (estimate.low, estimate.high))
-    return Estimate(100 * estimate.value, low, high, estimate.n)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{number(100 * share, 0, sign=True)} %"
 
 
 def _cells(label: str, subset: str, item: WakeDelta) -> tuple[str, ...]:
@@ -299,4 +239,11 @@ def _cells(label: str, subset: str, item: WakeDelta) -> tuple[str, ...]:
 def _row(label: str, estimate: Estimate, tip: str, unit: str = "points", **more: str) -> Row:
     count = f", n = {estimate.n}" if estimate.n else ""
     tip = f"{tip}: {interval(estimate, 1, True)} {unit}{count}"
-    return {"label": label, "value": estimate.value, "low": estimate.low, "high": estimate.high, "tip": tip, **more}
+    return {
+        "label": label,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "tip": tip,
+        **more,
+    }
