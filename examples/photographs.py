@@ -70,7 +70,9 @@ def case_of(row: dict, number: int, folder: Path) -> Case:
 
 def main() -> None:
     """Read the rows, copy the photographs, write the cases."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
@@ -82,7 +84,9 @@ def main() -> None:
             shutil.copyfile(asked.source / image, asked.out / image)
         save_cases(cases, asked.out)
     except (OSError, ValueError, KeyError) as exc:
-        raise SystemExit(f"error: {asked.source}: expected dev_half.jsonl and images/ of VSR, found {exc!r}") from exc
+        raise SystemExit(
+            f"error: {asked.source}: expected dev_half.jsonl and images/ of VSR, found {exc!r}"
+        ) from exc
     except (HeadscopeError, DataError) as exc:
         raise SystemExit(f"error: {exc}") from exc
     print(f"{asked.out}: {len(cases)} cases")

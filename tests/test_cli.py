@@ -38,11 +38,15 @@ def cases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_needs_neither_torch_nor_transformers() -> None:
-    code = "import sys; from headscope.cli.app import app; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'numpy')))"
+    heavy = ("torch", "transformers", "numpy")
+    code = f"import sys; from headscope.cli.app import app; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     done = run("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("run", "capture", "probe", "ablate", "emphasize", "wake", "report", "ask"))
+    assert all(
+        word in done.stdout
+        for word in ("run", "capture", "probe", "ablate", "emphasize", "wake", "report", "ask")
+    )
 
 
 def test_an_unknown_model_is_refused(cases_folder: Path, tmp_path: Path) -> None:
@@ -75,7 +79,9 @@ def test_boxes_outside_the_picture_are_refused(cases_folder: Path, tiny_llava_fo
     refused(done, "0,0,900,5")
 
 
-def test_a_question_is_answered_with_and_without_boxes(cases_folder: Path, tiny_llava_folder: Path, tmp_path: Path) -> None:
+def test_a_question_is_answered_with_and_without_boxes(
+    cases_folder: Path, tiny_llava_folder: Path, tmp_path: Path
+) -> None:
     image = sorted((cases_folder / "images").iterdir())[0]
     saved = tmp_path / "seen.png"
     words = ("ask", "--model", tiny_llava_folder, "--image", image, "--choices", "left,right")

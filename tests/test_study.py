@@ -45,9 +45,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    cases_folder: Path, tiny_llava_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def finished(cases_folder: Path, tiny_llava_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that ran without interruption."""
     study = tmp_path_factory.mktemp("studies") / "whole"
     made = subprocess.run(
@@ -113,9 +111,20 @@ def test_ten_kills_at_random_moments_end_with_the_same_artefacts(
 
 def units(study: Path) -> list[Path]:
     """Files of finished units of work, which nothing may write twice."""
-    folders = ("causal", "ablate", "emphasize", "wake", "probe/units", "capture/shards", "capture-blank/shards")
+    folders = (
+        "causal",
+        "ablate",
+        "emphasize",
+        "wake",
+        "probe/units",
+        "capture/shards",
+        "capture-blank/shards",
+    )
     return [
-        p for f in folders for p in (study / f).rglob("*") if p.is_file() and not p.name.startswith(".") and "tmp" not in str(p.relative_to(study))
+        p
+        for f in folders
+        for p in (study / f).rglob("*")
+        if p.is_file() and not p.name.startswith(".") and "tmp" not in str(p.relative_to(study))
     ]
 
 
@@ -123,7 +132,9 @@ def test_a_study_with_other_settings_is_refused(
     finished: Path, cases_folder: Path, tiny_llava_folder: Path
 ) -> None:
     with pytest.raises(StudyError, match="seed"):
-        Study.create(finished, model=str(tiny_llava_folder), data=cases_folder, size="quick", seed=1, batch_size=32)
+        Study.create(
+            finished, model=str(tiny_llava_folder), data=cases_folder, size="quick", seed=1, batch_size=32
+        )
 
 
 def test_changed_cases_are_refused(finished: Path, tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'headscope' has no attribute {name!r}; public names: {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'headscope' has no attribute {name!r}; public names: {', '.join(__all__)}"
+        )
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)

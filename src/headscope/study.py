@@ -52,7 +52,9 @@ class Study:
             )
         self.settings: dict[str, Any] = read_json(self.folder / "study.json")
         if self.settings.get("schema") != SCHEMA:
-            raise StudyError(f"{self.folder}/study.json: schema {self.settings.get('schema')!r}, expected {SCHEMA!r}")
+            raise StudyError(
+                f"{self.folder}/study.json: schema {self.settings.get('schema')!r}, expected {SCHEMA!r}"
+            )
         self._vlm: VLM | None = None
         self._cases: Cases | None = None
 
@@ -183,9 +185,7 @@ class Study:
         common: dict[str, Any] = {"batch_size": self.settings["batch_size"], "taxonomy": self.taxonomy}
         common |= {"announce": self.announce, **self.size.capture}
         with self._stage("capture"):
-            capture(
-                self.vlm, self.cases, self.splits, folder, contexts=CONTEXTS, readouts=READOUTS, **common
-            )
+            capture(self.vlm, self.cases, self.splits, folder, contexts=CONTEXTS, readouts=READOUTS, **common)
             capture(
                 self.vlm,
                 self.cases,

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from headscope.errors import StudyError
 from headscope.evaluation.statistics import benjamini_hochberg
 from headscope.probing.answers import answer_probes
-from headscope.probing.domains import bags, split_domains
+from headscope.probing.domains import bags, exchanged_answers, split_domains
 from headscope.probing.ridge import grouped_folds
 from probing.planted import plant
 
@@ -151,3 +151,34 @@ def test_bags_hold_words_and_neighbouring_pairs() -> None:
 def test_columns_of_different_length_are_refused(planted) -> None:
     with pytest.raises(StudyError, match="one row per step"):
         answer_probes(planted.z, planted.answers[:-1], planted.questions, planted.images)
+
+
+def test_answers_change_places_between_images_asked_in_the_same_wordings() -> None:
+    rng = np.random.default_rng(5)
+    images = np.repeat(np.arange(40), 3)
+    wordings = np.where(
+        np.arange(120) < 90, np.tile([2, 0, 0], 40), np.arange(120)
+    )  # the last ten are unlike
+    labels = rng.integers(0, 9, 120) + 10 * images
+    sets = exchanged_answers(labels, images, wordings, 30, rng)
+    assert (np.sort(sets, 1) == np.sort(labels)).all()
+    for row in sets:
+        sources = row // 10
+        assert all(len(set(sources[images == i])) == 1 for i in range(40))  # an image's answers stay together
+        assert set(sources[:90]) == set(range(30))
+        first = np.arange(90) % 3 == 0  # the step in wording 2 gets the answer of a step in wording 2
+        assert set(row[:90][first]) == set(labels[:90][first])
+    assert (sets // 10 != images).mean() > 0.9
+
+
+def test_claims_are_as_rare_as_promised_when_answers_and_readouts_of_an_image_go_together() -> None:
+    p = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        images = np.arange(160) // 2
+        z = rng.normal(size=(160, 8, 4)) + 1.5 * rng.normal(size=(80, 8, 4)).repeat(2, 0)
+        answers = [str(a) for a in rng.integers(0, 2, 80).repeat(2)]
+        questions = [f"form {i % 4}, thing {rng.integers(9)}" for i in range(160)]
+        given = {"wordings": (np.arange(160) % 4).tolist(), "permutations": 40, "draws": 5, "seed": seed}
+        p.append(answer_probes(z.astype(np.float32), answers, questions, images, **given).p)
+    assert (np.concatenate(p) <= 0.05).mean() <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 240)

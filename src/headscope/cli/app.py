@@ -26,7 +26,9 @@ INTERRUPTED = 130
 ModelOption = Annotated[
     str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")
+]
 StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
 SizeOption = Annotated[str, typer.Option("--size", help="How much is read: quick, demo or full.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of everything drawn at random.")]
@@ -144,7 +146,8 @@ def ask(
     mute: Annotated[str, typer.Option(help="Mute the heads of this function.")] = "",
     heads: Annotated[int, typer.Option(min=1, help="How many of its heads.")] = 4,
     atlas: Annotated[
-        Path | None, typer.Option(help="atlas.json of a study on this model; by default the embedded model's.")
+        Path | None,
+        typer.Option(help="atlas.json of a study on this model; by default the embedded model's."),
     ] = None,
     boxes: Annotated[
         list[str] | None, typer.Option(help="Point at x0,y0,x1,y1 (pixels); may be given several times.")

@@ -42,7 +42,7 @@ def ask_once(asked: Asked) -> str:
     from headscope.visual_prompting.styles import point
 
     if not asked.question.strip():
-        raise DataError("asked no question; say one in quotes, such as \"Where is the dog?\"")
+        raise DataError('asked no question; say one in quotes, such as "Where is the dog?"')
     image = read_rgb(asked.image)
     if asked.boxes:
         image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image

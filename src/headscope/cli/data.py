@@ -17,17 +17,21 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same cases.")] = 0,
     things: Annotated[tuple[int, int], typer.Option(help="Fewest and most things of a scene.")] = (2, 8),
     hard: Annotated[float, typer.Option(help="Share of hard scenes.")] = 0.2,
-    hard_things: Annotated[tuple[int, int], typer.Option(help="Fewest and most things of a hard scene.")] = (9, 12),
+    hard_things: Annotated[tuple[int, int], typer.Option(help="Fewest and most things of a hard scene.")] = (
+        9,
+        12,
+    ),
     held_out: Annotated[
-        float, typer.Option(help="Share of cases with combinations, wordings or drawings new to the embedded model.")
+        float,
+        typer.Option(
+            help="Share of cases with combinations, wordings or drawings new to the embedded model."
+        ),
     ] = 0.15,
 ) -> None:
     """Draw scenes with exact ground truth, and ask about them step by step."""
     from headscope.data.scenes.generate import generate as make
 
-    made = make(
-        out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out
-    )
+    made = make(out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out)
     steps = sum(len(c.steps) for c in made)
     typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
 

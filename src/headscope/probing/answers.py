@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from headscope.errors import StudyError
 from headscope.evaluation.statistics import bootstrap_weights, group_codes, tail_share
-from headscope.probing.domains import bags, split_domains
-from headscope.probing.independent import own_columns, permuted_within
+from headscope.probing.domains import bags, exchanged_answers, split_domains
+from headscope.probing.independent import own_columns
 from headscope.probing.ridge import FoldedRidge, Folds, grouped_folds, one_hot
 from headscope.probing.significance import Method, permutation_p
 
@@ -27,7 +27,7 @@ class AnswerProbes:
 
     Attributes:
         score: accuracy - max(question, blank). low, high: 95 % bootstrap interval by image.
-        p: against answers permuted among steps of the same wording.
+        p: against answers that changed places between images (see domains.exchanged_answers).
         accuracy: balanced accuracy on held-out folds, pooled over answer domains.
         question: the same from a bag of the question's words alone (one number).
         blank: (head,) the same from the head's z on a blank picture; None if not given.
@@ -93,7 +93,7 @@ def answer_probes(
         z: (item, head, width), steps of one function; NaN pads narrower heads.
         answers, questions, groups: (item,) true answer, question text, image.
         domains: (item,) the choices of each step; None: one domain.
-        wordings: (item,) template; permutations stay within it. None: one wording.
+        wordings: (item,) template; permutations keep to it where they can. None: one wording.
         z_blank: (item, head, width) the same steps asked on a blank picture.
         folds, alpha: of the ridge.
         permutations, draws: of the null and of the bootstrap.
@@ -119,7 +119,7 @@ def answer_probes(
     for items in split_domains(answers, domains, min_class):
         if len(np.unique(codes[items])) >= 2:
             cut = grouped_folds(codes[items], folds, seed)
-            found.append(_domain(items[cut.order], cut, answers, strata, permutations, rng))
+            found.append(_domain(items[cut.order], cut, answers, (codes, strata), permutations, rng))
     if not found:
         return _nothing(z.shape[1], z_blank is not None)
     heads = [[own_columns(z, h)[d.items] for d in found] for h in range(z.shape[1])]
@@ -133,13 +133,21 @@ def answer_probes(
 
 
 def _domain(
-    items: Ints, cut: Folds, answers: Sequence[str], strata: Ints, permutations: int, rng: np.random.Generator
+    items: Ints,
+    cut: Folds,
+    answers: Sequence[str],
+    given: tuple[Ints, Ints],
+    permutations: int,
+    rng: np.random.Generator,
 ) -> _Domain:
-    """Labels of a domain and their permutations; ``items`` are in fold order, as is all that follows."""
+    """Labels of a domain and their permutations; ``items`` are in fold order, as is all that follows.
+
+    ``given``: image and wording of every step.
+    """
     classes = sorted({answers[i] for i in items})
     place = {name: i for i, name in enumerate(classes)}
     truth = np.array([place[answers[i]] for i in items], dtype=np.int64)
-    null = permuted_within(truth, strata[items], permutations, rng)
+    null = exchanged_answers(truth, given[0][items], given[1][items], permutations, rng)
     in_order = Folds(np.arange(len(items)), cut.bounds)
     return _Domain(items, in_order, np.concatenate([truth[None], null]), classes)
 

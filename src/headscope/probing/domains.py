@@ -1,4 +1,4 @@
-"""Sets of answers that are told apart, and bags of question words."""
+"""Sets of answers that are told apart, their permutations, and bags of question words."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+_ALIKE = 5
 
 
 def split_domains(
@@ -70,3 +71,34 @@ def bags(questions: Sequence[str]) -> NDArray[np.float32]:
     for row, words in enumerate(seen):
         table[row, [place[w] for w in words]] = 1
     return table
+
+
+def exchanged_answers(
+    labels: Ints, images: NDArray[Any], wordings: NDArray[Any], draws: int, rng: np.random.Generator
+) -> Ints:
+    """(draw, item) answers that changed places between images, all answers of an image together.
+
+    Answers of one image may depend on each other, and so may its readouts; shuffling steps one by one would
+    make the null too narrow. Images change places with those asked in the same wordings if there are at least
+    ``_ALIKE`` of them, else with those that have as many steps; a step's answer goes to one of the same
+    wording where there is one.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> exchanged_answers(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), np.zeros(4), 3, rng).tolist()
+        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]]
+    """
+    members: dict[Any, list[int]] = {}
+    for i in np.lexsort((wordings, images)):
+        members.setdefault(images[i], []).append(int(i))
+    alike = Counter(tuple(wordings[i] for i in items) for items in members.values())
+    classes: dict[Any, list[list[int]]] = {}
+    for items in members.values():
+        words = tuple(wordings[i] for i in items)
+        classes.setdefault(words if alike[words] >= _ALIKE else len(items), []).append(items)
+    sets = np.empty((draws, len(labels)), dtype=labels.dtype)
+    for blocks in classes.values():
+        slots = np.array(blocks)  # (image, step)
+        turns = rng.random((draws, len(slots))).argsort(1)
+        sets[:, slots] = labels[slots][turns]
+    return sets

@@ -137,26 +137,13 @@ def _independent(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSett
     """Fill in the independent ranking, its significance and selectivity."""
     items = steps.where("fit", "select")
     y, images = _codes(atlas, steps)[items], steps.images[items]
-    words = [r["wording"] or r["question"] for r in (steps.rows[i] for i in items)]
-
-    def run(heads: slice) -> dict[str, Any]:
-        found = independent_probes(
-            steps.z[items, heads],
-            y,
-            images,
-            wordings=words,
-            functions=len(atlas.functions),
-            folds=settings.folds,
-            alpha=settings.alpha,
-            permutations=settings.permutations,
-            controls=settings.controls,
-            seed=settings.seed,
-        )
-        return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in vars(found).items() if k != "q"}
-
+    count = len(atlas.functions)
     chunks = [slice(i, i + _CHUNK) for i in range(0, len(atlas.heads), _CHUNK)]
     parts = [
-        ledger.get_or(f"independent heads {c.start}", lambda c=c: run(c))
+        ledger.get_or(
+            f"independent heads {c.start}",
+            lambda c=c: _independent_unit(steps, items, y, c, count, settings),
+        )
         for c in track(chunks, "probe: independent", unit="unit")
     ]
     names = ("auroc", "low", "high", "control", "selectivity", "p", "null_mean", "null_sd")
@@ -186,6 +173,24 @@ def _independent(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSett
             "logistic", lambda: _logistic(table["auroc"], steps.z[items], y, images, settings)
         )
         atlas.independent["logistic"] = check
+
+
+def _independent_unit(
+    steps: Steps, items: Any, y: Any, heads: slice, functions: int, settings: ProbeSettings
+) -> dict[str, Any]:
+    found = independent_probes(
+        steps.z[items, heads],
+        y,
+        steps.images[items],
+        wordings=[steps.rows[i]["wording"] or steps.rows[i]["question"] for i in items],
+        functions=functions,
+        folds=settings.folds,
+        alpha=settings.alpha,
+        permutations=settings.permutations,
+        controls=settings.controls,
+        seed=settings.seed,
+    )
+    return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in vars(found).items() if k != "q"}
 
 
 def _logistic(auroc: Any, z: Any, y: Any, images: Any, settings: ProbeSettings) -> dict[str, Any]:

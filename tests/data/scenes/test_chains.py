@@ -103,7 +103,9 @@ def test_every_answer_follows_from_the_boxes_and_attributes_of_the_case(kind: st
     assert case.question.lower().rstrip("?") in case.steps[-1].question.lower()
 
 
-@pytest.mark.parametrize(("kind", "step"), [("facing", "lead"), ("same_way", "share_way"), ("nearer", "nearer")])
+@pytest.mark.parametrize(
+    ("kind", "step"), [("facing", "lead"), ("same_way", "share_way"), ("nearer", "nearer")]
+)
 def test_the_main_answer_follows_from_the_last_relation(kind: str, step: str) -> None:
     for index in range(1, 40):
         case, _ = one_case(index, seed=6, kind=kind)

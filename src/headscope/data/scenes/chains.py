@@ -169,7 +169,9 @@ def _count_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     return Story("count_side", main, _truth(number == said), TRUE_FALSE, (anchor,), steps)
 
 
-def _beside(rng: random.Random, steps: Steps, x: Thing, y: Thing, xn: str, yn: str, rests: list[int]) -> tuple:
+def _beside(
+    rng: random.Random, steps: Steps, x: Thing, y: Thing, xn: str, yn: str, rests: list[int]
+) -> tuple:
     """Where both are, whether x is further to a side; returns (way, holds)."""
     rests += [steps.where(x, xn), steps.where(y, yn)]
     way = rng.choice(WAYS)
@@ -245,7 +247,9 @@ def _sign(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     way = rng.choice(WAYS)
     asked = min(first, second, key=lambda t: t.x * (1 if way == "left" else -1))
     rests = (steps.where(x, the(x)), steps.where(first, the(first, colour=True)))
-    which = steps.ask("which_sign", asked.colour, (a, b), (x, first, second), rests, way=way, x=the(x), a=a, b=b)
+    which = steps.ask(
+        "which_sign", asked.colour, (a, b), (x, first, second), rests, way=way, x=the(x), a=a, b=b
+    )
     for sign in (first, second):
         steps.letter(sign, the(sign, colour=True))
     other = second if asked is first else first
@@ -311,7 +315,9 @@ def _fill(draft: Draft, story: Story) -> None:
         draft.add(colour=draft.rng.choice(colours))
 
 
-def build(rng: random.Random, kind: str, count: int, *, sprites: str = "trained", combination: bool = False) -> Story:
+def build(
+    rng: random.Random, kind: str, count: int, *, sprites: str = "trained", combination: bool = False
+) -> Story:
     """A story of one kind with ``count`` things (or the fewest the kind needs, if that is more).
 
     ``combination``: whether a named thing stands in a held-out combination; where False, none does.

@@ -37,8 +37,7 @@ def case_of(
 
     things = story.scene.things
     objects = [
-        Object(id=f"o{i}", name=t.kind, box=tuple(map(float, t.box)), attributes=t.attributes())
-        for i, t in enumerate(things, 1)
+        Object(id=f"o{i}", name=t.kind, box=t.box, attributes=t.attributes()) for i, t in enumerate(things, 1)
     ]
     if story.absent:
         objects.append(Object(id="absent", name=story.absent))
@@ -94,7 +93,7 @@ def one_case(
     held_out: float = 0.15,
     kind: str | None = None,
 ) -> tuple[Case, Story]:
-    """Case ``index`` of a data set, a function of its arguments alone; case 0 is the example that explains."""
+    """Case ``index`` of a data set, a function of the arguments alone; case 0 is the one that explains."""
     case_id = f"scene-{seed}-{index:06d}"
     image = f"images/{case_id}.png"
     if index == 0 and kind is None:
@@ -138,7 +137,9 @@ def generate(
         raise DataError(f"asked for {cases} cases; expected at least 1")
     for name, (low, high) in (("things", things), ("hard-things", hard_things)):
         if not 2 <= low <= high <= MOST_THINGS:
-            raise DataError(f"--{name} {low} {high}: expected two numbers from 2 to {MOST_THINGS}, the smaller first")
+            raise DataError(
+                f"--{name} {low} {high}: expected two numbers from 2 to {MOST_THINGS}, the smaller first"
+            )
     for name, share in (("hard", hard), ("held-out", held_out)):
         if not 0 <= share <= 1:
             raise DataError(f"--{name} {share}: expected a share from 0 to 1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ TEMPLATE = (
     "{{ '<|user|>' if message['role'] == 'user' else '<|assistant|> ' }}"
     "{% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}{{ '<image>' }}{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% if part['type'] == 'image' %}{{ '<image>' }}"
+    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{% endif %}"
     "{% if message['role'] == 'assistant' %}{{ '<|end|>' }}{% endif %}"
     "{% endfor %}"
@@ -32,7 +32,26 @@ def corpus() -> list[str]:
     texts += [k.name for k in kinds.KINDS.values()] + [k.plural for k in kinds.KINDS.values()]
     texts += [k.hint for k in kinds.KINDS.values()] + list(kinds.COLOURS) + list(kinds.LETTERS)
     texts += list(scene.ALL_PLACES) + [str(i) for i in range(13)] + list("abcdefghijklmnopqrstuvwxyz")
-    texts += "left right higher lower above below small big yes no true false looking at an a the and".split()
+    texts += [
+        "left",
+        "right",
+        "higher",
+        "lower",
+        "above",
+        "below",
+        "small",
+        "big",
+        "yes",
+        "no",
+        "true",
+        "false",
+        "looking",
+        "at",
+        "an",
+        "a",
+        "the",
+        "and",
+    ]
     for text in texts:
         for field in ("{", "}"):
             text = text.replace(field, " ")
@@ -42,7 +61,7 @@ def corpus() -> list[str]:
 
 
 def build_tokenizer() -> Any:
-    """Byte-level BPE in which every word of the scenes' questions is one token and any text can be written."""
+    """Byte-level BPE: every word of the scenes' questions is one token, and any text can be written."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -92,7 +111,7 @@ def build_processor() -> Any:
 
 
 def build_config(tokenizer: Any) -> Any:
-    """Configuration: 4 x 8 vision heads of 20; 8 decoder layers x 8 query heads of 24 over 4 key-value heads."""
+    """4 x 8 vision heads of width 20; 8 decoder layers x 8 query heads of 24 over 4 key-value heads."""
     from transformers import LlamaConfig, LlavaConfig, SiglipVisionConfig
 
     vision = SiglipVisionConfig(
@@ -119,29 +138,26 @@ def build_config(tokenizer: Any) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlavaConfig(
+    config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=IMAGE_TOKENS,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
     )
+    config.pad_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
+    return config
 
 
 def build_model(tokenizer: Any, seed: int = 0) -> Any:
-    """Untrained model with eager attention (the fastest here in training, at this head width)."""
+    """Untrained model, its weights a function of the seed."""
     import torch
     from transformers import LlavaForConditionalGeneration
 
     torch.manual_seed(seed)
-    random.seed(seed)
-    config = build_config(tokenizer)
-    config._attn_implementation = "eager"
-    model = LlavaForConditionalGeneration(config)
+    model = LlavaForConditionalGeneration(build_config(tokenizer))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model

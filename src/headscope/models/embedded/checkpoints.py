@@ -37,7 +37,9 @@ def steps_done(folder: Path, part: str) -> int:
         return int(file.metadata()["step"])
 
 
-def save(folder: Path, part: str, step: int, modules: nn.Module, optimizers: list[torch.optim.Optimizer]) -> None:
+def save(
+    folder: Path, part: str, step: int, modules: nn.Module, optimizers: list[torch.optim.Optimizer]
+) -> None:
     """Weights and optimizer state in one file."""
     tensors = {f"w/{k}": v for k, v in modules.state_dict().items() if not k.endswith("lm_head.weight")}
     for number, optimizer in enumerate(optimizers):

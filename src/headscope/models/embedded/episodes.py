@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from headscope.data.scenes.chains import build, draw_kind
 from headscope.data.scenes.kinds import COLOURS, KINDS
@@ -48,7 +49,9 @@ def chain_block(rng: random.Random, story: Story) -> Block:
     for asked in story.steps:
         if asked.name == "verdict":
             asked.fields = {"question": story.main(_wording(rng, MAIN[story.kind]))}
-        block.append((asked.text(_wording(rng, STEPS[asked.name])), asked.answer, f"chain/{FUNCTION_OF[asked.name]}"))
+        block.append(
+            (asked.text(_wording(rng, STEPS[asked.name])), asked.answer, f"chain/{FUNCTION_OF[asked.name]}")
+        )
     if rng.random() < 0.5:
         block.append((main_text(rng, story), story.answer, "chain/main"))
     return block
@@ -88,7 +91,18 @@ class Asker:
         rng = self.rng
         while not steps:
             sort = rng.choices(
-                ("where", "look", "colour", "size", "letter", "present", "pair", "count", "known", "coloured"),
+                (
+                    "where",
+                    "look",
+                    "colour",
+                    "size",
+                    "letter",
+                    "present",
+                    "pair",
+                    "count",
+                    "known",
+                    "coloured",
+                ),
                 (30, 12, 12, 6, 14, 8, 6, 9, 1, 5),
             )[0]
             thing = rng.choice(self.scene.things)
@@ -110,7 +124,9 @@ class Asker:
             elif sort == "look" and thing.facing:
                 steps.look(thing, name)
             elif sort == "colour":
-                steps.colour(thing, the(thing) if self.scene.count(thing.kind) == 1 else the(thing, size=True))
+                steps.colour(
+                    thing, the(thing) if self.scene.count(thing.kind) == 1 else the(thing, size=True)
+                )
                 if self._name(thing) is None or self.scene.count(thing.kind) > 1:
                     steps.clear()
             elif sort == "size":
@@ -132,9 +148,11 @@ class Asker:
             steps.ask("count_kind", str(number), (), plural=KINDS[thing.kind].plural)
         elif self.unique:
             anchor, side = rng.choice(self.unique), rng.choice(WAYS)
-            apart = [(t.x - anchor.x) * (-1 if side == "left" else 1) for t in self.scene.things if t != anchor]
+            apart = [
+                (t.x - anchor.x) * (-1 if side == "left" else 1) for t in self.scene.things if t != anchor
+            ]
             if all(abs(a) >= 8 for a in apart):
-                fields = {"side": f"{side} of", "x": the(anchor)}
+                fields: dict[str, Any] = {"side": f"{side} of", "x": the(anchor)}
                 steps.ask("count_side", str(sum(a > 0 for a in apart)), (), **fields)
 
     def relation(self) -> Turn | None:
@@ -170,7 +188,7 @@ class Asker:
     ) -> None:
         way = self.rng.choice(ways)
         holds = first == (way == ways[0])
-        fields = {"way": way, "x": the(x), "y": the(y)}
+        fields: dict[str, Any] = {"way": way, "x": the(x), "y": the(y)}
         if self.rng.random() < 0.5:
             steps.ask(which, (x if holds else y).kind, (), **fields)
         else:
@@ -181,7 +199,7 @@ class Asker:
         near = (x.x - z.x) ** 2 + (x.y - z.y) ** 2
         far = (y.x - z.x) ** 2 + (y.y - z.y) ** 2
         if z not in (x, y) and max(near, far) > 1.8 * min(near, far):
-            fields = {"x": the(x), "y": the(y), "z": the(z)}
+            fields: dict[str, Any] = {"x": the(x), "y": the(y), "z": the(z)}
             steps.ask("nearer", "yes" if near < far else "no", YES_NO, **fields)
 
     def _turn(self, steps: Steps) -> Turn:

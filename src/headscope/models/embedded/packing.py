@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from headscope.data.scenes.kinds import COLOURS, KINDS, LETTERS, SIZES
-from headscope.data.scenes.scene import Scene
 from headscope.data.scenes.scene import SIDE as SCENE_SIDE
+from headscope.data.scenes.scene import Scene
 from headscope.models.embedded.architecture import IMAGE_TOKENS, PATCH, SIDE
 from headscope.models.embedded.episodes import Block
 
@@ -25,7 +25,7 @@ class Packed:
 
     ids, positions, block: (item, position) int64; pixels: (item, channel, y, x) float32 in [-1, 1];
     targets: (item, position) int64, the next token where it belongs to an answer, else -100;
-    first: (item, position) int64, number of the tag in ``tags`` where an answer's first token is predicted, else -1.
+    first: (item, position) int64, which of ``tags`` an answer has, where its first token is predicted; else -1.
     """
 
     pixels: torch.Tensor
@@ -34,7 +34,7 @@ class Packed:
     block: torch.Tensor
     targets: torch.Tensor
     first: torch.Tensor
-    tags: list[str]
+    tags: list[str] = field(kw_only=True)
 
     def mask(self) -> torch.Tensor:
         """(item, 1, query, key) float32 to add: causal, each block seeing the picture and itself only."""
@@ -108,9 +108,8 @@ class Packer:
                 first[i, at:end] = tags
                 positions[i, at:end] = len(prefix) + np.arange(len(tokens))
                 at = end
-        pixels = pixels_of([scene for scene, _ in episodes])
-        arrays = (torch.from_numpy(a) for a in (ids, positions, block, targets, first))
-        return Packed(pixels, *arrays, tags=list(self.tags))
+        tensors = [torch.from_numpy(a) for a in (ids, positions, block, targets, first)]
+        return Packed(pixels_of([scene for scene, _ in episodes]), *tensors, tags=list(self.tags))
 
 
 def dense_labels(scenes: list[Scene]) -> dict[str, torch.Tensor]:

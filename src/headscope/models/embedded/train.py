@@ -11,7 +11,6 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,13 @@ class Trainer:
     def log(self, part: str, step: int, loss: float, share: float) -> None:
         """One line of the log: means since the last line."""
         means = {k: round(v[0] / v[1], 4) for k, v in sorted(self.sums.items()) if v[1]}
-        line = {"part": part, "step": step, "loss": round(loss, 4), "rate": round(share, 4), "accuracy": means}
+        line = {
+            "part": part,
+            "step": step,
+            "loss": round(loss, 4),
+            "rate": round(share, 4),
+            "accuracy": means,
+        }
         line["seconds"] = round(time.time() - self.started, 1)
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -133,18 +138,15 @@ class Trainer:
         self.sums[name][0] += right
         self.sums[name][1] += number
 
-    def vision(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """Losses of the vision stage, step by step."""
-        tower = self.model.model.vision_tower
-        while True:
-            step = yield  # type: ignore[misc]
-            rng = random.Random(f"{self.recipe.seed}/vision/{step}")
-            scenes = [plain_scene(rng, rng.randint(2, 9)) for _ in range(self.recipe.vision_pictures)]
-            features = tower(pixel_values=pixels_of(scenes)).last_hidden_state
-            loss, accuracy = self.dense.losses(features, dense_labels(scenes))
-            for name, value in accuracy.items():
-                self._count(name, value, 1)
-            yield step, loss
+    def vision_loss(self, step: int) -> torch.Tensor:
+        """Summed cross entropy of the patch labels, on pictures of this step."""
+        rng = random.Random(f"{self.recipe.seed}/vision/{step}")
+        scenes = [plain_scene(rng, rng.randint(2, 9)) for _ in range(self.recipe.vision_pictures)]
+        features = self.model.model.vision_tower(pixel_values=pixels_of(scenes)).last_hidden_state
+        loss, accuracy = self.dense.losses(features, dense_labels(scenes))
+        for name, value in accuracy.items():
+            self._count(name, value, 1)
+        return loss
 
     def batch(self, step: int) -> Packed:
         """The language batch of a step."""
@@ -176,13 +178,8 @@ class Trainer:
     def _loop(self, part: str, steps: int, groups: list[tuple[nn.Module, float]], modules: nn.Module) -> None:
         optimizers = Optimizers(groups)
         first = checkpoints.load(self.folder, part, modules, optimizers.all)
-        losses = self.vision()
         for step in range(first, steps):
-            if part == "vision":
-                next(losses)
-                _, loss = losses.send(step)
-            else:
-                loss = self.language_loss(self.batch(step))
+            loss = self.vision_loss(step) if part == "vision" else self.language_loss(self.batch(step))
             loss.backward()
             nn.utils.clip_grad_norm_([p for m, _ in groups for p in m.parameters()], 1.0)
             share = rate(step, steps, self.recipe)
@@ -215,7 +212,9 @@ def main(argv: list[str] | None = None) -> None:
     """Command line of the training module."""
     parser = argparse.ArgumentParser(prog="python -m headscope.models.embedded.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for log, checkpoints and model")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the decoder (needs a C++ compiler)")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile the decoder (needs a C++ compiler)"
+    )
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0: torch's own choice")
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)

@@ -1,0 +1,84 @@
+"""The words of the summary follow from the numbers, also where these are against the expectation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from study_fixture import build_study
+
+from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
+from headscope.report.measure import chance, majority
+from headscope.report.paragraph import paragraph
+from headscope.report.sources import read_study
+from headscope.report.stage_views import Estimate
+from headscope.report.views import StudyView
+
+
+def _of(study: StudyView, anchor: str) -> list[str]:
+    return [f.verdict for f in findings(study) if f.anchor == anchor]
+
+
+def test_a_claim_holds_only_if_its_interval_is_clear_of_zero() -> None:
+    assert verdict(Estimate(3, 1, 5)) == HOLDS
+    assert verdict(Estimate(3, -1, 5)) == UNCLEAR
+    assert verdict(Estimate(-3, -5, -1)) == OPPOSITE
+    assert verdict(Estimate(-3, -5, -1), wanted=-1) == HOLDS
+    assert verdict(Estimate(3)) == UNCLEAR
+
+
+def test_strong_losses_beyond_controls_are_claimed(study: StudyView) -> None:
+    assert _of(study, "muting") == [HOLDS] * 3
+    text = paragraph(study)
+    assert "Beyond random heads: 3 of 3 spatial functions" in text
+
+
+def test_losses_within_controls_are_not_claimed(study: StudyView) -> None:
+    assert study.ablation is not None
+    tests = tuple(replace(t, claimed=None, p=0.4) for t in study.ablation.tests)
+    weak = replace(study, ablation=replace(study.ablation, tests=tests))
+    assert _of(weak, "muting") == [UNCLEAR] * 3
+    assert "Beyond random heads: 0 of 3 spatial functions." in paragraph(weak)
+
+
+def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_test(study: StudyView) -> None:
+    assert study.emphasis is not None
+    best = study.emphasis.headline
+    items = tuple(
+        replace(
+            e, delta=Estimate(-9.0, -12.0, -6.0, 60) if e.function == best else Estimate(50.0, 40.0, 60.0, 60)
+        )
+        for e in study.emphasis.items
+    )
+    changed = replace(study, emphasis=replace(study.emphasis, items=items))
+    assert _of(changed, "emphasis") == [OPPOSITE]
+    assert "Turning heads up hurts" in paragraph(changed)
+
+
+def test_parts_that_were_not_run_are_neither_claimed_nor_told(study: StudyView) -> None:
+    bare = replace(study, atlas=None, ablation=None, emphasis=None, wake=None, answers=None)
+    assert {f.verdict for f in findings(bare)} == {NOT_RUN}
+    assert paragraph(bare) == ""
+
+
+def test_a_model_that_guesses_is_said_to_read_the_data_badly(tmp_path: Path) -> None:
+    guessing = read_study(build_study(tmp_path / "bad", count=60, stages=("capture",), skill=0.0))
+    warned = banner(guessing)
+    assert warned is not None
+    assert warned[1]
+    assert warned[0].startswith("This model reads these data badly")
+
+
+def test_a_model_that_answers_well_gets_no_warning(tmp_path: Path) -> None:
+    good = read_study(build_study(tmp_path / "good", count=120, stages=("capture",)))
+    assert banner(good) is None
+
+
+def test_chance_and_majority_are_what_a_blind_guesser_reaches() -> None:
+    rng = np.random.default_rng(0)
+    choices = [["a", "b"], ["a", "b", "c", "d"], []]
+    rows = [{"choices": choices[i % 3], "truth": "ab"[i % 5 == 0]} for i in range(300)]
+    hits = [bool(r["choices"]) and rng.integers(len(r["choices"])) == 0 for r in rows for _ in range(200)]
+    assert abs(chance(rows) - np.mean(hits)) < 0.01
+    assert majority(rows) == 0.8

@@ -1,0 +1,135 @@
+"""summary.json has the form that was promised, and its numbers are those of the stages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headscope.capture.store import open_answers
+from headscope.report.summary import summary_table, write_summary
+
+FORM = {
+    "schema": "headscope/summary/1",
+    "wall_s": dict.fromkeys(
+        ("data", "capture", "probe", "ablate", "emphasize", "wake", "report", "total"), 0
+    ),
+    "model": {"name": "", "revision": "", "parameters": 0, "layers": 0, "heads": 0},
+    "cases": {"fit": 0, "select": 0, "test": 0},
+    "steps": 0,
+    "accuracy": {"spatial_perception": {"value": 0, "n": 0, "ci": [0, 0]}, "main": {}},
+    "accuracy_by_things": {},
+    "main_by_context": {"alone": 0, "gold": 0, "own": 0},
+    "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
+    "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
+    "ablation": {
+        "spatial_perception": dict.fromkeys(
+            ("k", "drop_points", "control_mean", "control_max", "draws", "p"), 0
+        )
+        | {"ci": [0, 0]}
+    },
+    "specificity": {"muted": [], "measured": [], "drop_points": [[]]},
+    "emphasis": dict.fromkeys(("strength", "delta_points", "worst_side_effect_points"), 0)
+    | {"function": "", "edit": "", "ci": [0, 0]},
+    "wake": {
+        "both": {"ci": [0, 0]}
+        | dict.fromkeys(
+            (
+                "delta_points",
+                "random_box_delta_points",
+                "equal_area_delta_points",
+                "reverse_mask_delta_points",
+                "delta_points_in_training_range",
+                "head_gain_spatial",
+                "head_gain_other",
+            ),
+            0,
+        )
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def summary(study_folder: Path) -> dict:
+    return write_summary(study_folder)
+
+
+def _same_form(form: object, found: object, where: str) -> None:
+    if isinstance(form, dict):
+        assert isinstance(found, dict), where
+        assert set(form) <= set(found), where
+        for key, value in form.items():
+            _same_form(value, found[key], f"{where}.{key}")
+    elif isinstance(form, list):
+        assert isinstance(found, list), where
+    elif isinstance(form, str):
+        assert isinstance(found, str), where
+    else:
+        assert isinstance(found, int | float), where
+
+
+def test_the_summary_has_the_promised_form(summary: dict, study_folder: Path) -> None:
+    _same_form(FORM, summary, "summary")
+    assert set(summary) == set(FORM)
+    assert set(summary["wake"]["both"]) == set(FORM["wake"]["both"])  # type: ignore[index]
+    assert json.loads((study_folder / "summary.json").read_text()) == summary
+
+
+def test_accuracies_are_shares_of_right_answers_on_test(summary: dict, study_folder: Path) -> None:
+    rows = [r for r in open_answers(study_folder / "capture") if r["split"] == "test"]
+    for name, cell in summary["accuracy"].items():
+        mine = [r["correct"] for r in rows if r["function"] == name and r["context"] == "gold"]
+        assert cell["n"] == len(mine)
+        assert cell["value"] == pytest.approx(np.mean(mine))
+        assert cell["ci"][0] <= cell["value"] <= cell["ci"][1]
+    for context, value in summary["main_by_context"].items():
+        mine = [r["correct"] for r in rows if r["function"] == "main" and r["context"] == context]
+        assert value == pytest.approx(np.mean(mine))
+    for count, value in summary["accuracy_by_things"].items():
+        mine = [
+            r["correct"]
+            for r in rows
+            if r["function"] != "main" and r["context"] == "gold" and r["things"] == int(count)
+        ]
+        assert value == pytest.approx(np.mean(mine))
+
+
+def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> None:
+    ablation = json.loads((study_folder / "ablation.json").read_text())
+    for name, cell in summary["ablation"].items():
+        for key in ("k", "drop_points", "ci", "control_mean", "control_max", "draws", "p"):
+            assert cell[key] == ablation["functions"][name][key]
+    assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
+    emphasis = json.loads((study_folder / "emphasis.json").read_text())
+    best = emphasis["functions"][emphasis["headline"]["function"]]
+    assert summary["emphasis"]["delta_points"] == best["delta_points"]
+    assert summary["emphasis"]["worst_side_effect_points"] == best["worst_side_effect_points"]
+    wake = json.loads((study_folder / "wake.json").read_text())
+    assert summary["wake"]["both"] == pytest.approx(wake["summary"]["both"])
+
+
+def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    summary = write_summary(tmp_path)
+    assert set(summary) == set(FORM)
+    assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
+    assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
+    assert "Not run: emphasize, wake, ablate" in _printed(summary)
+
+
+def test_the_terminal_table_shows_each_function_with_its_loss(summary: dict) -> None:
+    text = _printed(summary)
+    assert "spatial perception" in text
+    assert f"{summary['ablation']['spatial_perception']['drop_points']:.1f}" in text
+    assert "Pointing (both)" in text
+    assert "Wall time: 11.1 minutes" in text
+
+
+def _printed(summary: dict) -> str:
+    from rich.console import Console
+
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(summary_table(summary))
+    return console.export_text()
