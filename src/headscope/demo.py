@@ -25,10 +25,7 @@ def run_demo(
     folder = Path(folder)
     data = folder / "data"
     start = time.perf_counter()
-    if (data / "cases.jsonl").exists():
-        found = load_cases(data)
-    else:
-        found = generate(data, cases, seed)
+    found = load_cases(data) if (data / "cases.jsonl").exists() else generate(data, cases, seed)
     seconds = round(time.perf_counter() - start, 2)
     study = Study.create(folder, model=model, data=found, size=size, seed=seed, announce=announce)
     path = folder / "timings.json"

@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
 
 
 def write_table(path: str | Path, rows: list[dict[str, Any]] | Any) -> None:
-    """Write rows (list of dicts, or a pyarrow Table) as Parquet, atomically and with the same bytes each time."""
+    """Write rows (dicts, or a pyarrow Table) as Parquet, atomically and with the same bytes each time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

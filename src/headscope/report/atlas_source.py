@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headscope.report.stage_sources import estimate
+from headscope.report.stage_sources import estimate, read_record
 from headscope.report.views import AtlasView, HeadScores, Scarcity, Sparsity
-from headscope.storage import read_json
 
 Row = dict[str, Any]
 UNITS = {
@@ -21,7 +20,7 @@ _SIGNED = {"joint": True, "independent": False, "answer": False, "causal": True}
 
 def read_atlas(path: Path) -> AtlasView:
     """``probe/atlas.json`` (headscope/atlas/1)."""
-    content = read_json(path)
+    content = read_record(path, "headscope/atlas/1")
     heads = content["heads"]
     names, places = _places(heads)
     provenance = content.get("provenance") or {}

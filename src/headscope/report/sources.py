@@ -44,7 +44,7 @@ def read_study(folder: str | Path, cases: str | Path | Cases | None = None) -> S
         raise StudyError(f"asked for a report on {folder}, found no such folder; name a study folder")
     problems: list[str] = []
     read = _Reader(folder, problems)
-    study = read.json("study.json") or {}
+    study = _dict(read.json("study.json"))
     taxonomy = _taxonomy(study, folder, problems)
     known = open_cases(cases, _data(study, {}).get("path"))
     answers = read(CAPTURE, lambda path: read_answers(path, known), needs=folder / CAPTURE / "shards")
@@ -138,10 +138,10 @@ def _taxonomy(study: Row, folder: Path, problems: list[str]) -> Taxonomy:
 
 
 def _run(read: _Reader, study: Row, answers: list[Row] | None, wake: WakeView | None) -> Run:
-    plan = read("capture/plan.json", read_json, quiet=True) or {}
-    atlas = read("probe/atlas.json", read_json, quiet=True) or {}
-    provenance = atlas.get("provenance") or {}
-    seconds = read.json("timings.json") or {}
+    plan = _dict(read("capture/plan.json", read_json, quiet=True))
+    atlas = _dict(read("probe/atlas.json", read_json, quiet=True))
+    provenance = _dict(atlas.get("provenance"))
+    seconds = _dict(read.json("timings.json"))
     things = study.get("trained_things") or _dict(study.get("model")).get("trained_things")
     return Run(
         model=_model(study, plan, provenance),

@@ -23,6 +23,19 @@ from headscope.storage import read_json, read_table
 Row = dict[str, Any]
 
 
+def read_record(path: Path, schema: str) -> Row:
+    """A stage's JSON.
+
+    Raises:
+        ValueError: it is of another schema, such as one of a later version.
+    """
+    content = read_json(path)
+    found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+    if found != schema:
+        raise ValueError(f"expected schema {schema}, found {found!r}")
+    return dict(content)
+
+
 def estimate(cell: Any, value: str, ci: str = "ci", sign: float = 1.0) -> Estimate | None:
     """An estimate from a record; ``sign`` -1 turns losses into changes. None where there is no value."""
     if not isinstance(cell, dict) or cell.get(value) is None:
@@ -39,7 +52,7 @@ def estimate(cell: Any, value: str, ci: str = "ci", sign: float = 1.0) -> Estima
 
 def read_ablation(path: Path) -> AblationView:
     """``ablation.json`` (headscope/ablation/1), with the control draws from ``ablation.parquet``."""
-    content = read_json(path)
+    content = read_record(path, "headscope/ablation/1")
     table = path.with_suffix(".parquet")
     draws: dict[str, list[float]] = {}
     for row in read_table(table) if table.exists() else ():
@@ -135,7 +148,7 @@ def _matrix(cell: Any) -> Matrix | None:
 
 def read_emphasis(path: Path) -> EmphasisView:
     """``emphasis.json`` (headscope/emphasis/1)."""
-    content = read_json(path)
+    content = read_record(path, "headscope/emphasis/1")
     functions = content["functions"]
     return EmphasisView(
         headline=content["headline"]["function"],

@@ -9,15 +9,23 @@ from typing import Any
 _NS = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _LONG = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
+_COUNTED = re.compile(r'(id="|url\(#)(clip|gradient_)(\d+)(?=["\)])')
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _NOISE = ("aria-roledescription", "aria-hidden", "pointer-events", "role", "class", "stroke-miterlimit")
 
 
 def draw(spec: dict[str, Any]) -> str:
-    """The chart as an SVG document, as Vega writes it."""
+    """The chart as an SVG document, as Vega writes it; the same chart gives the same bytes."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(spec))
+    # Vega counts clip paths and gradients over the whole life of the process.
+    names: dict[str, str] = {}
+
+    def renamed(match: re.Match[str]) -> str:
+        kind = match.group(2)
+        return match.group(1) + names.setdefault(match.group(2) + match.group(3), f"{kind}{len(names)}")
+
+    return _COUNTED.sub(renamed, str(vl_convert.vegalite_to_svg(spec)))
 
 
 def to_png(svg: str, scale: float = 2.0) -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from headscope.report.stage_sources import estimate, share
+from headscope.report.stage_sources import estimate, read_record, share
 from headscope.report.stage_views import Estimate, GroupGain, HeadGain, WakeDelta, WakeExample, WakeView
-from headscope.storage import read_json, read_table
+from headscope.storage import read_table
 
 Row = dict[str, Any]
 PLAIN, BOTH = "plain", "both"
@@ -25,7 +25,7 @@ _TABLES = {
 
 def read_wake(path: Path) -> WakeView:
     """``wake.json`` (headscope/wake/1), with examples from ``wake.parquet``."""
-    content = read_json(path)
+    content = read_record(path, "headscope/wake/1")
     settings = content.get("settings") or {}
     things = settings.get("training_things")
     table = path.with_suffix(".parquet")

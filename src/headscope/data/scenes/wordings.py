@@ -161,7 +161,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "caption": ("Describe the picture.", "What is where?", "List all things.", "Tell me all you see."),
 }
 
-# Main questions: kind -> wordings, in the form that follows "So ..."; asked alone, the first letter is raised.
+# Main questions: kind -> wordings, in the form that follows "So ..."; alone, the first letter is raised.
 MAIN: dict[str, tuple[str, ...]] = {
     "facing": (
         "is {x} facing {y}?",

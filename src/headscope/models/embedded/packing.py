@@ -25,7 +25,7 @@ class Packed:
 
     ids, positions, block: (item, position) int64; pixels: (item, channel, y, x) float32 in [-1, 1];
     targets: (item, position) int64, the next token where it belongs to an answer, else -100;
-    first: (item, position) int64, which of ``tags`` an answer has, where its first token is predicted; else -1.
+    first: (item, position) int64, which of ``tags`` an answer has, where its first token is due; else -1.
     """
 
     pixels: torch.Tensor
@@ -74,7 +74,7 @@ class Packer:
         return self.known[text]
 
     def block(self, turns: Block) -> tuple[list[int], list[int], list[int]]:
-        """Ids of a dialogue after the picture, targets (answers' next tokens, else -100), first-token tags."""
+        """Ids of a dialogue after the picture, targets (answers' tokens, else -100), first-token tags."""
         ids: list[int] = []
         targets: list[int] = []
         first: list[int] = []

@@ -161,7 +161,8 @@ def _crowding_chart(rows: list[Row], counts: list[int], trained: tuple[int, int]
         base.mark_point(filled=True, size=48, opacity=1).encode(y=y, description="tip:N"),
     ]
     if trained:
-        ground = alt.Chart().mark_rect(color="#eef1f3", aria=False, clip=True)
+        ground = alt.Chart().transform_aggregate(groupby=["group"])  # once a panel, not once a dot
+        ground = ground.mark_rect(color="#eef1f3", aria=False, clip=True)
         ends = alt.datum(trained[0] - 0.5), alt.datum(trained[1] + 0.5)
         layers.insert(0, ground.encode(x=ends[0], x2=ends[1]))
     chart = alt.layer(*layers, data=alt.Data(values=rows)).properties(width=118, height=120)
