@@ -111,7 +111,7 @@ def gather_steps(
     kept = [chosen[i] for i in full]
     found = Steps(
         z[full],
-        _blank(blank, settings.readout, [str(rows[i]["item"]) for i in kept]),
+        _blank(blank, settings.readout, [rows[i] for i in kept]),
         [rows[i] for i in kept],
         np.array([list(functions).index(rows[i]["function"]) for i in kept], dtype=np.int64),
         np.array([names[i] for i in kept], dtype=str),
@@ -135,10 +135,12 @@ def _load(activations: xr.Dataset, readout: str, items: Sequence[int]) -> NDArra
     return np.asarray(values, dtype=np.float32)
 
 
-def _blank(blank: xr.Dataset | None, readout: str, items: Sequence[str]) -> NDArray[np.float32] | None:
+def _blank(blank: xr.Dataset | None, readout: str, rows: Sequence[Row]) -> NDArray[np.float32] | None:
+    """z on a blank picture, 0 where there is none; needed for the splits that answer probes see."""
     if blank is None:
         return None
     place = _places(blank)
+    items = [str(r["item"]) for r in rows if r["split"] != "test"]
     missing = [item for item in items if item not in place]
     if missing or readout not in blank:
         raise StudyError(
@@ -146,7 +148,11 @@ def _blank(blank: xr.Dataset | None, readout: str, items: Sequence[str]) -> NDAr
             f"missing there (first {missing[:1]}), readouts {sorted(map(str, blank.data_vars))}; "
             "capture the same steps blank"
         )
-    return np.nan_to_num(_load(blank, readout, [place[item] for item in items]), nan=0.0, copy=False)
+    where = [i for i, r in enumerate(rows) if str(r["item"]) in place]
+    found = _load(blank, readout, [place[str(rows[i]["item"])] for i in where])
+    values = np.zeros((len(rows), *found.shape[1:]), dtype=np.float32)
+    values[where] = np.nan_to_num(found, nan=0.0)
+    return values
 
 
 def _image(row: Row, images: Mapping[str, str] | None) -> str:

@@ -29,7 +29,8 @@ STAGES = (
     # until this share of the language steps -> what is asked
     (0.06, Mix(2, 3, captions=1.0, singles=5, relations=0, chains=0.0, mains=0.0)),
     (0.30, Mix(2, 4, captions=0.12, singles=8, relations=2, chains=0.35, mains=0.2)),
-    (1.00, Mix(2, 7, captions=0.04, singles=5, relations=4, chains=0.65, mains=0.7)),
+    (0.70, Mix(2, 4, captions=0.02, singles=2, relations=6, chains=0.7, mains=0.5)),
+    (1.00, Mix(2, 7, captions=0.03, singles=4, relations=4, chains=0.65, mains=0.7)),
 )
 
 

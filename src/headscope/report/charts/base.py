@@ -150,7 +150,7 @@ def zero_line() -> Any:
 
     return (
         alt.Chart(alt.Data(values=[{"zero": 0}]))
-        .mark_rule(color=theme.MUTED, strokeWidth=1)
+        .mark_rule(color=theme.MUTED, strokeWidth=1, aria=False)
         .encode(x="zero:Q")
     )
 
