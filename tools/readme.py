@@ -1,8 +1,8 @@
-"""Makes the pictures and the table of results in the README: ``python tools/readme.py`` (after ``make demo``).
+"""Makes the README's pictures and its table of results: ``python tools/readme.py``, after ``make demo``.
 
-docs/img/scenes.png: scenes as ``headscope data generate`` draws them. The charts are copies of those that the demo's
-report wrote to runs/demo/figures; docs/demo-summary.json is a copy of its summary, and the table between the marks
-in README.md is made from it.
+docs/img/scenes.png: scenes as ``headscope data generate`` draws them. The charts are copies of those that the
+demo's report wrote to runs/demo/figures; docs/demo-summary.json is a copy of its summary, and the table in
+README.md is made from it.
 """
 
 from __future__ import annotations
@@ -56,23 +56,37 @@ def results(summary: dict[str, Any]) -> str:
         lines.append(
             f"| {name.replace('_', ' ')} | {100 * accuracy['value']:.1f} (n {accuracy['n']}) | {muted['k']} "
             f"| {muted['drop_points']:.1f} [{muted['ci'][0]:.1f}, {muted['ci'][1]:.1f}] "
-            f"| {muted['control_mean']:.1f} on average, {muted['control_max']:.1f} at most | {muted['p']:.3f} |"
+            f"| {muted['control_mean']:.1f} on average, {muted['control_max']:.1f} at most "
+            f"| {muted['p']:.3f} |"
         )
-    main, both, emphasis = summary["main_by_context"], summary["wake"]["both"], summary["emphasis"]
-    lines += [
-        "",
-        f"- Main questions: {100 * main['alone']:.1f} % asked at once, {100 * main['own']:.1f} % after the model's "
-        f"own steps, {100 * main['gold']:.1f} % after true steps.",
-        f"- Pointing at the named objects (`both`), on pictures more crowded than any in training: "
-        f"{signed(both['delta_points'], both['ci'])} points; boxes elsewhere "
-        f"{signed(both['random_box_delta_points'])}, equal area masked {signed(both['equal_area_delta_points'])}, "
-        f"reverse mask {signed(both['reverse_mask_delta_points'])}; within the training range "
-        f"{signed(both['delta_points_in_training_range'])}.",
-        f"- Turning heads up: {emphasis['function'].replace('_', ' ')}, {emphasis['edit']} {emphasis['strength']:g}: "
-        f"{signed(emphasis['delta_points'], emphasis['ci'])} points; worst change elsewhere "
-        f"{signed(emphasis['worst_side_effect_points'])}.",
-    ]
+    lines += ["", _asking(summary), _pointing(summary["wake"]["both"]), _turning_up(summary["emphasis"])]
     return "\n".join(lines)
+
+
+def _asking(summary: dict[str, Any]) -> str:
+    asked = {c: f"{100 * v:.1f} %" for c, v in summary["main_by_context"].items()}
+    return (
+        f"- Main questions: {asked['alone']} asked at once, {asked['own']} after the model's own steps, "
+        f"{asked['gold']} after true steps."
+    )
+
+
+def _pointing(both: dict[str, Any]) -> str:
+    points = {k: signed(both[f"{k}_delta_points"]) for k in ("random_box", "equal_area", "reverse_mask")}
+    return (
+        "- Pointing at the named objects (`both`), on pictures more crowded than any in training: "
+        f"{signed(both['delta_points'], both['ci'])} points; boxes elsewhere {points['random_box']}, "
+        f"equal area masked {points['equal_area']}, reverse mask {points['reverse_mask']}; within the "
+        f"training range {signed(both['delta_points_in_training_range'])}."
+    )
+
+
+def _turning_up(found: dict[str, Any]) -> str:
+    what = f"{found['function'].replace('_', ' ')}, {found['edit']} {found['strength']:g}"
+    return (
+        f"- Turning heads up ({what}): {signed(found['delta_points'], found['ci'])} points; worst change "
+        f"elsewhere {signed(found['worst_side_effect_points'])}."
+    )
 
 
 def filled(readme: str, summary: dict[str, Any]) -> str:

@@ -146,7 +146,8 @@ class Study:
             if loaded.revision != self.settings["model"]["revision"]:
                 raise StudyError(
                     f"{self.settings['load']}: the model changed since the study in {self.folder} began "
-                    f"(revision {loaded.revision}, then {self.settings['model']['revision']}); start a new study"
+                    f"(revision {loaded.revision}, then {self.settings['model']['revision']}); "
+                    "start a new study"
                 )
             self._vlm = loaded
         return self._vlm

@@ -238,7 +238,9 @@ def episode(rng: random.Random, mix: Mix) -> tuple[Scene, list[Block]]:
     blocks += [[asker.single()] for _ in range(mix.singles)]
     relations = (asker.relation() for _ in range(mix.relations))
     blocks += [[turn] for turn in relations if turn]
-    rng.shuffle(blocks)  # what does not fit into a packed row is left out: no sort of question more than another
+    rng.shuffle(
+        blocks
+    )  # what does not fit into a packed row is left out: no sort of question more than another
     return scene, blocks
 
 
