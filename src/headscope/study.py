@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import assign_splits
 from headscope.errors import StudyError
-from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
+from headscope.functions import Taxonomy
 from headscope.sizes import Size, size_named
 from headscope.storage import read_json, write_json
+from headscope.study_record import SCHEMA, load, refuse_others, settings_of, taxonomy_of
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
     from headscope.probing.atlas import Atlas
 
-SCHEMA = "headscope/study/1"
 STAGES = ("capture", "probe", "ablate", "emphasize", "wake", "report")
 READOUTS = ("prompt_last", "answer_mean")
 PROBED = "prompt_last"  # before any token of the answer is there to be read
@@ -88,16 +87,16 @@ class Study:
             StudyError: the folder holds a study with other settings.
         """
         folder = Path(folder)
-        chosen = _taxonomy(taxonomy)
+        chosen = taxonomy_of(taxonomy)
         cases = data if isinstance(data, Cases) else load_cases(data, chosen)
         size_named(size)
-        vlm = _load(model, device, dtype, cases) if isinstance(model, str) else model
+        vlm = load(model, device, dtype) if isinstance(model, str) else model
         splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
-        wanted = _settings(vlm, model, cases, splits, chosen, taxonomy)
+        wanted = settings_of(vlm, model, cases, splits, chosen, taxonomy)
         wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
         path = folder / "study.json"
         if path.exists():
-            _refuse_others(folder, read_json(path), wanted)
+            refuse_others(folder, read_json(path), wanted)
         else:
             write_json(folder / "splits.json", splits)
             write_json(path, wanted)
@@ -113,7 +112,7 @@ class Study:
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The functions of this study."""
-        return _taxonomy(self.settings.get("taxonomy_file"))
+        return taxonomy_of(self.settings.get("taxonomy_file"))
 
     @cached_property
     def splits(self) -> dict[str, str]:
@@ -142,7 +141,7 @@ class Study:
     def vlm(self) -> VLM:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
-            loaded = _load(self.settings["load"], self.settings["device"], self.settings["dtype"], self.cases)
+            loaded = load(self.settings["load"], self.settings["device"], self.settings["dtype"])
             if loaded.revision != self.settings["model"]["revision"]:
                 raise StudyError(
                     f"{self.settings['load']}: the model changed since the study in {self.folder} began "
@@ -322,67 +321,3 @@ class Study:
                 **self._common(),
                 **options,
             )
-
-
-def _taxonomy(path: str | Path | None) -> Taxonomy:
-    return load_taxonomy(path) if path else DEFAULT
-
-
-def _load(name: str, device: str, dtype: str, cases: Cases) -> VLM:
-    from headscope.models.vlm import load_model
-
-    return load_model(name, device=device, dtype=dtype)
-
-
-def _settings(
-    vlm: VLM, model: str | VLM, cases: Cases, splits: dict[str, str], taxonomy: Taxonomy, file: Any
-) -> dict[str, Any]:
-    """What ``study.json`` records."""
-    import transformers
-    from torch import __version__ as torch_version
-
-    from headscope import __version__
-
-    counts = Counter(splits.values())
-    geometry = vlm.geometry
-    return {
-        "schema": SCHEMA,
-        "load": model if isinstance(model, str) else str(vlm.folder or vlm.name),
-        "model": {
-            "name": vlm.name,
-            "revision": vlm.revision,
-            "parameters": vlm.parameters,
-            "layers": geometry.n_layers,
-            "heads": len(geometry.heads),
-        },
-        "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
-        "cases": {s: counts[s] for s in ("fit", "select", "test")},
-        "steps": sum(len(c.steps) for c in cases),
-        "taxonomy": {
-            "name": taxonomy.name,
-            "functions": list(taxonomy.functions),
-            "titles": taxonomy.titles,
-            "spatial": sorted(taxonomy.spatial),
-            "chain_only": sorted(taxonomy.chain_only),
-            "from_picture": sorted(taxonomy.from_picture),
-        },
-        "taxonomy_file": str(file) if file else None,
-        "versions": {
-            "headscope": __version__,
-            "torch": str(torch_version),
-            "transformers": transformers.__version__,
-        },
-    }
-
-
-def _refuse_others(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """A study is one set of settings."""
-    for key, value in wanted.items():
-        there = found.get(key)
-        if key in ("versions", "load", "taxonomy_file") or there == value:
-            continue
-        if key == "data" and there and there["fingerprint"] == value["fingerprint"]:
-            continue
-        raise StudyError(
-            f"{folder}: holds a study with {key} {there!r}, asked for {value!r}; name another folder"
-        )

@@ -199,11 +199,23 @@ def _count_steps(answers: list[Row] | None) -> int:
 
 
 def _settings(study: Row) -> dict[str, Any]:
-    known = ("model", "data", "versions", "commands", "command", "cases", "steps", "schema", "taxonomy")
+    known = (
+        "model",
+        "data",
+        "versions",
+        "commands",
+        "command",
+        "cases",
+        "steps",
+        "schema",
+        "taxonomy",
+        "load",
+    )
     settings = {
         k: v for k, v in study.items() if k not in (*known, "settings", "fingerprint", "trained_things")
     }
-    return settings | _dict(study.get("settings"))
+    settings |= _dict(study.get("settings"))
+    return {k: v for k, v in settings.items() if v is not None}
 
 
 def _commands(study: Row) -> list[str]:

@@ -5,31 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from headscope.data.scenes.kinds import COLOURS, KINDS, SIGN
+from headscope.data.scenes import qualified
+from headscope.data.scenes.kinds import COLOURS
 from headscope.data.scenes.layout import Draft, NoRoom
-from headscope.data.scenes.scene import THIRD, Thing, named
+from headscope.data.scenes.qualified import CLEAR, truth, two_thirds, yes
+from headscope.data.scenes.scene import Thing
 from headscope.data.scenes.story import DIGITS, TRUE_FALSE, WAYS, YES_NO, Steps, Story, the
 
 Builder = Callable[[random.Random, Draft, Steps], Story]
-CLEAR = 9  # pixels by which a counted thing stays clear of the anchor's centre line
-
-
-def _truth(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _two(rng: random.Random, count: int = 2) -> list[int]:
-    """Different thirds, in random order."""
-    return rng.sample(range(3), count)
 
 
 def _facing(away: bool) -> Builder:
     def build(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-        first, second = _two(rng)
+        first, second = two_thirds(rng)
         return _face(draft, steps, draft.add(faces=True, column=first), draft.add(column=second), away)
 
     return build
@@ -40,8 +28,8 @@ def _face(draft: Draft, steps: Steps, x: Thing, y: Thing, away: bool) -> Story:
     assert x.facing
     lead = (x.facing == "left") == (y.column < x.column)
     rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)), steps.look(x, the(x)))
-    steps.ask("lead", _yes(lead), YES_NO, (x, y), rests[1:], way=x.facing, x=the(x), y=the(y))
-    answer = _truth(lead != away)
+    steps.ask("lead", yes(lead), YES_NO, (x, y), rests[1:], way=x.facing, x=the(x), y=the(y))
+    answer = truth(lead != away)
     steps.verdict(answer, TRUE_FALSE, (x, y))
     kind = "facing_away" if away else "facing"
     return Story(kind, {"x": the(x), "y": the(y)}, answer, TRUE_FALSE, (x, y), steps)
@@ -61,7 +49,7 @@ def seed_example(seed: int = 0) -> Story:
 def _side(kind: str) -> Builder:
     def build(rng: random.Random, draft: Draft, steps: Steps) -> Story:
         across = kind in WAYS
-        first, second = _two(rng)
+        first, second = two_thirds(rng)
         x = draft.add(column=first) if across else draft.add(row=first)
         y = draft.add(column=second) if across else draft.add(row=second)
         before = first < second
@@ -74,8 +62,8 @@ def _side(kind: str) -> Builder:
         choices = (first_thing.kind, other.kind)
         fields = {"way": way, "x": the(first_thing), "y": the(other)}
         steps.ask(name, farther.kind, choices, (x, y), rests[1:], **fields)
-        steps.verdict(_truth(holds), TRUE_FALSE, (x, y))
-        return Story(kind, {"x": the(x), "y": the(y)}, _truth(holds), TRUE_FALSE, (x, y), steps)
+        steps.verdict(truth(holds), TRUE_FALSE, (x, y))
+        return Story(kind, {"x": the(x), "y": the(y)}, truth(holds), TRUE_FALSE, (x, y), steps)
 
     return build
 
@@ -93,10 +81,10 @@ def _between(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     for other in (y, z):
         further = (x.column < other.column) == (way == "left")
         fields = {"way": way, "x": the(x), "y": the(other)}
-        steps.ask("beside", _yes(further), YES_NO, (x, other), rests, **fields)
-    steps.verdict(_truth(holds), TRUE_FALSE, (x, y, z))
+        steps.ask("beside", yes(further), YES_NO, (x, other), rests, **fields)
+    steps.verdict(truth(holds), TRUE_FALSE, (x, y, z))
     fields = {"x": the(x), "y": the(y), "z": the(z)}
-    return Story("between", fields, _truth(holds), TRUE_FALSE, (x, y, z), steps)
+    return Story("between", fields, truth(holds), TRUE_FALSE, (x, y, z), steps)
 
 
 def _distance(a: Thing, b: Thing) -> float:
@@ -116,7 +104,7 @@ def _nearer(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     x, y = (near, far) if rng.random() < 0.5 else (far, near)
     rests = tuple(steps.where(t, the(t)) for t in (z, x, y))
     fields = {"x": the(x), "y": the(y), "z": the(z)}
-    steps.ask("nearer", _yes(x is near), YES_NO, (x, y, z), rests, **fields)
+    steps.ask("nearer", yes(x is near), YES_NO, (x, y, z), rests, **fields)
     choices = (x.kind, y.kind)
     steps.verdict(near.kind, choices, (x, y, z))
     return Story("nearer", fields, near.kind, choices, (x, y, z), steps)
@@ -129,9 +117,9 @@ def _same_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     y = draft.add(column=first if same else 2 - first)
     rests = (steps.what(draft, x), steps.where(x, the(x)), steps.where(y, the(y)))
     fields = {"x": the(x), "y": the(y)}
-    steps.ask("share_side", _yes(same), YES_NO, (x, y), rests[1:], **fields)
-    steps.verdict(_truth(same), TRUE_FALSE, (x, y))
-    return Story("same_side", fields, _truth(same), TRUE_FALSE, (x, y), steps)
+    steps.ask("share_side", yes(same), YES_NO, (x, y), rests[1:], **fields)
+    steps.verdict(truth(same), TRUE_FALSE, (x, y))
+    return Story("same_side", fields, truth(same), TRUE_FALSE, (x, y), steps)
 
 
 def _same_way(rng: random.Random, draft: Draft, steps: Steps) -> Story:
@@ -139,9 +127,9 @@ def _same_way(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     same = x.facing == y.facing
     rests = (steps.what(draft, x), steps.look(x, the(x)), steps.look(y, the(y)))
     fields = {"x": the(x), "y": the(y)}
-    steps.ask("share_way", _yes(same), YES_NO, (x, y), rests[1:], **fields)
-    steps.verdict(_truth(same), TRUE_FALSE, (x, y))
-    return Story("same_way", fields, _truth(same), TRUE_FALSE, (x, y), steps)
+    steps.ask("share_way", yes(same), YES_NO, (x, y), rests[1:], **fields)
+    steps.verdict(truth(same), TRUE_FALSE, (x, y))
+    return Story("same_way", fields, truth(same), TRUE_FALSE, (x, y), steps)
 
 
 def _count_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
@@ -164,125 +152,9 @@ def _count_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
     rests.append(steps.ask("count_side", str(number), DIGITS, (anchor,), (0,), **fields))
     far = {"side": f"{WAYS[side == 'left']} of", "x": the(anchor)}
     steps.ask("count_side", str(others - number), DIGITS, (anchor,), (0,), **far)
-    steps.verdict(_truth(number == said), TRUE_FALSE, (anchor,))
+    steps.verdict(truth(number == said), TRUE_FALSE, (anchor,))
     main = {**fields, "n": said}
-    return Story("count_side", main, _truth(number == said), TRUE_FALSE, (anchor,), steps)
-
-
-def _beside(
-    rng: random.Random, steps: Steps, x: Thing, y: Thing, xn: str, yn: str, rests: list[int]
-) -> tuple:
-    """Where both are, whether x is further to a side; returns (way, holds)."""
-    rests += [steps.where(x, xn), steps.where(y, yn)]
-    way = rng.choice(WAYS)
-    holds = (x.column < y.column) == (way == "left")
-    steps.ask("beside", _yes(holds), YES_NO, (x, y), tuple(rests[-2:]), way=way, x=xn, y=yn)
-    steps.verdict(_truth(holds), TRUE_FALSE, (x, y))
-    return way, holds
-
-
-def _colour(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-    first, second = _two(rng)
-    x = draft.add(column=first)
-    y = draft.add(column=second, colour=rng.choice([c for c in COLOURS if c != x.colour]))
-    rests = [steps.what_coloured(draft, x), steps.colour(x, the(x))]
-    way, holds = _beside(rng, steps, x, y, the(x), the(y), rests)
-    fields = {"colour": x.colour, "way": way, "y": the(y)}
-    return Story("colour", fields, _truth(holds), TRUE_FALSE, (x, y), steps, colour_kept_for=(x,))
-
-
-def _coloured(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-    first, second = _two(rng)
-    number = rng.randint(1, max(1, min(3, draft.count - 1)))
-    colours = rng.sample(list(COLOURS), number)
-    x = draft.add(column=first, colour=colours[0])
-    for colour in colours[1:]:
-        draft.add(kind=x.kind, colour=colour)
-    y = draft.add(column=second)
-    choices = tuple(str(i) for i in range(1, 5))
-    things = tuple(t for t in draft.things if t.kind == x.kind)
-    rests = [steps.ask("count_kind", str(number), choices, things, plural=KINDS[x.kind].plural)]
-    xn = the(x, colour=True)
-    way, holds = _beside(rng, steps, x, y, xn, the(y), rests)
-    fields = {"x": xn, "way": way, "y": the(y)}
-    return Story("coloured", fields, _truth(holds), TRUE_FALSE, (x, y), steps)
-
-
-def _size(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-    first, second = _two(rng)
-    sizes = rng.sample(("small", "big"), 2)
-    x = draft.add(row=first, size=sizes[0])
-    draft.add(kind=x.kind, size=sizes[1])
-    y = draft.add(row=second, size=rng.choice(("small", "big")))
-    xn = the(x, size=True)
-    steps.colour(x, xn)
-    steps.ask("size", y.size, ("small", "big"), (y,), x=the(y))
-    rests = (steps.where(x, xn), steps.where(y, the(y)))
-    way, word = rng.choice((("above", "higher"), ("below", "lower")))
-    holds = (first < second) == (way == "above")
-    steps.ask("beside_row", _yes(holds), YES_NO, (x, y), rests, way=word, x=xn, y=the(y))
-    steps.verdict(_truth(holds), TRUE_FALSE, (x, y))
-    fields = {"x": xn, "way": way, "y": the(y)}
-    return Story("size", fields, _truth(holds), TRUE_FALSE, (x, y), steps)
-
-
-def _knowledge(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-    first, second = _two(rng)
-    x, y = draft.add(column=first), draft.add(column=second)
-    rests = [steps.known(x), steps.known(y)]
-    way, holds = _beside(rng, steps, x, y, the(x), the(y), rests)
-    hint = KINDS[x.kind].hint
-    fields = {"hint": hint, "way": way, "y": f"the thing that {KINDS[y.kind].hint}"}
-    return Story("knowledge", fields, _truth(holds), TRUE_FALSE, (x, y), steps)
-
-
-def _sign(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-    x = draft.add(column=1)
-    a, b = rng.sample(list(COLOURS), 2)
-    columns = rng.sample((0, 2), 2)
-    first = draft.add(kind=SIGN, column=columns[0], colour=a, accept=lambda t: abs(t.x - x.x) >= CLEAR)
-    second = draft.add(kind=SIGN, column=columns[1], colour=b, accept=lambda t: abs(t.x - x.x) >= CLEAR)
-    if first.letter == second.letter:
-        raise NoRoom
-    way = rng.choice(WAYS)
-    asked = min(first, second, key=lambda t: t.x * (1 if way == "left" else -1))
-    rests = (steps.where(x, the(x)), steps.where(first, the(first, colour=True)))
-    which = steps.ask(
-        "which_sign", asked.colour, (a, b), (x, first, second), rests, way=way, x=the(x), a=a, b=b
-    )
-    for sign in (first, second):
-        steps.letter(sign, the(sign, colour=True))
-    other = second if asked is first else first
-    said = rng.choice((asked, other))
-    steps.verdict(_truth(said is asked), TRUE_FALSE, (x, first, second))
-    steps[which].rests = rests
-    fields = {"way": way, "x": the(x), "letter": said.letter}
-    return Story("sign", fields, _truth(said is asked), TRUE_FALSE, (x, first, second), steps)
-
-
-def _presence(rng: random.Random, draft: Draft, steps: Steps) -> Story:
-    way = rng.choice(WAYS)
-    roll = rng.random()
-    y = draft.add(column=1)
-    if roll < 0.45:
-        kind = draft.kind()
-        draft.kinds.add(kind)
-        x, there, holds = None, False, False
-    else:
-        there, holds = True, roll < 0.92
-        column = (0 if way == "left" else 2) if holds else (2 if way == "left" else 0)
-        x = draft.add(column=column, accept=lambda t: abs(t.x - y.x) >= CLEAR and abs(t.x // THIRD - 1) == 1)
-        kind = x.kind
-    about = (x, y) if x else (y,)
-    steps.ask("present", _yes(there), YES_NO, (x,) if x else (), a=named(kind, "a"))
-    where = steps.where(y, the(y))
-    if x:
-        rests = (steps.where(x, the(x)), where)
-        steps.ask("beside", _yes(holds), YES_NO, about, rests, way=way, x=the(x), y=the(y))
-    steps.verdict(_truth(holds), TRUE_FALSE, about)
-    fields = {"a": named(kind, "a"), "way": way, "y": the(y)}
-    absent = None if there else kind
-    return Story("presence", fields, _truth(holds), TRUE_FALSE, about, steps, absent=absent)
+    return Story("count_side", main, truth(number == said), TRUE_FALSE, (anchor,), steps)
 
 
 # Kind of main question -> (builder, fewest things, share among the cases).
@@ -298,12 +170,12 @@ CHAINS: dict[str, tuple[Builder, int, int]] = {
     "same_side": (_same_side, 2, 1),
     "same_way": (_same_way, 2, 2),
     "count_side": (_count_side, 2, 3),
-    "colour": (_colour, 2, 2),
-    "coloured": (_coloured, 2, 2),
-    "size": (_size, 3, 3),
-    "knowledge": (_knowledge, 2, 4),
-    "sign": (_sign, 3, 4),
-    "presence": (_presence, 2, 2),
+    "colour": (qualified.colour, 2, 2),
+    "coloured": (qualified.coloured, 2, 2),
+    "size": (qualified.size, 3, 3),
+    "knowledge": (qualified.knowledge, 2, 4),
+    "sign": (qualified.sign, 3, 4),
+    "presence": (qualified.presence, 2, 2),
 }
 
 

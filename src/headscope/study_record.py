@@ -1,0 +1,82 @@
+"""What a study records of its model and data when it is created, and how it refuses others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headscope.data.cases import Cases
+from headscope.errors import StudyError
+from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
+
+SCHEMA = "headscope/study/1"
+
+
+def taxonomy_of(path: str | Path | None) -> Taxonomy:
+    """The user's taxonomy, or the default nine."""
+    return load_taxonomy(path) if path else DEFAULT
+
+
+def load(name: str, device: str, dtype: str) -> VLM:
+    """The model of a study."""
+    from headscope.models.vlm import load_model
+
+    return load_model(name, device=device, dtype=dtype)
+
+
+def settings_of(
+    vlm: VLM, model: str | VLM, cases: Cases, splits: dict[str, str], taxonomy: Taxonomy, file: Any
+) -> dict[str, Any]:
+    """What ``study.json`` records."""
+    import transformers
+    from torch import __version__ as torch_version
+
+    from headscope import __version__
+
+    counts = Counter(splits.values())
+    geometry = vlm.geometry
+    return {
+        "schema": SCHEMA,
+        "load": model if isinstance(model, str) else str(vlm.folder or vlm.name),
+        "model": {
+            "name": vlm.name,
+            "revision": vlm.revision,
+            "parameters": vlm.parameters,
+            "layers": geometry.n_layers,
+            "heads": len(geometry.heads),
+        },
+        "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
+        "cases": {s: counts[s] for s in ("fit", "select", "test")},
+        "steps": sum(len(c.steps) for c in cases),
+        "taxonomy": {
+            "name": taxonomy.name,
+            "functions": list(taxonomy.functions),
+            "titles": taxonomy.titles,
+            "spatial": sorted(taxonomy.spatial),
+            "chain_only": sorted(taxonomy.chain_only),
+            "from_picture": sorted(taxonomy.from_picture),
+        },
+        "taxonomy_file": str(file) if file else None,
+        "versions": {
+            "headscope": __version__,
+            "torch": str(torch_version),
+            "transformers": transformers.__version__,
+        },
+    }
+
+
+def refuse_others(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """A study is one set of settings."""
+    for key, value in wanted.items():
+        there = found.get(key)
+        if key in ("versions", "load", "taxonomy_file") or there == value:
+            continue
+        if key == "data" and there and there["fingerprint"] == value["fingerprint"]:
+            continue
+        raise StudyError(
+            f"{folder}: holds a study with {key} {there!r}, asked for {value!r}; name another folder"
+        )
