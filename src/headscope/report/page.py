@@ -119,7 +119,7 @@ def _texts(study: StudyView) -> dict[str, Any]:
         "methods": methods(study),
         "version": _version(),
         "source": f"{study.folder.name} ({data})",
-        "no_pairs": "the study kept no examples."
+        "no_pairs": "pointing changed no answer of test."
         if study.cases is not None
         else "the folder of the cases was not found; name it with --data.",
     }

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from headscope.errors import HeadscopeError
 from headscope.models.embedded import checkpoints
@@ -105,11 +106,28 @@ class DenseHeads(nn.Module):
         return total, accuracy
 
 
+class Batches(Dataset):
+    """The batch of every step of a part: a function of seed, part and step."""
+
+    def __init__(self, part: str, recipe: Recipe, packer: Packer) -> None:
+        self.part, self.recipe, self.packer = part, recipe, packer
+
+    def __getitem__(self, step: int) -> Any:
+        rng = random.Random(f"{self.recipe.seed}/{self.part}/{step}")
+        if self.part == "vision":
+            scenes = [plain_scene(rng, rng.randint(2, 9)) for _ in range(self.recipe.vision_pictures)]
+            return pixels_of(scenes), dense_labels(scenes)
+        share = step / self.recipe.steps
+        mix = next(m for until, m in STAGES if share < until or until == 1.0)
+        return self.packer.pack([episode(rng, mix) for _ in range(self.recipe.pictures)])
+
+
 class Trainer:
     """The two parts of training, with a log and checkpoints in ``folder``."""
 
-    def __init__(self, folder: Path, recipe: Recipe, compiled: bool = False) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, compiled: bool = False, workers: bool = False) -> None:
         self.folder = folder
+        self.workers = workers
         self.recipe = recipe
         self.processor = build_processor()
         self.model = build_model(self.processor.tokenizer, recipe.seed)
@@ -139,23 +157,13 @@ class Trainer:
         self.sums[name][0] += right
         self.sums[name][1] += number
 
-    def vision_loss(self, step: int) -> torch.Tensor:
-        """Summed cross entropy of the patch labels, on pictures of this step."""
-        rng = random.Random(f"{self.recipe.seed}/vision/{step}")
-        scenes = [plain_scene(rng, rng.randint(2, 9)) for _ in range(self.recipe.vision_pictures)]
-        features = self.model.model.vision_tower(pixel_values=pixels_of(scenes)).last_hidden_state
-        loss, accuracy = self.dense.losses(features, dense_labels(scenes))
+    def vision_loss(self, pixels: torch.Tensor, labels: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Summed cross entropy of the patch labels."""
+        features = self.model.model.vision_tower(pixel_values=pixels).last_hidden_state
+        loss, accuracy = self.dense.losses(features, labels)
         for name, value in accuracy.items():
             self._count(name, value, 1)
         return loss
-
-    def batch(self, step: int) -> Packed:
-        """The language batch of a step."""
-        share = step / self.recipe.steps
-        mix = next(m for until, m in STAGES if share < until or until == 1.0)
-        rng = random.Random(f"{self.recipe.seed}/language/{step}")
-        episodes = [episode(rng, mix) for _ in range(self.recipe.pictures)]
-        return self.packer.pack(episodes)
 
     def language_loss(self, packed: Packed) -> torch.Tensor:
         """Cross entropy over answer tokens only."""
@@ -179,8 +187,11 @@ class Trainer:
     def _loop(self, part: str, steps: int, groups: list[tuple[nn.Module, float]], modules: nn.Module) -> None:
         optimizers = Optimizers(groups)
         first = checkpoints.load(self.folder, part, modules, optimizers.all)
-        for step in range(first, steps):
-            loss = self.vision_loss(step) if part == "vision" else self.language_loss(self.batch(step))
+        batches = Batches(part, self.recipe, self.packer)
+        ahead: dict[str, Any] = {"num_workers": 1, "prefetch_factor": 4} if self.workers else {}
+        loader = DataLoader(batches, batch_size=None, sampler=range(first, steps), **ahead)
+        for step, batch in enumerate(loader, first):
+            loss = self.vision_loss(*batch) if part == "vision" else self.language_loss(batch)
             loss.backward()
             nn.utils.clip_grad_norm_([p for m, _ in groups for p in m.parameters()], 1.0)
             share = rate(step, steps, self.recipe)
@@ -216,17 +227,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile the decoder (needs a C++ compiler)"
     )
+    parser.add_argument("--worker", action="store_true", help="draw scenes in a second process")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0: torch's own choice")
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = vars(parser.parse_args(argv))
-    out, compiled, threads = options.pop("out"), options.pop("compile"), options.pop("threads")
+    out, compiled, threads, worker = (options.pop(o) for o in ("out", "compile", "threads", "worker"))
     if threads:
         torch.set_num_threads(threads)
     recipe = Recipe(**options)
     try:
         checkpoints.claim(out, asdict(recipe))
-        Trainer(out, recipe, compiled).run()
+        Trainer(out, recipe, compiled, worker).run()
     except KeyboardInterrupt:
         raise SystemExit(f"interrupted; the same command resumes from the last checkpoint in {out}") from None
     except HeadscopeError as exc:
