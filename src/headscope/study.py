@@ -281,9 +281,9 @@ class Study:
         from headscope.report.summary import write_summary
 
         with self._stage("report"):
-            write_summary(self.folder)
+            write_summary(self.folder, cases=self.cases)
             page = write_report(self.folder, cases=self.cases)
-        write_summary(self.folder)  # with the report's own seconds
+        write_summary(self.folder, cases=self.cases)  # with the report's own seconds
         return page
 
     def run(self) -> Path:

@@ -36,10 +36,13 @@ def settings_of(
     from torch import __version__ as torch_version
 
     from headscope import __version__
+    from headscope.models.embedded import TRAINED_THINGS
 
     counts = Counter(splits.values())
     geometry = vlm.geometry
+    trained = {"trained_things": list(TRAINED_THINGS)} if model == "embedded" else {}
     return {
+        **trained,
         "schema": SCHEMA,
         "load": model if isinstance(model, str) else str(vlm.folder or vlm.name),
         "model": {
