@@ -158,6 +158,20 @@ STEPS: dict[str, tuple[str, ...]] = {
         "Taken together, {question}",
         "In the end, {question}",
     ),
+    "side_of": (  # asked in training only: the relation as a direction, not yet compared with anything
+        "Which way is {y} from {x}?",
+        "To which side of {x} is {y}?",
+        "From {x}, which way is {y}?",
+        "Seen from {x}, which way is {y}?",
+        "Which is the way from {x} to {y}?",
+    ),
+    "level_of": (  # likewise
+        "Is {x} higher or lower than {y}?",
+        "Compared with {y}, is {x} higher or lower?",
+        "Seen from {y}, is {x} higher or lower?",
+        "Does {x} stand higher or lower than {y}?",
+        "Of {x} and {y}, is {x} higher or lower?",
+    ),
     "caption": ("Describe the picture.", "What is where?", "List all things.", "Tell me all you see."),
 }
 

@@ -178,7 +178,9 @@ class Asker:
             elif sort == "way" and x.facing and y.facing:
                 steps.ask("share_way", "yes" if x.facing == y.facing else "no", YES_NO, x=the(x), y=the(y))
             elif sort == "near":
-                self._near(steps, x, y)
+                found = self._near(steps, x, y)
+                if found:
+                    return found
             if steps:
                 return self._turn(steps)
         return None
@@ -189,18 +191,28 @@ class Asker:
         way = self.rng.choice(ways)
         holds = first == (way == ways[0])
         fields: dict[str, Any] = {"way": way, "x": the(x), "y": the(y)}
-        if self.rng.random() < 0.5:
+        roll = self.rng.random()
+        if roll < 0.35 and ways == WAYS:
+            steps.ask("side_of", "right" if first else "left", WAYS, x=the(x), y=the(y))
+        elif roll < 0.35:
+            steps.ask("level_of", "higher" if first else "lower", ways, x=the(x), y=the(y))
+        elif roll < 0.6:
             steps.ask(which, (x if holds else y).kind, (), **fields)
         else:
             steps.ask(whether, "yes" if holds else "no", YES_NO, **fields)
 
-    def _near(self, steps: Steps, x: Thing, y: Thing) -> None:
+    def _near(self, steps: Steps, x: Thing, y: Thing) -> Turn | None:
         z = self.rng.choice(self.unique)
         near = (x.x - z.x) ** 2 + (x.y - z.y) ** 2
         far = (y.x - z.x) ** 2 + (y.y - z.y) ** 2
         if z not in (x, y) and max(near, far) > 1.8 * min(near, far):
             fields: dict[str, Any] = {"x": the(x), "y": the(y), "z": the(z)}
+            if self.rng.random() < 0.5:
+                table = MAIN["nearer"]
+                text = _capital(table[_wording(self.rng, table)].format(**fields))
+                return text, (x if near < far else y).kind, "alone/nearest"
             steps.ask("nearer", "yes" if near < far else "no", YES_NO, **fields)
+        return None
 
     def _turn(self, steps: Steps) -> Turn:
         asked = steps[0]
