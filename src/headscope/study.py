@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headscope import stages
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import assign_splits
 from headscope.errors import StudyError
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from headscope.probing.atlas import Atlas
 
 STAGES = ("capture", "probe", "ablate", "emphasize", "wake", "report")
-READOUTS = ("prompt_last", "answer_mean")
-PROBED = "prompt_last"  # before any token of the answer is there to be read
-CONTEXTS = ("gold", "alone", "own")
 
 
 class Study:
@@ -176,68 +174,20 @@ class Study:
 
     def capture(self) -> Path:
         """Ask every question in every context and keep answers and head outputs in ``capture/``."""
-        from headscope.capture.run import capture
-        from headscope.visual_prompting.blank import blank_picture
-
-        folder = self.folder / "capture"
-        if self.done("capture"):
-            return folder
-        common: dict[str, Any] = {"batch_size": self.settings["batch_size"], "taxonomy": self.taxonomy}
-        common |= {"announce": self.announce, **self.size.capture}
-        with self._stage("capture"):
-            capture(self.vlm, self.cases, self.splits, folder, contexts=CONTEXTS, readouts=READOUTS, **common)
-            capture(
-                self.vlm,
-                self.cases,
-                self.splits,
-                self.folder / "capture-blank",
-                contexts=("gold",),
-                main_contexts=(),
-                readouts=(PROBED,),
-                pictures=blank_picture,
-                pictures_name="blank",
-                **common,
-            )
-        return folder
+        if not self.done("capture"):
+            with self._stage("capture"):
+                stages.capture(self)
+        return self.folder / "capture"
 
     def probe(self) -> Atlas:
         """Joint, independent and causal rankings of all heads: ``probe/atlas.json``."""
-        from headscope.capture.store import open_activations, open_answers
-        from headscope.interventions.causal import causal_scores
         from headscope.probing.atlas import Atlas
-        from headscope.probing.stage import probe
 
-        path = self.folder / "probe" / "atlas.json"
         if self.done("probe"):
-            return Atlas.load(path)
-        captured = self.capture()
+            return Atlas.load(self.folder / "probe" / "atlas.json")
+        self.capture()
         with self._stage("probe"):
-            causal = causal_scores(
-                self.vlm,
-                self.cases,
-                self.splits,
-                self.folder,
-                taxonomy=self.taxonomy,
-                **self._common(),
-                **self.size.causal,
-            )
-            return probe(
-                open_activations(captured, PROBED, context="gold"),
-                open_answers(captured),
-                self.folder / "probe",
-                taxonomy=self.taxonomy,
-                causal=causal.to_json(),
-                blank=open_activations(self.folder / "capture-blank", PROBED),
-                images={c.id: c.image for c in self.cases},
-                provenance={
-                    "model": self.vlm.name,
-                    "revision": self.vlm.revision,
-                    "data": self.cases.fingerprint,
-                },
-                seed=self.seed,
-                readout=PROBED,
-                **self.size.probe,
-            )
+            return stages.probe(self)
 
     def ablate(self) -> dict[str, Any]:
         """Mute each function's heads against fair random controls: ``ablation.json``."""
@@ -255,25 +205,12 @@ class Study:
 
     def wake(self) -> dict[str, Any]:
         """Point at the objects that questions name, and see which heads wake: ``wake.json``."""
-        from headscope.visual_prompting.experiment import wake
-        from headscope.visual_prompting.questions import WakeSettings
-
         if self.done("wake"):
             found: dict[str, Any] = read_json(self.folder / "wake.json")
             return found
         atlas = self.probe()
-        chosen = WakeSettings(batch_size=self.settings["batch_size"], **self.size.wake)
         with self._stage("wake"):
-            return wake(
-                self.vlm,
-                self.cases,
-                self.splits,
-                atlas,
-                self.folder,
-                taxonomy=self.taxonomy,
-                seed=self.seed,
-                settings=chosen,
-            )
+            return stages.wake(self, atlas)
 
     def report(self) -> Path:
         """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there."""
@@ -300,7 +237,9 @@ class Study:
         found: dict[str, Any] = read_json(self.folder / "summary.json")
         return found
 
-    def _common(self) -> dict[str, Any]:
+    @property
+    def common(self) -> dict[str, Any]:
+        """What every experiment is told."""
         return {"seed": self.seed, "batch_size": self.settings["batch_size"]}
 
     def _experiment(
@@ -318,6 +257,6 @@ class Study:
                 atlas,
                 self.folder,
                 taxonomy=self.taxonomy,
-                **self._common(),
+                **self.common,
                 **options,
             )
