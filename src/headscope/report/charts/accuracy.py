@@ -170,7 +170,7 @@ def _crowding_chart(rows: list[Row], counts: list[int], trained: tuple[int, int]
 
 
 def held_out(study: StudyView) -> Figure | None:
-    """Familiar cases beside those with a combination, wording, sprite or crowding never trained on."""
+    """Familiar cases beside those with a combination, wording or sprite never trained on."""
     kinds = sorted({k for r in select(study) for k in _held(r)})
     if not kinds:
         return None
@@ -202,8 +202,8 @@ def held_out(study: StudyView) -> Figure | None:
         "accuracy-held-out",
         "What the model never saw",
         chart,
-        "Accuracy on test (context gold), familiar cases apart from cases with a combination, wording, "
-        "sprite or crowding kept out of the model's training. A case can be new in several ways. "
+        "Accuracy on test (context gold), familiar cases apart from cases with a combination, wording "
+        "or sprite kept out of the model's training. A case can be new in several ways. "
         f"{_INTERVAL}",
         "Dots with intervals: accuracy on familiar cases and on each kind of held-out case.",
         ("cases", *(f"{title}, % (n)" for title, _ in _groups(study))),
