@@ -46,10 +46,22 @@ SIZES = {
     "demo": Size(
         "demo",
         probe={"max_steps": 250, "permutations": 100},
-        causal={"max_items": 30},
-        ablate={"test_items": 40, "select_items": 30, "ks": (1, 2, 4, 8)},
-        emphasize={"scales": (1.25, 1.5, 2.0), "strengths": (0.5, 1.0), "ks": (4,)},
-        wake={"max_items": 400, "select_items": 150},
+        causal={"max_items": 20},
+        ablate={
+            "select_draws": 1,
+            "main_draws": 20,
+            "ks": (1, 2, 4, 8),
+            "select_items": 20,
+            "test_items": 30,
+        },
+        emphasize={
+            "scales": (1.25, 1.5, 2.0),
+            "strengths": (0.5, 1.0),
+            "ks": (4,),
+            "select_items": 20,
+            "test_items": 30,
+        },
+        wake={"max_items": 250, "select_items": 100},
     ),
     # for a paper: more items, the same design
     "full": Size(

@@ -124,7 +124,7 @@ for _name, _text in {
 @app.command()
 def demo(
     study: StudyOption = Path("runs/demo"),
-    cases: Annotated[int, typer.Option("--cases", help="How many scenes are drawn.")] = 700,
+    cases: Annotated[int, typer.Option("--cases", help="How many scenes are drawn.")] = 500,
     seed: SeedOption = 1,
     size: SizeOption = "demo",
     model: ModelOption = "embedded",
