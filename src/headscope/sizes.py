@@ -49,19 +49,19 @@ SIZES = {
         causal={"max_items": 20},
         ablate={
             "select_draws": 1,
-            "main_draws": 20,
-            "ks": (1, 2, 4, 8),
-            "select_items": 20,
-            "test_items": 30,
+            "main_draws": 10,
+            "ks": (2, 4, 8),
+            "select_items": 16,
+            "test_items": 20,
         },
         emphasize={
             "scales": (1.25, 1.5, 2.0),
-            "strengths": (0.5, 1.0),
+            "strengths": (1.0,),
             "ks": (4,),
-            "select_items": 20,
-            "test_items": 30,
+            "select_items": 16,
+            "test_items": 20,
         },
-        wake={"max_items": 250, "select_items": 100},
+        wake={"max_items": 240, "select_items": 80},
     ),
     # for a paper: more items, the same design
     "full": Size(
