@@ -22,16 +22,17 @@ class Look:
     """How pointing looks; lengths are shares of the picture's shorter side, so that they fit any picture.
 
     Attributes:
-        colour: colour of box outlines; by default one that no colour word of the generated scenes means.
+        colour: colour of box outlines; by default one that no colour word of the generated scenes means, and
+            that the embedded model is least disturbed by (docs/visual-prompting.md).
         width: width of an outline, at least one pixel.
         pad: margin left around a box.
         fill: what masked pixels become.
         crop_pad: margin left around a crop.
     """
 
-    colour: Colour = (0, 255, 255)
+    colour: Colour = (255, 255, 255)
     width: float = 0.01
-    pad: float = 0.02
+    pad: float = 0.05
     fill: Fill = "mean"
     crop_pad: float = 0.05
 
