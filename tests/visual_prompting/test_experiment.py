@@ -11,10 +11,11 @@ from headscope.errors import StoreError, StudyError
 from headscope.functions import DEFAULT
 from headscope.interventions.choices import frozen
 from headscope.models.geometry import Head
+from headscope.models.vlm import VLM
 from headscope.storage import read_json, read_table
 from headscope.visual_prompting import measuring
 from headscope.visual_prompting.boxes import CaseBoxes, GivenBoxes
-from headscope.visual_prompting.experiment import wake
+from headscope.visual_prompting.experiment import spatial_heads, wake
 from headscope.visual_prompting.questions import WakeSettings, choose, questions_of, show
 
 SETTINGS = WakeSettings(
@@ -228,3 +229,14 @@ def test_an_unknown_variant_is_refused(cases):
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(StudyError, match="max_items is 0"):
         WakeSettings(max_items=0)
+
+
+def test_data_without_spatial_steps_have_no_spatial_heads(tiny: VLM) -> None:
+    class Judged:
+        functions = ("object_recognition", "decision_making")
+
+        def top(self, function: str, k: int) -> list[Head]:
+            assert function in self.functions
+            return list(tiny.geometry.heads[:k])
+
+    assert spatial_heads(tiny, Judged(), DEFAULT, WakeSettings()) == ()

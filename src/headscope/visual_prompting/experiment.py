@@ -117,11 +117,15 @@ def wake(
 
 
 def spatial_heads(vlm: VLM, atlas: Any | None, taxonomy: Taxonomy, settings: WakeSettings) -> tuple[int, ...]:
-    """Flat indices of the heads called spatial: the atlas's top few of each spatial function, sorted."""
+    """Flat indices of the heads called spatial: the atlas's top few of each spatial function, sorted.
+
+    Empty where the data asked no spatial step, as with photographs that come without places.
+    """
     if atlas is None:
         return ()
     k = settings.top_heads or max(1, len(vlm.geometry.heads) // 16)
-    functions = [f for f in taxonomy.functions if f in taxonomy.spatial]
+    judged = getattr(atlas, "functions", taxonomy.functions)
+    functions = [f for f in taxonomy.functions if f in taxonomy.spatial and f in judged]
     found = {vlm.geometry.index(head) for f in functions for head in atlas.top(f, k)}
     return tuple(sorted(found))
 
