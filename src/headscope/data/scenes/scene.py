@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from headscope.data.scenes.kinds import KINDS, SIGN
+from headscope.data.scenes.kinds import KINDS
 from headscope.data.scenes.sprites import paste, sprite
 
 SIDE = 192  # pixels of a scene's side
@@ -149,8 +149,3 @@ def named(kind: str, article: str = "the") -> str:
     if article == "a":
         return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
     return f"{article} {kind}"
-
-
-def is_sign(thing: Thing) -> bool:
-    """Whether the thing is a letter sign."""
-    return thing.kind == SIGN
