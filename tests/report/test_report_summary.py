@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,19 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
     assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
     assert "Not run: emphasize, wake, ablate" in _printed(summary)
+
+
+def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(study_folder, folder)
+    wake = json.loads((folder / "wake.json").read_text())
+    wake["questions"] = {"test": {"read": 0, "found": {"no boxes known": 104}}}
+    wake |= {"test": {}, "contrasts": {}, "heads": [], "select": {}}
+    (folder / "wake.json").write_text(json.dumps(wake))
+    summary = write_summary(folder)
+    assert summary["wake"] == {"unread": "nothing to point at: no boxes known for 104 questions"}
+    assert "Pointing: nothing to point at" in _printed(summary)
+    assert "Not run" not in _printed(summary)
 
 
 def test_the_terminal_table_shows_each_function_with_its_loss(summary: dict) -> None:

@@ -145,7 +145,8 @@ def _wake(study: StudyView) -> list[Finding]:
     wake = study.wake
     main = wake.delta(wake.style) if wake else None
     if wake is None or main is None:
-        return [Finding(claim, "no pointing on test", NOT_RUN, "wake")]
+        why = wake.unread if wake else ""
+        return [Finding(claim, why or "no pointing on test", NOT_RUN, "wake")]
     where = {"beyond": " on pictures more crowded than the model was trained on"}.get(wake.population, "")
     text = f"{interval(main.delta, 1, True)} points (style {wake.style}), n = {main.delta.n}"
     inside = wake.delta(wake.style, "in_training_range") if wake.population == "beyond" else None

@@ -61,6 +61,8 @@ def read_ablation(path: Path) -> AblationView:
     tests, variants = [], []
     for name, result in content["functions"].items():
         tests.append(_mute_test(name, name, result, result, draws.get(name, [])))
+        if result.get("alone"):
+            tests.append(_mute_test(name, f"{name}@alone", result, result["alone"], []))
         for context, cell in (result.get("main") or {}).items():
             tests.append(_mute_test(name, f"{MAIN}@{context}", result, cell, []))
         variants += [(name, kind, "all", cell) for kind, cell in (result.get("mutes") or {}).items()]

@@ -213,6 +213,7 @@ class WakeView:
     examples: tuple[WakeExample, ...] = ()
     caveats: tuple[str, ...] = ()
     trained_things: tuple[int, int] | None = None
+    unread: str = ""  # why no question of test could be pointed at
 
     def delta(self, variant: str, subset: str | None = None, against: str = "plain") -> WakeDelta | None:
         """The change of a variant on one population (None: the headline's)."""

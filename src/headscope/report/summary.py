@@ -149,7 +149,7 @@ def _wake(study: StudyView) -> Row:
     wake = study.wake
     both = wake.delta(wake.style) if wake else None
     if wake is None or both is None:
-        return {}
+        return {"unread": wake.unread} if wake and wake.unread else {}
     gain = wake.group()
 
     def points(variant: str, subset: str | None = None) -> float | None:
@@ -228,9 +228,10 @@ def _lines(summary: Row) -> list[str]:
             f"Pointing (both): {_interval(wake['delta_points'], wake['ci'], True)} points; controls: "
             f"{controls}"
         )
-    missing = [
-        n for n, ran in (("emphasize", raised), ("wake", wake), ("ablate", summary["ablation"])) if not ran
-    ]
+    if summary["wake"].get("unread"):
+        lines.append(f"Pointing: {summary['wake']['unread']}")
+    ran = {"emphasize": raised, "wake": summary["wake"], "ablate": summary["ablation"]}
+    missing = [name for name, found in ran.items() if not found]
     lines += [f"Not run: {', '.join(missing)}"] if missing else []
     return [*lines, f"Wall time: {number(summary['wall_s']['total'] / 60, 1)} minutes"]
 

@@ -44,7 +44,16 @@ def read_wake(path: Path) -> WakeView:
         examples=tuple(_examples(read_table(table))) if table.exists() else (),
         caveats=tuple(content.get("caveats") or ()),
         trained_things=(int(things[0]), int(things[1])) if things else None,
+        unread=_unread(content),
     )
+
+
+def _unread(content: Row) -> str:
+    asked = (content.get("questions") or {}).get("test") or {}
+    if asked.get("read", 1):
+        return ""
+    found = [f"{why} for {count} questions" for why, count in (asked.get("found") or {}).items()]
+    return f"nothing to point at: {', '.join(found) or 'no questions on test'}"
 
 
 def _deltas(content: Row) -> Iterable[WakeDelta]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headscope.functions import MAIN
 from headscope.report import theme
 from headscope.report.charts.base import (
     Figure,
@@ -50,18 +51,22 @@ def against_controls(study: StudyView) -> Figure | None:
         f"Points of accuracy lost on {study.ablation.split} when the heads chosen for each function on "
         f"select are set to zero. Grey dots: random heads instead, {counts} draws, disjoint from the heads "
         f"under test, {note}; dark tick: their mean. Bars: 95 % bootstrap intervals of the paired "
-        "difference over images.",
+        "difference over images. The table also holds the same heads muted when the steps are asked alone.",
         "Strip chart: loss under the function's own heads against the spread of losses under random heads.",
         _HEADER,
-        tuple(_test_cells(t) for t in tests),
+        tuple(_test_cells(t) for t in study.ablation.tests if not _on_main(t)),
     )
+
+
+def _on_main(test: MuteTest) -> bool:
+    return test.measured.partition("@")[0] == MAIN
 
 
 def on_main(study: StudyView) -> Figure | None:
     """What muting each function's heads costs the main questions."""
     import altair as alt
 
-    tests = [t for t in (study.ablation.tests if study.ablation else ()) if t.function != t.measured]
+    tests = [t for t in (study.ablation.tests if study.ablation else ()) if _on_main(t)]
     if not tests:
         return None
     rows = [_test_row(t) | {"label": words(t.function), "series": words(t.measured)} for t in tests]
