@@ -53,6 +53,7 @@ def test_the_whole_experiment_is_written_as_documented(finished, content, run, t
         assert list(result["mutes"]) == ["zero", "small", "mean"]
         assert list(result["scopes"]) == ["all", "image", "question", "last", "answer"]
         assert set(result["main"]) == {"alone", "gold"}
+        assert {"drop_points", "ci", "control_mean", "p"} <= set(result["alone"])
         assert ("p" in result["main"]["gold"]) == (name == SPATIAL)
         assert result["mutes"]["zero"]["margin_drop"] == result["margin_drop"]
         assert result["scopes"]["all"]["margin_drop"] == result["margin_drop"]

@@ -119,8 +119,9 @@ class _Ablation:
         s = self.settings
         size = s.select_items if split == "select" else s.test_items
         contexts = s.main_contexts if split == "test" else ()
+        asked = ("gold", ALONE) if split == "test" else ("gold",)
         items = choose_items(
-            self.cases, self.splits, split, self.taxonomy, size, s.seed, contexts, s.held_out
+            self.cases, self.splits, split, self.taxonomy, size, s.seed, contexts, s.held_out, asked
         )
         bounds = {"batch_size": s.batch_size, "rows": s.rows, "max_new_tokens": s.max_new_tokens}
         return open_readers(self.vlm, self.cases, items, self.ledger, **bounds)
@@ -153,6 +154,8 @@ class _Ablation:
             self.results[name]["mutes"] = self._mutes(name, means)
             self.results[name]["scopes"] = self._scopes(name)
             self.results[name]["main"] = self._main(name)
+            if f"{name}@{ALONE}" in self.readers["test"]:
+                self.results[name][ALONE] = self._held(name, f"{name}@{ALONE}", "alone")
         self.specificity = self._specificity()
 
     def _claim(self, name: str) -> dict[str, Any]:
@@ -212,13 +215,20 @@ class _Ablation:
             measured = f"{MAIN}@{context}"
             if measured not in self.readers["test"]:
                 continue
-            found[context] = self._effect("main", name, measured)
-            if name in self.taxonomy.spatial and s.main_draws:
-                reader = self.readers["test"][measured]
-                controls = draw(self.vlm.geometry, self.heads[name], s.main_draws, s.seed + 2)
-                readings = reader.read_many(controls.draws, mute(), label=f"main questions: {name}")
-                edited = reader.read(Edit(self.heads[name], mute()))
-                found[context].update(against_controls(reader.clean, edited, readings, controls))
+            spatial = name in self.taxonomy.spatial
+            found[context] = self._held(name, measured, "main", s.main_draws if spatial else 0)
+        return found
+
+    def _held(self, name: str, measured: str, phase: str, draws: int | None = None) -> dict[str, Any]:
+        """Effect on other questions than the claim's, against a few controls."""
+        s, reader = self.settings, self.readers["test"][measured]
+        draws = s.main_draws if draws is None else draws
+        found = self._effect(phase, name, measured)
+        if draws:
+            controls = draw(self.vlm.geometry, self.heads[name], draws, s.seed + 2)
+            readings = reader.read_many(controls.draws, mute(), label=f"controls: {measured}")
+            edited = reader.read(Edit(self.heads[name], mute()))
+            found.update(against_controls(reader.clean, edited, readings, controls))
         return found
 
     def _specificity(self) -> dict[str, Any]:
@@ -279,6 +289,7 @@ class _Ablation:
 
 
 _ZERO = mute()
+ALONE = "alone"  # in gold context the answer may also be read from the text before the question
 COLUMNS = (
     *("phase", "split", "muted", "measured", "ranking", "k", "heads", "mute", "scope", "draw", "n", "images"),
     *("accuracy_clean", "accuracy", "drop_points", "ci_low", "ci_high", "p_paired"),

@@ -24,25 +24,29 @@ def choose_items(
     seed: int,
     main_contexts: Sequence[str] = ("alone", "gold"),
     held_out: bool = False,
+    contexts: Sequence[str] = ("gold",),
 ) -> dict[str, list[Item]]:
     """At most ``max_items`` items per function of one split, as many different images as possible.
 
-    Sub-questions are taken in context ``gold``, main questions as ``main@alone``, ``main@gold``. The choice
-    depends on ids and seed alone, never on answers.
+    Sub-questions are taken in context ``gold`` under their function's name, in other ``contexts`` as
+    ``<function>@<context>``, main questions as ``main@alone``, ``main@gold``. The choice depends on ids and
+    seed alone, never on answers.
 
     Args:
         held_out: whether cases that are new to the embedded model in some way come in; such results are shown
             apart, so by default they do not (unless the split holds no others).
 
     Returns:
-        function (or ``main@<context>``) -> items; functions without items are left out.
+        function (or ``<function>@<context>``) -> items; functions without items are left out.
     """
     here = [case for case in cases if splits[case.id] == split]
     wanted = here if held_out else ([case for case in here if not case.held_out] or here)
     found: dict[str, list[Item]] = defaultdict(list)
-    for item in make_items(wanted, taxonomy, ("gold",), main_contexts):
-        found[f"{MAIN}@{item.context}" if item.function == MAIN else item.function].append(item)
-    order = [*taxonomy.functions, *(f"{MAIN}@{c}" for c in main_contexts)]
+    for item in make_items(wanted, taxonomy, contexts, main_contexts):
+        plain = item.context == "gold" and item.function != MAIN
+        found[item.function if plain else f"{item.function}@{item.context}"].append(item)
+    others = [f"{f}@{c}" for f in taxonomy.functions for c in contexts if c != "gold"]
+    order = [*taxonomy.functions, *others, *(f"{MAIN}@{c}" for c in main_contexts)]
     return {name: _spread(found[name], max_items, f"{seed}") for name in order if found[name]}
 
 

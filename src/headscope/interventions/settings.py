@@ -33,7 +33,8 @@ class AblationSettings:
     Attributes:
         draws: control head sets per function on ``test`` (functions x draws x test_items).
         select_draws: control head sets per candidate on ``select``.
-        main_draws: control head sets for the main questions, for functions of the spatial group only.
+        main_draws: control head sets for the main questions, for functions of the spatial group only, and for
+            each function's steps asked alone.
         ks: how many heads are tried.
         rankings: which rankings of the atlas are tried; those that are not there are left out.
         mutes: ``zero``, ``small`` (factor ``small``), ``mean`` (mean of z over prompts of ``fit``).
