@@ -25,7 +25,7 @@ from headscope.models.embedded.muon import orthogonalise
 from headscope.models.embedded.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
 from headscope.models.embedded.train import main
 
-MIX = Mix(2, 5, captions=0.5, singles=4, relations=3, chains=1.0, mains=1.0)
+MIX = Mix(2, 5, captions=0.5, singles=4, relations=3, lessons=2, chains=1.0, mains=1.0, hard=0.3)
 
 
 @pytest.fixture(scope="module")

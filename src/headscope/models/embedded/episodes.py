@@ -12,8 +12,9 @@ from headscope.data.scenes.layout import POOL, Draft, NoRoom
 from headscope.data.scenes.scene import Scene, Thing, named
 from headscope.data.scenes.story import FUNCTION_OF, WAYS, YES_NO, Steps, Story, the
 from headscope.data.scenes.wordings import MAIN, STEPS
+from headscope.models.embedded.lessons import Turn, lesson
 
-Turn = tuple[str, str, str]  # question, answer, tag for the log
+HARD = ("nearer", "same_way", "sign", "count_side", "coloured", "coloured", "facing")
 Block = list[Turn]  # one dialogue; blocks of one picture do not see each other
 
 
@@ -26,8 +27,10 @@ class Mix:
     captions: float  # share of pictures with a caption
     singles: int  # single questions about random things
     relations: int  # single relational questions
+    lessons: int  # training-only questions
     chains: float  # share of pictures with the whole chain
     mains: float  # share with the main question alone
+    hard: float  # share of pictures made for one of the kinds of main question that are learned last
 
 
 def _wording(rng: random.Random, table: tuple[str, ...]) -> int:
@@ -233,7 +236,8 @@ def plain_scene(rng: random.Random, count: int) -> Scene:
 
 def episode(rng: random.Random, mix: Mix) -> tuple[Scene, list[Block]]:
     """One picture and its blocks."""
-    story = build(rng, draw_kind(rng), rng.randint(mix.fewest, mix.most))
+    kind = rng.choice(HARD) if rng.random() < mix.hard else draw_kind(rng)
+    story = build(rng, kind, rng.randint(mix.fewest, mix.most))
     scene = story.scene
     assert scene is not None
     asker = Asker(rng, scene)
@@ -248,7 +252,8 @@ def episode(rng: random.Random, mix: Mix) -> tuple[Scene, list[Block]]:
         alone = rng.choice([s for s in story.steps if s.name != "verdict"])
         blocks.append([(alone.text(_wording(rng, STEPS[alone.name])), alone.answer, f"alone/{alone.name}")])
     blocks += [[asker.single()] for _ in range(mix.singles)]
-    relations = (asker.relation() for _ in range(mix.relations))
+    relations = [asker.relation() for _ in range(mix.relations)]
+    relations += [lesson(rng, scene, asker.unique) for _ in range(mix.lessons)]
     blocks += [[turn] for turn in relations if turn]
     rng.shuffle(
         blocks
