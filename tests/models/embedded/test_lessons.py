@@ -15,7 +15,15 @@ from headscope.data.scenes.wordings import MAIN, STEPS
 from headscope.models.embedded.lesson_wordings import WORDINGS
 from headscope.models.embedded.lessons import CLEAR, GRAIN, SORTS, lesson
 
-SCENES = [("sign", 4), ("facing", 3), ("count_side", 4), ("same_way", 2), ("nearer", 4), ("coloured", 4)]
+SCENES = [
+    ("sign", 4),
+    ("facing", 3),
+    ("count_side", 4),
+    ("same_way", 2),
+    ("nearer", 4),
+    ("coloured", 4),
+    ("size", 4),
+]
 
 
 def taught() -> list[tuple[Scene, str, str, str]]:
@@ -57,9 +65,8 @@ def fields(text: str, sort: str, scene: Scene) -> dict[str, Thing | str]:
         if matched:
             things = {t.kind: t for t in scene.things if scene.count(t.kind) == 1}
             found = matched.groupdict()
-            return {
-                k: v if k == "plural" else things.get(v.removeprefix("the "), v) for k, v in found.items()
-            }
+            named = {k: things.get(v.removeprefix("the "), v) for k, v in found.items()}
+            return named | {k: v for k, v in found.items() if k in ("plural", "kind")}
     raise AssertionError(f"{text!r} is no wording of {sort}")
 
 
@@ -67,6 +74,12 @@ def oracle(scene: Scene, sort: str, f: dict) -> str:  # type: ignore[type-arg]
     """The answer from places, facings and letters alone."""
     x, y, z, way = f.get("x"), f.get("y"), f.get("z"), f.get("way")
     across = {"left": -1, "right": 1}
+    if sort in ("other_kind", "second_kind"):
+        named = [t for t in scene.things if t.kind == f["kind"]]
+        named.sort(key=lambda t: (t.y // 64, t.x // 64, t.x))
+        if sort == "other_kind":
+            named = [named[0], *(t for t in named if t.colour != f["colour"])]
+        return named[1].colour if len(named) > 1 else "no"
     if sort in ("list_kind", "count_kind"):
         named = [t for t in scene.things if KINDS[t.kind].plural == f["plural"]]
         if sort == "count_kind":
@@ -125,10 +138,24 @@ def test_counted_and_listed_things_stand_clear_of_the_line() -> None:
 
 
 def test_yes_and_no_come_about_equally_often() -> None:
-    counts = Counter(a for _, _, a, _ in TAUGHT if a in ("yes", "no"))
+    counts = Counter(a for _, _, a, sort in TAUGHT if a in ("yes", "no") and not sort.endswith("_kind"))
     assert 0.4 < counts["yes"] / counts.total() < 0.6
 
 
 def test_no_lesson_uses_a_wording_that_is_kept_for_test() -> None:
     kept = {words[-1].lower() for table in (STEPS, MAIN) for words in table.values()}
     assert not kept & {w.lower() for words in WORDINGS.values() for w in words}
+
+
+def test_no_lesson_reads_like_a_main_question() -> None:
+    rng = random.Random(4)
+    mains = set()
+    for kind in MAIN:
+        for count in (2, 3, 4):
+            for _ in range(40):
+                story = build(rng, kind, count)
+                mains |= {story.main(w).lower() for w in range(len(MAIN[kind]))}
+    forms = {re.sub(r"the [a-z-]+", "the thing", m) for m in mains}
+    yes_no = {re.sub(r"the [a-z-]+", "the thing", q.lower()) for _, q, a, _ in TAUGHT if a in ("yes", "no")}
+    assert yes_no
+    assert not yes_no & forms

@@ -14,7 +14,7 @@ from headscope.data.scenes.story import FUNCTION_OF, WAYS, YES_NO, Steps, Story,
 from headscope.data.scenes.wordings import MAIN, STEPS
 from headscope.models.embedded.lessons import Turn, lesson
 
-HARD = ("nearer", "same_way", "sign", "count_side", "coloured", "coloured", "facing")
+HARD = ("nearer", "same_way", "sign", "count_side", "coloured", "coloured", "coloured", "facing")
 Block = list[Turn]  # one dialogue; blocks of one picture do not see each other
 
 

@@ -1,7 +1,7 @@
 """Wordings of the questions that are asked in training only.
 
-More wordings than the cases have make the words matter less than what they say; none that is kept for
-``test`` is among them.
+More wordings than the cases have make the words matter less than what they say. None is kept for ``test``,
+and none is also a main question, which would be answered true or false.
 """
 
 from __future__ import annotations
@@ -70,6 +70,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Which colours do the {plural} have?",
         "List the colours of the {plural}.",
     ),
+    "other_kind": (
+        "Beside the {colour} {kind}, what colour is the other {kind}?",
+        "What colour is the {kind} that is not {colour}?",
+        "Which other colour has {kind} here, not {colour}?",
+    ),
+    "second_kind": (
+        "What colour is the second {kind}?",
+        "Which colour has the second {kind}?",
+        "The second {kind}, what colour is it?",
+    ),
     "count_kind": (
         "How many {plural} are in there?",
         "Number of {plural}?",
@@ -92,7 +102,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Of the {a} and the {b} sign, which is {way}?",
     ),
     "beside": (
-        "Is {x} {way} of {y}?",
         "Further {way} than {y}, is it {x}?",
         "Compared with {y}, does {x} stand more to the {way}?",
         "Is it further {way} to {x} than to {y}?",
@@ -119,7 +128,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Which has the {way} place, {x} or {y}?",
     ),
     "share_side": (
-        "Is {x} on the same side as {y}?",
         "For {x} and {y}, is it the same side?",
         "Does {x} have the side of {y}?",
     ),

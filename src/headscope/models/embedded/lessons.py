@@ -30,7 +30,9 @@ SORTS = {
     "list_side": 5,
     "count_side": 5,
     "list_kind": 2,
-    "count_kind": 3,
+    "other_kind": 3,
+    "second_kind": 3,
+    "count_kind": 4,
     "which_sign": 5,
     "sign_letter": 8,
     "two_signs": 4,
@@ -108,6 +110,13 @@ def _kinds(sort: str, rng: random.Random, scene: Scene) -> tuple[dict, str] | No
     several = [t for t in scene.things if scene.count(t.kind) > 1]
     thing = rng.choice(several if several and rng.random() < 0.6 else scene.things)
     same = sorted((t for t in scene.things if t.kind == thing.kind), key=lambda t: (t.row, t.column, t.x))
+    if sort == "other_kind":
+        others = [t for t in same if t is not thing]
+        fields = {"kind": thing.kind, "colour": thing.colour}
+        clear = len(others) < 2 and all(t.colour != thing.colour for t in others)
+        return (fields, others[0].colour if others else "no") if clear else None
+    if sort == "second_kind":
+        return {"kind": thing.kind}, same[1].colour if len(same) > 1 else "no"
     fields = {"plural": KINDS[thing.kind].plural}
     return fields, str(len(same)) if sort == "count_kind" else ", ".join(t.colour for t in same)
 
@@ -163,7 +172,7 @@ def lesson(rng: random.Random, scene: Scene, unique: Sequence[Thing]) -> Turn | 
 
 def _draw(sort: str, rng: random.Random, scene: Scene, things: Sequence[Thing]) -> tuple[dict, str] | None:
     """Fields and answer of one sort about some of the unique things; None where these do not fit it."""
-    if sort in ("list_kind", "count_kind"):
+    if sort in ("list_kind", "other_kind", "second_kind", "count_kind"):
         return _kinds(sort, rng, scene)
     if len(things) < 2:
         return None

@@ -30,7 +30,7 @@ STAGES = (
     # until this share of the language steps -> what is asked
     (0.06, Mix(2, 3, captions=1.0, singles=5, relations=0, lessons=0, chains=0.0, mains=0.0, hard=0.0)),
     (0.25, Mix(2, 4, captions=0.12, singles=8, relations=2, lessons=0, chains=0.35, mains=0.2, hard=0.0)),
-    (0.70, Mix(2, 4, captions=0.02, singles=2, relations=3, lessons=4, chains=0.6, mains=0.4, hard=0.4)),
+    (0.80, Mix(2, 4, captions=0.02, singles=2, relations=3, lessons=4, chains=0.6, mains=0.4, hard=0.4)),
     (1.00, Mix(2, 7, captions=0.03, singles=3, relations=3, lessons=2, chains=0.65, mains=0.7, hard=0.3)),
 )
 
@@ -51,7 +51,7 @@ class Recipe:
     lr: float = 2e-3
     tower_lr: float = 5e-4
     warmup: int = 100
-    decay: float = 0.3
+    decay: float = 0.2
 
 
 def rate(step: int, steps: int, recipe: Recipe) -> float:
