@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headscope.data.blind import blind_table
-from headscope.data.scenes.chains import CHAINS, build, seed_example
-from headscope.data.scenes.generate import case_of, one_case
+from headscope.data.scenes.chains import CHAINS, MOST_COUNTED, build, seed_example
+from headscope.data.scenes.generate import MOST_THINGS, case_of, one_case
 from headscope.data.scenes.kinds import KINDS
 from headscope.data.scenes.layout import NEW_DRAWINGS
 from headscope.data.scenes.story import held_combination
@@ -178,3 +178,10 @@ def test_a_blind_classifier_stays_within_five_points_of_the_majority() -> None:
     leaks = {f: round(100 * r["difference"], 1) for f, r in rows.items() if r["from_picture"] and r["flag"]}
     assert set(DEFAULT.from_picture) <= set(rows)
     assert not leaks
+
+
+@pytest.mark.parametrize("kind", list(CHAINS))
+def test_every_kind_of_question_can_be_asked_of_the_most_crowded_scene(kind: str) -> None:
+    story = build(random.Random(5), kind, MOST_THINGS)
+    assert story.scene is not None
+    assert len(story.scene.things) == (MOST_THINGS if kind != "count_side" else 1 + sum(MOST_COUNTED))

@@ -12,6 +12,8 @@ from headscope.data.scenes.qualified import CLEAR, truth, two_thirds, yes
 from headscope.data.scenes.scene import Thing
 from headscope.data.scenes.story import DIGITS, TRUE_FALSE, WAYS, YES_NO, Steps, Story, the
 
+MOST_COUNTED = (4, 7)  # things on the side that is asked about, and on the other: answers stay single digits
+
 Builder = Callable[[random.Random, Draft, Steps], Story]
 
 
@@ -133,15 +135,16 @@ def _same_way(rng: random.Random, draft: Draft, steps: Steps) -> Story:
 
 
 def _count_side(rng: random.Random, draft: Draft, steps: Steps) -> Story:
+    draft.count = min(draft.count, 1 + MOST_COUNTED[0] + MOST_COUNTED[1])
     anchor = draft.add(column=1)
     others = draft.count - 1
     holds = rng.random() < 0.5
     said = rng.choice([n for n in (0, 2, 3, 4) if n <= others])
-    pool = [n for n in range(min(4, others) + 1) if n != said]
+    pool = [n for n in range(min(MOST_COUNTED[0], others) + 1) if n != said]
     number = said if holds else rng.choice(pool)
     side = rng.choice(WAYS)
     sign = -1 if side == "left" else 1
-    if number > 4 or others - number > 7:
+    if number > MOST_COUNTED[0] or others - number > MOST_COUNTED[1]:
         raise NoRoom
     for i in range(others):
         counted = i < number

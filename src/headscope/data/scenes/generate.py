@@ -18,7 +18,7 @@ from headscope.progress import track
 from headscope.storage import disk_error
 
 NEW = ("combination", "wording", "sprite")  # the ways in which a case can be new to the embedded model
-MOST_THINGS = 14
+MOST_THINGS = 20  # beyond this there is no room, even with drawings that overlap a little
 
 
 def case_of(
