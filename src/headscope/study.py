@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from headscope.errors import StudyError
 from headscope.functions import Taxonomy
 from headscope.sizes import Size, size_named
 from headscope.storage import read_json, write_json
-from headscope.study_record import SCHEMA, load, refuse_others, settings_of, taxonomy_of
+from headscope.study_record import SCHEMA, checked_options, load, refuse_others, settings_of, taxonomy_of
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
@@ -67,6 +67,7 @@ class Study:
         taxonomy: str | Path | None = None,
         device: str = "cpu",
         dtype: str = "float32",
+        model_options: Mapping[str, Any] | None = None,
         batch_size: int = 64,
         announce: Callable[[str], None] | None = None,
     ) -> Study:
@@ -79,6 +80,8 @@ class Study:
             seed: of the splits and of everything drawn at random.
             taxonomy: a JSON file with other functions than the default nine.
             device, dtype, batch_size: how the model is run.
+            model_options: ``device_map``, ``max_memory``, ``quantization`` of
+                :func:`headscope.models.vlm.load_model`, in plain values.
 
         Raises:
             DataError: the cases cannot be read. ModelError: the model cannot be loaded.
@@ -88,10 +91,12 @@ class Study:
         chosen = taxonomy_of(taxonomy)
         cases = data if isinstance(data, Cases) else load_cases(data, chosen)
         size_named(size)
-        vlm = load(model, device, dtype) if isinstance(model, str) else model
+        options = checked_options(model, model_options)
+        vlm = load(model, device, dtype, options) if isinstance(model, str) else model
         splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
         wanted = settings_of(vlm, model, cases, splits, chosen, taxonomy)
         wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
+        wanted["model_options"] = options
         path = folder / "study.json"
         if path.exists():
             refuse_others(folder, read_json(path), wanted)
@@ -139,7 +144,8 @@ class Study:
     def vlm(self) -> VLM:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
-            loaded = load(self.settings["load"], self.settings["device"], self.settings["dtype"])
+            how = self.settings["device"], self.settings["dtype"], self.settings.get("model_options")
+            loaded = load(self.settings["load"], *how)
             if loaded.revision != self.settings["model"]["revision"]:
                 raise StudyError(
                     f"{self.settings['load']}: the model changed since the study in {self.folder} began "

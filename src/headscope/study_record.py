@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,26 @@ def taxonomy_of(path: str | Path | None) -> Taxonomy:
     return load_taxonomy(path) if path else DEFAULT
 
 
-def load(name: str, device: str, dtype: str) -> VLM:
+def load(name: str, device: str, dtype: str, options: Mapping[str, Any] | None = None) -> VLM:
     """The model of a study."""
     from headscope.models.vlm import load_model
 
-    return load_model(name, device=device, dtype=dtype)
+    return load_model(name, device=device, dtype=dtype, **(options or {}))
+
+
+def checked_options(model: str | VLM, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Model options as a study records them: plain values, None where there are none.
+
+    Raises:
+        ModelError: an option that does not exist. StudyError: options for a model that is loaded already.
+    """
+    if not given:
+        return None
+    if not isinstance(model, str):
+        raise StudyError("model options are for a model that is still to be loaded; give them to load_model")
+    from headscope.models.placement import Options
+
+    return Options.of(given)
 
 
 def settings_of(

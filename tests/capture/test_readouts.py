@@ -152,6 +152,30 @@ def test_a_layer_that_is_skipped_is_refused() -> None:
         reader.pooled(torch.tensor([[1, 2]]), (9,), None)
 
 
+def test_a_step_of_generation_that_reads_several_positions_is_refused() -> None:
+    site = Site("decoder", 0, "self", 2, 3, nn.Linear(6, 4), nn.Identity(), "layers.0")
+    reader = Reader(Geometry((site,)), ["prompt_last"])
+    with reader.attached():
+        site.projection(torch.randn(1, 4, 6))
+        site.projection(torch.randn(1, 1, 6))
+        with pytest.raises(ModelError, match="read 5 positions"):
+            site.projection(torch.randn(1, 5, 6))
+
+
+def test_cross_attention_sites_of_the_decoder_are_read_beside_the_others() -> None:
+    sites = tuple(
+        Site("decoder", 0, kind, 2, 3, nn.Linear(6, 4), nn.Identity()) for kind in ("self", "cross")
+    )
+    reader = Reader(Geometry(sites), ["prompt_last"])
+    given = [torch.randn(1, 4, 6), torch.randn(1, 4, 6)]
+    with reader.attached():
+        for site, z in zip(sites, given, strict=True):
+            site.projection(z)
+    out = reader.pooled(torch.tensor([[1]]), (9,), None)["prompt_last"]
+    expected = torch.cat([z[:, -1].reshape(1, 2, 3) for z in given], dim=1)
+    np.testing.assert_array_equal(out, expected.numpy())
+
+
 def test_vision_sites_are_refused() -> None:
     site = Site("vision", 0, "self", 2, 3, nn.Linear(6, 4), nn.Identity())
     with pytest.raises(ModelError, match="decoder"):

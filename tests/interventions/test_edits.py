@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from headscope.errors import EditError
 from headscope.interventions.edits import BatchedEdit, Edit, add, edit, mute, per_item, scale
-from headscope.models.geometry import Head
+from headscope.models.geometry import Head, find_geometry
 from interventions.naive import double, extend, generate, logits, slow_copy
 
 HEADS = (Head(0, 1), Head(0, 3), Head(1, 2))
@@ -222,3 +223,18 @@ def test_descriptions_tell_edits_apart_and_ignore_the_order_of_heads():
     ]
     seen = [repr(e.describe()) for e in (one, *others)]
     assert len(set(seen)) == len(seen)
+
+
+@pytest.mark.parametrize("scope", ["image", "answer"])
+def test_scopes_of_tokens_are_refused_on_a_vision_tower(vlm, prompts, scope):
+    tower = dataclasses.replace(vlm, geometry=find_geometry(vlm.model, ("vision",)))
+    head, encoded = tower.geometry.heads[0], vlm.encode(prompts)
+    with (
+        tower.reading(encoded),
+        pytest.raises(EditError, match="vision tower see patches"),
+        edit(tower, [head], mute(), scope),
+    ):
+        pass
+    with edit(tower, [head], mute()):
+        found = logits(vlm, encoded.inputs)
+    assert (found - logits(vlm, encoded.inputs)).abs().max() > 0

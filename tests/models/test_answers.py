@@ -31,11 +31,11 @@ LETTERS = ("A", "B", "C")
         ("true", ("yes", "no", "true"), "true"),
         ("false", ("yes", "no", "true"), None),
         ("perhaps", YES, None),
-        ("yes or no", ("yes", "no"), "yes"),
+        ("yes or no", ("yes", "no"), None),
         ("either yes or no", YES, None),
         ("left", SIDES, "left"),
         ("The dog faces left.", SIDES, "left"),
-        ("not left but right", SIDES, None),
+        ("not left but right", SIDES, "right"),
         ("leftover", SIDES, None),
         ("to the RIGHT", SIDES, "right"),
         ("top left", PLACES, "top left"),
@@ -62,7 +62,7 @@ LETTERS = ("A", "B", "C")
         ("(B)", LETTERS, "B"),
         ("The answer is A.", LETTERS, "A"),
         ("the answer is a C", LETTERS, "C"),
-        ("A or B", LETTERS, "A"),
+        ("A or B", LETTERS, None),
         ("a red car", ("red car", "blue car"), "red car"),
         ("red car", ("the red car", "the blue car"), "the red car"),
         ("the red one", ("red", "blue"), "red"),
@@ -78,6 +78,60 @@ LETTERS = ("A", "B", "C")
 def test_a_text_amounts_to_the_choice_that_a_reader_would_name(
     text: str, choices: tuple[str, ...], expected: str | None
 ) -> None:
+    assert parse_answer(text, choices) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "expected"),
+    [
+        ("The answer is (B).", LETTERS, "B"),
+        ("**left**", SIDES, "left"),
+        ("<think>left or right? It looks left.</think> right", SIDES, "right"),
+        ("It looks left.</think>\n\nright", SIDES, "right"),
+        ("<think>Is it left? The dog", SIDES, None),
+        ("<think>no</think> yes", YES, "yes"),
+        ("Yes, the dog is facing the horse.", YES, "yes"),
+        ("No. There is a dog on the left.", YES, "no"),
+        ("The dog is not on the left.", SIDES, None),
+        ("It isn't left.", SIDES, None),
+        ("It is not left, it is right.", SIDES, "right"),
+        ("The horse is on the right, so the answer is left.", SIDES, "left"),
+        ("Answer: no\nExplanation: yes would be wrong", YES, "no"),
+        ("**Answer:** yes", YES, "yes"),
+        ("The answer is left. Wait, the answer is right.", SIDES, None),
+        ("The answer is unclear; left", SIDES, "left"),
+        ("The correct option is C, not B", LETTERS, "C"),
+        ("$\\boxed{B}$", LETTERS, "B"),
+        ("\\boxed{\\text{left}}", SIDES, "left"),
+        ("The dog, right of the tree, is on the **left** side.", SIDES, "left"),
+        ("**left** or **right**", SIDES, None),
+        ("A dog is there, B", LETTERS, "B"),
+        ("A dog", LETTERS, None),
+        ("A is right", LETTERS, "A"),
+        ("A) the dog", LETTERS, "A"),
+        ("Option A", LETTERS, "A"),
+        ("B. left", LETTERS, "B"),
+        ("I think B", ("A", "B", "I"), "B"),
+        ("left or right", SIDES, None),
+        ("both left and right", SIDES, None),
+        ("I cannot tell whether it is left", SIDES, None),
+        ("No idea.", YES, None),
+        ("I don't know", YES, None),
+        ("There are 21 sheep", NUMBERS, None),
+        ("twenty-one", NUMBERS, None),
+        ("twenty one", ("21", "20"), "21"),
+        ("30", ("thirty", "three"), "thirty"),
+        ("about 3.5", NUMBERS, None),
+        ("There are 3 dogs and 2 cats", NUMBERS, None),
+        ("There are three dogs.", NUMBERS, "three"),
+        ("under the tree", ("above", "below"), "below"),
+        ("left-hand side", SIDES, "left"),
+        ("The letter is 'A'.", LETTERS, "A"),
+        ("It faces to the left of the picture", ("left", "right", "towards the camera"), "left"),
+        ("<think>hm</think> The Red Car", (), "red car"),
+    ],
+)
+def test_free_text_as_models_write_it(text: str, choices: tuple[str, ...], expected: str | None) -> None:
     assert parse_answer(text, choices) == expected
 
 

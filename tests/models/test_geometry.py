@@ -113,8 +113,10 @@ def test_two_possible_projections_or_two_attentions_in_one_layer_are_refused() -
     both.dense = nn.Linear(8, 8)
     with pytest.raises(GeometryError, match="ambiguous"):
         find_geometry(toy(both))
-    with pytest.raises(GeometryError, match="ambiguous"):
-        find_geometry(toy(ToyAttention(8, 0, num_heads=2), ToyAttention(8, 0, num_heads=2)))
+    model = toy(ToyAttention(8, 0, num_heads=2))
+    model.layers[0].other_attn = ToyAttention(8, 0, num_heads=2)
+    with pytest.raises(GeometryError, match=r"layers\.0\.self_attn and layers\.0\.other_attn .* ambiguous"):
+        find_geometry(model)
 
 
 def test_a_model_without_attention_and_an_unknown_tower_are_refused(tiny: VLM) -> None:
@@ -137,3 +139,117 @@ def test_a_block_holds_exactly_the_columns_of_its_head(tiny: VLM) -> None:
     site = tiny.geometry.sites[1]
     columns = torch.arange(site.width).reshape(site.n_heads, site.head_dim)
     assert all(torch.arange(site.width)[site.block(h)].equal(columns[h]) for h in range(site.n_heads))
+
+
+class Inner(nn.Module):
+    def __init__(self, **numbers: int) -> None:
+        super().__init__()
+        for name, value in numbers.items():
+            setattr(self, name, value)
+
+
+class BertLikeAttention(nn.Module):
+    """The heads in ``self``, the projection in a block of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self = Inner(num_attention_heads=3, attention_head_size=4)
+        self.output = nn.Module()
+        self.output.dense = nn.Linear(12, 8)
+
+
+def test_a_projection_in_a_block_beside_the_heads_is_found() -> None:
+    model = toy(BertLikeAttention())
+    site = find_geometry(model).sites[0]
+    assert (site.n_heads, site.head_dim) == (3, 4)
+    assert site.projection is model.layers[0].self_attn.output.dense
+
+
+def test_self_and_cross_attention_of_one_layer_are_two_sites() -> None:
+    model = toy(ToyAttention(8, 0, num_heads=2))
+    model.layers[0].encoder_attn = ToyAttention(12, 0, num_heads=3)
+    geometry = find_geometry(model)
+    assert [(s.layer, s.site, s.n_heads) for s in geometry.sites] == [(0, "self", 2), (0, "cross", 3)]
+    assert str(geometry.heads[2]) == "L0H0.cross"
+    assert geometry.n_layers == 1
+    assert parse_head("L0H2.cross") == geometry.heads[-1]
+
+
+def test_layers_with_other_mixers_are_listed_and_left_out() -> None:
+    class ToyGatedDeltaNet(ToyAttention):
+        """Linear attention with the same names as an attention layer has."""
+
+    class ToyShortConv(nn.Module):
+        pass
+
+    geometry = find_geometry(
+        toy(
+            ToyGatedDeltaNet(8, 0, num_heads=2),
+            ToyAttention(8, 1, num_heads=2),
+            ToyShortConv(),
+            nn.Linear(2, 2),
+        )
+    )
+    assert [s.layer for s in geometry.sites] == [1]
+    assert [(left.layer, left.kind) for left in geometry.left_out] == [
+        (0, "linear attention"), (2, "convolution"), (3, "no attention")
+    ]  # fmt: skip
+    assert "3 layers hold none" in geometry.summary()
+
+
+def test_an_attention_without_a_known_projection_is_listed_not_passed_over() -> None:
+    class UnknownAttention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.final = nn.Linear(8, 8)
+
+    geometry = find_geometry(toy(ToyAttention(8, 0, num_heads=2), UnknownAttention()))
+    assert [(left.layer, left.kind) for left in geometry.left_out] == [(1, "unknown attention")]
+
+
+def test_the_decoder_is_the_shallowest_list_of_layers_and_of_an_encoder_decoder_its_decoder() -> None:
+    model = toy(ToyAttention(8, 0, num_heads=2))
+    model.resampler = nn.Module()
+    model.resampler.inner = toy(ToyAttention(6, 0, num_heads=3))
+    assert [s.path for s in find_geometry(model).sites] == ["layers.0.self_attn"]
+    pair = nn.Module()
+    pair.encoder, pair.decoder = toy(ToyAttention(6, 0, num_heads=3)), model
+    assert [s.path for s in find_geometry(pair).sites] == ["decoder.layers.0.self_attn"]
+
+
+def test_a_model_inside_the_decoder_with_a_configuration_of_its_own_kind_is_passed_by() -> None:
+    class VisionConfig:
+        pass
+
+    model = nn.Module()
+    model.config = SimpleNamespace(model_type="toy")
+    model.blocks = toy(ToyAttention(8, 0, num_heads=2))
+    model.images = toy(ToyAttention(6, 0, num_heads=3))
+    model.images.config, model.images.main_input_name = VisionConfig(), "pixel_values"
+    assert [s.path for s in find_geometry(model).sites] == ["blocks.layers.0.self_attn"]
+    model.images.config = model.config  # now nothing tells the two apart
+    with pytest.raises(GeometryError, match="ambiguous"):
+        find_geometry(model)
+
+
+def test_a_projection_stored_by_rows_is_read_by_its_rows() -> None:
+    from transformers.pytorch_utils import Conv1D
+
+    attention = ToyAttention(8, 0, num_heads=2)
+    attention.o_proj = Conv1D(5, 14)
+    site = find_geometry(toy(attention)).sites[0]
+    assert (site.n_heads, site.head_dim) == (2, 7)
+
+
+def test_a_family_in_the_table_of_exceptions_is_refused_with_its_reason() -> None:
+    model = toy(ToyAttention(8, 0, num_heads=2))
+    model.config = SimpleNamespace(model_type="pi0")
+    with pytest.raises(GeometryError, match="robot policy"):
+        find_geometry(model)
+
+
+def test_a_vision_tower_beside_another_is_ambiguous() -> None:
+    model = toy(ToyAttention(8, 0, num_heads=2))
+    model.vision_tower, model.image_tower = (toy(ToyAttention(6, 0, num_heads=3)) for _ in range(2))
+    with pytest.raises(GeometryError, match="vision_tower and image_tower; ambiguous"):
+        find_geometry(model, ("vision",))

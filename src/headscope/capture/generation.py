@@ -40,8 +40,25 @@ class Prefill:
         """The prompt's cache with each item ``times`` times in a row, for one forward that may grow it."""
         cache = snapshot(self.cache)
         if times > 1:
-            cache.batch_repeat_interleave(times)
+            _repeat(cache, times)
         return cache
+
+
+def _repeat(cache: Any, times: int) -> None:
+    """Repeat every item in a row; states of linear attention have no such method but can be reordered."""
+    layers = getattr(cache, "layers", None)
+    if layers is None:
+        cache.batch_repeat_interleave(times)
+        return
+    for layer in layers:
+        states = getattr(layer, "conv_states", None)
+        if states is None:
+            layer.batch_repeat_interleave(times)
+            continue
+        held = [s for s in (*states.values(), *layer.recurrent_states.values()) if s is not None]
+        if held:
+            items = torch.arange(held[0].shape[0], device=held[0].device)
+            layer.reorder_cache(items.repeat_interleave(times))
 
 
 def snapshot(cache: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Reader:
     def __init__(self, geometry: Geometry, names: Sequence[str]) -> None:
         self.geometry = geometry
         self.names = check_readouts(names)
-        other = [s for s in geometry.sites if s.tower != "decoder" or s.site != "self"]
+        other = [s for s in geometry.sites if s.tower != "decoder"]
         if other and self.names:
             raise ModelError(
                 f"readouts are defined on the decoder's own attention; found also {other[0].tower} "
@@ -79,6 +80,11 @@ class Reader:
             z: Tensor = args[0]
             if not steps:
                 steps.append(z[:, -1].detach().clone())  # a view would keep the whole prompt alive
+            elif z.shape[1] != 1:
+                raise ModelError(
+                    f"one step of generation read {z.shape[1]} positions; readouts need one token at a time, "
+                    "from a cache; this model does not generate so"
+                )
             elif later:
                 steps.append(z[:, -1].detach())
 
@@ -101,6 +107,7 @@ class Reader:
         if not self.names:
             return {}
         weights = self._weights(tokens, ends, content)
+        copies: dict[Any, Tensor] = {}  # of the weights, one for each device that holds layers
         width = self.geometry.max_width
         parts = []
         for steps, site in zip(self._steps, self.geometry.sites, strict=True):
@@ -111,10 +118,15 @@ class Reader:
                 )
             z = torch.stack(steps[: weights.shape[1]])
             z = z if z.dtype == torch.float64 else z.float()
-            mean = torch.einsum("rsi,siw->riw", weights.to(z), z).unflatten(-1, (site.n_heads, site.head_dim))
+            kind = (z.device, z.dtype)
+            if kind not in copies:
+                copies[kind] = weights.to(z)
+            mean = torch.einsum("rsi,siw->riw", copies[kind], z).unflatten(-1, (site.n_heads, site.head_dim))
             parts.append(torch.nn.functional.pad(mean, (0, width - site.head_dim), value=float("nan")))
         self._steps = [[] for _ in self.geometry.sites]
-        whole = torch.cat(parts, dim=2).cpu().numpy()  # one transfer for all layers and readouts
+        # One transfer for all layers and readouts of a device.
+        groups = [torch.cat(list(g), dim=2).cpu() for _, g in groupby(parts, key=lambda part: part.device)]
+        whole = torch.cat(groups, dim=2).numpy()
         return {name: np.ascontiguousarray(whole[i]) for i, name in enumerate(self.names)}
 
     def _weights(self, tokens: Tensor, ends: tuple[int, ...], content: Tensor | None) -> Tensor:

@@ -154,6 +154,11 @@ def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int
         # Counted on from where the prompt ended, as generation does; the first axes differ by family.
         last = prefill.position.repeat_interleave(times, dim=-2)
         extra["position_ids"] = last + torch.arange(1, steps + 1, device=last.device)
+    tiles = encoded.inputs.get("cross_attention_mask")
+    if tiles is not None:
+        # Pictures read by cross-attention: an answer sees the tiles that the prompt's last token sees.
+        last = tiles[:, -1:].to(given.device).repeat_interleave(times, dim=0)
+        extra["cross_attention_mask"] = last.expand(-1, steps, *last.shape[2:])
     with torch.no_grad():
         output = vlm.model(
             input_ids=given,

@@ -56,12 +56,28 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
+    _refuse_model(vlm)
     replaced: dict[int, Tensor] = {}
     for site, pair in compile_edit(vlm.geometry, change).items():
         _refuse(vlm.model, site, pair)
         replaced.update(_baked(site.projection, pair))
     _write(vlm, replaced, change, out)
     return out
+
+
+def _refuse_model(vlm: Any) -> None:
+    """Raise where the model as a whole cannot be written as an ordinary checkpoint."""
+    stored = getattr(vlm.config, "quantization_config", None)
+    if getattr(vlm.model, "is_quantized", False) or stored is not None:
+        raise EditError(
+            f"bake: the weights of {vlm.name} are quantised, and rounding them again changes what it says; "
+            "load the original checkpoint in float32 or bfloat16 and bake that"
+        )
+    away = next((n for n, p in vlm.model.named_parameters() if p.is_meta), None)
+    if away is not None:
+        raise EditError(
+            f"bake: {away} is offloaded, not in memory; load the model without offloading (on the CPU, say)"
+        )
 
 
 def _refuse(model: nn.Module, site: Site, pair: Pair) -> None:

@@ -67,6 +67,12 @@ class Plan:
 
 @contextmanager
 def hooked(vlm: Any, plans: list[Plan], scope: str) -> Iterator[None]:
+    for plan in plans:
+        if plan.site.tower != "decoder" and (scope != "all" or plan.which is not None):
+            raise EditError(
+                f"edit: heads of the {plan.site.tower} tower see patches, not the prompt's tokens, and no "
+                "items of a batch; only scope 'all', the same for every item, is defined there"
+            )
     with ExitStack() as stack:
         for plan in plans:
             handle = plan.site.projection.register_forward_pre_hook(_hook(vlm, plan, scope))
@@ -76,6 +82,7 @@ def hooked(vlm: Any, plans: list[Plan], scope: str) -> Iterator[None]:
 
 def _hook(vlm: Any, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
     factor_on: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor | None]] = {}
+    which_on: dict[tuple[torch.device, int], Tensor] = {}
 
     def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         z: Tensor = args[0]
@@ -88,7 +95,10 @@ def _hook(vlm: Any, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], 
             )
         factor, offset = factor_on[kind]
         if plan.which is not None:
-            which = plan.which[_rows(vlm, len(plan.which), z)].to(z.device)
+            rows = _rows(vlm, len(plan.which), z)
+            which = which_on.get((z.device, len(rows)))
+            if which is None:
+                which = which_on[z.device, len(rows)] = plan.which[rows].to(z.device)
             shape = (z.shape[0], *[1] * (z.ndim - 2), z.shape[-1])
             factor = factor[which].view(shape)
             offset = None if offset is None else offset[which].view(shape)
@@ -119,5 +129,5 @@ def _mask(vlm: Any, scope: str, z: Tensor) -> Tensor:
             "the model "
             "inside `with vlm.reading(encoded):`, or use scope 'all'"
         )
-    mask: Tensor = vlm.frame.scope_mask(scope, z.shape[1], z.shape[0])
-    return mask.to(z.device)
+    mask: Tensor = vlm.frame.scope_mask(scope, z.shape[1], z.shape[0], z.device)
+    return mask

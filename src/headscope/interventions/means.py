@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headscope.errors import EditError
 from headscope.models.types import Encoded
 from headscope.progress import track
 
@@ -24,25 +25,37 @@ def head_means(vlm: Any, batches: Iterable[Encoded]) -> NDArray[np.float64]:
     """
     geometry = vlm.geometry
     total = np.full((len(geometry.heads), geometry.max_width), np.nan)
-    sums = {site: torch.zeros(site.n_heads * site.head_dim, dtype=torch.float64) for site in geometry.sites}
-    mask: list[Tensor] = []
+    sums: dict[Any, Tensor] = {}  # each on its own site's device until all is read
+    masks: dict[torch.device, Tensor] = {}  # of the batch now being read, one for each device
     count = 0
 
     def collect(site: Any) -> Any:
         def hook(_module: Any, args: tuple[Any, ...]) -> None:
-            sums[site] += args[0][mask[0]].to("cpu", torch.float64).sum(0)
+            z: Tensor = args[0]
+            if z.shape[:2] != encoded.image.shape:
+                raise EditError(
+                    f"mean of heads: {site.path or site.tower} reads {tuple(z.shape[:-1])}, not the "
+                    f"prompt's {tuple(encoded.image.shape)} (item, position), which means are taken over"
+                )
+            if z.device not in masks:
+                masks[z.device] = encoded.inputs["attention_mask"].bool().to(z.device)[..., None]
+            wide = torch.float32 if z.device.type == "mps" else torch.float64  # mps has no float64
+            total = torch.where(masks[z.device], z, 0).to(wide).sum((0, 1))
+            sums[site] = sums[site] + total if site in sums else total
 
         return hook
 
     with ExitStack() as stack, torch.no_grad():
         for site in geometry.sites:
             stack.callback(site.projection.register_forward_pre_hook(collect(site)).remove)
-        for encoded in track(list(batches), "mean of heads"):
-            mask[:] = [encoded.inputs["attention_mask"].bool()]
-            count += int(mask[0].sum())
+        for batch in track(list(batches), "mean of heads"):
+            encoded = batch.to(vlm.device)
+            masks.clear()
+            count += int(encoded.inputs["attention_mask"].bool().sum())
             vlm.model(**encoded.inputs)
     for site in geometry.sites:
-        mean = (sums[site] / max(count, 1)).view(site.n_heads, site.head_dim).numpy()
+        whole = sums.get(site, torch.zeros(site.width)).to("cpu", torch.float64)
+        mean = (whole / max(count, 1)).view(site.n_heads, site.head_dim).numpy()
         for head in range(site.n_heads):
             row = geometry.index(type(geometry.heads[0])(site.layer, head, site.tower, site.site))
             total[row, : site.head_dim] = mean[head]

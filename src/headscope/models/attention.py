@@ -5,53 +5,156 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from headscope.errors import GeometryError
-from headscope.models.geometry import Site
+from headscope.models.sites import Site
+
+Change = Callable[[Tensor], Tensor]
+
+# Products with which an attention that does not go through the registry can sum values over keys.
+_PRODUCTS = frozenset(
+    {
+        torch.matmul,
+        torch.bmm,
+        torch.einsum,
+        torch.Tensor.matmul,
+        torch.Tensor.__matmul__,
+        torch.Tensor.bmm,
+        torch.nn.functional.scaled_dot_product_attention,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Where the heads' outputs are taken hold of: transformers' registry, or the ``index``-th product."""
+
+    name: str = "registry"
+    index: int = 0
+
+    def __str__(self) -> str:
+        where = {"registry": "attention function", "product": "last product before the projection"}
+        return where[self.name]
 
 
 @contextmanager
-def attention_function(site: Site, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+def attention_function(site: Site, change: Change, hand: Hand | None = None) -> Iterator[None]:
     """Within, what the attention function returns for one attention module passes through ``change``.
 
     The function in use stays in use: it is wrapped in transformers' registry under its own name, and the
-    registry is put back exactly as it was.
+    registry is put back exactly as it was. With the hand ``product``, the module computes attention by
+    itself; the product that sums values over keys is taken then, seen as (item, position, head, width) too.
+
+    Raises:
+        GeometryError: it was not called exactly once in the block.
     """
-    code = sys.modules[type(site.attention).__module__]
-    registry = getattr(code, "ALL_ATTENTION_FUNCTIONS", None)
-    config = getattr(site.attention, "config", None)
-    name = getattr(config, "_attn_implementation", None) or "eager"
-    if registry is None:
+    hand = hand or Hand()
+    calls: list[int] = []
+    inside = (
+        _registered(site, change, calls) if hand.name == "registry" else _product(site, change, hand, calls)
+    )
+    with inside:
+        yield
+    if len(calls) != 1:
+        raise GeometryError(
+            f"proof step 'blocks' failed at {site.path}: the {hand} was called {len(calls)} times in one "
+            "forward of the layer; expected once"
+        )
+
+
+@contextmanager
+def find_hand(site: Site) -> Iterator[list[Hand]]:
+    """Within, one forward of the attention module tells which hand reaches it; it stands in the list then.
+
+    Raises:
+        GeometryError: neither does.
+    """
+    found: list[Hand] = []
+    calls: list[int] = []
+    seen = _Products(None, -1)
+    at_projection: list[int] = []
+    handle = site.projection.register_forward_pre_hook(lambda *_: at_projection.append(seen.count))
+    try:
+        with _registered(site, lambda output: output, calls), seen:
+            yield found
+    finally:
+        handle.remove()
+    products = at_projection[0] if at_projection else 0
+    if not calls and not products:
         raise GeometryError(
             f"proof step 'blocks' failed at {site.path}: {type(site.attention).__name__} does not take its "
-            "attention function from transformers' registry, so its heads cannot be proved; refused"
+            "attention function from transformers' registry and sums values over keys by no product that is "
+            "known, so its heads cannot be proved; refused"
         )
-    plain = registry.get(name, getattr(code, "eager_attention_forward", None))
-    calls = 0
+    found.append(Hand() if calls else Hand("product", products - 1))
 
-    def wrapped(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        output, *rest = plain(module, *args, **kwargs)
-        if module is site.attention:
-            calls += 1
-            output = change(output)
-        return (output, *rest)
 
-    local = registry._local_mapping
-    had, old = name in local, local.get(name)
-    local[name] = wrapped
+@contextmanager
+def _registered(site: Site, change: Change, calls: list[int]) -> Iterator[None]:
+    """Every function of the registry wrapped for this site's module."""
+    own = set(map(id, site.attention.modules()))
+    files = {type(m).__module__ for m in site.attention.modules()}
+    registries = {
+        id(r): r for f in files if (r := getattr(sys.modules[f], "ALL_ATTENTION_FUNCTIONS", None)) is not None
+    }
+
+    def wrapper(name: str, plain: Any) -> Any:
+        def wrapped(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            function = plain or sys.modules[type(module).__module__].eager_attention_forward
+            output, *rest = function(module, *args, **kwargs)
+            if id(module) in own:
+                calls.append(1)
+                output = change(output)
+            return (output, *rest)
+
+        return wrapped
+
+    before = {key: dict(r._local_mapping) for key, r in registries.items()}
+    for registry in registries.values():
+        plain = {name: registry.get(name) for name in (*registry.keys(), "eager")}
+        for name, function in plain.items():
+            registry._local_mapping[name] = wrapper(name, function)
     try:
         yield
     finally:
-        if had:
-            local[name] = old
-        else:
-            del local[name]
-    if calls != 1:
-        raise GeometryError(
-            f"proof step 'blocks' failed at {site.path}: the attention function was called {calls} times "
-            "in one forward of the layer; expected once"
-        )
+        for key, registry in registries.items():
+            registry._local_mapping.clear()
+            registry._local_mapping.update(before[key])
+
+
+class _Products(TorchFunctionMode):
+    """Counts products; passes one of them through ``change``."""
+
+    def __init__(self, change: Change | None, index: int) -> None:
+        super().__init__()
+        self.change, self.index, self.count = change, index, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func not in _PRODUCTS:
+            return output
+        self.count += 1
+        if self.change is not None and self.count - 1 == self.index:
+            return self.change(output)
+        return output
+
+
+@contextmanager
+def _product(site: Site, change: Change, hand: Hand, calls: list[int]) -> Iterator[None]:
+    """One product inside the attention's forward, heads second: (item, head, position, width)."""
+
+    def turned(output: Tensor) -> Tensor:
+        calls.append(1)
+        if output.ndim == 3 and output.shape[0] % site.n_heads == 0:  # items and heads in one axis
+            heads = output.unflatten(0, (-1, site.n_heads))
+            return change(heads.transpose(1, 2)).transpose(1, 2).reshape(output.shape)
+        return change(output.transpose(1, 2)).transpose(1, 2) if output.ndim == 4 else change(output)
+
+    with _Products(turned, hand.index):
+        yield

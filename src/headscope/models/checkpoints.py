@@ -113,7 +113,7 @@ def check_config(folder: Path) -> Any:
     Raises:
         ModelError: no readable configuration, code of its own, an unknown or a text-only model.
     """
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     file = folder / "config.json"
@@ -129,11 +129,10 @@ def check_config(folder: Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as exc:  # transformers raises many kinds here; each is a refusal
-        own = (
-            "it brings its own code, which headscope never runs"
-            if "auto_map" in raw
-            else str(exc).split("\n")[0]
-        )
+        said = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+        if kind in CONFIG_MAPPING:
+            raise ModelError(f"{file}: is no usable configuration of a {kind!r} model: {said}") from exc
+        own = "it brings its own code, which headscope never runs" if "auto_map" in raw else said
         raise ModelError(
             f"{folder}: model type {kind!r} is unknown to the installed transformers: {own}"
         ) from exc
@@ -162,7 +161,13 @@ def _weights(folder: Path) -> list[Path]:
     """Safetensors files of a checkpoint; those that an index names must be there."""
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
-        return sorted(folder.glob("*.safetensors"))
+        found = sorted(folder.glob("*.safetensors"))
+        if found and not (folder / "model.safetensors").is_file():
+            raise ModelError(
+                f"{folder}: found {found[0].name}, but neither model.safetensors nor {index.name}, "
+                "which says what lies in which file; fetch the index too"
+            )
+        return found
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,13 @@ from headscope.errors import ModelError
 from headscope.models.grids import image_grids
 from headscope.models.prompts import Template
 from headscope.models.types import Encoded, Prompt
+
+# What some processors return for training only; a model that is given them computes a loss.
+_TRAINING = frozenset({"labels"})
+# Families whose processor gives the token types that the model needs only when told to.
+_TYPED = frozenset({"cosmos3_edge"})
+# How many characters the processor's text may have after the template's, likeliest first.
+_AFTER = (0, 1, 2)
 
 
 def encode_prompts(
@@ -25,32 +33,13 @@ def encode_prompts(
     if not prompts:
         raise ModelError("asked to encode no prompts; give at least one")
     texts = [template.render(p) for p in prompts]
-    tokenizer = processor.tokenizer
-    begin = getattr(tokenizer, "bos_token", None)
-    images = [p.image if p.image.mode == "RGB" else p.image.convert("RGB") for p in prompts]
-    try:
-        batch = processor(
-            images=images,
-            text=list(texts),
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-            return_offsets_mapping=True,
-            # Chat templates often write the begin token themselves; it must not come twice.
-            add_special_tokens=not (begin and texts[0].startswith(begin)),
-        )
-    except (ValueError, TypeError, NotImplementedError) as exc:
-        raise ModelError(
-            f"the model's processor ({type(processor).__name__}) refused the prompts: {exc}"
-        ) from exc
-    inputs: dict[str, Tensor] = {k: v for k, v in batch.items() if isinstance(v, Tensor)}
+    inputs = _processed(processor, family, texts, prompts)
     offsets = inputs.pop("offset_mapping")
-    image = inputs["input_ids"] == image_token_id
+    ids, attended = inputs["input_ids"], inputs["attention_mask"].bool()
+    image = ids == image_token_id
     question = torch.stack(
         [
-            _question(
-                template, text, p.question, offsets[i], int(image[i].sum()), inputs["attention_mask"][i]
-            )
+            _question(processor.tokenizer, template, text, p.question, ids[i], offsets[i], attended[i])
             for i, (text, p) in enumerate(zip(texts, prompts, strict=True))
         ]
     )
@@ -64,14 +53,64 @@ def encode_prompts(
     return Encoded(inputs, image, question, int(image.shape[1]), grids)
 
 
+def _processed(
+    processor: Any, family: str, texts: Sequence[str], prompts: Sequence[Prompt]
+) -> dict[str, Tensor]:
+    """What the model takes, and ``offset_mapping`` (item, position, 2), characters of its text."""
+    begin = getattr(processor.tokenizer, "bos_token", None)
+    images = [p.image if p.image.mode == "RGB" else p.image.convert("RGB") for p in prompts]
+    try:
+        batch = processor(
+            images=[[image] for image in images],
+            text=list(texts),
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            return_offsets_mapping=True,
+            **({"return_mm_token_type_ids": True} if family in _TYPED else {}),
+            # Chat templates often write the begin token themselves; it must not come twice.
+            add_special_tokens=not (begin and texts[0].startswith(begin)),
+        )
+    except (ValueError, TypeError, NotImplementedError) as exc:
+        raise ModelError(
+            f"the model's processor ({type(processor).__name__}) refused the prompts: {exc}"
+        ) from exc
+    return {k: v for k, v in batch.items() if isinstance(v, Tensor) and k not in _TRAINING}
+
+
 def _question(
-    template: Template, text: str, question: str, offsets: Tensor, n_image: int, attended: Tensor
+    tokenizer: Any,
+    template: Template,
+    text: str,
+    question: str,
+    ids: Tensor,
+    offsets: Tensor,
+    attended: Tensor,
 ) -> Tensor:
-    """(position,) bool: tokens that hold characters of the question."""
+    """(position,) bool: tokens that hold characters of the question.
+
+    The processor writes the picture out before the question, in tokens of any text, and may add a line end
+    after it; so the question is counted from the end, and what is found must read as the question.
+
+    Raises:
+        ModelError: no run of tokens there reads as the question.
+    """
     start, end = template.question_span(text, question)
-    # Offsets count in the text whose one image token was written out n_image times.
-    place = text.find(template.image_token)
-    if 0 <= place < start:
-        shift = (n_image - 1) * len(template.image_token)
-        start, end = start + shift, end + shift
-    return (offsets[:, 0] < end) & (offsets[:, 1] > start) & attended.bool()
+    reach = int(offsets[:, 1].max())
+    found = []
+    for after in _AFTER:
+        shift = reach - len(text) - after
+        mask = (offsets[:, 0] < end + shift) & (offsets[:, 1] > start + shift) & attended
+        if _bare(question) in _bare(tokenizer.decode(ids[mask])):
+            found.append(mask)
+    if not found:
+        raise ModelError(
+            f"the tokens of the question {question!r} are not to be found in the encoded prompt; the model's "
+            "tokenizer alters the text beyond recognition"
+        )
+    return min(found, key=lambda mask: int(mask.sum()))
+
+
+def _bare(text: str) -> str:
+    """A text without what tokenizers may change: blanks, case, composed forms."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ def load_processor(folder: Path, config: Any) -> Any:
     from transformers import AutoProcessor
     from transformers.utils import is_torchvision_available
 
+    kind = _class(folder, config)
     try:
-        if not is_torchvision_available() and "video_processor" in _attributes(config):
-            processor = _without_video(folder, config)
+        if not is_torchvision_available():
+            _check_torchvision(folder, config, kind)
+        if not is_torchvision_available() and "video_processor" in _attributes(kind):
+            processor = _without_video(folder, kind)
         else:
             processor = AutoProcessor.from_pretrained(
                 folder, backend="pil", local_files_only=True, trust_remote_code=False
             )
+    except ModelError:
+        raise
     except Exception as exc:  # transformers raises many kinds here; each means the same to the user
         first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
         raise ModelError(f"{folder}: its processor cannot be loaded: {first}") from exc
@@ -42,32 +48,71 @@ def load_processor(folder: Path, config: Any) -> Any:
     return processor
 
 
-def _class(config: Any) -> Any:
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+def _class(folder: Path, config: Any) -> Any:
+    """The family's processor class: by its configuration, else the one that the folder names."""
+    import transformers
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, PROCESSOR_MAPPING_NAMES
 
-    return PROCESSOR_MAPPING.get(type(config), None)
+    if (known := PROCESSOR_MAPPING.get(type(config), None)) is not None:
+        return known
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        try:
+            named = json.loads((folder / name).read_text("utf-8")).get("processor_class")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if named in PROCESSOR_MAPPING_NAMES.values():
+            return getattr(transformers, named)
+    return None
 
 
-def _attributes(config: Any) -> list[str]:
-    kind = _class(config)
+def _check_torchvision(folder: Path, config: Any, kind: Any) -> None:
+    """Refuse families whose pictures transformers reads with torchvision alone.
+
+    Raises:
+        ModelError: the processor or its image processor has no form without torchvision.
+    """
+    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+
+    forms = IMAGE_PROCESSOR_MAPPING_NAMES.get(str(config.model_type)) or {}
+    needing = next((str(v) for v in forms.values()), "") if forms and "pil" not in forms else ""
+    if "torchvision" in (getattr(kind, "_backends", None) or ()):
+        needing = str(kind.__name__)
+    if needing:
+        raise ModelError(
+            f"{folder}: {needing} of family {config.model_type!r} exists only with torchvision, which "
+            "headscope does without; not supported"
+        )
+
+
+def _attributes(kind: Any) -> list[str]:
     return list(kind.get_attributes()) if kind is not None else []
 
 
-def _without_video(folder: Path, config: Any) -> Any:
+def _without_video(folder: Path, family: Any) -> Any:
     """The family's processor with images and text only; its video part alone would need torchvision."""
-    from transformers import AutoImageProcessor, AutoTokenizer
-
-    family = _class(config)
 
     def check(self: Any, name: str, argument: Any) -> Any:
         if name == "video_processor" and argument is None:
             return None
         return family.check_argument_for_proper_class(self, name, argument)
 
-    kind = type(family.__name__, (family,), {"check_argument_for_proper_class": check})
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    images = AutoImageProcessor.from_pretrained(folder, backend="pil", **options)
-    template = folder / "chat_template.jinja"
-    chat = template.read_text("utf-8") if template.is_file() else tokenizer.chat_template
-    return kind(image_processor=images, tokenizer=tokenizer, video_processor=None, chat_template=chat)
+    def parts(cls: Any, where: Any, _settings: Any = None, **options: Any) -> list[Any]:
+        return [_part(name, where, options) for name in cls.get_attributes()]
+
+    own = {"check_argument_for_proper_class": check, "_get_arguments_from_pretrained": classmethod(parts)}
+    kind = type(family.__name__, (family,), own)
+    # Through from_pretrained, which reads the processor's own settings (tokens a tile, ...) and template.
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)  # type: ignore[attr-defined]
+
+
+def _part(name: str, folder: Any, options: dict[str, Any]) -> Any:
+    """One part of a processor; no video part."""
+    from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+
+    if name == "video_processor":
+        return None
+    if name == "tokenizer":
+        return AutoTokenizer.from_pretrained(folder, **options)
+    if name == "feature_extractor":
+        return AutoFeatureExtractor.from_pretrained(folder, **options)
+    return AutoImageProcessor.from_pretrained(folder, **{**options, "backend": "pil"})

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 from headscope.errors import ModelError
 from headscope.models.types import Prompt
 
-_CHATML = ("qwen2_vl", "qwen2_5_vl")
 _MARK = "zqxmark"
+_ANSWER = _MARK + "a"
+_OPEN_THOUGHT = re.compile(r"<think>\s*$")
+# Template variables by which families switch their thinking off.
+_NO_THINKING = {"enable_thinking": False, "thinking": False}
+
+
+class _Format(NamedTuple):
+    """The prompt format that a family was published with; ``{image}`` and ``{eos}`` are filled in.
+
+    The first turn's question follows ``first``, later ones follow ``turn``; an answer stands between
+    ``opening`` and ``closing``.
+    """
+
+    start: str
+    first: str
+    turn: str
+    opening: str
+    closing: str
+
+
+def _chatml(picture: str, start: str = "") -> _Format:
+    user = "<|im_start|>user\n"
+    return _Format(start, user + picture, user, "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n")
+
+
+_QWEN = _chatml(
+    "<|vision_start|>{image}<|vision_end|>", "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+)
+_QWEN3 = _chatml("<|vision_start|>{image}<|vision_end|>")
+_IDEFICS = _Format("", "User:{image}", "User: ", "<end_of_utterance>\nAssistant:", "<end_of_utterance>\n")
+_LLAMA = ("<|start_header_id|>user<|end_header_id|>\n\n", "<|start_header_id|>assistant<|end_header_id|>\n\n")
+_GEMMA = "<start_of_turn>user\n"
+FORMATS: dict[str, _Format] = {
+    "gemma3": _Format(
+        "<bos>", _GEMMA + "{image}", _GEMMA, "<end_of_turn>\n<start_of_turn>model\n", "<end_of_turn>\n"
+    ),
+    "idefics3": _IDEFICS._replace(start="<|begin_of_text|>"),
+    "internvl": _chatml("{image}\n"),
+    "llava": _Format("", "USER: {image}\n", "USER: ", " ASSISTANT:", "{eos}"),
+    "llava_onevision": _chatml("{image}\n"),
+    "mllama": _Format(
+        "<|begin_of_text|>", _LLAMA[0] + "{image}", _LLAMA[0], "<|eot_id|>" + _LLAMA[1], "<|eot_id|>"
+    ),
+    # No dialogue model: earlier turns stand as lines before the question.
+    "paligemma": _Format("", "{image}answer en ", "answer en ", "\n", "\n"),
+    "qwen2_5_vl": _QWEN,
+    "qwen2_vl": _QWEN,
+    "qwen3_vl": _QWEN3,
+    "smolvlm": _IDEFICS._replace(start="<|im_start|>"),
+}
+# Between question and answer where the format writes nothing there itself.
+_LEADS = {"llava": " ", "idefics3": " ", "smolvlm": " "}
 
 
 class Template:
@@ -18,6 +70,7 @@ class Template:
         lead: what stands between the rendered prompt and the answer that the model gives (often nothing or a
             space).
         tail: what follows the last question up to where the answer begins.
+        added: what the processor itself writes after a prompt.
         closing: what follows an answer in a finished turn.
     """
 
@@ -25,19 +78,46 @@ class Template:
         self._processor = processor
         self._family = family
         tokenizer = processor.tokenizer
-        self.image_token: str = getattr(processor, "image_token", None) or "<image>"
+        names = ("image_placeholder_token", "image_token")  # the first where a processor tells them apart
+        self.image_token: str = next((t for n in names if (t := getattr(processor, n, None))), "<image>")
         chat = getattr(processor, "chat_template", None) or tokenizer.chat_template
         self._chat: str | None = chat.get("default") if isinstance(chat, dict) else chat
-        if self._chat is None and family not in ("llava", *_CHATML):
+        if self._chat is None and family not in FORMATS:
             raise ModelError(
-                f"a model of family {family!r} without a chat template; headscope knows defaults for llava, "
-                f"{', '.join(_CHATML)} only; put a chat_template.jinja into the model's folder"
+                f"a model of family {family!r} without a chat template; headscope knows the prompt formats "
+                f"of {', '.join(FORMATS)} only; put a chat_template.jinja into the model's folder"
             )
+        self.added = "\n" if family == "paligemma" else ""
+        self._listed = True  # answers in a dialogue as lists of parts, as most templates want them
+        self._check()
         opened = self._render((), _MARK, None)
-        self.tail = opened[opened.rindex(_MARK) + len(_MARK) :] if _MARK in opened else ""
-        finished = self._render((), _MARK, _MARK + "a")
-        rest = finished[len(opened) :] if finished.startswith(opened) else _MARK + "a"
-        self.lead, _, self.closing = rest.partition(_MARK + "a")
+        self.tail = opened[opened.rindex(_MARK) + len(_MARK) :]
+        finished = self._render((), _MARK, _ANSWER)
+        before, _, self.closing = finished.rpartition(_ANSWER)
+        lead = before[len(opened) :] if before.startswith(opened) else ""
+        self.lead = lead.removeprefix(self.added)
+
+    def _check(self) -> None:
+        """Settle how the chat template wants answers; it must write the picture once, question and answer."""
+        problems = []
+        for self._listed in (True, False):
+            try:
+                text = self._render((), _MARK, _ANSWER)
+            except Exception as exc:  # templates raise many kinds
+                problems.append(str(exc).split("\n")[0])
+                continue
+            if text.count(self.image_token) != 1:
+                problems.append(
+                    f"it writes {self.image_token!r} {text.count(self.image_token)} times, not once"
+                )
+            elif "{'type'" in text or _ANSWER not in text or _MARK not in text.replace(_ANSWER, ""):
+                problems.append("it leaves out the question or the answer")
+            else:
+                return
+        raise ModelError(
+            f"the chat template of this {self._family} model cannot be used: {problems[0]}; check "
+            "chat_template.jinja"
+        )
 
     def render(self, prompt: Prompt) -> str:
         """Text of a prompt, one image token in its first turn, ending where the answer begins.
@@ -78,32 +158,40 @@ class Template:
             content: list[dict[str, str]] = [{"type": "image"}] if i == 0 else []
             messages.append({"role": "user", "content": [*content, {"type": "text", "text": asked}]})
             if said is not None:
-                messages.append({"role": "assistant", "content": [{"type": "text", "text": said}]})
+                text: Any = [{"type": "text", "text": said}] if self._listed else said
+                messages.append({"role": "assistant", "content": text})
         # Through the tokenizer: it passes template variables (thinking off) on, where a processor may drop
         # them.
-        text = self._processor.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self._chat,
-            tokenize=False,
-            add_generation_prompt=answer is None,
-            enable_thinking=False,
+        rendered = str(
+            self._processor.tokenizer.apply_chat_template(
+                messages,
+                chat_template=self._chat,
+                tokenize=False,
+                add_generation_prompt=answer is None,
+                **_NO_THINKING,
+            )
         )
-        return str(text)
+        # Some templates open a thought whatever they are told; an empty one leads on to the answer.
+        return rendered.rstrip() + "\n\n</think>\n\n" if _OPEN_THOUGHT.search(rendered) else rendered
 
     def _default(self, questions: list[str], answers: list[str | None]) -> str:
         """The prompt format that the family was published with."""
-        chatml = self._family in _CHATML
-        text = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n" if chatml else ""
+        form, tokenizer = FORMATS[self._family], self._processor.tokenizer
+        fill = {"{image}": self.image_token, "{eos}": tokenizer.eos_token or ""}
+        start, first, turn, opening, closing = (_filled(part, fill) for part in form)
+        lead = _LEADS.get(self._family, "")
+        text = start
         for i, (asked, said) in enumerate(zip(questions, answers, strict=True)):
-            if chatml:
-                picture = f"<|vision_start|>{self.image_token}<|vision_end|>" if i == 0 else ""
-                text += f"<|im_start|>user\n{picture}{asked}<|im_end|>\n<|im_start|>assistant\n"
-                text += f"{said}<|im_end|>\n" if said is not None else ""
-            else:
-                picture = f"{self.image_token}\n" if i == 0 else ""
-                text += f"USER: {picture}{asked} ASSISTANT:"
-                text += f" {said}{self._processor.tokenizer.eos_token or ''}" if said is not None else ""
-        return text
+            text += (turn if i else first) + asked
+            text += opening if said is None else opening + lead + said + closing
+        # The processor ends a prompt with this itself.
+        return text if answers[-1] is not None else text.removesuffix(self.added)
+
+
+def _filled(part: str, fill: dict[str, str]) -> str:
+    for name, value in fill.items():
+        part = part.replace(name, value)
+    return part
 
 
 def answer_ids(tokenizer: Any, template: Template, answer: str) -> list[int]:
@@ -114,7 +202,7 @@ def answer_ids(tokenizer: Any, template: Template, answer: str) -> list[int]:
     """
     if not answer:
         raise ModelError("asked to encode an empty answer; give at least one character")
-    anchor = template.tail or "\n"
+    anchor = template.tail + template.added or "\n"
     before = tokenizer(anchor, add_special_tokens=False)["input_ids"]
     whole = tokenizer(anchor + template.lead + answer, add_special_tokens=False)["input_ids"]
     if whole[: len(before)] == before and len(whole) > len(before):

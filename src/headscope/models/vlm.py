@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,11 @@ from headscope.errors import ModelError
 from headscope.models.checkpoints import check_folder, locate, revision
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
+from headscope.models.loading import count_weights, input_device, load_weights
+from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
-
-DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 
 @dataclass(eq=False, repr=False)
@@ -69,8 +69,14 @@ class VLM:
 
     @property
     def device(self) -> torch.device:
-        """Where inputs go."""
-        return next(self.model.parameters()).device
+        """Where inputs go: the device of the input embeddings."""
+        return input_device(self.model)
+
+    @property
+    def placement(self) -> dict[str, str]:
+        """Part of the model -> its device; one entry where all of it is in one place."""
+        places = getattr(self.model, "hf_device_map", None) or {"": self.device}
+        return {str(part): str(place) for part, place in places.items()}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -80,7 +86,7 @@ class VLM:
     @property
     def parameters(self) -> int:
         """How many weights there are, shared ones counted once."""
-        return sum(p.numel() for p in self.model.parameters())
+        return count_weights(self.model)
 
     @property
     def end_ids(self) -> tuple[int, ...]:
@@ -110,6 +116,8 @@ class VLM:
         Raises:
             ModelError: no prompts, or something that the processor cannot take.
         """
+        if self.proof is not None and len(prompts) > 1:
+            self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
         encoded = encode_prompts(self.processor, self.template, self.family, self.image_token_id, prompts)
         for name, value in encoded.inputs.items():
             if value.is_floating_point():
@@ -134,6 +142,8 @@ class VLM:
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
         """While inside, hooks find the spans of this batch in ``frame``; may be nested."""
+        if self.proof is not None:
+            self.proof.require("positions", "a reading of the prompt's tokens")
         before, self.frame = self.frame, Frame(encoded, encoded.length)
         try:
             yield self.frame
@@ -159,7 +169,15 @@ class VLM:
 
 
 def load_model(
-    name_or_path: str | Path, device: str = "cpu", dtype: str = "float32", prove: bool = True
+    name_or_path: str | Path,
+    device: str = "cpu",
+    dtype: str = "float32",
+    prove: bool = True,
+    *,
+    device_map: str | Mapping[str, Any] | None = None,
+    max_memory: Mapping[Any, Any] | None = None,
+    quantization: str | None = None,
+    towers: Sequence[str] = ("decoder",),
 ) -> VLM:
     """Load a vision-language model: "embedded", a checkpoint folder, or a Hugging Face Hub id (org/name).
 
@@ -170,75 +188,31 @@ def load_model(
         device: as torch names it ("cpu", "cuda", "cuda:1", ...), or "auto".
         dtype: "float32", "bfloat16", "float16", or "auto" for the checkpoint's own.
         prove: prove the head geometry (a few forwards over a tiny input) before the model is handed out.
+        device_map: instead of ``device``: "auto", "balanced", "sequential", or module name -> device; layers
+            then sit on several devices. Needs accelerate.
+        max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
+        quantization: "8bit" or "4bit"; needs accelerate and bitsandbytes. The revision then says so.
+        towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
 
     Raises:
-        ModelError: the model cannot be had, is incomplete, or is not a vision-language model.
+        ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
+            not possible here.
         GeometryError: its heads could not be located, or a step of the proof failed.
     """
-    place, number = _device(device), _dtype(dtype)
+    how = Placement(device, dtype, device_map, max_memory, quantization)
+    if device_map is None:
+        device_named(device)
     folder, name, commit = locate(name_or_path)
     config = check_folder(folder)
     processor = load_processor(folder, config)
-    model = _load_weights(folder, number).to(place).eval()
-    model.requires_grad_(False)
+    model = load_weights(folder, config, how)
     template = Template(processor, str(config.model_type))
-    vlm = VLM(model, processor, find_geometry(model), name, commit or revision(folder), folder, template)
+    identity = commit or revision(folder)
+    if quantization:
+        identity += f"-{quantization}"
+    vlm = VLM(model, processor, find_geometry(model, towers), name, identity, folder, template)
     if prove:
         from headscope.models.proof import prove_geometry
 
         vlm.proof = prove_geometry(vlm)
     return vlm
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as exc:
-        raise ModelError(f"device {device!r} is not available: {str(exc).splitlines()[0]}; try cpu") from exc
-    return place
-
-
-def _dtype(dtype: str) -> Any:
-    if dtype not in DTYPES:
-        raise ModelError(f"asked for dtype {dtype!r}; there are: {', '.join(DTYPES)}")
-    return dtype if dtype == "auto" else getattr(torch, dtype)
-
-
-def _load_weights(folder: Path, dtype: Any) -> nn.Module:
-    """The model with every weight from the checkpoint; transformers would fill gaps with noise and a
-    warning."""
-    from transformers import AutoModelForImageTextToText
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported below, by name
-        )
-    except Exception as exc:  # transformers, safetensors and torch raise many kinds here
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-        raise ModelError(f"{folder}: the weights cannot be loaded: {first}") from exc
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-    model: nn.Module
-    model, info = loaded
-    for what in ("missing_keys", "mismatched_keys"):
-        if info.get(what):
-            keys = sorted(str(k) for k in info[what])
-            raise ModelError(
-                f"{folder}: weights do not fit the configuration: {len(keys)} {what}, first {keys[0]}"
-            )
-    return model

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from headscope.errors import ModelError
 from headscope.models.geometry import Geometry, Site
+from headscope.models.loading import input_device
 from headscope.models.types import Encoded, ImageGrid
 from headscope.models.vlm import VLM
 from headscope.visual_prompting.regions import Box
@@ -50,12 +51,13 @@ def contribution_norms(geometry: Geometry, z: NDArray[np.floating[Any]]) -> Floa
 def _weight(site: Site) -> Floats:
     """The output projection as a matrix (out, in), whatever class it is."""
     projection = site.projection
-    if isinstance(projection, nn.Linear) and projection.weight.is_floating_point():
-        weight = projection.weight
-    else:  # quantised or transposed projections: their answer to unit vectors
+    weight = projection.weight if isinstance(projection, nn.Linear) else None
+    if weight is None or not weight.is_floating_point() or weight.is_meta:
+        # Quantised, transposed or offloaded projections: their answer to unit vectors.
         other = next(projection.parameters(), torch.empty(0))
         dtype = other.dtype if other.is_floating_point() else torch.float32
-        eye = torch.eye(site.width, device=other.device, dtype=dtype)
+        device = input_device(projection)
+        eye = torch.eye(site.width, device=device, dtype=dtype)
         with torch.no_grad():
             weight = (projection(eye) - projection(torch.zeros_like(eye[:1]))).T
     return weight.detach().to(device="cpu", dtype=torch.float64).numpy()
@@ -98,7 +100,7 @@ def token_positions(encoded: Encoded, boxes: Sequence[Sequence[Box]]) -> Tensor:
 
 @dataclass
 class AttentionMass:
-    """Attention of the last prompt position, filled while the model reads the prompt.
+    """Attention of the last prompt position.
 
     Attributes:
         sums: target name -> (item, head) share of that row's attention that falls on the target, 0 to 1.
@@ -121,16 +123,15 @@ def attention_to(vlm: VLM, encoded: Encoded, targets: Mapping[str, Tensor]) -> I
         targets: name -> bool (item, position) over the prompt.
 
     Yields:
-        The mass, complete once the prompt has been read; heads whose layer was never called hold NaN.
+        The mass, filled when the block is left; heads whose layer was never called hold NaN.
 
     Raises:
         ModelError: the model's attention adds terms that this recomputation does not know.
     """
     geometry = vlm.geometry
     places = {id(site.attention): geometry.slice_of(site) for site in geometry.sites}
-    weights = {name: target.to(torch.float32) for name, target in targets.items()}
-    shape = (encoded.items, len(geometry.heads))
-    mass = AttentionMass({name: np.full(shape, np.nan) for name in weights})
+    weights: dict[torch.device, dict[str, Tensor]] = {}  # one set for each device that holds layers
+    seen: dict[tuple[str, int], tuple[slice, Tensor]] = {}  # left on their device until the block ends
 
     def look(
         module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, kwargs: dict[str, Any]
@@ -139,12 +140,18 @@ def attention_to(vlm: VLM, encoded: Encoded, targets: Mapping[str, Tensor]) -> I
         if heads is None or query.shape[2] < encoded.length or query.shape[0] != encoded.items:
             return
         row = attention_row(module, query, key, mask, kwargs, encoded.length - 1)
-        for name, weight in weights.items():
-            summed = torch.einsum("ihp,ip->ih", row[..., : encoded.length], weight.to(row.device))
-            mass.sums[name][:, heads] = summed.double().cpu().numpy()
+        if row.device not in weights:
+            weights[row.device] = {name: t.to(row.device, torch.float32) for name, t in targets.items()}
+        for name, weight in weights[row.device].items():
+            summed = torch.einsum("ihp,ip->ih", row[..., : encoded.length], weight)
+            seen[name, heads.start] = heads, summed
 
+    shape = (encoded.items, len(geometry.heads))
+    mass = AttentionMass({name: np.full(shape, np.nan) for name in targets})
     with watch_attention(geometry.sites, look):
         yield mass
+    for (name, _), (heads, summed) in seen.items():
+        mass.sums[name][:, heads] = summed.double().cpu().numpy()
 
 
 def attention_row(

@@ -110,7 +110,8 @@ def wake(
     for variant in dict.fromkeys((PLAIN, BOTH, choice["style"], *controls)):
         rows[variant], heads[variant] = meter.read("test", variant, test, deep=True)
     judged = _judge(rows, heads, vlm, taxonomy, spatial, settings, seed)
-    result = {"schema": SCHEMA, **about, "select": tried, "choice": choice, **judged, "caveats": CAVEATS}
+    caveats = (*CAVEATS, *_unranked(atlas, taxonomy))
+    result = {"schema": SCHEMA, **about, "select": tried, "choice": choice, **judged, "caveats": caveats}
     write_table(folder / "wake.parquet", [{**row, "split": "test"} for v in rows for row in rows[v]])
     write_json(folder / "wake.json", result)
     return cast(Row, read_json(folder / "wake.json"))
@@ -124,10 +125,28 @@ def spatial_heads(vlm: VLM, atlas: Any | None, taxonomy: Taxonomy, settings: Wak
     if atlas is None:
         return ()
     k = settings.top_heads or max(1, len(vlm.geometry.heads) // 16)
-    judged = getattr(atlas, "functions", taxonomy.functions)
-    functions = [f for f in taxonomy.functions if f in taxonomy.spatial and f in judged]
+    functions = [f for f in _spatial(atlas, taxonomy) if _ranked(atlas, f)]
     found = {vlm.geometry.index(head) for f in functions for head in atlas.top(f, k)}
     return tuple(sorted(found))
+
+
+def _spatial(atlas: Any, taxonomy: Taxonomy) -> list[str]:
+    """Spatial functions that the data asked about."""
+    judged = getattr(atlas, "functions", taxonomy.functions)
+    return [f for f in taxonomy.functions if f in taxonomy.spatial and f in judged]
+
+
+def _ranked(atlas: Any, function: str) -> bool:
+    """Whether the atlas ranks heads for a function; with few cases its ranking may lack one."""
+    has = getattr(atlas, "has", None)
+    return has is None or bool(has(atlas.default_ranking, function))
+
+
+def _unranked(atlas: Any | None, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """A caveat naming the spatial functions that no head is ranked for."""
+    missing = [f for f in _spatial(atlas, taxonomy) if not _ranked(atlas, f)] if atlas is not None else []
+    why = "the data hold too few of its steps to rank heads by; it has no part in the spatial heads."
+    return tuple(f"{f}: {why}" for f in missing)
 
 
 def _known(names: Sequence[str], table: Mapping[str, Any], what: str) -> tuple[str, ...]:

@@ -1,0 +1,194 @@
+"""Maps of families that cut a picture into tiles and look at the whole besides."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headscope.models.grids.layouts import (
+    Rect,
+    Size,
+    back,
+    setting,
+    side,
+    tiles,
+    view,
+    whole,
+    with_line_ends,
+)
+from headscope.models.types import ImageGrid
+
+_IDEFICS_LIMIT = 4096
+
+
+def anyres(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
+    """LLaVA-NeXT and LLaVA-OneVision: the whole picture, then the tiles as one grid without its padding.
+
+    Each line of the second grid ends in a newline token. LLaVA-OneVision shrinks a large grid
+    (``vision_aspect_ratio`` anyres_max_N).
+    """
+    height, width = (int(n) for n in inputs["pixel_values"].shape[-2:])
+    images = processor.image_processor
+    edge = images.size.get("shortest_edge") or images.size.get("height")
+    if (edge, edge) != (height, width):
+        return ImageGrid(
+            None, None, f"pictures of {edge} pixels cropped to {width} x {height} are not mapped"
+        )
+    if hasattr(processor, "num_image_tokens"):  # LLaVA-OneVision
+        rows = columns = side(int(processor.num_image_tokens))
+    else:
+        rows, columns = height // int(processor.patch_size), width // int(processor.patch_size)
+        extra = int(processor.num_additional_image_tokens or 0)
+        if (processor.vision_feature_select_strategy == "default") != (extra == 1):
+            return ImageGrid(None, None, "class tokens inside tiles are not mapped")
+    rect, shape = _unpadded(images, size, (width, height), (columns, rows))
+    shape = _shrunk(processor, shape, rows)
+    tokens = with_line_ends(view(rect, *shape), shape[0])
+    return ImageGrid(torch.cat([view(whole(size), rows, columns), tokens]))
+
+
+def _unpadded(images: Any, size: Size, tile: Size, patches: Size) -> tuple[Rect, tuple[int, int]]:
+    """What the joined tiles show of the original once lines of padding are dropped, and (rows, columns)."""
+    from transformers.image_processing_utils import select_best_resolution
+
+    (width, height), (columns, rows) = size, patches
+    high, wide = select_best_resolution((height, width), images.image_grid_pinpoints)
+    rows, columns = rows * (high // tile[1]), columns * (wide // tile[0])
+    scale_x, scale_y = wide / width, high / height
+    if scale_x < scale_y:
+        new_width, new_height = wide, min(math.ceil(height * scale_x), high)
+    else:
+        new_width, new_height = min(math.ceil(width * scale_y), wide), high
+    left, top = (wide - new_width) // 2, (high - new_height) // 2
+    drop_x = drop_y = 0
+    if width / height > columns / rows:
+        drop_y = (rows - int(round(height * (columns / width), 7))) // 2
+    else:
+        drop_x = (columns - int(round(width * (rows / height), 7))) // 2
+    step_x, step_y = wide / columns, high / rows
+    kept = Rect(drop_x * step_x, drop_y * step_y, wide - drop_x * step_x, high - drop_y * step_y)
+    rect = back(kept, (new_width / width, new_height / height), (left, top))
+    return rect, (rows - 2 * drop_y, columns - 2 * drop_x)
+
+
+def _shrunk(processor: Any, shape: tuple[int, int], rows: int) -> tuple[int, int]:
+    """(rows, columns) after LLaVA-OneVision's interpolation of large grids."""
+    limit = str(getattr(processor, "vision_aspect_ratio", "") or "").removeprefix("anyres_max_")
+    if not limit.isdigit():
+        return shape
+    ratio = math.sqrt(shape[0] * shape[1] / (int(limit) * rows**2))
+    return (int(shape[0] // ratio), int(shape[1] // ratio)) if ratio > 1.1 else shape
+
+
+def internvl(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
+    """InternVL: tiles of the stretched picture row by row, then the whole picture if there are several."""
+    del inputs, item
+    return _canvas(processor.image_processor, size, int(processor.image_seq_length))
+
+
+def aya(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
+    """Aya Vision: as InternVL; tile names are text tokens, not image tokens."""
+    del inputs, item
+    n = int(processor.img_size) // int(processor.patch_size)
+    return _canvas(processor.image_processor, size, n * n)
+
+
+def _canvas(images: Any, size: Size, count: int) -> ImageGrid:
+    """Tiles as GotOcr2's image processor cuts them, ``count`` tokens each."""
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
+
+    n = side(count)
+    if not n:
+        return ImageGrid(None, None, f"{count} tokens a tile form no square grid")
+    rows = columns = 1
+    if images.crop_to_patches and int(images.max_patches) > 1:
+        tile = (int(images.size["height"]), int(images.size["width"]))
+        columns, rows = get_optimal_tiled_canvas(
+            (size[1], size[0]), tile, int(images.min_patches), int(images.max_patches)
+        )
+    return _tiled(size, rows, columns, n)
+
+
+def _tiled(size: Size, rows: int, columns: int, n: int) -> ImageGrid:
+    """Tiles of a picture, n x n tokens each, and the whole besides if there are several."""
+    if rows * columns == 1:
+        return ImageGrid(view(whole(size), n, n), (n, n))
+    parts = [*tiles(whole(size), rows, columns), whole(size)]
+    return ImageGrid(torch.cat([view(rect, n, n) for rect in parts]))
+
+
+def idefics3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
+    """Idefics3 and SmolVLM: tiles row by row, then the whole picture; tags and lines are text tokens."""
+    del inputs
+    images = processor.image_processor
+    n = side(int(processor.image_seq_len))
+    if not n:
+        return ImageGrid(None, None, f"{processor.image_seq_len} tokens a tile form no square grid")
+    if not images.do_image_splitting:
+        return _tiled(size, 1, 1, n)
+    edge = int(images.max_image_size["longest_edge"])
+    width, height = _idefics_size(size, images)
+    if width >= height:
+        wide = math.ceil(width / edge) * edge
+        high = math.ceil(int(wide / (width / height)) / edge) * edge
+    else:
+        high = math.ceil(height / edge) * edge
+        wide = math.ceil(int(high * (width / height)) / edge) * edge
+    return _tiled(size, high // edge, wide // edge, n)
+
+
+def _idefics_size(size: Size, images: Any) -> Size:
+    """(width, height) after the first resize, to a longest edge with an even shorter one."""
+    width, height = size
+    if not images.do_resize:
+        return size
+    if not images.size.get("longest_edge"):
+        return int(images.size["width"]), int(images.size["height"])
+    longest, ratio = int(images.size["longest_edge"]), width / height
+    if width >= height:
+        width, height = longest, int(longest / ratio)
+        height += height % 2
+    else:
+        width, height = int(longest * ratio), longest
+        width += width % 2
+    width, height = max(width, 1), max(height, 1)
+    ratio = width / height
+    if width >= height and width > _IDEFICS_LIMIT:
+        width, height = _IDEFICS_LIMIT, int(_IDEFICS_LIMIT / ratio)
+    elif height > width and height > _IDEFICS_LIMIT:
+        width, height = int(_IDEFICS_LIMIT * ratio), _IDEFICS_LIMIT
+    return max(width, 1), max(height, 1)
+
+
+def gemma3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
+    """Gemma 3: the whole picture, pooled to a square grid; with pan-and-scan its crops after it."""
+    del inputs
+    n = side(int(processor.image_seq_length))
+    images = processor.image_processor
+    names = ("do_pan_and_scan", *(f"pan_and_scan_{x}" for x in _PAN))
+    options = {name: setting(processor, name) for name in names}
+    parts = [whole(size)]
+    if options["do_pan_and_scan"]:
+        parts += _pan_and_scan(images, size, {name: options[name] for name in names[1:]})
+    boxes = torch.cat([view(rect, n, n) for rect in parts])
+    return ImageGrid(boxes, (n, n) if len(parts) == 1 else None)
+
+
+_PAN = ("min_crop_size", "max_num_crops", "min_ratio_to_activate")
+
+
+def _pan_and_scan(images: Any, size: Size, options: dict[str, Any]) -> list[Rect]:
+    """Crops in a row or in a column, all as large as the first but the last, which may be cut off."""
+    width, height = size
+    blank = np.broadcast_to(np.zeros(1, np.uint8), (3, height, width))
+    crops = [c.shape[1:] for c in images.pan_and_scan(blank, **options)]
+    if not crops:
+        return []
+    high, wide = crops[0]
+    across = wide < width
+    starts = [(i * wide, 0) if across else (0, i * high) for i in range(len(crops))]
+    return [Rect(x, y, x + w, y + h) for (x, y), (h, w) in zip(starts, crops, strict=True)]

@@ -1,0 +1,174 @@
+"""Weights into memory: each from the checkpoint, in its number format and its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from logging import ERROR, getLogger
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headscope.errors import ModelError
+from headscope.models.placement import Placement, device_named, spread
+
+_NUMBERED = re.compile(r"\.(\d+)\.")
+
+
+def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
+    """The model in evaluation mode, every weight from the checkpoint and in its place.
+
+    transformers would fill gaps with noise and a warning, and drop layers that the configuration leaves out;
+    both are refused here.
+
+    Raises:
+        ModelError: weights cannot be read, or do not fit the configuration or the device map.
+    """
+    keywords = _keywords(folder, config, how)
+    place = None if "device_map" in keywords else device_named(how.device)
+    try:
+        with quiet():
+            loaded: Any = _from_pretrained(folder, keywords)
+    except Exception as exc:  # transformers, safetensors, bitsandbytes and torch raise many kinds here
+        raise ModelError(f"{folder}: the weights cannot be loaded: {first_line(exc)}") from exc
+    model: nn.Module
+    model, info = loaded
+    _refuse_gaps(folder, model, info)
+    if place is not None:
+        model = model.to(place)
+    return model.eval().requires_grad_(False)
+
+
+def _from_pretrained(folder: Path, keywords: dict[str, Any]) -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText.from_pretrained(
+        folder,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported by name in _refuse_gaps
+        **keywords,
+    )
+
+
+def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:
+    """What from_pretrained is told about format and place."""
+    dtype = how.dtype if how.dtype == "auto" else getattr(torch, how.dtype)
+    keywords: dict[str, Any] = {"dtype": dtype}
+    stored = getattr(config, "quantization_config", None)
+    if how.device_map is not None:
+        given = how.device_map
+        keywords["device_map"] = given if isinstance(given, str) else _places(folder, config, given)
+        if how.max_memory is not None:
+            keywords["max_memory"] = {_key(k): v for k, v in how.max_memory.items()}
+    elif how.quantization or (stored is not None and find_spec("accelerate") is not None):
+        keywords["device_map"] = {"": device_named(how.device)}  # quantised weights are not moved afterwards
+    if how.quantization:
+        if stored is not None:
+            raise ModelError(
+                f"{folder}: asked for quantization {how.quantization!r}, but the checkpoint is quantised "
+                "already; leave the option out"
+            )
+        keywords["quantization_config"] = _quantization(how.quantization, dtype)
+    return keywords
+
+
+def _key(device: Any) -> Any:
+    """Devices in max_memory: GPUs by number."""
+    return int(device) if str(device).isdigit() else device
+
+
+def _quantization(kind: str, dtype: Any) -> Any:
+    """bitsandbytes' settings of a kind."""
+    from transformers import BitsAndBytesConfig
+
+    # It says at every product that 8-bit ones are taken in float16.
+    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)
+    if kind == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    computed = torch.bfloat16 if dtype == "auto" else dtype
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
+
+
+def _places(folder: Path, config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A device map checked against the model, before its weights are read."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        with quiet(), torch.device("meta"):
+            shell = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    except Exception as exc:
+        raise ModelError(f"{folder}: the configuration cannot be built: {first_line(exc)}") from exc
+    return spread(shell, given)
+
+
+def _refuse_gaps(folder: Path, model: nn.Module, info: Mapping[str, Any]) -> None:
+    """Weights that the model needs and does not get, and layers that it gets and has no place for."""
+    for what in ("missing_keys", "mismatched_keys"):
+        if info.get(what):
+            keys = sorted(str(k[0] if isinstance(k, tuple) else k) for k in info[what])
+            raise ModelError(
+                f"{folder}: weights do not fit the configuration: {len(keys)} {what}, first {keys[0]}"
+            )
+    known = {_NUMBERED.sub(".*.", n) for n, _ in model.named_parameters()}
+    extra = sorted(k for k in info.get("unexpected_keys") or () if _NUMBERED.sub(".*.", k) in known)
+    if extra:
+        raise ModelError(
+            f"{folder}: weights do not fit the configuration: {len(extra)} weights of layers that it leaves "
+            f"out, first {extra[0]}"
+        )
+
+
+def input_device(model: Any) -> torch.device:
+    """Where inputs go: the device of a part's first weight, or the one that it is fetched to.
+
+    Of a whole model the input embeddings count, since token ids go there.
+    """
+    try:
+        embeddings = model.get_input_embeddings()
+    except (AttributeError, NotImplementedError):  # a part, or a wrapper that names none
+        embeddings = model
+    weight = next(embeddings.parameters(), None)
+    if weight is not None and not weight.is_meta:
+        return weight.device
+    hook = getattr(embeddings, "_hf_hook", None)
+    return torch.device(getattr(hook, "execution_device", None) or "cpu")
+
+
+def count_weights(model: nn.Module) -> int:
+    """How many weights there are, shared ones counted once, packed ones unpacked."""
+    return sum(_count(p) for p in model.parameters())
+
+
+def _count(weight: nn.Parameter) -> int:
+    state = getattr(weight, "quant_state", None)  # two 4-bit weights lie in one byte
+    shape = getattr(state, "shape", None)
+    return prod(shape) if shape is not None else weight.numel()
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of what an error says, or its name."""
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Neither progress bars nor warnings of transformers; what matters is raised."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

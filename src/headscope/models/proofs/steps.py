@@ -1,0 +1,176 @@
+"""Steps of a proof, what they rest on, and how the model under proof is run."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headscope.errors import GeometryError, ModelError
+from headscope.models.sites import Geometry, Site
+
+HELD, REFUSED, NOT_APPLICABLE = "held", "refused", "not applicable"
+
+# Greatest difference allowed between a projection's output and the sum of its heads' parts, relative to the
+# output.
+TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+# Greatest difference between logits that should be equal but are summed in another order (edit against
+# baked weights), relative to the largest logit.
+BAKED = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 4e-3}
+# The same where padding, batch or cache change the kernels' shapes.
+SHAPED = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the proof: what was shown, and the figure that it rests on.
+
+    ``status`` is ``held``, ``refused`` (the model does not do this) or ``not applicable``; then ``reason``
+    says why.
+    """
+
+    name: str
+    shown: str
+    figure: float
+    status: str = HELD
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The steps of a proof. A step about the geometry that fails raises instead."""
+
+    steps: tuple[Step, ...] = field(default_factory=tuple)
+
+    def step(self, name: str) -> Step:
+        """The step of a name."""
+        return next(s for s in self.steps if s.name == name)
+
+    def figure(self, name: str) -> float:
+        """The figure of a step."""
+        return self.step(name).figure
+
+    def require(self, name: str, asked: str) -> None:
+        """Refuse what rests on a step that was tried and did not hold.
+
+        Raises:
+            ModelError: it did not; the message says what was asked and why the model does not do it.
+        """
+        step = next((s for s in self.steps if s.name == name), None)
+        if step is not None and step.status != HELD:
+            raise ModelError(f"asked for {asked}; refused by the proof's step {name!r}: {step.reason}")
+
+    @property
+    def status(self) -> str:
+        """``PROVED`` if every step held, else ``PARTLY``."""
+        return "PROVED" if all(s.status == HELD for s in self.steps) else "PARTLY"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not ``PROVED``: the steps that did not hold, with their reasons."""
+        return "; ".join(f"{s.name} {s.status}: {s.reason}" for s in self.steps if s.status != HELD)
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Name of each step -> its status, what was shown, figure (None where there is none), reason."""
+        return {
+            s.name: {
+                "status": s.status,
+                "shown": s.shown,
+                "figure": None if math.isnan(s.figure) else s.figure,
+                "reason": s.reason,
+            }
+            for s in self.steps
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{s.name}: {s.shown} ({s.figure:.3g})"
+            if s.status == HELD
+            else f"{s.name}: {s.status}: {s.reason}"
+            for s in self.steps
+        )
+
+
+def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
+    """Logits (item, position, vocabulary) of one forward without a cache.
+
+    Raises:
+        GeometryError: the model puts out no logits.
+    """
+    given = dict(inputs)
+    if takes(model, "use_cache"):
+        given["use_cache"] = False
+    output = model(**given)
+    logits = getattr(output, "logits", None)
+    if not isinstance(logits, Tensor):
+        raise GeometryError(
+            f"proof step 'hooks' failed: {type(model).__name__} puts out no logits; it does not answer in "
+            "text"
+        )
+    return logits
+
+
+def takes(model: nn.Module, name: str) -> bool:
+    """Whether the model's forward takes an argument of this name."""
+    parameters = inspect.signature(model.forward).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+@contextmanager
+def scaled(site: Site, factors: Mapping[int, float]) -> Iterator[None]:
+    """Within, heads of a site are multiplied at the projection's input, as edits do it."""
+
+    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        z = args[0].clone()
+        for head, factor in factors.items():
+            z[..., site.block(head)] *= factor
+        return (z, *args[1:])
+
+    handle = site.projection.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+# Logits beyond this are bans, not values (Chameleon gives its image tokens the lowest float there is).
+_BANNED = 1e30
+
+
+def gap(expected: Tensor, found: Tensor) -> float:
+    """Greatest difference, relative to the largest expected value (at least 1); banned logits left out.
+
+    Infinite where one of the two bans what the other does not, not a number where one holds none.
+    """
+    expected, found = expected.double(), found.double()
+    counted = expected.abs() < _BANNED
+    if not torch.equal(counted, found.abs() < _BANNED):
+        return float("nan") if bool(found.isnan().any()) else float("inf")
+    expected, found = expected[counted], found[counted]
+    if not len(expected):
+        return float("nan")
+    return float((expected - found).abs().max() / expected.abs().max().clamp_min(1.0))
+
+
+def ends(geometry: Geometry) -> tuple[Site, ...]:
+    """First and last site of each kind: enough for ways that all sites of a kind share."""
+    chosen: dict[int, Site] = {}
+    for kind in dict.fromkeys((s.tower, s.site) for s in geometry.sites):
+        sites = [s for s in geometry.sites if (s.tower, s.site) == kind]
+        chosen.update({id(s): s for s in (sites[0], sites[-1])})
+    return tuple(chosen.values())
+
+
+def attempt(name: str, step: Callable[[], Step]) -> Step:
+    """A step, or its refusal where the model itself fails on the way."""
+    try:
+        return step()
+    except Exception as exc:  # models fail in their own ways; none of them may pass for proved
+        first = (str(exc).strip().splitlines() or [""])[0]
+        return Step(name, "", float("nan"), REFUSED, f"{type(exc).__name__}: {first}"[:300])

@@ -1,0 +1,114 @@
+"""Checkpoints that cannot be used: one clear refusal each, from Python and from the commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headscope.cli.app import main
+from headscope.data.scenes.generate import generate
+from headscope.errors import ModelError
+from headscope.models.vlm import load_model
+from models.spoiled import REFUSALS
+
+
+@pytest.fixture
+def copy(tiny_llava_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_llava_folder, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cases")
+    generate(folder, 10, seed=1, card=False)
+    return folder
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def headscope(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["headscope", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.mark.parametrize("what", list(REFUSALS))
+def test_a_bad_checkpoint_is_refused_from_python_and_by_every_command(
+    what: str, copy: Path, cases: Path, headscope: Command, tmp_path: Path
+) -> None:
+    spoil, reason = REFUSALS[what]
+    spoil(copy)
+    with pytest.raises(ModelError, match=reason) as caught:
+        load_model(copy)
+    said = str(caught.value)
+    assert "\n" not in said
+    study = tmp_path / "study"
+    for words in (
+        ("models", "check", copy),
+        ("run", "--model", copy, "--data", cases, "--study", study),
+    ):
+        code, out, err = headscope(*words)
+        assert code == 1
+        assert err.splitlines()[-1] == f"error: {said}"
+        assert "Traceback" not in out + err
+    assert not (study / "study.json").exists(), "a refused model starts no study"
+
+
+def test_a_hub_id_without_a_network_is_refused(headscope: Command, cases: Path, tmp_path: Path) -> None:
+    name = "org-of-nobody/no-such-model"
+    with pytest.raises(ModelError, match=f"{name}: no folder of that name here"):
+        load_model(name)
+    for words in (("models", "check", name), ("run", "--model", name, "--data", cases, "--study", tmp_path)):
+        code, out, err = headscope(*words)
+        assert (code, "Traceback" in out + err) == (1, False)
+        assert f"error: {name}: no folder of that name here" in err
+
+
+def test_a_refusal_comes_as_json_too(copy: Path, headscope: Command) -> None:
+    REFUSALS["no weights"][0](copy)
+    code, out, err = headscope("models", "check", copy, "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert {k: found[k] for k in ("family", "status", "proofs")} == {
+        "family": "",
+        "status": "REFUSED",
+        "proofs": {},
+    }
+    assert "found no weights" in found["reason"]
+    assert found["reason"] in err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--dtype", "int3"), "float32, bfloat16"),
+        (("--device", "warp-drive"), "not available"),
+        (("--tower", "east"), "decoder, vision"),
+        (("--quantization", "2bit"), "8bit, 4bit"),
+        (("--device-map", "everywhere"), "auto, balanced"),
+        (("--device-map", "no-such-file.json"), "cannot be read as JSON"),
+        (("--max-memory", "20GiB", "--device-map", "auto"), "device=amount"),
+        (("--max-memory", "0=20GiB"), "needs a device map"),
+        (("--device", "auto", "--device-map", "auto"), "give one of them"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(
+    words: tuple[str, ...], reason: str, headscope: Command, tiny_llava_folder: Path
+) -> None:
+    code, out, err = headscope("models", "check", tiny_llava_folder, *words)
+    assert (code, "Traceback" in out + err) == (1, False)
+    assert reason in err
