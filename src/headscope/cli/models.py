@@ -1,0 +1,210 @@
+"""``headscope models``: which families are supported, and the proof of a model of one's own."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headscope.errors import HeadscopeError, ModelError, StoreError
+
+models_app = typer.Typer(
+    help="Families that are supported; the proof of a model.", invoke_without_command=True
+)
+
+DeviceMapOption = Annotated[
+    str | None,
+    typer.Option("--device-map", help="auto, balanced, sequential, or a JSON file: module name -> device."),
+]
+MaxMemoryOption = Annotated[
+    str | None, typer.Option("--max-memory", help="For a named device map: 0=20GiB,1=20GiB,cpu=60GiB.")
+]
+QuantizationOption = Annotated[str | None, typer.Option("--quantization", help="8bit or 4bit.")]
+TowerOption = Annotated[str, typer.Option("--tower", help="decoder, or vision for its heads too.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+_COLOURS = {"PROVED": "green", "PARTLY": "yellow", "REFUSED": "red"}
+_FIELDS = ("family", "status", "reason", "proofs")
+
+
+@models_app.callback()
+def models(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Families of vision-language models: what is proved for each, what is not, and why."""
+    if context.invoked_subcommand is not None:
+        return
+    rows = families()
+    if as_json:
+        _print_json([{k: row[k] for k in _FIELDS} for row in rows])
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(_family_table(rows))
+    counts = {s: sum(row["status"] == s for row in rows) for s in _COLOURS}
+    console.print(", ".join(f"{n} {s}" for s, n in counts.items()))
+
+
+@models_app.command()
+def check(
+    model: Annotated[str, typer.Argument(help='"embedded", a checkpoint folder, or a hub id (org/name).')],
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")] = "cpu",
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    device_map: DeviceMapOption = None,
+    max_memory: MaxMemoryOption = None,
+    quantization: QuantizationOption = None,
+    tower: TowerOption = "decoder",
+    as_json: JsonOption = False,
+) -> None:
+    """Load a model; prove geometry, spans, edits, batching, generation; exit 1 with the reason if refused."""
+    from headscope.models.vlm import load_model
+
+    options = {
+        **(model_options(device_map, max_memory, quantization) or {}),
+        "towers": tuple(dict.fromkeys(("decoder", tower))),
+    }
+    family = ""
+    try:
+        vlm = load_model(model, device, dtype, prove=False, **options)
+        family = vlm.family
+        vlm.proof = _proved(vlm)
+    except HeadscopeError as exc:
+        if as_json:
+            _print_json(_entry(family, "REFUSED", str(exc), {}) | {"model": model})
+        raise
+    entry = _entry(family, vlm.proof.status, vlm.proof.reason, vlm.proof.to_json())
+    if as_json:
+        _print_json(entry | {"model": model})
+    else:
+        _show_proof(vlm, entry)
+
+
+def families() -> list[dict[str, Any]]:
+    """The rows of the survey that ships with the package, by family.
+
+    Raises:
+        StoreError: the survey is not there, or not what it should be.
+    """
+    import headscope.models  # only says where the package lies
+
+    path = Path(headscope.models.__file__).parent / "survey" / "results.json"
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+        return sorted(rows, key=lambda row: tuple(row[k] for k in ("family", "status", "reason")))
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise StoreError(f"{path}: the survey of families cannot be read ({exc}); install again") from exc
+
+
+def model_options(
+    device_map: str | None, max_memory: str | None, quantization: str | None, tower: str = "decoder"
+) -> dict[str, Any] | None:
+    """The options as ``load_model`` takes them; None if none was given.
+
+    Raises:
+        ModelError: text that cannot be understood.
+    """
+    options: dict[str, Any] = {}
+    if device_map is not None:
+        options["device_map"] = _read_map(device_map)
+    if max_memory is not None:
+        pairs = [part.strip().partition("=") for part in max_memory.split(",")]
+        if not all(name and amount for name, _, amount in pairs):
+            raise ModelError(f"--max-memory {max_memory!r}: expected device=amount, as in 0=20GiB,cpu=60GiB")
+        options["max_memory"] = {name: amount for name, _, amount in pairs}
+    if quantization is not None:
+        options["quantization"] = quantization
+    if tower != "decoder":
+        options["tower"] = tower
+    return options or None
+
+
+def _read_map(text: str) -> str | dict[str, Any]:
+    path = Path(text)
+    if path.suffix != ".json" and not path.is_file():
+        return text
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ModelError(f"--device-map {text}: cannot be read as JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise ModelError(f"--device-map {text}: expected an object, module name -> device")
+    return found
+
+
+def _proved(vlm: Any) -> Any:
+    """The full proof; whatever ends it is a refusal."""
+    from headscope.models.proof import prove
+
+    try:
+        return prove(vlm)
+    except HeadscopeError:
+        raise
+    except Exception as exc:  # odd models fail in odd places; none of them may pass for proved
+        first = (str(exc).strip().splitlines() or [""])[0]
+        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """NaN, the figure of a step that was not measured, as null."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _entry(family: str, status: str, reason: str, proofs: Any) -> dict[str, Any]:
+    return dict(zip(_FIELDS, (family, status, reason, proofs), strict=True))
+
+
+def _family_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("family", "status", "proved", "what is not, and why; what to know")
+    for row in rows:
+        colour = _COLOURS.get(row["status"], "white")
+        status = f"[{colour}]{escape(row['status'])}[/]"
+        table.add_row(escape(row["family"]), status, escape(_steps(row["proofs"])), escape(row["reason"]))
+    return table
+
+
+def _steps(proofs: Mapping[str, Any]) -> str:
+    """Which steps of the proof held, in few words; ``heads`` is no step but says what was found."""
+    steps = [name for name in proofs if name != "heads"]
+    lost = [name for name in steps if not _held(proofs[name])]
+    if len(lost) == len(steps):
+        return "none"
+    return f"all but {', '.join(lost)}" if lost else "all"
+
+
+def _held(found: Any) -> bool:
+    """A step that held: a figure (survey), or a mapping that says so (proof of a model)."""
+    if isinstance(found, Mapping):
+        return bool(found["status"] == "held")
+    return isinstance(found, int | float)
+
+
+def _show_proof(vlm: Any, entry: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    places = ", ".join(sorted(set(vlm.placement.values())))
+    console.print(escape(f"{vlm.name}: {vlm.family}, {vlm.dtype}, on {places}; {vlm.geometry.summary()}"))
+    table = Table("step", "", "what was shown, or why not", "figure")
+    for name, found in entry["proofs"].items():
+        held, figure = _held(found), found.get("figure")
+        text = found["shown"] if held else found["reason"]
+        number = f"{figure:.3g}" if held and figure is not None else ""
+        table.add_row(escape(name), escape(found["status"]), escape(text), number)
+    console.print(table)
+    console.print(escape(f"{entry['status']}{': ' if entry['reason'] else ''}{entry['reason']}"))

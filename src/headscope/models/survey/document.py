@@ -1,0 +1,52 @@
+"""The survey as a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headscope.models.survey.rows import Row
+
+_HEAD = """# Model families
+
+Every class that transformers {version} loads for image-text-to-text, each built once with a tiny random
+configuration in which every kind of decoder layer is kept, and put through the proofs that also run when a
+checkpoint is loaded. Written by `python tools/families.py`; the same rows are shown by `headscope models`.
+
+| | families |
+|---|---|
+{counts}
+
+- **PROVED**: every head of the decoder is found and proved; capture, edits, baking, left-padded batches and
+  cached generation hold.
+- **PARTLY**: heads are found and proved where their outputs are projected; what is named is refused. In
+  {uncaptured} of these the decoder does not read the prompt's positions: heads are proved, edits hold there,
+  but capture over a prompt is refused.
+- **REFUSED**: not supported, for the reason given.
+"""
+
+
+def document(rows: Sequence[Row]) -> str:
+    """The page: counts, then a table for each status."""
+    import transformers
+
+    groups = {s: [r for r in rows if r.status == s] for s in ("PROVED", "PARTLY", "REFUSED")}
+    counts = "\n".join(f"| {name} | {len(group)} |" for name, group in groups.items())
+    counts += f"\n| all | {len(rows)} |"
+    version = ".".join(transformers.__version__.split(".")[:2])
+    uncaptured = sum(1 for row in groups["PARTLY"] if not row.captured)
+    page = _HEAD.format(version=version, counts=counts, uncaptured=uncaptured)
+    for name, group in groups.items():
+        if not group:
+            continue
+        columns = ["family", "class"]
+        columns += ["reason"] if name == "REFUSED" else ["heads of the tiny model", "what to know"]
+        page += f"\n## {name}\n\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
+        for row in group:
+            cells = [row.family, f"`{row.class_name}`"]
+            cells += [] if name == "REFUSED" else [str(row.proofs["heads"])]
+            page += "| " + " | ".join(_cell(c) for c in (*cells, row.reason)) + " |\n"
+    return page
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

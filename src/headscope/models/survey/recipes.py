@@ -1,0 +1,50 @@
+"""What the general shrinking cannot know of a family: fields with special values, and its kind of input."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to build a family; the tables lie in ``recipes/*.toml``.
+
+    Attributes:
+        config: changes to the shrunk configuration, nested like it.
+        inputs: name of an input maker, empty for the one that fits the arguments of the model.
+        tower: configuration of a vision tower put in place of one that cannot be had.
+        why: reasons in words for what is refused, by check ("batch", "generation", "picture").
+        note: what a reader of the survey's result has to know about how the model was built.
+        unbuildable: why no tiny model can be made, empty if one can.
+    """
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    inputs: str = ""
+    tower: Mapping[str, Any] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    unbuildable: str = ""
+
+
+@cache
+def _tables() -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for file in sorted((Path(__file__).parent / "recipes").glob("*.toml")):
+        tables.update(tomllib.loads(file.read_text("utf-8")))
+    return tables
+
+
+def recipe(family: str) -> Recipe:
+    """The recipe of a family; the empty one where the general way is enough."""
+    table = dict(_tables().get(family, {}))
+    section = table.pop("mrope", None)
+    config = dict(table.pop("config", {}))
+    if section is not None:  # widths of the rotary sections, which have to add up to half the head width
+        rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": section}
+        config["text_config"] = {"rope_parameters": rope, **config.get("text_config", {})}
+    return Recipe(config=config, **table)
