@@ -1,24 +1,23 @@
-"""Turns Visual Spatial Reasoning rows with photographs into CogVSR cases.
+"""Turns Visual Spatial Reasoning rows with photographs into CogVSR cases with three steps each.
 
     python examples/photographs.py VSR_PHOTOS OUT
 
-VSR_PHOTOS holds dev_half.jsonl (the rows of VSR's zero-shot dev split) and images/. Every statement becomes a
-main question, with three steps: is the one thing there, is the other, and the verdict. VSR's annotators chose
-both things from those labelled in the photograph, so both are there; nothing else is made up. The rows say
-nothing about places or boxes, so the cases have none.
+VSR_PHOTOS holds dev_half.jsonl (the rows of VSR's zero-shot dev split) and images/. The VSR importer makes
+a main question of every statement; this script adds three steps: is the one thing there, is the other, and
+the verdict. VSR's annotators chose both things from those labelled in the photograph, so both are there;
+nothing else is made up. The rows say nothing about places or boxes, so the cases have none.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
+import tempfile
 from pathlib import Path
 
-from headscope.data.cases import save_cases
-from headscope.data.pictures import read_size
+from headscope.data.cases import Cases, load_cases, save_cases
+from headscope.data.importers.registry import import_cases
 from headscope.data.schema import Case, Step
-from headscope.errors import DataError, HeadscopeError
+from headscope.errors import HeadscopeError
 
 
 def article(noun: str) -> str:
@@ -26,12 +25,9 @@ def article(noun: str) -> str:
     return f"an {noun}" if noun[:1].lower() in "aeiou" else f"a {noun}"
 
 
-def case_of(row: dict, number: int, folder: Path) -> Case:
-    """One row of VSR as a case."""
-    width, height = read_size(folder / "images" / row["image"])
-    claim = row["caption"].strip().rstrip(".")
-    claim = claim[0].lower() + claim[1:]
-    verdict = "true" if row["label"] else "false"
+def with_steps(case: Case) -> Case:
+    """The case with its presence steps and its verdict."""
+    row = case.original or {}
     steps = [
         Step(
             id=f"s{i}",
@@ -45,31 +41,18 @@ def case_of(row: dict, number: int, folder: Path) -> Case:
     ]
     last = Step(
         id="s3",
-        question=f"So is it true that {claim}?",
-        answer=verdict,
-        choices=("true", "false"),
+        question=f"So {case.question[0].lower()}{case.question[1:]}",
+        answer=case.answer,
+        choices=case.choices,
         function="decision_making",
         depends_on=("s1", "s2"),
         wording="verdict/0",
     )
-    return Case(
-        id=f"vsr-{number:04d}",
-        image=f"images/{row['image']}",
-        width=width,
-        height=height,
-        question=f"Is it true that {claim}?",
-        answer=verdict,
-        choices=("true", "false"),
-        kind=row["relation"],
-        wording="statement/0",
-        steps=(*steps, last),
-        source="vsr/zeroshot/dev",
-        original=row,
-    )
+    return case.model_copy(update={"steps": (*steps, last), "source": "vsr/zeroshot/dev"})
 
 
 def main() -> None:
-    """Read the rows, copy the photographs, write the cases."""
+    """Import the rows, add the steps, write the cases."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -77,18 +60,16 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
     try:
-        lines = (asked.source / "dev_half.jsonl").read_text("utf-8").splitlines()
-        cases = [case_of(json.loads(line), i, asked.source) for i, line in enumerate(lines, 1)]
-        (asked.out / "images").mkdir(parents=True, exist_ok=True)
-        for image in {c.image for c in cases}:
-            shutil.copyfile(asked.source / image, asked.out / image)
-        save_cases(cases, asked.out)
-    except (OSError, ValueError, KeyError) as exc:
-        raise SystemExit(
-            f"error: {asked.source}: expected dev_half.jsonl and images/ of VSR, found {exc!r}"
-        ) from exc
-    except (HeadscopeError, DataError) as exc:
+        with tempfile.TemporaryDirectory() as folder:
+            import_cases("vsr", folder, place=asked.source / "dev_half.jsonl")
+            plain = load_cases(folder)
+            cases = save_cases(Cases(folder, map(with_steps, plain)), asked.out)
+    except HeadscopeError as exc:
         raise SystemExit(f"error: {exc}") from exc
+    except KeyError as exc:
+        raise SystemExit(
+            f"error: {asked.source}: expected zero-shot rows with subj and obj, no {exc}"
+        ) from exc
     print(f"{asked.out}: {len(cases)} cases")
 
 

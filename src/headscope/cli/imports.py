@@ -1,0 +1,76 @@
+"""``headscope data import`` and ``headscope data list``: other people's data as cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``headscope data``."""
+    app.command("import")(import_source)
+    app.command("list")(list_sources)
+
+
+def import_source(
+    source: Annotated[str, typer.Argument(help="Name of the source; `headscope data list` names them.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the cases.")],
+    place: Annotated[
+        str | None,
+        typer.Option("--from", help="A folder, a file or a hub id (org/name); by default the source's own."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which part, as the source names it (zeroshot/dev).")] = "",
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of pictures; by default the one beside the records.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read so many rows at most.")] = None,
+    columns: Annotated[
+        str, typer.Option("--map", help="For table: question=COLUMN,answer=COLUMN,image=COLUMN,...")
+    ] = "",
+) -> None:
+    """Turn a source's records into cases; says what was derived, guessed, left out and refused."""
+    from headscope.data.importers.registry import import_cases
+
+    report = import_cases(
+        source, out, place=place, split=split, images=images, limit=limit, columns=_map(columns)
+    )
+    for line in report.lines():
+        typer.echo(line)
+    typer.echo(f"{out}: {report.cases} cases; report in {out / 'import.json'}", err=True)
+
+
+def _map(text: str) -> dict[str, str]:
+    from headscope.errors import DataError
+
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    for name, equals, column in pairs:
+        if not equals or not name.strip() or not column.strip():
+            raise DataError(f"--map: found {name!r}, expected FIELD=COLUMN, comma-separated")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def list_sources(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
+) -> None:
+    """Every source: fields, licence, size, boxes or not, how it is scored, how to get it."""
+    from headscope.data.importers.registry import sources
+
+    rows = [_described(source) for source in sources().values()]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}: {row['title']}")
+        for key in ("size", "licence", "fields", "boxes", "steps", "scored", "splits", "get"):
+            value = ", ".join(row[key]) if isinstance(row[key], list) else row[key]
+            if value:
+                typer.echo(f"  {key}: {value}")
+
+
+def _described(source: Any) -> dict[str, Any]:
+    keys = ("name", "title", "size", "licence", "fields", "boxes", "steps", "scored", "hub", "get")
+    return {key: getattr(source, key) for key in keys} | {"splits": list(source.splits)}
