@@ -49,11 +49,13 @@ class Item:
 
     @property
     def earlier(self) -> tuple[Step, ...]:
-        """The steps before this one in the case, all of them for the main question; none when asked alone."""
+        """The answered steps before this one, all of them for the main question; none when asked alone."""
         if self.context == "alone":
             return ()
-        ids = [s.id for s in self.case.steps]
-        return self.case.steps[: ids.index(self.step.id)] if self.step.id in ids else self.case.steps
+        steps = self.case.steps
+        ids = [s.id for s in steps]
+        before = steps[: ids.index(self.step.id)] if self.step.id in ids else steps
+        return tuple(s for s in before if s.answered)
 
 
 def item_id(case: str, step: str, context: str) -> str:
@@ -71,7 +73,8 @@ def make_items(
 
     Functions that exist only in a chain (``taxonomy.chain_only``, such as ``decision_making``) are never
     asked alone. Main questions are asked in ``main_contexts`` (by default ``contexts``); where they are
-    asked in ``own``, the steps are too, since their answers are its history.
+    asked in ``own``, the steps are too, since their answers are its history. Unanswered steps are left out,
+    as questions and as turns of a dialogue: :func:`count_unanswered` says how many.
 
     Raises:
         StudyError: an unknown context, or none.
@@ -87,7 +90,7 @@ def make_items(
     for_steps = wanted if "own" in wanted or "own" not in mains else (*wanted, "own")
     items: dict[str, Item] = {}
     for case in cases:
-        asked = [(s, c) for c in for_steps for s in case.steps]
+        asked = [(s, c) for c in for_steps for s in case.steps if s.answered]
         asked += [(case.main_step(), c) for c in mains]
         for step, context in asked:
             if context == "alone" and step.function in taxonomy.chain_only:
@@ -97,6 +100,16 @@ def make_items(
                 raise DataError(f"case {case.id}: two questions share the id {key!r}; give each its own id")
             items[key] = Item(key, case, step, context)
     return list(items.values())
+
+
+def count_unanswered(cases: Iterable[Case]) -> tuple[int, int]:
+    """How many steps have no answer yet, and how many answered ones rest on such a step."""
+    unanswered = resting = 0
+    for case in cases:
+        open_ids = {s.id for s in case.steps if not s.answered}
+        unanswered += len(open_ids)
+        resting += sum(s.answered and not open_ids.isdisjoint(s.depends_on) for s in case.steps)
+    return unanswered, resting
 
 
 def history_of(item: Item, own_answers: Mapping[str, str] | None = None) -> tuple[tuple[str, str], ...]:

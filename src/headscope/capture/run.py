@@ -15,7 +15,7 @@ from PIL import Image
 
 from headscope.capture.ask import Outcome, ask
 from headscope.capture.batches import Pictures, encode_batch
-from headscope.capture.items import Item, make_items
+from headscope.capture.items import Item, count_unanswered, make_items
 from headscope.capture.plan import make_plan
 from headscope.capture.readouts import check_readouts
 from headscope.capture.store import SCHEMA, clear_unfinished, missing_shards, write_plan, write_shard
@@ -93,6 +93,7 @@ def capture(
     clear_unfinished(folder)
     todo = set(missing_shards(folder, plan))
     _announce(folder, plan, todo, announce or log.info)
+    _announce_unanswered(cases, announce or log.warning)
     shards = [s for s in plan["shards"] if s["name"] in todo]
     by_id = {i.id: i for i in items}
     show = pictures or _case_pictures(cases)
@@ -133,6 +134,16 @@ def _announce(folder: Path, plan: Mapping[str, Any], todo: set[str], say: Callab
         raise StoreError(
             f"{folder}: this capture may need {_size(needed)} and {_size(free)} are free; free space, name a "
             "folder on another disk, or keep fewer readouts or cases"
+        )
+
+
+def _announce_unanswered(cases: Any, say: Callable[[str], None]) -> None:
+    """Say how many steps are not asked because nobody has answered them."""
+    unanswered, resting = count_unanswered(cases)
+    if unanswered:
+        say(
+            f"capture: {unanswered} steps without an answer are left out (`headscope data review` fills them "
+            f"in); {resting} steps that rest on them are asked without those turns"
         )
 
 

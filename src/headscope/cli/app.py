@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli import decompose as _decompose  # noqa: F401  (registers its commands)
+from headscope.cli import review as _review  # noqa: F401  (registers its commands)
 from headscope.cli.data import data_app
+from headscope.cli.evaluate import evaluate
+from headscope.cli.models import (
+    DeviceMapOption,
+    MaxMemoryOption,
+    QuantizationOption,
+    TowerOption,
+    model_options,
+    models_app,
+)
+from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
 
 app = typer.Typer(
@@ -20,6 +32,9 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
+app.command("validate-method")(validate_method)
+app.command()(evaluate)
+app.add_typer(models_app, name="models")
 
 INTERRUPTED = 130
 
@@ -53,14 +68,19 @@ def open_study(
     dtype: str,
     batch_size: int,
     taxonomy: Path | None,
+    options: dict[str, Any] | None = None,
 ) -> Any:
     """The study in the folder, or a new one where it holds none yet."""
     from headscope.errors import StudyError
     from headscope.study import Study
+    from headscope.study_record import checked_options, refuse_others
 
     if data is None:
         if (study / "study.json").exists():
-            return Study(study, announce=say)
+            found = Study(study, announce=say)
+            if options:
+                refuse_others(study, found.settings, {"model_options": checked_options("", options)})
+            return found
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
     return Study.create(
         study,
@@ -71,6 +91,7 @@ def open_study(
         taxonomy=taxonomy,
         device=device,
         dtype=dtype,
+        model_options=options,
         batch_size=batch_size,
         announce=say,
     )
@@ -87,8 +108,13 @@ def _add_stage(name: str, text: str) -> None:
         dtype: DtypeOption = "float32",
         batch_size: BatchOption = 64,
         taxonomy: TaxonomyOption = None,
+        device_map: DeviceMapOption = None,
+        max_memory: MaxMemoryOption = None,
+        quantization: QuantizationOption = None,
+        tower: TowerOption = "decoder",
     ) -> None:
-        opened = open_study(study, model, data, size, seed, device, dtype, batch_size, taxonomy)
+        options = model_options(device_map, max_memory, quantization, tower)
+        opened = open_study(study, model, data, size, seed, device, dtype, batch_size, taxonomy, options)
         result = getattr(opened, name)()
         if name in ("run", "report"):
             show_summary(opened)

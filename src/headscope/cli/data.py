@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from headscope.cli.imports import register
+
 data_app = typer.Typer(help="Make cases, check them, describe them.", no_args_is_help=True)
+register(data_app)
 
 
 @data_app.command()

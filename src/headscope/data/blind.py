@@ -81,7 +81,7 @@ def _questions(cases: Sequence[Case]) -> dict[str, list[_Question]]:
     groups = picture_groups(cases)
     asked: dict[str, list[tuple[bytes, _Question]]] = {}
     for case in cases:
-        for step in (*case.steps, case.main_step()):
+        for step in (*(s for s in case.steps if s.answered), case.main_step()):
             mark = hashlib.sha256(f"{case.id}/{step.id}".encode()).digest()
             choices = tuple(sorted(step.choices)) if step.answer in step.choices else ()
             order = _named(step.question, choices)

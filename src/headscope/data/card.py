@@ -100,8 +100,11 @@ def _counts(cases: Sequence[Case], taxonomy: Taxonomy) -> str:
     ]
     named = sorted(functions, key=lambda f: (order.get(f, len(order)), f))
     rows: list[list[Any]] = [[f, functions[f], len(wordings[f] - {""}) or "-"] for f in named]
+    origins = Counter(s.origin for c in cases for s in c.steps)
+    sources = [[origin or "(the source)", count] for origin, count in sorted(origins.items())]
     return "\n\n".join(
         [_table(["Function", "Steps", "Wordings"], rows)]
+        + [_table(["Answers from", "Steps"], sources)] * any(origins)
         + [_table([title, "Cases"], [list(row) for row in counts]) for title, counts in tables]
     )
 
@@ -109,7 +112,7 @@ def _counts(cases: Sequence[Case], taxonomy: Taxonomy) -> str:
 def _balance(cases: Sequence[Case], taxonomy: Taxonomy) -> str:
     asked: dict[str, list[Step]] = {}
     for case in cases:
-        for step in (*case.steps, case.main_step()):
+        for step in (*(s for s in case.steps if s.answered), case.main_step()):
             ordered = step.model_copy(update={"choices": tuple(sorted(step.choices))})
             asked.setdefault(step.function, []).append(ordered)
     order = {f: i for i, f in enumerate((*taxonomy.functions, MAIN))}

@@ -152,12 +152,13 @@ class Cases(Sequence[Case]):
         return f"Cases({len(self)} cases, {str(self.folder)!r})"
 
 
-def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT) -> Cases:
+def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT, *, pictures: bool = True) -> Cases:
     """Read the cases of a folder; picture headers are checked, pixels are not decoded.
 
     Args:
         folder: the folder that holds ``cases.jsonl``, or that file.
         taxonomy: the functions that steps may have; None: any.
+        pictures: look at pictures; False: for cases imported without theirs, to be read but not asked.
 
     Raises:
         DataError: anything is wrong, with the first fault and how many there are.
@@ -168,7 +169,7 @@ def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT) -> Cases
         ...
         headscope.errors.DataError: /nowhere/cases.jsonl:1: file: no cases, found no such file, ...
     """
-    out = inspect(folder, taxonomy, keep=True, decode=False)
+    out = inspect(folder, taxonomy, keep=True, decode=False, pictures=pictures)
     if out.faults:
         count = f"{len(out.faults)} faults" if len(out.faults) > 1 else "1 fault"
         raise DataError(f"{out.faults[0]}\n({count}; `headscope data validate {folder}` lists every one)")
@@ -198,13 +199,17 @@ def save_cases(cases: Iterable[Case], folder: str | Path) -> Cases:
 
 
 def case_line(case: Case) -> str:
-    """The case as one line of JSON, every field written out, without the line's end.
+    """The case as one line of JSON, without the line's end; every field but an empty ``origin`` is written.
 
     Raises:
         DataError: ``original`` holds what JSON cannot.
     """
     try:
-        line = json.dumps(case.model_dump(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        value = case.model_dump()
+        for step in value["steps"]:
+            if not step["origin"]:  # lines, and so fingerprints, are those of the time before this field
+                del step["origin"]
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         line.encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise DataError(

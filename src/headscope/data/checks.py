@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from headscope.data.pictures import MAX_PIXELS, PictureError, check_path, show
-from headscope.data.schema import Case
+from headscope.data.schema import UNANSWERED, Case
 from headscope.functions import MAIN, Taxonomy
 
 _FAR = 1e300  # farther than any picture reaches
@@ -125,7 +125,6 @@ def check_case(raw: Any, taxonomy: Taxonomy | None) -> Iterator[Finding]:
     """Faults beyond the schema; what has the wrong type is passed over, since the schema names it.
 
     Args:
-        raw: the case as JSON gives it.
         taxonomy: which functions there are; None: any.
     """
     if not isinstance(raw, dict):
@@ -162,7 +161,7 @@ def _check_steps(
         if taxonomy and isinstance(function, str) and function not in taxonomy.functions:
             allowed = ", ".join(taxonomy.functions)
             yield Finding(f"{at}.function", "unknown function", show(function), f"one of {allowed}")
-        yield from _check_answer(step, f"{at}.")
+        yield from _check_answer(step, f"{at}.", unanswered=step.get("origin") == UNANSWERED)
         yield from _references(step, "objects", f"{at}.objects", known)
     yield from _check_order(steps)
 
@@ -237,8 +236,11 @@ def _check_box(box: Any, field: str, width: int | None, height: int | None) -> I
         yield Finding(field, "box outside the picture", found, f"within the picture {edge}")
 
 
-def _check_answer(raw: dict[str, Any], at: str) -> Iterator[Finding]:
-    yield from _filled(raw, "answer", f"{at}answer")
+def _check_answer(raw: dict[str, Any], at: str, unanswered: bool = False) -> Iterator[Finding]:
+    if not unanswered:
+        yield from _filled(raw, "answer", f"{at}answer")
+    elif raw.get("answer"):
+        yield Finding(f"{at}answer", "answer of an unanswered step", show(raw["answer"]), "an empty answer")
     choices = list(_texts(raw, "choices"))
     words = [c for _, c in choices]
     first: dict[str, int] = {}

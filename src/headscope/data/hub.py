@@ -31,7 +31,7 @@ def features() -> Features:
     text, texts, number = Value("string"), List(Value("string")), Value("int64")
     pair = {"key": text, "value": text}
     thing = {"id": text, "name": text, "box": List(Value("float64")), "attributes": List(pair)}
-    step = dict.fromkeys(("id", "question", "answer", "function", "wording"), text)
+    step = dict.fromkeys(("id", "question", "answer", "function", "wording", "origin"), text)
     step |= dict.fromkeys(("choices", "objects", "depends_on"), texts)
     columns: dict[str, Any] = {
         "id": text,

@@ -11,6 +11,8 @@ from headscope.functions import MAIN
 SCHEMA = "headscope/case/1"
 Split = Literal["fit", "select", "test"]
 SPLITS: tuple[Split, ...] = ("fit", "select", "test")
+Origin = Literal["", "derived", "guessed", "reviewed", "unanswered"]
+UNANSWERED: Origin = "unanswered"
 
 
 class _Model(BaseModel):
@@ -34,7 +36,9 @@ class Step(_Model):
 
     ``choices`` are the answers among which the margin is taken (the true one included; empty: open answer);
     they are not shown to the model. ``wording`` names the template, so that control tasks and held-out
-    wordings can be told apart.
+    wordings can be told apart. ``origin`` says where the answer comes from: the source itself (empty),
+    ``derived`` from it by a rule, ``guessed`` by a model, or ``reviewed`` by a person; an ``unanswered`` step
+    waits for its answer, which is empty, and is never asked as if it had one.
     """
 
     id: str
@@ -45,6 +49,12 @@ class Step(_Model):
     objects: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     wording: str = ""
+    origin: Origin = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the true answer is known."""
+        return self.origin != UNANSWERED
 
 
 class Case(_Model):

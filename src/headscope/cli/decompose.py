@@ -1,0 +1,147 @@
+"""``headscope data decompose`` and ``headscope data questions``: steps where there are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headscope.cli.data import data_app
+
+
+@data_app.command()
+def decompose(
+    folder: Annotated[Path, typer.Argument(help="Folder of cases.")],
+    using: Annotated[str, typer.Option("--with", help="rules, or llm (a model on a server).")] = "rules",
+    out: Annotated[Path | None, typer.Option(help="New folder; by default the cases are replaced.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also replace steps that are there.")] = False,
+    server: Annotated[str, typer.Option(help="llm: address, such as http://127.0.0.1:8000/v1.")] = "",
+    model: Annotated[str, typer.Option(help="llm: name of the model on the server.")] = "",
+    key_from: Annotated[
+        str, typer.Option(help="llm: environment variable that holds the key.")
+    ] = "OPENAI_API_KEY",
+    prompts: Annotated[Path | None, typer.Option(help="llm: folder of your own prompts.")] = None,
+    write_prompts: Annotated[Path | None, typer.Option(help="Copy the prompts there, and stop.")] = None,
+    pictures: Annotated[bool, typer.Option(help="llm: send the pictures.")] = True,
+    at_once: Annotated[int, typer.Option(min=1, help="llm: requests under way together.")] = 4,
+    per_minute: Annotated[float, typer.Option(min=0, help="llm: requests a minute; 0: no limit.")] = 0.0,
+    timeout: Annotated[float, typer.Option(min=1, help="llm: seconds for one request.")] = 120.0,
+    price_in: Annotated[float, typer.Option(min=0, help="llm: price of a million tokens sent.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, help="llm: price of a million tokens received.")] = 0.0,
+) -> None:
+    """Add steps to cases: by rules (what needs the picture stays unanswered), or by a model (guesses)."""
+    from headscope.data.decompose.prompt_files import write_prompts as copy_prompts
+    from headscope.errors import DataError
+
+    if write_prompts is not None:
+        typer.echo(str(copy_prompts(write_prompts)))
+        return
+    if using == "rules":
+        _by_rules(folder, out or folder, again)
+        return
+    if using != "llm":
+        raise DataError(f"--with {using}: there are: rules, llm")
+    if not server or not model:
+        raise DataError(
+            "--with llm: say --server URL and --model NAME; nothing is asked of a server unless named"
+        )
+    from headscope.data.decompose.llm import Settings
+    from headscope.data.decompose.server import Limits, Server
+
+    limits = Limits(seconds=timeout, per_minute=per_minute)
+    asked = Server(server, model, os.environ.get(key_from) or "none", limits)
+    settings = Settings(pictures=pictures, at_once=at_once, price_in=price_in, price_out=price_out)
+    _by_model(folder, out or folder, again, asked, settings, prompts)
+
+
+def _by_rules(folder: Path, out: Path, again: bool) -> None:
+    from headscope.data.cases import CASES_FILE, Cases, case_line, load_cases, save_cases
+    from headscope.data.decompose.rules import decompose_all
+    from headscope.storage import write_atomic, write_json
+
+    cases = load_cases(folder, taxonomy=None, pictures=False)
+    made = decompose_all(cases, again=again)
+    if all(c.width for c in cases):
+        save_cases(Cases(cases.folder, made.cases), out)
+    else:  # imported without pictures, which the rules do not need
+        write_atomic(out / CASES_FILE, "".join(case_line(c) + "\n" for c in made.cases))
+    table = made.table()
+    report = {"schema": "headscope/decompose-rules/1", "relations": table, "kept": made.kept}
+    write_json(out / "decompose" / "rules.json", report)
+    _show_table(table)
+    opened = sum(not s.answered for c in made.cases for s in c.steps)
+    total = sum(len(c.steps) for c in made.cases)
+    typer.echo(
+        f"{out}: {len(cases)} cases, {len(cases) - len(made.kept)} decomposed; {total} steps, {opened} of "
+        "them unanswered: they need the picture, and wait for `headscope data review`"
+    )
+    for reason in sorted(set(made.kept.values())):
+        ids = [i for i, r in made.kept.items() if r == reason]
+        typer.echo(
+            f"left as they were: {len(ids)} cases: {reason} ({', '.join(ids[:3])}{', ...' * (len(ids) > 3)})"
+        )
+
+
+def _show_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("relation", "family", "cases", "steps a case", "answered", "unanswered"):
+        table.add_column(name, justify="left" if name in ("relation", "family") else "right")
+    for r in rows:
+        numbers = (f"{r['cases']:,}", f"{r['steps']:.1f}", f"{r['answered']:,}", f"{r['open']:,}")
+        table.add_row(Text(str(r["relation"])), Text(str(r["family"])), *numbers)
+    if rows:
+        Console().print(table)
+
+
+def _by_model(folder: Path, out: Path, again: bool, server: Any, settings: Any, prompts: Path | None) -> None:
+    from headscope.data.cases import Cases, load_cases, save_cases
+    from headscope.data.decompose.llm import REPORT, Decomposer
+    from headscope.data.decompose.prompt_files import load_prompts
+    from headscope.errors import DataError
+
+    cases = load_cases(folder)
+    made = Decomposer(server, cases, out, settings, load_prompts(prompts)).run(again)
+    save_cases(Cases(cases.folder, made.cases), out)
+    report = made.report
+    counts, replies, tokens = report["cases"], report["replies"], report["tokens"]
+    typer.echo(
+        f"{out}: {counts['made']} of {counts['without steps']} cases decomposed, {counts['failed']} failed"
+    )
+    typer.echo(
+        f"replies: {replies['asked']} asked for, {replies['cached']} from the store, {replies['invalid']} "
+        f"refused; tokens: {tokens['in']:,} in, {tokens['out']:,} out; cost {report['cost']:.2f}"
+    )
+    for name, reason in list(made.failed.items())[:5]:
+        typer.echo(f"  {name}: {reason}", err=True)
+    typer.echo(f"every figure and failure: {out / REPORT}")
+    if made.failed or report["left"]:
+        raise DataError(
+            f"{counts['failed']} cases failed and {report['left']} were not asked about"
+            f"{': ' + report['stopped'] if report['stopped'] else ''}; the same command asks again only for "
+            "what was never answered"
+        )
+
+
+@data_app.command()
+def questions(
+    instances: Annotated[Path, typer.Argument(help="COCO-style instances file (JSON).")],
+    images: Annotated[Path, typer.Option("--images", help="Folder of its pictures.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the cases.")],
+    kinds: Annotated[str, typer.Option(help="Kinds of question, comma-separated; all by default.")] = "",
+) -> None:
+    """Ask about photographs with labelled boxes: only what the boxes decide beyond doubt, step by step."""
+    from headscope.data.photographs.make import make_cases
+
+    wanted = tuple(k.strip() for k in kinds.split(",") if k.strip())
+    made = make_cases(instances, images, out, wanted)
+    for reason in made.refused:
+        typer.echo(f"refused: {reason}", err=True)
+    counts = ", ".join(f"{kind} {count}" for kind, count in made.kinds.items())
+    typer.echo(f"{out}: {len(made.cases)} cases on {made.photos} of {made.read} photos ({counts})")
+    typer.echo(f"no clear question: {made.read - made.photos} photos; refused: {len(made.refused)}")

@@ -1,0 +1,122 @@
+"""``headscope evaluate``: a model's score on main questions, plain and under an intervention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="Folder of cases.")],
+    model: Annotated[
+        str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id.')
+    ] = "embedded",
+    study: Annotated[
+        Path | None, typer.Option("--study", help="Study on this model whose atlas names the heads.")
+    ] = None,
+    mute: Annotated[str, typer.Option(help="Mute the heads of this function.")] = "",
+    bake: Annotated[str, typer.Option(help="Bake the heads of this function, turned up.")] = "",
+    wake: Annotated[str, typer.Option(help="Point at the named objects: box, spotlight, both or crop.")] = "",
+    heads: Annotated[int, typer.Option(min=1, help="How many heads of the function.")] = 4,
+    factor: Annotated[
+        float, typer.Option("--scale", help="bake: what their output is multiplied with.")
+    ] = 1.5,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("evaluation.json"),
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many cases only.")] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")] = "cpu",
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions in one forward.")] = 32,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 16,
+) -> None:
+    """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
+    from headscope.benchmarking import Intervention, Loading
+    from headscope.benchmarking import evaluate as run
+    from headscope.errors import StudyError
+    from headscope.storage import write_json
+
+    asked = [(k, v) for k, v in (("mute", mute), ("bake", bake), ("wake", wake)) if v]
+    if len(asked) > 1:
+        raise StudyError(f"asked for --{' and --'.join(k for k, _ in asked)}; one intervention at a time")
+    change = Intervention(*asked[0], study=study, heads=heads, factor=factor) if asked else None
+    if change and change.kind != "wake" and study is None and model != "embedded":
+        raise StudyError(f"--{change.kind} {change.what}: say --study, a study run on {model}, for its heads")
+    loading = Loading(device, dtype, batch_size, max_new_tokens)
+    found = run(model, data, change, loading, limit=limit, announce=lambda text: typer.echo(text, err=True))
+    write_json(out, found)
+    _show(found)
+    typer.echo(f"every answer and figure: {out}", err=True)
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    change = found["intervention"]
+    console = Console()
+    table = Table(box=None, pad_edge=False, title=None)
+    for name in ("main questions", "n", "plain", "95 %", *(("changed", "95 %") if change else ())):
+        table.add_column(name, justify="left" if name == "main questions" else "right")
+    changed = {r["kind"]: r for r in change["scores"]["by_kind"]} if change else {}
+    every = {"kind": "all"} | found["plain"]["accuracy"]
+    for row in [every, *sorted(found["plain"]["by_kind"], key=lambda r: -r["n"])]:
+        other = change["scores"]["accuracy"] if change and row is every else changed.get(row["kind"])
+        table.add_row(_plain(row["kind"]), f"{row['n']:,}", *_share(row), *(_share(other) if other else ()))
+    console.print(table)
+    for source, own in found["plain"]["official"].items():
+        other = change["scores"]["official"][source]["table"] if change else own["table"]
+        _show_rule(console, own, other, changed=bool(change))
+    plain = found["plain"]
+    constant, unreadable = _percent(plain["constant"]), _percent(plain["unreadable"])
+    typer.echo(f"a constant answer or a guess: {constant}; no answer could be read: {unreadable}")
+    if change:
+        _show_change(change)
+
+
+def _show_rule(console: Any, own: dict[str, Any], other: list[dict[str, Any]], changed: bool) -> None:
+    """The table of a source's own rule; the changed model beside the plain one."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title=f"by the rule of {own['rule']}", title_justify="left")
+    for name in ("score", "group", "n", "plain", *(("changed",) if changed else ())):
+        table.add_column(name, justify="left" if name in ("score", "group") else "right")
+    for row, after in zip(own["table"], other, strict=True):
+        values = [row["value"], after["value"]] if changed else [row["value"]]
+        shown = ["-" if v is None else _percent(v) for v in values]
+        table.add_row(_plain(row["score"]), _plain(row["group"]), f"{row['n']:,}", *shown)
+    console.print(table)
+
+
+def _show_change(change: dict[str, Any]) -> None:
+    by = change["difference"]["accuracy"]
+    low, high = (100 * v for v in by["ci"])
+    heads = f" ({', '.join(change['chosen'])})" if change["chosen"] else ""
+    turned = change["difference"]
+    typer.echo(
+        f"{change['kind']} {change['what']}{heads}: {100 * by['value']:+.1f} points, 95 % {low:+.1f} to "
+        f"{high:+.1f}, p {by['p']:.3g}, {by['n']:,} questions on {by['images']:,} pictures; "
+        f"{turned['to_right']} turned right, {turned['to_wrong']} wrong"
+    )
+    if change["difference_touched"]:
+        part = change["difference_touched"]["accuracy"]
+        low, high = (100 * v for v in part["ci"])
+        typer.echo(
+            f"  on the {change['touched']:,} questions with something to point at: "
+            f"{100 * part['value']:+.1f} points, 95 % {low:+.1f} to {high:+.1f}"
+        )
+
+
+def _share(cell: dict[str, Any]) -> tuple[str, str]:
+    low, high = cell["ci"]
+    return _percent(cell["value"]), f"{100 * low:.0f} to {100 * high:.0f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text)

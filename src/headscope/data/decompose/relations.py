@@ -1,0 +1,261 @@
+"""Spatial relations by family, and the steps that each family takes: the whole knowledge of the rules."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SPATIAL, ORIENTATION, RELATIONAL = "spatial_perception", "orientation_perception", "relational_reasoning"
+ATTRIBUTE = "attribute_perception"
+
+
+class Ask(NamedTuple):
+    """One step of a family: ``{s}`` and ``{o}`` stand for ``the dog`` and ``the horse``.
+
+    Attributes:
+        about: ``s``, ``o`` or ``so``: whom it is about. It rests on the steps about the same before it.
+        choices: answers, shown in the question or plain; fields are filled in here too.
+        rule: how the answer is found (see answers.py); without one the step stays unanswered.
+        fronted: asked only where the object may have a front.
+    """
+
+    function: str
+    wording: str
+    question: str
+    choices: tuple[str, ...]
+    about: str
+    rule: str = ""
+    fronted: bool = False
+
+
+_SHARES = ("all", "a part", "nothing")
+_COLUMNS, _ROWS = ("left", "middle", "right"), ("top", "middle", "bottom")
+WAYS = ("left", "right", "towards the camera", "away from the camera")
+NO_FRONT = "it has no front"
+_RUNS = ("from left to right", "up and down", "away from the camera")
+
+
+def _column(who: str) -> Ask:
+    question = f"In which part of the picture is {{{who}}}: left, middle or right?"
+    return Ask(SPATIAL, "where/left", question, _COLUMNS, who, "column")
+
+
+def _row(who: str) -> Ask:
+    question = f"In which part of the picture is {{{who}}}: top, middle or bottom?"
+    return Ask(SPATIAL, "where/top", question, _ROWS, who, "row")
+
+
+def _face(who: str) -> Ask:
+    question = (
+        f"Which way does {{{who}}} face: left, right, towards the camera or away from it{{{who}_front}}?"
+    )
+    return Ask(ORIENTATION, "face/0", question, (*WAYS, f"{{{who}_none}}"), who, "front")
+
+
+def _run(who: str) -> Ask:
+    ways = "from left to right, up and down, or away from the camera"
+    question = f"Which way does the long side of {{{who}}} run: {ways}?"
+    return Ask(ORIENTATION, "run/0", question, _RUNS, who)
+
+
+def _between(wording: str, question: str, choices: tuple[str, ...], rule: str = "") -> Ask:
+    return Ask(RELATIONAL, wording, question, choices, "so", rule)
+
+
+_BOTH_COLUMNS, _BOTH_ROWS = (_column("s"), _column("o")), (_row("s"), _row("o"))
+_TOUCH = _between(
+    "touch/0", "Do {s} and {o} touch, or is there room between them?", ("they touch", "room between"), "touch"
+)
+_DISTANCE = _between(
+    "distance/0",
+    "How far apart are {s} and {o}: touching, near or far?",
+    ("touching", "near", "far"),
+    "distance",
+)
+_HIGHER = _between("higher/0", "Which is higher, {s} or {o}?", ("{sn}", "{on}"), "higher")
+_FACED = _between(
+    "faced/0",
+    "Is {s} where {o} faces, behind its back, or at its side?",
+    ("where it faces", "behind its back", "at its side"),
+)._replace(fronted=True)
+_SIDE = _between(
+    "side/0", "Seen by the camera, is {s} to the left or to the right of {o}?", ("left", "right"), "side"
+)
+_OWN_SIDE = _between(
+    "own_side/0", "Is {s} on the left hand or on the right hand of {o} itself?", ("left", "right")
+)._replace(fronted=True)
+_WITHIN = _between(
+    "outline/0", "How much of {s} is within the outline of {o}: all, a part or nothing?", _SHARES
+)
+_WITHIN_IT = "How much of {o} is within the outline of {s}: all, a part or nothing?"
+_ROOM = _between(
+    "apart/0",
+    "What is between {s} and {o}: nothing, free room, or a thing?",
+    ("nothing", "free room", "a thing"),
+)
+_ONE_THING = _between(
+    "one_thing/0", "Do {s} and {o} make up one thing, or are they two things?", ("one thing", "two things")
+)
+_INSIDE = "How much of {s} is inside {o}: all, a part or nothing?"
+_HOLDS = "How much of {o} is inside {s}: all, a part or nothing?"
+
+# family -> (relations, steps between "what is there" and the verdict)
+FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
+    "side": (
+        (
+            "left of",
+            "right of",
+            "at the left side of",
+            "at the right side of",
+            "to the left of",
+            "to the right of",
+        ),
+        (
+            *_BOTH_COLUMNS,
+            _face("o"),
+            _SIDE,
+            _OWN_SIDE,
+        ),
+    ),
+    "height": (("above", "below", "up", "down", "deep down", "down from"), (*_BOTH_ROWS, _HIGHER)),
+    "stack": (("on top of", "over", "under", "beneath"), (*_BOTH_ROWS, _HIGHER, _TOUCH)),
+    "depth": (
+        ("in front of", "behind", "ahead of", "at the back of", "beyond", "past", "after"),
+        (
+            *_BOTH_COLUMNS,
+            _face("o"),
+            _between("nearer_camera/0", "Which is nearer to the camera, {s} or {o}?", ("{sn}", "{on}")),
+            _FACED,
+        ),
+    ),
+    "facing": (
+        ("facing", "facing away from", "toward"),
+        (
+            *_BOTH_COLUMNS,
+            _face("s"),
+            _between(
+                "lead/0",
+                "Does the way {s} faces lead to {o}, away from it, or past it?",
+                ("to it", "away from it", "past it"),
+                "lead",
+            ),
+        ),
+    ),
+    "alignment": (
+        ("parallel to", "perpendicular to"),
+        (
+            _run("s"),
+            _run("o"),
+            _between(
+                "angle/0",
+                "How do the directions of {s} and {o} meet: side by side, at a right angle, or neither?",
+                ("side by side", "at a right angle", "neither"),
+                "angle",
+            ),
+        ),
+    ),
+    "nearness": (("near", "by", "close to", "with", "at"), (*_BOTH_COLUMNS, *_BOTH_ROWS, _DISTANCE)),
+    "beside": (
+        ("next to", "beside", "adjacent to", "alongside", "at the side of", "along"),
+        (
+            *_BOTH_COLUMNS,
+            _between(
+                "level/0",
+                "How do {s} and {o} lie: side by side, one above the other or one behind the other?",
+                ("side by side", "one above the other", "one behind the other"),
+            ),
+            _DISTANCE,
+        ),
+    ),
+    "distance": (
+        ("far from", "far away from", "away from", "from", "to"),
+        (*_BOTH_COLUMNS, *_BOTH_ROWS, _DISTANCE),
+    ),
+    "inside": (
+        ("in", "inside", "within", "into", "enclosed by", "out of", "outside"),
+        (_column("s"), _column("o"), _between("inside/0", _INSIDE, _SHARES, "inside")),
+    ),
+    "containing": (
+        ("contains",),
+        (_column("s"), _column("o"), _between("holds/0", _HOLDS, _SHARES, "inside")),
+    ),
+    "surrounding": (
+        ("surrounding", "around"),
+        (
+            *_BOTH_COLUMNS,
+            _between(
+                "sides/0", "On which sides of {o} is {s}: on all, on some or on one?", ("all", "some", "one")
+            ),
+        ),
+    ),
+    "among": (
+        ("among", "between"),
+        (
+            *_BOTH_COLUMNS,
+            _between(
+                "sides_among/0",
+                "On how many sides of {s} is there {a_o}: on two or more, on one, or on none?",
+                ("two or more", "one", "none"),
+            ),
+        ),
+    ),
+    "through": (
+        ("through",),
+        (*_BOTH_COLUMNS, _between("inside/0", _INSIDE, _SHARES, "inside")),
+    ),
+    "part": (("part of",), (*_BOTH_COLUMNS, _WITHIN, _ONE_THING)),
+    "whole": (
+        ("has as a part", "consists of"),
+        (
+            *_BOTH_COLUMNS,
+            _WITHIN._replace(question=_WITHIN_IT),
+            _ONE_THING,
+        ),
+    ),
+    "contact": (("touching", "against"), (*_BOTH_COLUMNS, _TOUCH)),
+    "joined": (
+        ("attached to", "connected to", "detached from"),
+        (
+            *_BOTH_COLUMNS,
+            _TOUCH,
+            _between(
+                "fixed/0", "Is {s} fixed to {o}, or can it move by itself?", ("fixed", "by itself")
+            ),
+        ),
+    ),
+    "support": (
+        ("on", "off"),
+        (*_BOTH_ROWS, _TOUCH, _between("carry/0", "Does {o} carry {s}?", ("yes", "no"))),
+    ),
+    "edge": (
+        ("at the edge of", "in the middle of"),
+        (
+            _column("o"),
+            _column("s"),
+            _between(
+                "edge/0",
+                "At which part of {o} is {s}: its edge, its middle, or neither?",
+                ("its edge", "its middle", "neither"),
+                "edge",
+            ),
+        ),
+    ),
+    "opposite": (
+        ("opposite to", "across from", "across"),
+        (
+            *_BOTH_COLUMNS,
+            _face("s"),
+            _face("o"),
+            _ROOM,
+        ),
+    ),
+    "likeness": (
+        ("congruent",),
+        (
+            Ask(ATTRIBUTE, "shape/0", "What shape is {s}?", (), "s"),
+            Ask(ATTRIBUTE, "shape/0", "What shape is {o}?", (), "o"),
+            _between("alike/0", "Are {s} and {o} of the same shape and size?", ("yes", "no"), "alike"),
+        ),
+    ),
+}  # fmt: skip
+
+FAMILY: dict[str, str] = {name: family for family, (names, _) in FAMILIES.items() for name in names}

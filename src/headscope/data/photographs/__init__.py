@@ -1,0 +1,1 @@
+"""Photographs with exact truth: questions and step chains whose answers follow from labelled boxes alone."""

@@ -1,0 +1,277 @@
+"use strict";
+// Everything that comes from the cases is put in as text, never as markup.
+const token = document.querySelector("meta[name=token]").content;
+const $ = (id) => document.getElementById(id);
+const state = { cases: [], functions: [], spatial: new Set(), number: 0, step: 0, shown: null, editing: false };
+
+function make(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function say(text, bad) {
+  const note = $("note");
+  note.textContent = text;
+  note.className = bad ? "bad" : "";
+  note.hidden = false;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { note.hidden = true; }, bad ? 9000 : 3500);
+}
+
+async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json", "X-Headscope": token }, body: JSON.stringify(body),
+  };
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    say("The review server does not answer. Start `headscope data review` again; verdicts given so far are kept.", true);
+    throw new Error("no server");
+  }
+  let value;
+  try { value = await answer.json(); } catch { value = { error: `status ${answer.status}: reload the page` }; }
+  if (!answer.ok) { say(value.error, true); throw new Error(value.error); }
+  return value;
+}
+
+const titled = (name) => name === "main" ? "main question" : name.replaceAll("_", " ");
+
+function meter() {
+  const judged = state.cases.reduce((n, c) => n + c.judged, 0);
+  const all = state.cases.reduce((n, c) => n + c.steps, 0);
+  $("progress").textContent = `${judged.toLocaleString("en")} of ${all.toLocaleString("en")} judged`;
+  document.querySelector("#meter i").style.width = `${all ? 100 * judged / all : 0}%`;
+}
+
+async function overview() {
+  const found = await ask("/cases");
+  state.cases = found.cases;
+  state.functions = found.functions;
+  state.spatial = new Set(found.spatial);
+  $("name").textContent = found.folder || "Review";
+  document.title = `Review of ${found.folder}`;
+  $("who").textContent = `reviewed by ${found.reviewer}`;
+  meter();
+}
+
+async function show(number, step) {
+  const last = state.cases.length - 1;
+  state.number = Math.max(0, Math.min(last, number));
+  state.shown = await ask(`/case/${state.number}`);
+  state.editing = false;
+  const first = state.shown.steps.findIndex((s) => !(s.id in state.shown.verdicts));
+  state.step = step === undefined ? Math.max(0, first) : Math.max(0, Math.min(state.shown.steps.length - 1, step));
+  $("picture").src = `/picture/${state.number}?${encodeURIComponent(state.shown.id)}`;
+  $("picture").style.height = state.shown.height < 300 && state.shown.width < 500 ? `${Math.min(480, 3 * state.shown.height)}px` : "";
+  $("picture").alt = `Picture of case ${state.shown.id}`;
+  draw();
+}
+
+function draw() {
+  const shown = state.shown, now = shown.steps[state.step];
+  history.replaceState(null, "", `#case=${state.number + 1}&step=${state.step + 1}`);
+  $("place").textContent = `case ${(state.number + 1).toLocaleString("en")} of ${state.cases.length.toLocaleString("en")}`;
+  $("id").textContent = shown.id;
+  $("kind").textContent = [shown.kind, shown.source].filter(Boolean).join(" · ");
+  const main = shown.steps[shown.steps.length - 1];
+  $("question").textContent = main.question;
+  drawBoxes(new Set(now.objects));
+  $("steps").replaceChildren(...shown.steps.map(drawStep));
+  const at = $("steps").children[state.step];
+  if (state.editing) at.querySelector("input[name=answer]").select();
+  at.scrollIntoView({ block: "nearest" });
+}
+
+function drawBoxes(about) {
+  const shown = state.shown, space = "http://www.w3.org/2000/svg";
+  const boxes = $("boxes");
+  boxes.setAttribute("viewBox", `0 0 ${shown.width} ${shown.height}`);
+  boxes.setAttribute("preserveAspectRatio", "none");
+  boxes.replaceChildren(...shown.objects.filter((o) => o.box).map((o) => {
+    const rect = document.createElementNS(space, "rect");
+    const [x0, y0, x1, y1] = o.box;
+    for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0 })) rect.setAttribute(key, value);
+    if (about.has(o.id)) rect.setAttribute("class", "about");
+    return rect;
+  }));
+  $("things").replaceChildren(...shown.objects.slice(0, 40).map((o) => make("li", about.has(o.id) ? "about" : "", o.name)));
+  if (!shown.objects.some((o) => o.box)) $("things").append(make("li", "", "no boxes known"));
+}
+
+function drawStep(step, index) {
+  const verdict = state.shown.verdicts[step.id], now = index === state.step;
+  const item = make("li", [verdict ? verdict.ruling : "", now ? "now" : ""].join(" ").trim());
+  const words = verdict && verdict.ruling === "fix" ? verdict : step;
+  const top = make("div", "top");
+  top.append(make("span", `function${state.spatial.has(words.function) ? " spatial" : ""}`, titled(words.function)));
+  if (step.origin && step.origin !== "unanswered") top.append(make("span", "", step.origin));
+  if (verdict) top.append(make("span", "ruling", { accept: "accepted", fix: "fixed", reject: "rejected" }[verdict.ruling]));
+  item.append(top);
+  if (!(now && state.editing)) item.append(make("div", "asked", words.question));
+  const answer = make("div", words.answer ? "answer" : "answer none", words.answer || "not answered yet");
+  if (words !== step && step.answer && step.answer !== words.answer) answer.append(make("span", "was", step.answer));
+  if (!(now && state.editing)) item.append(answer);
+  if (now && state.editing) item.append(drawForm(step, words));
+  else if (now) item.append(drawChoices(step, words), drawActs(verdict));
+  item.addEventListener("click", (event) => {
+    if (index !== state.step && !event.target.closest("button")) { state.step = index; state.editing = false; draw(); }
+  });
+  return item;
+}
+
+function drawChoices(step, words) {
+  const row = make("div", "choices");
+  step.choices.slice(0, 9).forEach((choice, i) => {
+    const button = make("button", choice === words.answer ? "true" : "", choice);
+    button.type = "button";
+    button.append(make("kbd", "", String(i + 1)));
+    button.addEventListener("click", () => answerWith(choice));
+    row.append(button);
+  });
+  return row;
+}
+
+function drawActs(verdict) {
+  const row = make("div", "acts");
+  const acts = [["Accept", "a", () => judge("accept")], ["Fix", "f", edit], ["Reject", "r", () => judge("reject")]];
+  if (verdict) acts.push(["Take back", "u", () => judge(null)]);
+  for (const [label, key, act] of acts) {
+    const button = make("button", "", label);
+    button.type = "button";
+    button.append(make("kbd", "", key));
+    button.addEventListener("click", act);
+    row.append(button);
+  }
+  return row;
+}
+
+function drawForm(step, words) {
+  const form = make("form");
+  const field = (name, node) => {
+    const label = make("label", "", name[0].toUpperCase() + name.slice(1));
+    node.name = name;
+    node.id = `field-${name}`;
+    label.htmlFor = node.id;
+    form.append(label, node);
+  };
+  for (const name of ["question", "answer"]) {
+    const input = make("input");
+    input.value = words[name];
+    input.autocomplete = "off";
+    field(name, input);
+  }
+  if (step.id !== "main") {
+    const select = make("select");
+    for (const f of state.functions) {
+      const option = make("option", "", `${titled(f.name)} (${f.title})`);
+      option.value = f.name;
+      option.selected = f.name === words.function;
+      select.append(option);
+    }
+    field("function", select);
+  }
+  const acts = make("div", "acts"), save = make("button", "main", "Save"), cancel = make("button", "", "Cancel");
+  cancel.type = "button";
+  cancel.append(make("kbd", "", "esc"));
+  cancel.addEventListener("click", () => { state.editing = false; draw(); });
+  acts.append(save, cancel);
+  form.append(acts);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const data = Object.fromEntries(new FormData(form));
+    judge("fix", data);
+  });
+  return form;
+}
+
+function edit() { state.editing = true; draw(); }
+
+function answerWith(choice) {
+  const step = state.shown.steps[state.step];
+  if (choice === step.answer) judge("accept");
+  else judge("fix", { answer: choice });
+}
+
+async function judge(ruling, change) {
+  const shown = state.shown, step = shown.steps[state.step], had = step.id in shown.verdicts;
+  const sent = { number: state.number, case: shown.id, step: step.id, ruling, change };
+  const { verdict } = await ask("/judge", sent);
+  if (state.shown !== shown) return;
+  if (verdict) shown.verdicts[step.id] = verdict; else delete shown.verdicts[step.id];
+  state.cases[state.number].judged += (verdict ? 1 : 0) - (had ? 1 : 0);
+  state.editing = false;
+  meter();
+  if (verdict && state.step < shown.steps.length - 1) state.step += 1;
+  else if (verdict && !unjudged() && state.number < state.cases.length - 1) { await show(state.number + 1); return; }
+  draw();
+}
+
+const unjudged = () => state.shown.steps.some((s) => !(s.id in state.shown.verdicts));
+
+async function nextOpen() {
+  const count = state.cases.length;
+  for (let i = 1; i <= count; i += 1) {
+    const at = (state.number + i) % count;
+    if (state.cases[at].judged < state.cases[at].steps) { await show(at); return; }
+  }
+  say("Everything is judged.");
+}
+
+async function writeBack() {
+  const done = await ask("/write", {});
+  say(`Written: ${done.accepted} accepted, ${done.fixed} fixed, ${done.rejected} rejected; ${done.cases_left_out} cases left out.`);
+  await overview();
+  await show(state.number, state.step);
+}
+
+function keys(on) {
+  const box = $("keys");
+  box.hidden = on === undefined ? !box.hidden : !on;
+  $("help").setAttribute("aria-expanded", String(!box.hidden));
+}
+
+const acts = {
+  a: () => judge("accept"), f: edit, r: () => judge("reject"), u: () => judge(null),
+  j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
+  n: () => show(state.number + 1), p: () => show(state.number - 1),
+  ArrowRight: () => show(state.number + 1), ArrowLeft: () => show(state.number - 1),
+  o: nextOpen, w: writeBack, b: () => $("boxes").classList.toggle("off"), "?": () => keys(),
+  Escape: () => keys(false),
+};
+
+function move(by) {
+  state.step = Math.max(0, Math.min(state.shown.steps.length - 1, state.step + by));
+  draw();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !state.shown) return;
+  if (state.editing) {
+    if (event.key === "Escape") { state.editing = false; draw(); }
+    return;
+  }
+  const choice = /^[1-9]$/.test(event.key) && state.shown.steps[state.step].choices[Number(event.key) - 1];
+  const act = choice ? () => answerWith(choice) : acts[event.key];
+  if (act && !event.repeat) {
+    event.preventDefault();
+    Promise.resolve(act()).catch(() => {});
+  } else if (act && /^Arrow|^[jk]$/.test(event.key)) { event.preventDefault(); act(); }
+});
+$("open").addEventListener("click", () => nextOpen().catch(() => {}));
+$("write").addEventListener("click", () => writeBack().catch(() => {}));
+$("help").addEventListener("click", () => keys());
+$("previous").addEventListener("click", () => show(state.number - 1).catch(() => {}));
+$("next").addEventListener("click", () => show(state.number + 1).catch(() => {}));
+window.addEventListener("unhandledrejection", (event) => event.preventDefault());
+
+(async () => {
+  await overview();
+  const at = new URLSearchParams(location.hash.slice(1));
+  const number = Number(at.get("case")), step = Number(at.get("step"));
+  if (number >= 1) await show(number - 1, step >= 1 ? step - 1 : undefined);
+  else await show(0);
+  document.body.dataset.ready = "yes";
+})().catch(() => {});
