@@ -10,6 +10,7 @@ from headscope.interventions.controls import Controls
 from headscope.interventions.effects import against_controls, drops, effect, verdict
 from headscope.interventions.emphasis import gain
 from headscope.interventions.readings import Reading
+from headscope.models.geometry import Head
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_p_counts_controls_at_least_as_bad_and_ties_count(pair):
     worse = Reading(np.zeros(60), clean.margin - 9)
     same = Reading(edited.correct[::-1].copy(), edited.margin)
     better = Reading(clean.correct, clean.margin)
-    controls = Controls(((),) * 4, False, "why", 3)
+    controls = Controls(tuple((Head(0, h),) for h in range(4)), False, "why", 3)
     found = against_controls(clean, edited, [worse, same, better, better], controls)
     assert found["p"] == (1 + 2) / (1 + 4)
     assert found["margin_p"] == (1 + 2) / (1 + 4)
@@ -66,7 +67,14 @@ def test_p_counts_controls_at_least_as_bad_and_ties_count(pair):
         False,
         "why",
     )
-    assert against_controls(clean, edited, [], controls)["p"] is None
+    assert against_controls(clean, edited, [], Controls((), True, "", 0))["p"] is None
+
+
+def test_a_control_set_that_was_read_twice_counts_once(pair):
+    clean, edited = pair
+    better = Reading(clean.correct, clean.margin)
+    controls = Controls(((Head(0, 0),), (Head(0, 1),)) * 50, True, "only 2 different control sets exist", 2)
+    assert against_controls(clean, edited, [better] * 100, controls)["p"] == 1 / 3
 
 
 @pytest.mark.parametrize(
@@ -84,6 +92,14 @@ def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(p, draws, low
     found = verdict({"p": p, "draws": draws, "ci": (low, 9.0), "excess_points": 5.0}, 0.05)
     assert found[0] is claimed
     assert words in found[1]
+
+
+def test_a_claim_says_so_where_random_sets_with_shared_heads_hurt_as_much():
+    result = {"p": 0.005, "draws": 200, "ci": (3.0, 9.0), "excess_points": 5.0, "p_random": 0.2}
+    claimed, words = verdict(result, 0.05)
+    assert claimed
+    assert "one or two of these heads may carry the effect" in words
+    assert "may carry" not in verdict(result | {"p_random": 0.01}, 0.05)[1]
 
 
 def test_a_choice_is_frozen_once_beside_those_of_other_stages(tmp_path):

@@ -17,6 +17,7 @@ from headscope.evaluation.statistics import benjamini_hochberg
 from headscope.functions import DEFAULT, MAIN, Taxonomy
 from headscope.interventions.candidates import RULE, Dose, candidates, read_doses
 from headscope.interventions.causal import identity
+from headscope.interventions.chance import p_among_random
 from headscope.interventions.choices import freeze
 from headscope.interventions.controls import draw
 from headscope.interventions.edits import Edit, What, mute
@@ -51,8 +52,7 @@ def ablate(
     3. On ``test``: drop of accuracy and margin with intervals by image, sign-flip p, place among the control
        draws; other ways to mute; other scopes; every other function (specificity); the main questions.
 
-    Writes ``ablation.json`` and ``ablation.parquet`` (docs/file-formats-interventions.md); resumes from
-    ``ablate/``.
+    Writes ``ablation.json`` and ``ablation.parquet`` (docs/file-formats-interventions.md); resumes.
 
     Args:
         atlas: anything with ``rankings``: name -> function -> score per head in flat order.
@@ -165,6 +165,7 @@ class _Ablation:
         controls = draw(self.vlm.geometry, self.heads[name], s.draws, s.seed + 1)
         readings = reader.read_many(controls.draws, mute(), label=f"controls: {name}")
         held = against_controls(reader.clean, edited, readings, controls)
+        held["p_random"] = p_among_random(reader, self.vlm.geometry, self.heads[name], s.draws, s.seed + 3)
         points, margins = drops(reader.clean, readings)
         for i, heads in enumerate(controls.draws):
             self._row("control", name, name, heads, draw=i, drop_points=points[i], margin_drop=margins[i])

@@ -20,6 +20,7 @@ from headscope.interventions.settings import CausalSettings
 from headscope.storage import Ledger, write_json
 
 SCHEMA = "headscope/causal/1"
+FLIPS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,7 @@ class CausalScores:
         margin_ci: (function, head, 2) 95 % bootstrap interval by image.
         points: (function, head) drop of accuracy in percentage points.
         points_ci: (function, head, 2) its interval.
-        p: (function, head) one-sided sign-flip p by image that the margin drops; not corrected for many
-            heads.
+        p: (function, head) one-sided p that muting hurts, see :func:`hurt_p`; not corrected for many heads.
         items: function -> how many items were read.
     """
 
@@ -134,10 +134,27 @@ def scan(vlm: Any, readers: Mapping[str, Reader], settings: CausalSettings) -> C
             margin[i, j], points[i, j] = lost.mean(), right.mean()
             margin_ci[i, j] = _interval(lost, reader.groups, settings.seed)
             points_ci[i, j] = _interval(right, reader.groups, settings.seed)
-            p[i, j] = sign_flip_p(lost, reader.groups, seed=settings.seed, alternative="greater")
+            p[i, j] = hurt_p(lost, right, reader.groups, settings.seed)
     sizes = {name: len(reader) for name, reader in readers.items()}
     labels = tuple(str(h) for h in heads)
     return CausalScores(tuple(readers), labels, margin, margin_ci, points, points_ci, p, sizes)
+
+
+def hurt_p(lost: NDArray[np.float64], right: NDArray[np.float64], groups: Any, seed: int = 0) -> float:
+    """One-sided sign-flip p by image that the margin drops or answers are lost (Bonferroni over the two).
+
+    The margin alone misses a head whose muting turns answers wrong on most pictures and makes the guess that
+    is left very sure on the others (docs/method.md).
+
+    Args:
+        lost, right: (item,) drop of the margin, and of correctness. groups: (item,) image.
+
+    Example:
+        >>> hurt_p(np.array([1.0] * 9 + [-30.0]), np.array([1.0] * 9 + [0.0]), None)
+        0.00390625
+    """
+    kinds = (sign_flip_p(v, groups, FLIPS, seed, "greater") for v in (lost, right))
+    return min(1.0, 2 * min(kinds))
 
 
 def _interval(values: NDArray[np.float64], groups: Sequence[str], seed: int) -> tuple[float, float]:

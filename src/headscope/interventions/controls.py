@@ -33,13 +33,24 @@ class Controls:
 
 
 def draw(
-    geometry: Geometry, heads: Sequence[Head], draws: int, seed: int, exclude: Iterable[Head] = ()
+    geometry: Geometry,
+    heads: Sequence[Head],
+    draws: int,
+    seed: int,
+    exclude: Iterable[Head] = (),
+    disjoint: bool = True,
 ) -> Controls:
     """Draw control head sets at random, disjoint from ``heads`` (and ``exclude``), matched layer by layer.
 
     Where the tested heads fill more than half of a layer (or too few others are left in it) no fair match
     exists there, so that all sets are drawn over all layers, and ``reason`` says so. All draws differ while
     the number of possible sets allows it; otherwise every possible set is taken equally often.
+
+    Args:
+        disjoint: whether the sets share no head with ``heads``. Disjoint sets show the size of an effect, but
+            their ranks make no fair p: where one head of a layer matters most, whichever set holds it beats
+            every set disjoint from it. Sets that may share heads with those under test are drawn by the law
+            of a random set, so that p over them is what it says (docs/method.md).
 
     Raises:
         EditError: no heads, unknown heads, or fewer heads left than are under test.
@@ -58,8 +69,8 @@ def draw(
             f"of them in this model{f' (not in it: {[str(h) for h in unknown]})' if unknown else ''}, and "
             "draws >= 0"
         )
-    banned = set(tested) | {Head(*h) for h in exclude}
-    pools, reason = _layer_pools(geometry, tested, banned)
+    banned = (set(tested) if disjoint else set()) | {Head(*h) for h in exclude}
+    pools, reason = _layer_pools(geometry, tested, banned, disjoint)
     matched = not reason
     if reason:
         free = tuple(h for h in geometry.heads if h not in banned)
@@ -78,14 +89,16 @@ def draw(
     return Controls(tuple(made), matched, reason, found)
 
 
-def _layer_pools(geometry: Geometry, tested: Sequence[Head], banned: set[Head]) -> tuple[list[Pool], str]:
+def _layer_pools(
+    geometry: Geometry, tested: Sequence[Head], banned: set[Head], disjoint: bool
+) -> tuple[list[Pool], str]:
     """What to draw from in each layer that holds tested heads, and why that is not possible (or empty)."""
     pools: list[Pool] = []
     crowded = []
     for members in geometry.per_layer().values():
         count = sum(h in members for h in tested)
         free = tuple(h for h in members if h not in banned)
-        if count > len(members) / 2 or count > len(free):
+        if (disjoint and count > len(members) / 2) or count > len(free):
             crowded.append(f"layer {members[0].layer} ({count} of {len(members)})")
         if count:
             pools.append((free, count))

@@ -69,11 +69,13 @@ def against_controls(
 ) -> dict[str, Any]:
     """Where the drop under test lies among those of the control draws.
 
-    ``p`` = (1 + controls at least as bad) / (1 + draws), design 5.4; NaN (null) without draws.
+    ``p`` = (1 + controls at least as bad) / (1 + controls), design 5.4, over the controls that differ from
+    each other: a set read twice is no second witness. NaN (null) without draws.
     """
     (observed,), (margin_observed,) = drops(clean, [edited])
     points, margins = drops(clean, readings)
     some = bool(points)
+    once = [controls.draws.index(heads) for heads in dict.fromkeys(controls.draws)]
     return {
         "draws": len(points),
         "distinct": controls.distinct,
@@ -81,10 +83,10 @@ def against_controls(
         "reason": controls.reason,
         "control_mean": float(np.mean(points)) if some else None,
         "control_max": max(points) if some else None,
-        "p": draws_p(observed, points) if some else None,
+        "p": draws_p(observed, [points[i] for i in once]) if some else None,
         "margin_control_mean": float(np.mean(margins)) if some else None,
         "margin_control_max": max(margins) if some else None,
-        "margin_p": draws_p(margin_observed, margins) if some else None,
+        "margin_p": draws_p(margin_observed, [margins[i] for i in once]) if some else None,
     }
 
 
@@ -98,7 +100,14 @@ def verdict(result: Mapping[str, Any], alpha: float) -> tuple[bool, str]:
     if not low > 0:
         return False, f"not functional: the accuracy drop may be nothing (interval from {low:.1f} points)"
     excess = result["excess_points"]
-    return True, f"functional: muting costs {excess:.1f} points more than the mean control (p = {p:.3f})"
+    said = f"functional: muting costs {excess:.1f} points more than the mean control (p = {p:.3f})"
+    random = result.get("p_random")
+    if random is not None and random >= alpha:
+        said += (
+            f"; random sets that may share heads with it hurt as much too often (p = {random:.3f}), so one "
+            "or two of these heads may carry the effect"
+        )
+    return True, said
 
 
 def flat(found: Mapping[str, Any]) -> dict[str, Any]:

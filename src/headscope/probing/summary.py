@@ -16,6 +16,11 @@ from headscope.probing.sparsity import scarcity, sparsity
 
 CRITERIA = ("joint", "independent", "answer", "decoding", "causal")
 _PLAIN = 0.5  # AUROC of a head that tells nothing
+# Muting any head moves the margin a little, if only through the norm, and enough cases make that
+# significant. A functional head changes the odds of the true answer by a tenth, and does a tenth of what the
+# strongest does.
+# docs/method.md says how the cut-off was chosen and what errors were measured with it.
+LEAST_NATS, LEAST_SHARE = 0.1, 0.1
 
 
 def derive(atlas: Atlas, seed: int = 0, default_ranking: str | None = None) -> Atlas:
@@ -24,7 +29,8 @@ def derive(atlas: Atlas, seed: int = 0, default_ranking: str | None = None) -> A
     Criteria by which a head is functional (``selected``), at the atlas's false discovery level:
     ``joint``: before the elbow of the sorted importance; ``independent``: q and positive selectivity;
     ``answer``: q of decoding the answer; ``decoding``: both of these (the first alone where the answer does
-    not come from the picture, as nothing could pass the second); ``causal``: q and a positive score.
+    not come from the picture, as nothing could pass the second); ``causal``: q and a score of at least
+    ``LEAST_NATS`` and ``LEAST_SHARE`` of the function's greatest.
     """
     done = atlas.model_copy(deep=True)
     done.selected = {way: {f: _selected(done, way, f) for f in done.functions} for way in CRITERIA}
@@ -161,7 +167,11 @@ def _selected(atlas: Atlas, way: str, function: str) -> list[bool] | None:
     if way == "independent":
         selectivity = _numbers(atlas.selectivity.get(function) or [None] * len(q))
         score = np.where(np.isfinite(selectivity), selectivity, score - _PLAIN)
-    return [x is not None and x <= atlas.level and bool(s > 0) for x, s in zip(q, score, strict=True)]
+    least = 0.0
+    if way == "causal":
+        least = max(LEAST_NATS, LEAST_SHARE * float(np.nanmax(score, initial=0.0)))
+    passed = score >= least if least else score > 0
+    return [x is not None and x <= atlas.level and bool(ok) for x, ok in zip(q, passed, strict=True)]
 
 
 def _pictured(atlas: Atlas) -> list[str]:

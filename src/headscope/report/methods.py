@@ -74,6 +74,9 @@ def _muting(study: StudyView) -> Block:
         "p = (1 + random draws at least as bad) / (1 + draws); with 200 draws it cannot fall below 0.005. "
         "It asks whether these heads are special among heads; the sign-flip test asks whether the loss "
         "itself is real.",
+        "Where p among random sets that may share heads with those under test is not small, the verdict says "
+        "that one or two of the heads may carry the effect: a set that holds a layer's most important head "
+        "beats all sets disjoint from it (docs/method.md).",
         "Random heads are disjoint from the heads under test, the same number in each layer. Where the "
         "tested heads fill more than half of a layer no such match exists; then they are drawn over all "
         "layers, and the table says so. Draws over all layers are an easier comparison, since early heads "

@@ -14,6 +14,7 @@ from headscope.report.charts import heads
 from headscope.report.charts.base import Figure, words
 from headscope.report.figures import write_figures
 from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
+from headscope.report.method_errors import method_errors
 from headscope.report.methods import methods
 from headscope.report.paragraph import paragraph
 from headscope.report.pictures import before_after, walked_case
@@ -93,6 +94,7 @@ def render(study: StudyView, parts: list[Section], documents: dict[str, str]) ->
         **_texts(study),
         **_maps(study),
         words=words,
+        errors=method_errors(),
         css=Markup(_asset("report.css")),
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,0 +1,56 @@
+"""The measured error rates that the package carries, and how they are taken from a run's summary."""
+
+from __future__ import annotations
+
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from headscope.storage import read_json, write_json
+
+SCHEMA = "headscope/measured/1"
+FILE = "measured.json"
+Row = dict[str, Any]
+
+
+def measured(summary: Row, made_by: str) -> Row:
+    """The few figures of a summary that stand beside every head map.
+
+    Args:
+        summary: the content of ``summary.json``. made_by: the command that wrote it.
+    """
+    kept = ("precision", "recall", "f1", "false_discoveries")
+    planted = {
+        level: {w: {k: c[k] for k in kept} for w, c in cells.items() if isinstance(c, dict) and "f1" in c}
+        for level, cells in summary["planted"].items()
+    }
+    return {
+        "schema": SCHEMA,
+        "provenance": {
+            "command": made_by,
+            "quick": summary["quick"],
+            "constructor": summary["constructor"],
+            "models": {level: cells["models"] for level, cells in summary["planted"].items()},
+            "wall_s": summary["wall_s"],
+        },
+        "planted": planted,
+        "default_ranking": summary["default_ranking"],
+        "decoy_rejection": summary["decoy_rejection"],
+        "null": {
+            k: summary["null"][k] for k in ("claimed_share", "reject_at_05", "reject_at_01", "replicates")
+        },
+        "coverage": {name: cell["share"] for name, cell in summary["coverage"].items()},
+    }
+
+
+def main() -> None:
+    """``python -m headscope.validation.measured runs/validate-method``: take over a run's figures."""
+    folder = Path(sys.argv[1])
+    summary = read_json(folder / "summary.json")
+    command = "headscope validate-method" + (" --quick" if summary["quick"] else "")
+    write_json(str(resources.files("headscope.validation").joinpath(FILE)), measured(summary, command))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Small vision-language models whose heads carry known functions by construction, and pictures for them."""

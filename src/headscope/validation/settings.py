@@ -1,0 +1,86 @@
+"""How much ``validate-method`` does: a quick look for every commit, and the full measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from headscope.errors import StudyError
+from headscope.validation.planted.plan import LEVELS
+
+READOUTS = ("prompt_last", "answer_mean", "answer_content")
+
+
+@dataclass(frozen=True)
+class ValidateSettings:
+    """Defaults of :func:`headscope.validation.run.validate_method` are those of the full measurement.
+
+    Attributes:
+        levels: which kinds of planted models; ``seeds``: how many of each.
+        cases: pictures per planted model, four questions each.
+        causal_items, permutations, draws, epochs: of the chain on each planted model.
+        dependence_seeds: planted models on which readouts and scopes are compared.
+        label_permutations: runs of the probes on permuted labels; null_permutations: of each run's own null.
+        sets, items, replicates: of the muting test with randomly drawn heads.
+        simulations: of the intervals' coverage.
+        embedded_cases: scenes on which the embedded model is read.
+        probe_seeds, halvings: of the stability.
+        level: false discovery rate of the claims.
+    """
+
+    levels: tuple[str, ...] = tuple(LEVELS)
+    seeds: int = 5
+    cases: int = 240
+    causal_items: int = 24
+    permutations: int = 100
+    draws: int = 500
+    epochs: int = 40
+    dependence_seeds: int = 2
+    label_permutations: int = 300
+    null_permutations: int = 60
+    sets: int = 240
+    items: int = 60
+    replicates: int = 2000
+    simulations: int = 4000
+    embedded_cases: int = 300
+    embedded_functions: tuple[str, ...] = ("spatial_perception", "attribute_perception")
+    probe_seeds: int = 5
+    halvings: int = 3
+    level: float = 0.05
+    seed: int = 0
+    batch_size: int = 64
+
+
+QUICK = ValidateSettings(
+    levels=("plain", "decoy"),
+    seeds=1,
+    cases=150,
+    causal_items=16,
+    permutations=30,
+    draws=200,
+    epochs=15,
+    dependence_seeds=0,
+    label_permutations=200,
+    null_permutations=40,
+    sets=60,
+    items=24,
+    replicates=500,
+    simulations=2000,
+    embedded_cases=60,
+    embedded_functions=("spatial_perception",),
+    probe_seeds=2,
+    halvings=1,
+)
+
+
+def settings_for(quick: bool = False, seeds: int | None = None) -> ValidateSettings:
+    """The settings of a quick or a full run, with another number of planted models of each level.
+
+    Raises:
+        StudyError: ``seeds`` is not positive.
+    """
+    chosen = QUICK if quick else ValidateSettings()
+    if seeds is None:
+        return chosen
+    if seeds < 1:
+        raise StudyError(f"asked for {seeds} planted models of each level; expected at least 1")
+    return replace(chosen, seeds=seeds)

@@ -1,0 +1,50 @@
+"""Fixtures of the validation tests: one plain planted model and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headscope.data.cases import Cases
+from headscope.functions import DEFAULT
+from headscope.interventions.items import choose_items, open_readers
+from headscope.models.vlm import VLM, load_model
+from headscope.storage import Ledger, read_json
+from headscope.validation.planted.build import build_planted
+from headscope.validation.planted.questions import planted_cases
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Cases:
+    return planted_cases(tmp_path_factory.mktemp("planted") / "data", 40, seed=3)
+
+
+@pytest.fixture(scope="session")
+def planted_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[VLM, dict[str, Any]]]:
+    """Level -> the loaded model and its truth, each built once."""
+    built: dict[str, tuple[VLM, dict[str, Any]]] = {}
+
+    def make(level: str) -> tuple[VLM, dict[str, Any]]:
+        if level not in built:
+            folder = build_planted(tmp_path_factory.mktemp("models") / level, level, seed=3)
+            built[level] = (load_model(folder, prove=level == "plain"), read_json(folder / "truth.json"))
+        return built[level]
+
+    return make
+
+
+@pytest.fixture
+def readers(pictures: Cases, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Readers of all questions of each function, whatever their split."""
+
+    def make(vlm: VLM, functions: tuple[str, ...] = ()) -> dict[str, Any]:
+        splits = {case.id: "test" for case in pictures}
+        items = choose_items(pictures, splits, "test", DEFAULT, 30, 0, ())
+        wanted = {f: x for f, x in items.items() if not functions or f in functions}
+        ledger = Ledger(tmp_path / "ledger", {"model": vlm.revision})
+        return open_readers(vlm, pictures, wanted, ledger, max_new_tokens=4)
+
+    return make
