@@ -10,8 +10,18 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "headscope"
-ORDER = ("data", "evaluation", "models", "capture", "probing", "interventions", "visual_prompting", "report")
-TOP = ("study", "stages", "study_record", "sizes", "demo", "cli")
+ORDER = (
+    "data",
+    "evaluation",
+    "models",
+    "capture",
+    "probing",
+    "interventions",
+    "visual_prompting",
+    "validation",
+    "report",
+)
+TOP = ("study", "benchmarking", "stages", "study_record", "sizes", "demo", "cli")
 
 
 def imports(path: Path) -> set[str]:
