@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from headscope.errors import EditError
-from headscope.interventions.controls import draw
+from headscope.interventions.controls import FEWEST, draw
 from headscope.models.geometry import Geometry, Head, Site
 
 
@@ -43,8 +44,10 @@ def test_draws_are_disjoint_of_equal_size_and_matched_by_layer_wherever_they_say
         n > geometry.sites[layer].n_heads / 2 or n > sum(h not in banned for h in geometry.sites[layer].heads)
         for layer, n in layers.items()
     )
-    assert controls.layer_matched == (not crowded)
-    assert ("all layers" in controls.reason) == crowded
+    free = Counter(h.layer for h in geometry.heads if h not in banned)
+    few = draws >= FEWEST and math.prod(math.comb(free[layer], n) for layer, n in layers.items()) < FEWEST
+    assert controls.layer_matched == (not crowded and not few)
+    assert ("all layers" in controls.reason) == (crowded or few)
     assert controls.distinct == len(set(controls.draws))
     for chosen in controls.draws:
         assert len(set(chosen)) == len(heads)
@@ -63,6 +66,16 @@ def test_draws_differ_as_long_as_there_are_enough_sets(draws, seed):
     counts = Counter(controls.draws).values()
     assert not draws or max(counts) - min(counts) <= 1
     assert ("different control sets" in controls.reason) == (draws > 30)
+
+
+def test_too_few_matched_sets_for_a_p_are_replaced_by_sets_over_all_layers():
+    geometry = made([8, 8, 8])
+    half = [Head(1, h) for h in range(4)]  # one disjoint set of four is left in the layer
+    few = draw(geometry, half, 200, 0)
+    assert not few.layer_matched
+    assert "too few sets match layer by layer for p < 0.05 (1)" in few.reason
+    assert few.distinct == 200
+    assert draw(geometry, half, 10, 0).layer_matched
 
 
 def test_every_free_head_is_drawn_about_equally_often():

@@ -32,8 +32,6 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
-app.command("validate-method")(validate_method)
-app.command()(evaluate)
 app.add_typer(models_app, name="models")
 
 INTERRUPTED = 130
@@ -246,3 +244,7 @@ def main() -> None:
 def _stop(message: str, code: int) -> None:
     say(message)
     sys.exit(code)
+
+
+app.command("validate-method")(validate_method)
+app.command()(evaluate)

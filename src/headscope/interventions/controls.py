@@ -12,6 +12,8 @@ import numpy as np
 from headscope.errors import EditError
 from headscope.models.geometry import Geometry, Head
 
+FEWEST = 20  # different sets below which no p can be under 0.05
+
 Pool = tuple[tuple[Head, ...], int]  # heads to draw from, and how many
 
 
@@ -43,8 +45,9 @@ def draw(
     """Draw control head sets at random, disjoint from ``heads`` (and ``exclude``), matched layer by layer.
 
     Where the tested heads fill more than half of a layer (or too few others are left in it) no fair match
-    exists there, so that all sets are drawn over all layers, and ``reason`` says so. All draws differ while
-    the number of possible sets allows it; otherwise every possible set is taken equally often.
+    exists there; where fewer than ``FEWEST`` sets match, none of at least that many draws could show
+    p < 0.05. Then all sets are drawn over all layers, and ``reason`` says so. All draws differ while the
+    number of possible sets allows it; otherwise every possible set is taken equally often.
 
     Args:
         disjoint: whether the sets share no head with ``heads``. Disjoint sets show the size of an effect, but
@@ -71,6 +74,9 @@ def draw(
         )
     banned = (set(tested) if disjoint else set()) | {Head(*h) for h in exclude}
     pools, reason = _layer_pools(geometry, tested, banned, disjoint)
+    if disjoint and not reason and _possible(pools) < FEWEST <= draws:
+        found = _possible(pools)
+        reason = f"drawn over all layers: too few sets match layer by layer for p < 0.05 ({found})"
     matched = not reason
     if reason:
         free = tuple(h for h in geometry.heads if h not in banned)
@@ -102,15 +108,19 @@ def _layer_pools(
             crowded.append(f"layer {members[0].layer} ({count} of {len(members)})")
         if count:
             pools.append((free, count))
-    if not crowded:
-        return pools, ""
-    return [], f"drawn over all layers: the tested heads leave too few others in {', '.join(crowded)}"
+    if crowded:
+        return [], f"drawn over all layers: the tested heads leave too few others in {', '.join(crowded)}"
+    return pools, ""
+
+
+def _possible(pools: list[Pool]) -> int:
+    return math.prod(math.comb(len(free), count) for free, count in pools)
 
 
 def _distinct(
     geometry: Geometry, pools: list[Pool], draws: int, rng: np.random.Generator
 ) -> list[tuple[Head, ...]]:
-    possible = math.prod(math.comb(len(free), count) for free, count in pools)
+    possible = _possible(pools)
     if possible <= draws:  # every set there is, as often as the others, in random order
         everything = _enumerate(geometry, pools)
         order = [i for _ in range(-(-draws // len(everything))) for i in rng.permutation(len(everything))]

@@ -61,8 +61,7 @@ def test_it_walks_through_the_explaining_example(embedded: VLM) -> None:
     picture = Image.fromarray(story.scene.render())
     history: list[tuple[str, str]] = []
     for step in case.steps:
-        if step.function != "relational_reasoning":
-            assert embedded.answer(picture, step.question, history, step.choices).parsed == step.answer, step
+        assert embedded.answer(picture, step.question, history, step.choices).parsed == step.answer, step
         history.append((step.question, step.answer))
     assert embedded.answer(picture, case.question, history, case.choices).parsed == case.answer
 
