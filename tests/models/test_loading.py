@@ -188,3 +188,14 @@ def test_options_of_a_study_are_plain_and_only_those_that_were_given() -> None:
         Options.of({"speed": 3})
     with pytest.raises(ModelError, match="depends on the picture alone"):
         Options.of({"tower": "vision"})
+
+
+def test_an_error_of_the_models_own_during_the_proof_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(vlm: VLM) -> None:
+        raise RuntimeError("index out of range\nand more")
+
+    monkeypatch.setattr("headscope.models.proof.prove_geometry", broken)
+    with pytest.raises(
+        ModelError, match="embedded: the proof ended in the model's RuntimeError: index out of range"
+    ):
+        load_model("embedded")

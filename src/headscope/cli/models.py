@@ -60,7 +60,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Load a model; prove geometry, spans, edits, batching, generation; exit 1 with the reason if refused."""
-    from headscope.models.vlm import load_model
+    from headscope.models.proof import prove
+    from headscope.models.vlm import load_model, proof_or_refusal
 
     options = {
         **(model_options(device_map, max_memory, quantization) or {}),
@@ -70,7 +71,7 @@ def check(
     try:
         vlm = load_model(model, device, dtype, prove=False, **options)
         family = vlm.family
-        vlm.proof = _proved(vlm)
+        vlm.proof = proof_or_refusal(vlm, prove)
     except HeadscopeError as exc:
         if as_json:
             _print_json(_entry(family, "REFUSED", str(exc), {}) | {"model": model})
@@ -132,19 +133,6 @@ def _read_map(text: str) -> str | dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelError(f"--device-map {text}: expected an object, module name -> device")
     return found
-
-
-def _proved(vlm: Any) -> Any:
-    """The full proof; whatever ends it is a refusal."""
-    from headscope.models.proof import prove
-
-    try:
-        return prove(vlm)
-    except HeadscopeError:
-        raise
-    except Exception as exc:  # odd models fail in odd places; none of them may pass for proved
-        first = (str(exc).strip().splitlines() or [""])[0]
-        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
 
 
 def _print_json(value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from headscope.errors import ModelError
+from headscope.errors import HeadscopeError, ModelError
 from headscope.models.checkpoints import check_folder, locate, revision
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
@@ -214,5 +214,21 @@ def load_model(
     if prove:
         from headscope.models.proof import prove_geometry
 
-        vlm.proof = prove_geometry(vlm)
+        vlm.proof = proof_or_refusal(vlm, prove_geometry)
     return vlm
+
+
+def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
+    """Run a proof; what the model itself raises on the way becomes a refusal, never a proof.
+
+    Raises:
+        GeometryError: a step failed.
+        ModelError: the model ended the proof with an error of its own.
+    """
+    try:
+        return prove(vlm)
+    except HeadscopeError:
+        raise
+    except Exception as exc:  # odd models fail in odd places
+        first = (str(exc).strip().splitlines() or [""])[0]
+        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
