@@ -50,10 +50,11 @@ def draw(
     number of possible sets allows it; otherwise every possible set is taken equally often.
 
     Args:
-        disjoint: whether the sets share no head with ``heads``. Disjoint sets show the size of an effect, but
-            their ranks make no fair p: where one head of a layer matters most, whichever set holds it beats
-            every set disjoint from it. Sets that may share heads with those under test are drawn by the law
-            of a random set, so that p over them is what it says (docs/method.md).
+        disjoint: whether the sets share no head with ``heads``. Disjoint sets ask whether these heads matter
+            more than others; p over them is no test for a set that was itself drawn at random: where one head
+            of a layer matters most, whichever set holds it beats every set disjoint from it. Sets that may
+            share heads with those under test are drawn by the law of a random set, so that p over them is
+            what it says (docs/method.md).
 
     Raises:
         EditError: no heads, unknown heads, or fewer heads left than are under test.
