@@ -6,28 +6,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from headscope.data.numerals import NUMBER_WORDS
+
 Words = tuple[str, ...]
 
-_NUMBERS: Sequence[str] = (
-    *(
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-    ),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
 _TENS: Sequence[str] = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_DIGITS = {str(i): word for i, word in enumerate(_NUMBERS)} | {
+_DIGITS = {str(i): word for i, word in enumerate(NUMBER_WORDS)} | {
     str(10 * i): word for i, word in enumerate(_TENS, start=2)
 }
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -175,8 +159,8 @@ def _spoken(text: str) -> list[tuple[str, bool]]:
         written = match.group()
         word = _DIGITS.get(written.casefold(), written.casefold())
         before = spoken[-1][0] if spoken else ""
-        if before in _TENS and word in _NUMBERS[1:10] and plain[match.start() - 1] in "- ":
-            spoken[-1] = (str(20 + 10 * _TENS.index(before) + _NUMBERS.index(word)), False)
+        if before in _TENS and word in NUMBER_WORDS[1:10] and plain[match.start() - 1] in "- ":
+            spoken[-1] = (str(20 + 10 * _TENS.index(before) + NUMBER_WORDS.index(word)), False)
             continue
         after = found[i + 1].group() if i + 1 < len(found) else ""
         gap = plain[match.end() : found[i + 1].start()] if after else ""

@@ -23,9 +23,18 @@ _AFTER = (0, 1, 2)
 
 
 def encode_prompts(
-    processor: Any, template: Template, family: str, image_token_id: int, prompts: Sequence[Prompt]
+    processor: Any,
+    template: Template,
+    family: str,
+    image_token_id: int,
+    prompts: Sequence[Prompt],
+    start: Sequence[int] = (),
 ) -> Encoded:
     """Encode prompts as one left-padded batch: see :meth:`headscope.models.vlm.VLM.encode`.
+
+    Args:
+        start: of an encoder-decoder, the tokens that its decoder starts from; then the prompts are the
+            encoder's, padded on the right, where learned positions count from the first word.
 
     Raises:
         ModelError: no prompts, or something in them that the model's processor cannot take.
@@ -33,7 +42,7 @@ def encode_prompts(
     if not prompts:
         raise ModelError("asked to encode no prompts; give at least one")
     texts = [template.render(p) for p in prompts]
-    inputs = _processed(processor, family, texts, prompts)
+    inputs = _processed(processor, template, family, texts, prompts, "right" if start else "left")
     offsets = inputs.pop("offset_mapping")
     ids, attended = inputs["input_ids"], inputs["attention_mask"].bool()
     image = ids == image_token_id
@@ -50,26 +59,36 @@ def encode_prompts(
                 f"prompt {i}: {int(image[i].sum())} image tokens but {len(grid.boxes)} places in the "
                 "picture; the processor's settings (patch size, feature strategy) do not fit each other"
             )
-    return Encoded(inputs, image, question, int(image.shape[1]), grids)
+    if start:
+        inputs["decoder_input_ids"] = torch.tensor([list(start)] * len(prompts))
+    return Encoded(inputs, image, question, len(start) or int(image.shape[1]), grids)
 
 
 def _processed(
-    processor: Any, family: str, texts: Sequence[str], prompts: Sequence[Prompt]
+    processor: Any,
+    template: Template,
+    family: str,
+    texts: Sequence[str],
+    prompts: Sequence[Prompt],
+    side: str,
 ) -> dict[str, Tensor]:
     """What the model takes, and ``offset_mapping`` (item, position, 2), characters of its text."""
     begin = getattr(processor.tokenizer, "bos_token", None)
+    framed = template.framed  # the processor writes picture, begin and end around the text itself
+    if framed:
+        texts = [t.replace(template.image_token, "", 1) for t in texts]
     images = [p.image if p.image.mode == "RGB" else p.image.convert("RGB") for p in prompts]
     try:
         batch = processor(
             images=[[image] for image in images],
             text=list(texts),
             padding=True,
-            padding_side="left",
+            padding_side=side,
             return_tensors="pt",
             return_offsets_mapping=True,
             **({"return_mm_token_type_ids": True} if family in _TYPED else {}),
             # Chat templates often write the begin token themselves; it must not come twice.
-            add_special_tokens=not (begin and texts[0].startswith(begin)),
+            add_special_tokens=not framed and not (begin and texts[0].startswith(begin)),
         )
     except (ValueError, TypeError, NotImplementedError) as exc:
         raise ModelError(
@@ -98,7 +117,7 @@ def _question(
     start, end = template.question_span(text, question)
     reach = int(offsets[:, 1].max())
     found = []
-    for after in _AFTER:
+    for after in dict.fromkeys((*_AFTER, len(template.added))):
         shift = reach - len(text) - after
         mask = (offsets[:, 0] < end + shift) & (offsets[:, 1] > start + shift) & attended
         if _bare(question) in _bare(tokenizer.decode(ids[mask])):

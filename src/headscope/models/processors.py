@@ -4,10 +4,15 @@ it."""
 from __future__ import annotations
 
 import json
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from headscope.errors import ModelError
+
+# The one processor class that names torchvision although its image processor has a PIL form.
+_PIXTRAL = "PixtralProcessor"
 
 
 def load_processor(folder: Path, config: Any) -> Any:
@@ -22,9 +27,11 @@ def load_processor(folder: Path, config: Any) -> Any:
     kind = _class(folder, config)
     try:
         if not is_torchvision_available():
-            _check_torchvision(folder, config, kind)
-        if not is_torchvision_available() and "video_processor" in _attributes(kind):
-            processor = _without_video(folder, kind)
+            kind = _without_torchvision(folder, config, kind)
+        if not is_torchvision_available() and (
+            "video_processor" in _attributes(kind) or kind.__name__ == _PIXTRAL
+        ):
+            processor = _of_parts(folder, kind)
         else:
             processor = AutoProcessor.from_pretrained(
                 folder, backend="pil", local_files_only=True, trust_remote_code=False
@@ -65,8 +72,8 @@ def _class(folder: Path, config: Any) -> Any:
     return None
 
 
-def _check_torchvision(folder: Path, config: Any, kind: Any) -> None:
-    """Refuse families whose pictures transformers reads with torchvision alone.
+def _without_torchvision(folder: Path, config: Any, kind: Any) -> Any:
+    """The processor class; families whose pictures transformers reads with torchvision alone are refused.
 
     Raises:
         ModelError: the processor or its image processor has no form without torchvision.
@@ -76,20 +83,38 @@ def _check_torchvision(folder: Path, config: Any, kind: Any) -> None:
     forms = IMAGE_PROCESSOR_MAPPING_NAMES.get(str(config.model_type)) or {}
     needing = next((str(v) for v in forms.values()), "") if forms and "pil" not in forms else ""
     if "torchvision" in (getattr(kind, "_backends", None) or ()):
+        if kind.__name__ == _PIXTRAL and not needing:
+            return _pixtral()
         needing = str(kind.__name__)
     if needing:
         raise ModelError(
             f"{folder}: {needing} of family {config.model_type!r} exists only with torchvision, which "
             "headscope does without; not supported"
         )
+    return kind
+
+
+def _pixtral() -> Any:
+    """Pixtral's processor class, imported without torchvision.
+
+    Its module takes one function, the size of a resized picture, from the torchvision image processor's
+    module; the PIL image processor's has the same one.
+    """
+    place = "transformers.models.pixtral."
+    wanted = place + "image_processing_pixtral"
+    sys.modules[wanted] = import_module(place + "image_processing_pil_pixtral")
+    try:
+        return getattr(import_module(place + "processing_pixtral"), _PIXTRAL)
+    finally:
+        del sys.modules[wanted]
 
 
 def _attributes(kind: Any) -> list[str]:
     return list(kind.get_attributes()) if kind is not None else []
 
 
-def _without_video(folder: Path, family: Any) -> Any:
-    """The family's processor with images and text only; its video part alone would need torchvision."""
+def _of_parts(folder: Path, family: Any) -> Any:
+    """The family's processor with images (by PIL) and text only; its video part alone needs torchvision."""
 
     def check(self: Any, name: str, argument: Any) -> Any:
         if name == "video_processor" and argument is None:

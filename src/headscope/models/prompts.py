@@ -41,7 +41,10 @@ _QWEN3 = _chatml("<|vision_start|>{image}<|vision_end|>")
 _IDEFICS = _Format("", "User:{image}", "User: ", "<end_of_utterance>\nAssistant:", "<end_of_utterance>\n")
 _LLAMA = ("<|start_header_id|>user<|end_header_id|>\n\n", "<|start_header_id|>assistant<|end_header_id|>\n\n")
 _GEMMA = "<start_of_turn>user\n"
+# No dialogue models: earlier turns stand as lines before the question.
+_LINES = _Format("", "{image}", "", "", "\n")
 FORMATS: dict[str, _Format] = {
+    "florence2": _LINES,
     "gemma3": _Format(
         "<bos>", _GEMMA + "{image}", _GEMMA, "<end_of_turn>\n<start_of_turn>model\n", "<end_of_turn>\n"
     ),
@@ -58,9 +61,12 @@ FORMATS: dict[str, _Format] = {
     "qwen2_vl": _QWEN,
     "qwen3_vl": _QWEN3,
     "smolvlm": _IDEFICS._replace(start="<|im_start|>"),
+    "t5gemma2": _LINES,
 }
+# Families whose processor itself writes the picture before a text, and begin and end tokens around it.
+_FRAMED = frozenset({"florence2"})
 # Between question and answer where the format writes nothing there itself.
-_LEADS = {"llava": " ", "idefics3": " ", "smolvlm": " "}
+_LEADS = {"florence2": " ", "idefics3": " ", "llava": " ", "smolvlm": " ", "t5gemma2": " "}
 
 
 class Template:
@@ -71,6 +77,7 @@ class Template:
             space).
         tail: what follows the last question up to where the answer begins.
         added: what the processor itself writes after a prompt.
+        framed: whether the processor writes picture, begin and end around the text itself.
         closing: what follows an answer in a finished turn.
     """
 
@@ -87,7 +94,8 @@ class Template:
                 f"a model of family {family!r} without a chat template; headscope knows the prompt formats "
                 f"of {', '.join(FORMATS)} only; put a chat_template.jinja into the model's folder"
             )
-        self.added = "\n" if family == "paligemma" else ""
+        self.framed = family in _FRAMED
+        self.added = tokenizer.eos_token if self.framed else "\n" if family == "paligemma" else ""
         self._listed = True  # answers in a dialogue as lists of parts, as most templates want them
         self._check()
         opened = self._render((), _MARK, None)
@@ -194,14 +202,19 @@ def _filled(part: str, fill: dict[str, str]) -> str:
     return part
 
 
-def answer_ids(tokenizer: Any, template: Template, answer: str) -> list[int]:
+def answer_ids(tokenizer: Any, template: Template, answer: str, apart: bool = False) -> list[int]:
     """Token ids of an answer as they follow the prompt, without an end token.
+
+    Args:
+        apart: whether a decoder apart from the prompt's encoder writes it, behind start tokens alone.
 
     Raises:
         ModelError: the answer is empty.
     """
     if not answer:
         raise ModelError("asked to encode an empty answer; give at least one character")
+    if apart:
+        return list(tokenizer(answer, add_special_tokens=False)["input_ids"])
     anchor = template.tail + template.added or "\n"
     before = tokenizer(anchor, add_special_tokens=False)["input_ids"]
     whole = tokenizer(anchor + template.lead + answer, add_special_tokens=False)["input_ids"]
@@ -209,6 +222,27 @@ def answer_ids(tokenizer: Any, template: Template, answer: str) -> list[int]:
         return list(whole[len(before) :])
     # The answer would fuse with the prompt's last token, which in use is already fixed: encode it apart.
     return list(tokenizer(template.lead + answer, add_special_tokens=False)["input_ids"])
+
+
+def start_ids(model: Any) -> tuple[int, ...]:
+    """Tokens that an encoder-decoder's decoder starts from, the forced first one among them; else none.
+
+    Raises:
+        ModelError: an encoder-decoder that names none.
+    """
+    config = model.config
+    if not getattr(config, "is_encoder_decoder", False):
+        return ()
+    owners = (getattr(model, "generation_config", None), config, getattr(config, "decoder", None))
+    names = ("decoder_start_token_id", "bos_token_id")
+    found = [v for n in names for o in owners if (v := getattr(o, n, None)) is not None]
+    if not found:
+        raise ModelError(
+            f"the configuration of this {config.model_type} model names no token that its decoder starts "
+            "from; set decoder_start_token_id in generation_config.json"
+        )
+    forced = getattr(owners[0], "forced_bos_token_id", None)
+    return (int(found[0]), *([int(forced)] if forced is not None else []))
 
 
 def end_ids(model: Any, tokenizer: Any, template: Template) -> tuple[int, ...]:

@@ -15,6 +15,11 @@ from headscope.errors import GeometryError
 class Head(NamedTuple):
     """One attention head; ``layer`` and ``head`` count from 0.
 
+    ``layer`` is the place in the list of layers that holds the site. Cross-attention mostly stands in the
+    decoder's own layers; Idefics keeps it in a list of its own, so that there L1H0.cross is in the second
+    cross-attention layer, which acts before decoder layer 1 * cross_layer_interval. ``site`` keeps the two
+    apart.
+
     Example:
         >>> str(Head(3, 5))
         'L3H5'

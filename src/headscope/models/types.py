@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from headscope.errors import ModelError
 
@@ -43,11 +45,15 @@ class ImageGrid:
 class Encoded:
     """A left-padded batch ready for the model, with the spans of its tokens.
 
+    Of an encoder-decoder the encoder reads picture and question, padded on the right; ``image`` and
+    ``question`` are then about its positions. The decoder's prompt is ``decoder_input_ids`` (item, position),
+    the tokens that it starts from, the same for every item; ``length`` counts these.
+
     Attributes:
         inputs: keyword arguments of the model: input_ids, attention_mask (item, position), pixel_values, ...
         image: (item, position) bool, true on image tokens.
         question: (item, position) bool, true on the tokens of the last question's text.
-        length: number of positions, padding included.
+        length: number of positions of the decoder's prompt, padding included.
         grids: one image grid an item.
     """
 
@@ -61,6 +67,11 @@ class Encoded:
     def items(self) -> int:
         """How many prompts the batch holds."""
         return int(self.image.shape[0])
+
+    @property
+    def apart(self) -> bool:
+        """Whether an encoder reads picture and question, apart from the decoder."""
+        return "decoder_input_ids" in self.inputs
 
     def to(self, device: str | torch.device) -> Encoded:
         """The same batch on another device."""
@@ -89,11 +100,35 @@ class Frame:
     cached prompt). Position p predicts token p + 1, so the scope ``answer`` is the last prompt position and
     all later ones. A forward may hold each item several times in a row (choices): its items are then a
     multiple of the batch's.
+
+    The decoder's prompt of an encoder-decoder may be a single token, so that T tells nothing: there
+    :meth:`following` watches what each forward has in its cache.
     """
 
     encoded: Encoded
     prompt_length: int
-    _cache: dict[tuple[str, int, int, str], Tensor] = field(default_factory=dict, compare=False, repr=False)
+    _cache: dict[tuple[str, int, int, str, bool], Tensor] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _cached: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    @contextmanager
+    def following(self, model: nn.Module) -> Iterator[None]:
+        """While inside, forwards of an encoder-decoder are told apart by how many positions are cached."""
+
+        def before(_module: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
+            cache = kwargs.get("past_key_values")
+            self._cached[:] = [int(cache.get_seq_length()) if cache is not None else 0]
+
+        if not self.encoded.apart:
+            yield
+            return
+        handle = model.register_forward_pre_hook(before, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+            self._cached.clear()
 
     def repeats(self, n_items: int) -> int:
         """How many times in a row each item of the batch occurs among ``n_items``.
@@ -118,25 +153,38 @@ class Frame:
             scope: one of ``all``, ``image``, ``question``, ``last`` (last prompt position), ``answer``.
 
         Raises:
-            ModelError: an unknown scope, or items that do not match the batch.
+            ModelError: an unknown scope, one that the model's decoder does not have, or items that do not
+                match the batch.
         """
         if scope not in SCOPES:
             raise ModelError(f"asked for scope {scope!r}; there are: {', '.join(SCOPES)}")
+        if self.encoded.apart and scope in ("image", "question"):
+            raise ModelError(
+                f"asked for scope {scope!r}; an encoder reads picture and question of this model, and its "
+                "decoder has no positions for them; scopes there: all, last, answer"
+            )
         place = torch.device(device) if device is not None else self.encoded.image.device
-        key = (scope, n_positions, n_items, str(place))
+        prompted = self._reads_prompt(n_positions)
+        key = (scope, n_positions, n_items, str(place), prompted)
         if key not in self._cache:
-            mask = self._mask(scope, n_positions)
+            mask = self._mask(scope, n_positions, prompted)
             self._cache[key] = mask.repeat_interleave(self.repeats(n_items), dim=0).to(place)
         return self._cache[key]
 
-    def _mask(self, scope: str, n_positions: int) -> Tensor:
+    def _reads_prompt(self, n_positions: int) -> bool:
+        """Whether the forward over so many positions begins with the prompt."""
+        if self._cached:
+            return self._cached[0] < self.prompt_length
+        return n_positions >= self.prompt_length
+
+    def _mask(self, scope: str, n_positions: int, prompted: bool) -> Tensor:
         prompt = self.prompt_length
         mask = torch.zeros(
             self.encoded.items, n_positions, dtype=torch.bool, device=self.encoded.image.device
         )
         if scope == "all":
             mask[:] = True
-        elif n_positions < prompt:
+        elif not prompted:
             mask[:] = scope == "answer"
         elif scope == "last":
             mask[:, prompt - 1] = True

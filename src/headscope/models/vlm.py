@@ -19,7 +19,7 @@ from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.loading import count_weights, input_device, load_weights
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
-from headscope.models.prompts import Template, answer_ids, end_ids
+from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
 
 
@@ -89,6 +89,11 @@ class VLM:
         return count_weights(self.model)
 
     @property
+    def start_ids(self) -> tuple[int, ...]:
+        """Tokens that the decoder of an encoder-decoder starts from: its prompt; empty for other models."""
+        return start_ids(self.model)
+
+    @property
     def end_ids(self) -> tuple[int, ...]:
         """Tokens that end an answer."""
         return end_ids(self.model, self.tokenizer, self.template)
@@ -107,6 +112,9 @@ class VLM:
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """Encode prompts as one left-padded batch with spans and image grids, on the model's device.
 
+        Of an encoder-decoder, what the encoder reads is padded on the right, and the decoder's prompt is its
+        start tokens.
+
         Args:
             prompts: pictures with their questions; the picture stands in the first turn of each dialogue.
 
@@ -118,7 +126,13 @@ class VLM:
         """
         if self.proof is not None and len(prompts) > 1:
             self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
-        encoded = encode_prompts(self.processor, self.template, self.family, self.image_token_id, prompts)
+        encoded = encode_prompts(
+            self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
+        )
+        if self.proof is not None and self.proof.numbered:
+            from headscope.models.proofs.batches import numbered
+
+            encoded.inputs = numbered(encoded.inputs)
         for name, value in encoded.inputs.items():
             if value.is_floating_point():
                 encoded.inputs[name] = value.to(self.dtype)
@@ -132,7 +146,8 @@ class VLM:
         """
         for answer in answers:
             if answer not in self._answers:
-                self._answers[answer] = answer_ids(self.tokenizer, self.template, answer)
+                apart = bool(self.start_ids)
+                self._answers[answer] = answer_ids(self.tokenizer, self.template, answer, apart)
         return [list(self._answers[answer]) for answer in answers]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -146,7 +161,8 @@ class VLM:
             self.proof.require("positions", "a reading of the prompt's tokens")
         before, self.frame = self.frame, Frame(encoded, encoded.length)
         try:
-            yield self.frame
+            with self.frame.following(self.model):
+                yield self.frame
         finally:
             self.frame = before
 

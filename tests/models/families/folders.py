@@ -117,7 +117,8 @@ def family_folder(name: str, path: Path, seed: int = 0) -> Path:
     from transformers import AutoModelForImageTextToText
 
     import models.families.kinds
-    import models.families.kinds_surveyed  # noqa: F401  (both fill the table)
+    import models.families.kinds_encoders
+    import models.families.kinds_surveyed  # noqa: F401  (all fill the table)
 
     made = {"llava": tiny_llava, "qwen2_5_vl": tiny_qwen25vl}.get(name)
     if made is not None:

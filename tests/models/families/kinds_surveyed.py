@@ -221,3 +221,36 @@ def gemma4() -> Parts:
     images = hf.Gemma4ImageProcessorPil(patch_size=4, pooling_kernel_size=2, max_soft_tokens=70)
     options = {"feature_extractor": {"feature_extractor_type": "Gemma4AudioFeatureExtractor"}}
     return Parts(config, tokenizer, images, "Gemma4Processor", chatml("<|image|>"), options)
+
+
+@single("hunyuan_vl")
+def hunyuan_vl() -> Parts:
+    """Pictures numbered over the whole batch."""
+    named = {
+        "image_token": "<|image|>",
+        "image_start_token": "<|begin_of_image|>",
+        "image_end_token": "<|end_of_image|>",
+    }
+    tokenizer = tokenizer_of((), **named)
+    config = fitted("hunyuan_vl", tokenizer, {f"{n}_id": t for n, t in named.items()})
+    images = hf.HunYuanVLImageProcessorPil(patch_size=4, merge_size=2, size=EDGES)
+    picture = "<|begin_of_image|><|image|><|end_of_image|>"
+    return Parts(config, tokenizer, images, "HunYuanVLProcessor", chatml(picture))
+
+
+def pixtral(name: str) -> None:
+    """Enter a family with Pixtral's processor: the picture's own shape, a break token after each row."""
+
+    def make() -> Parts:
+        tokenizer = tokenizer_of(("[IMG]", "[IMG_BREAK]", "[IMG_END]"))
+        config = fitted(name, tokenizer, {"image_token_id": "[IMG]", "image_token_index": "[IMG]"})
+        config.vision_config.image_size = 64
+        images = hf.PixtralImageProcessorPil(size={"longest_edge": 64}, patch_size=8)
+        options = {"patch_size": 4, "spatial_merge_size": int(config.spatial_merge_size)}
+        return Parts(config, tokenizer, images, "PixtralProcessor", chatml("[IMG]"), options)
+
+    FAMILIES[name] = make
+
+
+pixtral("mistral3")
+pixtral("mistral_large4")

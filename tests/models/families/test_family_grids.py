@@ -38,7 +38,7 @@ MAPPED = {
     **dict.fromkeys(
         ("cohere_compass", "cosmos3_edge", "ernie4_5_vl_moe", "paddleocr_vl", "video_llama_3"), 8
     ),
-    **dict.fromkeys(("aya_vision", "qianfan_ocr", "gemma4", "lighton_ocr"), 8),
+    **dict.fromkeys(("aya_vision", "qianfan_ocr", "gemma4", "lighton_ocr", "mistral3", "mistral_large4"), 8),
     **dict.fromkeys(("vipllava", "llava_next_video", "deepseek_vl", "janus"), 4),
 }
 SIZES = st.tuples(st.integers(100, 260), st.integers(100, 260))

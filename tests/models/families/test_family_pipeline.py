@@ -31,7 +31,7 @@ MORE = (
     "qwen3_5", "qwen3_5_moe", "qwen3_vl_moe", "qwen4_exp", "exaone4_5", "lfm3_vl", "hyperclovax_vision_v2",
     "glm4v", "glm4v_moe", "glm46v", "glm_ocr", "cohere_compass", "cosmos3_edge", "ernie4_5_vl_moe",
     "paddleocr_vl", "video_llama_3", "aya_vision", "qianfan_ocr", "gemma4", "lighton_ocr", "vipllava",
-    "llava_next_video", "deepseek_vl", "janus",
+    "llava_next_video", "deepseek_vl", "janus", "mistral3",
 )  # fmt: skip
 PLACES = ("top", "top left", "bottom right", "left")
 HISTORY = (("How many sheep are there?", "two"), ("Is the dog facing the horse?", "yes"))

@@ -48,6 +48,8 @@ PUBLISHED = {
     "mllama": f"<|begin_of_text|>{USER}<I>Who?<|eot_id|>{ASSISTANT}me<|eot_id|>"
     f"{USER}Where?<|eot_id|>{ASSISTANT}",
     "paligemma": "<I>answer en Who?\nme\nanswer en Where?",
+    # No dialogue models: a question stands alone, earlier turns as lines before it.
+    **dict.fromkeys(("florence2", "t5gemma2"), "<I>Who? me\nWhere?"),
 }
 
 

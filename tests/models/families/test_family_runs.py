@@ -15,7 +15,7 @@ from models.families.folders import family_folder
 
 FAMILIES = (
     "llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen3_vl", "idefics3", "smolvlm", "internvl",
-    "gemma3", "paligemma", "mllama",
+    "gemma3", "paligemma", "mllama", "florence2", "t5gemma2",
 )  # fmt: skip
 # Below "quick": as few readings as each stage can do with.
 SMALLEST = sizes.Size(

@@ -34,6 +34,8 @@ MAPS: dict[str, Map] = {
     "llava_next": tiled.anyres,
     "llava_next_video": tiled.anyres,
     "llava_onevision": tiled.anyres,
+    "mistral3": dynamic.pixtral,
+    "mistral_large4": dynamic.pixtral,
     "paligemma": single.square,
     "qianfan_ocr": tiled.internvl,
     "smolvlm": tiled.idefics3,

@@ -24,7 +24,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     _NO_PROCESSOR: ("cosmos3_omni", "fast_vlm", "mistral4", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker"),
     _TORCHVISION: (
         "cohere2_vision", "gemma4_unified", "inkling2", "inkling_mm_model", "kimi_k25", "lfm2_vl", "llama4",
-        "minicpm_ocr", "minimax_m3_vl", "mistral3", "mistral_large4", "molmo2", "muse_glimmer", "muse_spark",
+        "minicpm_ocr", "minimax_m3_vl", "molmo2", "muse_glimmer", "muse_spark",
         "nemotron_h_omni", "perception_lm", "pi0", "pp_formulanet", "step3p7", "unlimited_ocr",
     ),
 }  # fmt: skip

@@ -1,18 +1,22 @@
-"""Each item of a left-padded batch equals the item alone."""
+"""Each item of a padded batch equals the item alone, pictures and lengths differing."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from headscope.models.proofs.steps import REFUSED, SHAPED, Step, gap, logits_of
+from headscope.models.proofs.steps import HELD, REFUSED, SHAPED, Step, encodes, gap, logits_of, prompt_ids
 
-_SHOWN = "each item of a left-padded batch gives the logits it gives alone; relative difference"
+_SHOWN = "each item of a padded batch gives the logits it gives alone; relative difference"
 # How many positions of padding the shorter item gets.
 _PADDING = 3
+# Arguments that hold a picture's pixels.
+PICTURES = ("pixel_values", "high_res_pixel_values", "flattened_patches")
 
 Inputs = dict[str, Any]
 
@@ -22,17 +26,45 @@ def prove_batch(model: nn.Module, alone: Sequence[Inputs], together: Inputs) -> 
 
     Args:
         model: the model.
-        alone: inputs of each item by itself.
-        together: inputs of the left-padded batch of them.
+        alone: inputs of each item by itself; their pictures differ.
+        together: inputs of the batch of them, padded on the left; what an encoder reads, on the right.
+
+    Models that count positions from the padded start are tried once more with position ids that count from
+    each item's own; the step then says so, and ``numbered`` is set.
     """
+    step = _prove(model, alone, together)
+    if step.status == HELD or not _numberable(model, together):
+        return step
+    again = _prove(model, alone, numbered(together))
+    if again.status != HELD:
+        return step
+    return replace(again, shown=again.shown + "; position_ids passed", numbered=True)
+
+
+def _numberable(model: nn.Module, inputs: Inputs) -> bool:
+    known = {"input_ids", "attention_mask"} <= inputs.keys() and "position_ids" not in inputs
+    return known and "position_ids" in inspect.signature(model.forward).parameters
+
+
+def numbered(inputs: Inputs) -> Inputs:
+    """The same inputs with ``position_ids`` (item, position) that leave padding out, as generation passes
+    them."""
+    attended = inputs["attention_mask"].long()
+    return {**inputs, "position_ids": (attended.cumsum(-1) - 1).masked_fill(attended == 0, 0)}
+
+
+def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs) -> Step:
     found, figure = logits_of(model, together), 0.0
+    side = "right" if encodes(model) else "left"
     for item, inputs in enumerate(alone):
-        if not _ends_alike(inputs["input_ids"], together["input_ids"][item]):
-            reason = f"item {item} of the batch is not padded on the left: it ends otherwise than alone"
+        if not _lies(inputs, together, item, side):
+            reason = (
+                f"item {item} of the batch is not padded on the {side}: its tokens lie elsewhere than alone"
+            )
             return Step("batch", _SHOWN, float("nan"), REFUSED, reason)
         expected = logits_of(model, inputs)[0]
         # Where a model puts its picture in front of the text, the padding stands behind the picture.
-        tail = min(len(expected), len(found[item]), inputs["input_ids"].shape[1])
+        tail = min(len(expected), len(found[item]), prompt_ids(model, inputs).shape[1])
         figure = max(figure, gap(expected[-tail:], found[item][-tail:]))
         limit = SHAPED.get(expected.dtype, 5e-2)
         if not figure <= limit:
@@ -43,32 +75,54 @@ def prove_batch(model: nn.Module, alone: Sequence[Inputs], together: Inputs) -> 
     return Step("batch", _SHOWN, figure)
 
 
-def _ends_alike(alone: Tensor, row: Tensor) -> bool:
-    """Whether a row of the batch ends with the item's own tokens."""
-    return torch.equal(row[-alone.shape[1] :].cpu(), alone[0].cpu())
+def _lies(inputs: Inputs, together: Inputs, item: int, side: str) -> bool:
+    """Whether a row of the batch holds the item's own tokens at its end, or of an encoder at its start."""
+    if "input_ids" not in inputs:  # an encoder that reads pictures alone
+        return True
+    alone, row = inputs["input_ids"][0].cpu(), together["input_ids"][item].cpu()
+    return torch.equal(row[: len(alone)] if side == "right" else row[-len(alone) :], alone)
+
+
+def negative(name: str, pixels: Tensor) -> Tensor:
+    """A picture's negative, of the same shape; ``name`` is one of :data:`PICTURES`."""
+    changed = pixels.clone()
+    places = 2 if name == "flattened_patches" else 0  # rows and columns stand before the pixels
+    changed[..., places:] *= -1
+    return changed
 
 
 def padded_batch(alone: Inputs) -> tuple[list[Inputs], Inputs]:
-    """An item, the same item with a few more words at its end, and the left-padded batch of the two.
+    """An item, its picture's negative with a few more words at the end, and the padded batch of the two.
 
-    Tensors with one row of positions are padded; all others (pixels, grids) are repeated along their first
-    axis, as transformers lays several pictures out.
+    Tensors with one row of positions are padded, on the right where a decoder stands apart; all others
+    (pixels, grids) follow each other along their first axis, as transformers lays several pictures out.
     """
-    shape = alone["input_ids"].shape
+    shape = alone["input_ids"].shape if "input_ids" in alone else None
     longer, batch = dict(alone), dict(alone)
+    right = "decoder_input_ids" in alone
     for name, value in alone.items():
         if not isinstance(value, Tensor) or value.ndim == 0:
             continue
-        if value.ndim >= 2 and value.shape[:2] == shape and "pixel" not in name:
+        if name in PICTURES:
+            longer[name] = negative(name, value)
+        following = longer[name]
+        if name == "image_token_pooling":  # names patches by their number over the whole batch
+            following = value + alone["pixel_values"].shape[1]
+        if value.ndim >= 2 and value.shape[:2] == shape and not _no_text(name):
             zeros = torch.zeros_like(value[:, :1]).expand(-1, _PADDING, *value.shape[2:])
             more = value[:, -1:].expand(-1, _PADDING, *value.shape[2:])
             longer[name] = torch.cat([value, more], dim=1)
-            batch[name] = torch.cat([torch.cat([zeros, value], dim=1), longer[name]])
+            padded = torch.cat([value, zeros] if right else [zeros, value], dim=1)
+            batch[name] = torch.cat([padded, longer[name]])
         else:
             # NaViT packs pictures side by side into one strip and says their sizes apart.
             strip = "pixel" in name and value.ndim == 4 and value.shape[0] == 1 and "target_sizes" in alone
-            batch[name] = torch.cat([value, value], dim=-1 if strip else 0)
-    if "attention_mask" not in batch:
+            batch[name] = torch.cat([value, following], dim=-1 if strip else 0)
+    if shape is not None and "attention_mask" not in batch:
         batch["attention_mask"] = torch.ones_like(batch["input_ids"])
-        batch["attention_mask"][0, :_PADDING] = 0
+        batch["attention_mask"][0, -_PADDING if right else 0 : None if right else _PADDING] = 0
     return [alone, longer], batch
+
+
+def _no_text(name: str) -> bool:
+    return "pixel" in name or name.startswith("decoder_")

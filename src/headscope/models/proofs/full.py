@@ -32,8 +32,8 @@ def prove_geometry(
     - ``sum``: the projection's outputs for one block at a time, summed over heads, are its output less bias.
     - ``edit``: muting a head through a hook on the projection's input changes the logits.
     - ``restored``: afterwards the bare logits come back bit for bit.
-    - ``positions``: the decoder reads the prompt's positions, one z a token; refused for encoder-decoders and
-      where a picture is put in front of the tokens.
+    - ``positions``: the decoder reads its prompt's positions, one z a token (of an encoder-decoder, the
+      tokens that its decoder starts from); refused where a picture is put in front of the tokens.
     - ``batch`` (a VLM only): each item of a left-padded batch gives the logits it gives alone.
 
     Args:
@@ -90,27 +90,34 @@ def _given(
 ) -> tuple[nn.Module, dict[str, Tensor], Geometry]:
     model = vlm.model if hasattr(vlm, "processor") else vlm
     geometry = geometry or getattr(vlm, "geometry", None) or find_geometry(model)
-    return model, inputs if inputs is not None else _tiny_inputs(vlm, ["What is in the picture?"]), geometry
+    return model, inputs if inputs is not None else _encoded(vlm, _prompts()[:1]), geometry
 
 
-def _tiny_inputs(vlm: Any, questions: list[str]) -> dict[str, Tensor]:
-    """One small blank picture with short questions."""
+def _prompts() -> list[Prompt]:
+    """Two small pictures of one colour each, of different shapes, with questions of different length."""
     from PIL import Image
 
-    picture = Image.new("RGB", (32, 32), (127, 90, 60))
-    inputs: dict[str, Tensor] = vlm.encode([Prompt(picture, q) for q in questions]).inputs
+    small, wide = Image.new("RGB", (32, 32), (127, 90, 60)), Image.new("RGB", (56, 40), (30, 160, 220))
+    question = "Is the small dog to the left of the two horses in the picture?"
+    return [Prompt(small, "What is in the picture?"), Prompt(wide, question)]
+
+
+def _encoded(vlm: Any, prompts: list[Prompt]) -> dict[str, Tensor]:
+    inputs: dict[str, Tensor] = vlm.encode(prompts).inputs
     return inputs
 
 
 def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor]) -> Step:
     """Two items alone and in a batch: through the processor where there is one."""
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        reason = "an encoder-decoder: its decoder reads answers only, and batches are not captured"
-        return Step("batch", "", float("nan"), NOT_APPLICABLE, reason)
     if not hasattr(vlm, "processor"):
         return prove_batch(model, *padded_batch(inputs))
-    questions = ["What is in the picture?", "Is the small dog to the left of the two horses in the picture?"]
-    return prove_batch(model, [_tiny_inputs(vlm, [q]) for q in questions], _tiny_inputs(vlm, questions))
+    # An earlier proof would refuse the batch that is to be tried.
+    before, vlm.proof = getattr(vlm, "proof", None), None
+    try:
+        alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
+    finally:
+        vlm.proof = before
+    return prove_batch(model, alone, together)
 
 
 def _spans(vlm: Any) -> Step:

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from headscope.errors import GeometryError
 from headscope.models.attention import Hand, attention_function, find_hand
 from headscope.models.proofs.norms import frozen, norm_over_heads
-from headscope.models.proofs.steps import REFUSED, TOLERANCES, Step, ends, logits_of, scaled
+from headscope.models.proofs.steps import (
+    NOT_APPLICABLE,
+    REFUSED,
+    TOLERANCES,
+    Step,
+    ends,
+    logits_of,
+    prompt_ids,
+    scaled,
+)
 from headscope.models.sites import Geometry, Site
 
 
@@ -77,12 +86,10 @@ def _blocks_step(probes: list[_Probe]) -> Step:
 def _positions(probes: list[_Probe], model: nn.Module, inputs: dict[str, Any]) -> Step:
     """Whether the decoder's sites read the prompt's positions: else spans of tokens mean nothing there."""
     shown = "the decoder reads the prompt's positions, one z for each token"
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        reason = (
-            "an encoder-decoder: its decoder reads answers only, so a prompt has no z; capture is refused"
-        )
-        return Step("positions", shown, float("nan"), REFUSED, reason)
-    wanted = tuple(inputs["input_ids"].shape)
+    if not any(probe.site.tower == "decoder" for probe in probes):
+        reason = "none of the heads asked for is the decoder's"
+        return Step("positions", shown, float("nan"), NOT_APPLICABLE, reason)
+    wanted = tuple(prompt_ids(model, inputs).shape)
     for probe in probes:
         if probe.site.tower == "decoder" and probe.read != wanted:
             reason = (

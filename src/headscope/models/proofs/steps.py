@@ -32,7 +32,7 @@ class Step:
     """One step of the proof: what was shown, and the figure that it rests on.
 
     ``status`` is ``held``, ``refused`` (the model does not do this) or ``not applicable``; then ``reason``
-    says why.
+    says why. ``numbered``: it holds where position ids are passed to the model.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Step:
     figure: float
     status: str = HELD
     reason: str = ""
+    numbered: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,13 @@ class Proof:
             ModelError: it did not; the message says what was asked and why the model does not do it.
         """
         step = next((s for s in self.steps if s.name == name), None)
-        if step is not None and step.status != HELD:
+        if step is not None and step.status == REFUSED:
             raise ModelError(f"asked for {asked}; refused by the proof's step {name!r}: {step.reason}")
+
+    @property
+    def numbered(self) -> bool:
+        """Whether batches have to be given position ids, counted from each item's own start."""
+        return any(s.numbered for s in self.steps)
 
     @property
     def status(self) -> str:
@@ -114,6 +120,17 @@ def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
             "text"
         )
     return logits
+
+
+def encodes(model: nn.Module) -> bool:
+    """Whether an encoder reads picture and question, and the decoder starts from tokens of its own."""
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+
+
+def prompt_ids(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
+    """Tokens (item, position) that the decoder reads: an encoder-decoder's start tokens, else the prompt."""
+    ids: Tensor = inputs["decoder_input_ids" if encodes(model) else "input_ids"]
+    return ids
 
 
 def takes(model: nn.Module, name: str) -> bool:

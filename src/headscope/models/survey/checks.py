@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from headscope.models.proofs.batches import PICTURES, negative, numbered
 from headscope.models.survey.inputs import tiny_inputs
 
 LIMIT = 1e-3
 """Greatest difference of logits (standard deviation about 1, float32) that counts as equal."""
-_PICTURES = ("pixel_values", "high_res_pixel_values", "flattened_patches")
 # Logits that a model forbids are pushed to the end of the number range; they say nothing.
 _FORBIDDEN = 1e30
 
@@ -27,12 +27,18 @@ def gap(one: Tensor, other: Tensor) -> float:
     return float((one - other)[kept].abs().max()) if kept.any() else float("nan")
 
 
-def batch_gap(family: str, model: nn.Module) -> float:
-    """Greatest difference between an item's last logits in a left-padded batch and alone.
+def batch_gap(family: str, model: nn.Module, positions: bool = False) -> float:
+    """Greatest difference between an item's last logits in a padded batch and alone.
 
     The batch holds two items whose texts and, where the family allows it, pictures differ in size.
+
+    Args:
+        family: model type.
+        model: a tiny model of it.
+        positions: whether the batch is given position ids that leave padding out.
     """
-    together = logits(model, tiny_inputs(family, model, items=2))
+    batch = tiny_inputs(family, model, items=2)
+    together = logits(model, numbered(batch) if positions else batch)
     worst = 0.0
     for number in range(2):
         alone = logits(model, tiny_inputs(family, model, items=1, first=number))[0]
@@ -44,9 +50,7 @@ def batch_gap(family: str, model: nn.Module) -> float:
 def picture_effect(model: nn.Module, inputs: dict[str, Tensor]) -> float:
     """How far the last logits move when the picture is turned into its negative; 0.0 without a picture."""
     changed = dict(inputs)
-    for name in _PICTURES:
+    for name in PICTURES:
         if name in inputs:
-            changed[name] = inputs[name].clone()
-            places = 2 if name == "flattened_patches" else 0  # rows and columns stand before the pixels
-            changed[name][..., places:] *= -1
+            changed[name] = negative(name, inputs[name])
     return gap(logits(model, inputs)[:, -1], logits(model, changed)[:, -1])

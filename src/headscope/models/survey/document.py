@@ -16,12 +16,23 @@ checkpoint is loaded. Written by `python tools/families.py`; the same rows are s
 |---|---|
 {counts}
 
-- **PROVED**: every head of the decoder is found and proved; capture, edits, baking, left-padded batches and
+- **PROVED**: every head of the decoder is found and proved; capture, edits, baking, padded batches and
   cached generation hold.
 - **PARTLY**: heads are found and proved where their outputs are projected; what is named is refused. In
   {uncaptured} of these the decoder does not read the prompt's positions: heads are proved, edits hold there,
   but capture over a prompt is refused.
 - **REFUSED**: not supported, for the reason given.
+
+Capture and edits are proved in {captured} of {all}.
+
+Encoder-decoders: {encoders}.
+Their encoder reads picture and question. The decoder's prompt is the tokens that it starts from:
+`prompt_last` is the last of these, which predicts the first answer token. Scopes are `all`, `last` and
+`answer`; `image` and `question` are refused. Cross-attention heads are addressed as `L0H1.cross`; the decoder
+of t5gemma2 attends to itself and to the encoder in one.
+
+The rows are about models; a checkpoint also needs a processor that runs without torchvision and takes a
+question, or loading it is refused with the reason ([image-grids](image-grids.md)).
 """
 
 
@@ -34,7 +45,14 @@ def document(rows: Sequence[Row]) -> str:
     counts += f"\n| all | {len(rows)} |"
     version = ".".join(transformers.__version__.split(".")[:2])
     uncaptured = sum(1 for row in groups["PARTLY"] if not row.captured)
-    page = _HEAD.format(version=version, counts=counts, uncaptured=uncaptured)
+    page = _HEAD.format(
+        version=version,
+        counts=counts,
+        uncaptured=uncaptured,
+        captured=sum(row.captured for row in rows),
+        all=len(rows),
+        encoders=", ".join(_encoders(rows)),
+    )
     for name, group in groups.items():
         if not group:
             continue
@@ -46,6 +64,13 @@ def document(rows: Sequence[Row]) -> str:
             cells += [] if name == "REFUSED" else [str(row.proofs["heads"])]
             page += "| " + " | ".join(_cell(c) for c in (*cells, row.reason)) + " |\n"
     return page
+
+
+def _encoders(rows: Sequence[Row]) -> list[str]:
+    """The families whose decoder stands apart from an encoder."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return [r.family for r in rows if getattr(CONFIG_MAPPING[r.family], "is_encoder_decoder", False)]
 
 
 def _cell(text: str) -> str:

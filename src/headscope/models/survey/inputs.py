@@ -77,7 +77,8 @@ def tiny_inputs(
     Args:
         family: model type.
         model: what :func:`headscope.models.survey.tiny_model` made of it.
-        items: how many; their texts differ in length and are padded on the left.
+        items: how many; their texts differ in length and are padded on the left (what an encoder reads,
+            on the right).
         seed: of the pixels and words.
         first: number of the first item; item 1 alone is ``items=1, first=1``.
 
@@ -114,15 +115,18 @@ def with_text(
         types: name of the argument that tells image tokens (1) from words (0).
     """
     rows = []
+    plan = recipe(scene.family)
     for number, draw, piece in zip(scene.numbers, scene.draws, pieces, strict=True):
-        words = torch.randint(FIRST_WORD, FIRST_SPECIAL, (6 + 3 * number,), generator=draw).tolist()
+        words = torch.randint(FIRST_WORD, FIRST_SPECIAL, (plan.words + 3 * number,), generator=draw).tolist()
         rows.append([1, *words[:2], *piece, *words[2:]])
     length = max(map(len, rows))
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for i, row in enumerate(rows):
-        ids[i, length - len(row) :] = torch.tensor(row)
-        mask[i, length - len(row) :] = 1
+        # An encoder's prompts are padded on the right, so that its positions count from the first word.
+        start = 0 if getattr(scene.config, "is_encoder_decoder", False) else length - len(row)
+        ids[i, start : start + len(row)] = torch.tensor(row)
+        mask[i, start : start + len(row)] = 1
     made = {"input_ids": ids, "attention_mask": mask}
     if types:
         made[types] = torch.eq(ids, tokens if tokens is not None else -1).long()

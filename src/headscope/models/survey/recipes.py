@@ -19,6 +19,8 @@ class Recipe:
         inputs: name of an input maker, empty for the one that fits the arguments of the model.
         tower: configuration of a vision tower put in place of one that cannot be had.
         why: reasons in words for what is refused, by check ("batch", "generation", "picture").
+        words: how many words the first item has, each later one three more; where an index picks positions,
+            many more than it picks.
         note: what a reader of the survey's result has to know about how the model was built.
         unbuildable: why no tiny model can be made, empty if one can.
     """
@@ -27,6 +29,7 @@ class Recipe:
     inputs: str = ""
     tower: Mapping[str, Any] = field(default_factory=dict)
     why: Mapping[str, str] = field(default_factory=dict)
+    words: int = 6
     note: str = ""
     unbuildable: str = ""
 

@@ -77,7 +77,7 @@ def survey_row(family: str) -> Row:
         return Row(family, name, "REFUSED", str(exc).removeprefix(f"{family}: "))
     proofs: dict[str, float | str] = {"heads": geometry.summary().removeprefix("found ")}
     refused: list[str] = []
-    for step in (*proof.steps, _items(family, model), _picture(model, inputs)):
+    for step in (*proof.steps, _items(family, model, proof.numbered), _picture(model, inputs)):
         if step.name == "spans":
             continue  # needs a processor; shown on checkpoints
         proofs[step.name] = float(f"{step.figure:.2g}") if step.status == HELD else step.status
@@ -88,10 +88,10 @@ def survey_row(family: str) -> Row:
     return Row(family, name, "PARTLY" if refused else "PROVED", ". ".join(said), proofs)
 
 
-def _items(family: str, model: nn.Module) -> Step:
-    """Items that differ, in one left-padded batch."""
-    shown = "each of two different items gives in a left-padded batch the logits it gives alone"
-    figure = checks.batch_gap(family, model)
+def _items(family: str, model: nn.Module, numbered: bool) -> Step:
+    """Items that differ, in one padded batch."""
+    shown = "each of two different items gives in a padded batch the logits it gives alone"
+    figure = checks.batch_gap(family, model, numbered)
     if figure <= checks.LIMIT:
         return Step("items", shown, figure)
     return Step("items", shown, figure, REFUSED, "an item's logits depend on the batch that it is read in")
