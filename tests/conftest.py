@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,6 +50,14 @@ def tiny(tiny_llava_folder: Path) -> VLM:
 def tiny_qwen(tiny_qwen_folder: Path) -> VLM:
     """A loaded tiny Qwen2.5-VL, one for the whole session; leave no hook on it."""
     return _remember(load_model(tiny_qwen_folder, prove=False))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium for the tests of one page; without it they skip."""
+    from browser import open_browser
+
+    yield from open_browser(tmp_path_factory.mktemp("browser"))
 
 
 _LOADED: list[VLM] = []

@@ -11,7 +11,7 @@ import numpy as np
 from made_up_effects import LOSSES, ablation, emphasis, wake
 from PIL import Image
 
-from headscope.capture.store import write_plan, write_shard
+from headscope.capture.store import SCHEMA, write_plan, write_shard
 from headscope.data.cases import Cases, save_cases
 from headscope.data.scenes.sprites import paste, sprite
 from headscope.data.schema import Case, Object, Step
@@ -207,7 +207,7 @@ def _capture(
         "head_width": [4] * len(labels),
     }
     plan = {
-        "schema": "headscope/capture/1",
+        "schema": SCHEMA,
         "model": "3f1c9a70be52d184",
         "model_name": "embedded",
         "dtype": "float32",

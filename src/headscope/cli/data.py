@@ -62,4 +62,4 @@ def card(folder: Annotated[Path, typer.Argument(help="Folder of cases.")]) -> No
     from headscope.data.card import write_card
     from headscope.data.cases import load_cases
 
-    typer.echo(str(write_card(load_cases(folder), folder)))
+    typer.echo(str(write_card(load_cases(folder, pictures=False), folder)))

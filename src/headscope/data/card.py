@@ -57,6 +57,7 @@ def write_card(
         f"{len(cases)} cases with {steps} steps: each case is one picture with a main question about space, "
         "and the step-by-step questions that lead to its answer, each marked with the cognitive function "
         f"that it needs. Schema `{SCHEMA}`: `cases.jsonl`, one case per line, pictures beside it.",
+        _without_pictures(cases),
         notes.strip(),
         "Check it with `headscope data validate FOLDER`; load it with `headscope.load_cases(FOLDER)`.",
         "## What is in it",
@@ -81,6 +82,16 @@ def _header(cases: Sequence[Case], name: str, licence: str | None) -> str:
     lines += ["- spatial-reasoning", "- interpretability", "- cogvsr", "size_categories:", f"- {size}"]
     lines += ["configs:", "- config_name: default", "  data_files: cases.jsonl"]
     return "\n".join(["---", *lines, "---"])
+
+
+def _without_pictures(cases: Sequence[Case]) -> str:
+    missing = sum(not c.width for c in cases)
+    return (
+        f"{missing} cases have no picture here: they can be read and decomposed, not asked; import them "
+        "again with `--images`."
+        if missing
+        else ""
+    )
 
 
 def _counts(cases: Sequence[Case], taxonomy: Taxonomy) -> str:

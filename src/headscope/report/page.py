@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.report import findings as says
+from headscope.report import unanswered
 from headscope.report.charts import heads
 from headscope.report.charts.base import Figure, words
 from headscope.report.figures import write_figures
@@ -101,6 +102,7 @@ def render(study: StudyView, parts: list[Section], documents: dict[str, str]) ->
         sections=_drawn(parts, documents),
         walked=walked,
         walked_rows=_walked_rows(walked),
+        walked_note=unanswered.WHY if walked and not all(s.answered for s in walked.case.steps) else "",
         pairs=before_after(study),
     )
 
@@ -111,7 +113,7 @@ def _texts(study: StudyView) -> dict[str, Any]:
     return {
         "title": f"Attention heads and spatial reasoning: {Path(name).name or name}",
         "banner": says.banner(study),
-        "problems": study.problems,
+        "problems": [*study.problems, *unanswered.note(study)],
         "paragraph": paragraph(study) or "Nothing has been measured on test yet.",
         "findings": says.findings(study),
         "tags": _TAGS,
@@ -178,7 +180,10 @@ def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, An
 def _walked_rows(walked: Any) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for row in walked.rows if walked else ():
-        answer = "–" if row["answer"] is None else str(row["answer"])
+        if row["truth"] is None:
+            rows.append((words(row["function"]), row["question"], "unanswered", "not asked", "–"))
+            continue
+        answer = "–" if row["answer"] is None else str(row["answer"]).strip() or "(nothing)"
         mark = {True: " ✓", False: " ✗"}.get(row["correct"], "")
         rows.append(
             (

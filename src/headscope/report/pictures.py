@@ -43,7 +43,7 @@ class WalkedCase:
 
     case: Case
     picture: Picture
-    rows: tuple[dict[str, Any], ...]  # function, question, truth, answer, correct, margin
+    rows: tuple[dict[str, Any], ...]  # function, question, truth (None: unanswered), answer, correct, margin
 
 
 def before_after(study: StudyView, most: int = 6) -> list[BeforeAfter]:
@@ -86,7 +86,8 @@ def walked_case(study: StudyView) -> WalkedCase | None:
             held = answers.setdefault(row["case"], {})
             if row["context"] == "gold" or row["step"] not in held:
                 held[row["step"]] = row
-    known = [c for c in cases if c.id in answers and 2 <= c.things <= 5 and c.steps]
+    # Without boxes nothing is known of how crowded a picture is; with them, few things are easier to follow.
+    known = [c for c in cases if c.id in answers and (not c.things or 2 <= c.things <= 5) and c.steps]
     for case in sorted(known, key=lambda c: (-len(c.steps), c.id)):
         try:
             image = cases.image(case)
@@ -96,9 +97,8 @@ def walked_case(study: StudyView) -> WalkedCase | None:
         rows = []
         for step in [*case.steps, case.main_step()]:
             row = answers[case.id].get(step.id if step.id != MAIN else MAIN, {})
-            rows.append(
-                {"function": step.function, "question": step.question, "truth": step.answer, **_given(row)}
-            )
+            truth = step.answer if step.answered else None
+            rows.append({"function": step.function, "question": step.question, "truth": truth, **_given(row)})
         return WalkedCase(case, _picture(image, boxes, f"The picture of case {case.id}"), tuple(rows))
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from headscope.report import unanswered
 from headscope.report.charts.base import words
 from headscope.report.theme import number
 from headscope.report.views import StudyView
@@ -19,6 +20,8 @@ def facts(study: StudyView) -> list[tuple[str, str]]:
     millions = f"{size / 1e6:,.1f} million parameters" if isinstance(size, int | float) and size else ""
     shape = [f"{model[k]} {k}" for k in ("layers", "heads") if model.get(k)]
     counts = ", ".join(f"{split} {count}" for split, count in study.run.cases.items())
+    open_steps = unanswered.counts(study)[1].total()
+    left = f", {open_steps:,} of them unanswered and left out" if open_steps else ""
     rows = [
         ("Model", str(model.get("name", ""))),
         ("Revision", str(model.get("revision", ""))),
@@ -26,7 +29,7 @@ def facts(study: StudyView) -> list[tuple[str, str]]:
         ("Data", str(data.get("name") or data.get("path") or "")),
         ("Data fingerprint", str(data.get("fingerprint", ""))),
         ("Cases", f"{counts} (split by image)" if counts else ""),
-        ("Steps", f"{study.run.steps:,}" if study.run.steps else ""),
+        ("Steps", f"{study.run.steps:,}{left}" if study.run.steps else ""),
         ("Taxonomy", f"{study.taxonomy.name}: spatial group is {_spatial(study)}"),
         *((f"Setting: {key}", _plain(value)) for key, value in study.run.settings.items()),
         ("Wall time", _wall(study)),

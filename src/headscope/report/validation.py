@@ -154,7 +154,7 @@ def _random_heads(cells: Row) -> Table:
     ]
     text = (
         "How often muting randomly drawn heads is called worse than controls. Disjoint controls share no "
-        "head with the tested set, random ones may; claims rest on the random ones."
+        "head with the tested set, random ones may; claims rest on the disjoint ones."
     )
     return "The muting test under random heads", header, rows, text
 

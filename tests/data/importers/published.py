@@ -76,10 +76,10 @@ def _makers(root: Path) -> dict[str, Callable[[], object]]:
             "\t".join(SRBENCH_HEAD) + "\n" + "\t".join(SRBENCH) + "\n",
         ),
         "spatial457": lambda: (
-            put(root / "questions/L3_2d_spatial.json", SPATIAL457),
+            put(root / "questions/L3_2D_spatial.json", SPATIAL457),
             _pic(root, "images/superCLEVR_new_000001.png"),
         ),
-        "cvbench": lambda: (put(root / "test_2D.jsonl", [CVBENCH]), _pic(root, "img/2D/count/ade20k_10.png")),
+        "cvbench": lambda: (put(root / "test_2d.jsonl", [CVBENCH]), _pic(root, "img/2D/count/ade20k_10.png")),
         "blink": lambda: _parquet(root / "Spatial_Relation/val-00000-of-00001.parquet", [BLINK]),
         "embspatial": lambda: put(root / "embspatial_bench.json", [EMBSPATIAL]),
         "sphere": lambda: (

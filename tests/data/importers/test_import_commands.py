@@ -60,3 +60,30 @@ def test_mistakes_end_in_one_line_without_a_traceback(tmp_path: Path) -> None:
         assert done.stderr.startswith("error: ")
         assert "Traceback" not in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_a_hub_that_cannot_be_reached_is_said_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    words = ["data", "import", "blink", "--split", "Counting/val", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "headscope", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: BLINK-Benchmark/BLINK: asked the hub for split 'val', found ")
+    assert "the hub is read only with a network" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not out.exists()
+
+
+def test_rows_without_pictures_are_decomposed_and_described(tmp_path: Path) -> None:
+    rows = p.put(tmp_path / "in/rows.jsonl", [p.VSR])
+    for words in (
+        ["import", "vsr", "--from", str(rows), "--out", str(tmp_path / "out")],
+        ["decompose", str(tmp_path / "out")],
+        ["card", str(tmp_path / "out")],
+    ):
+        done = CliRunner().invoke(data_app, words)
+        assert done.exit_code == 0, done.output
+    (case,) = load_cases(tmp_path / "out", pictures=False)
+    assert len(case.steps) >= 3
+    assert "1 cases have no picture here" in (tmp_path / "out/README.md").read_text()

@@ -206,3 +206,53 @@ def test_multihopspatial_boxes_the_answer_and_never_names_it(tmp_path: Path) -> 
 def test_any_table_goes_through_a_map_of_columns(tmp_path: Path) -> None:
     case = only("table", tmp_path)
     assert (case.question, case.answer, case.image) == ("Where is it?", "left", "images/a.png")
+
+
+def test_cvbench_is_read_from_the_hubs_parquet_files_before_its_lines(tmp_path: Path) -> None:
+    """Both lie in the hub's folder, by names in small letters; only the Parquet files hold the pictures."""
+    row = p.CVBENCH | {"image": {"bytes": p.jpeg(), "path": None}}
+    p._parquet(tmp_path / "in/test_2d.parquet", [row])
+    p.put(tmp_path / "in/test_2d.jsonl", [p.CVBENCH])
+    report = import_cases("cvbench", tmp_path / "out", place=tmp_path / "in", split="2D")
+    assert (report.rows, report.cases, report.pictures) == (1, 1, 1)
+
+
+def test_spatial457_is_read_from_the_second_versions_parquet_files(tmp_path: Path) -> None:
+    row = p.SPATIAL457["questions"][0] | {"image": {"bytes": p.jpeg(), "path": None}, "answer": "False"}
+    p._parquet(tmp_path / "in/L3_2D_spatial/validation-00000-of-00001.parquet", [row])
+    report = import_cases("spatial457", tmp_path / "out", place=tmp_path / "in", split="L3_2D_spatial")
+    case = load_cases(tmp_path / "out")[0]
+    assert (report.rows, report.cases, report.pictures) == (1, 1, 1)
+    assert (case.answer, case.choices, case.kind) == ("False", ("True", "False"), "L3_2d_spatial")
+
+
+def test_spatial457_answers_may_be_true_and_false_of_json(tmp_path: Path) -> None:
+    row = p.SPATIAL457["questions"][0] | {"answer": True}
+    p.put(tmp_path / "in/questions/L1_single.json", {"questions": [row]})
+    p._pic(tmp_path / "in", "images/superCLEVR_new_000001.png")
+    import_cases("spatial457", tmp_path / "out", place=tmp_path / "in", split="L1_single")
+    case = load_cases(tmp_path / "out")[0]
+    assert (case.answer, case.choices, case.kind) == ("true", ("true", "false"), "L1_single")
+
+
+def test_gqa_programs_with_blank_and_untrimmed_arguments_are_read(tmp_path: Path) -> None:
+    """The form of real programs: ``small `` with a blank, nothing for ``and``, objects by their ids."""
+    (record,) = p.GQA.values()
+    program = [
+        {"operation": "select", "dependencies": [], "argument": "man (10)"},
+        {"operation": "relate", "dependencies": [0], "argument": "dog,on the edge of,s (11)"},
+        {"operation": "verify color", "dependencies": [1], "argument": "brown"},
+        {"operation": "verify size", "dependencies": [1], "argument": "small "},
+        {"operation": "and", "dependencies": [2, 3], "argument": ""},
+    ]
+    asked = record | {"semantic": program, "question": "Is the dog both brown and small?", "answer": "yes"}
+    place = p.folder(tmp_path / "in", "gqa")
+    p.put(place / "val_balanced_questions.json", {"1": asked})
+    report = import_cases("gqa", tmp_path / "out", place=place, split="val_balanced")
+    (case,) = load_cases(tmp_path / "out")
+    assert [(s.question, s.answer) for s in case.steps] == [
+        ("Is there anything in the picture that is called man?", "yes"),
+        ("What is on the edge of the man?", "dog"),
+    ]
+    assert report.left_out["steps: of verify, whose answer the record does not hold"] == 1
+    assert case.choices == ("yes", "no")

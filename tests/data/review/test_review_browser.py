@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,30 +13,6 @@ from reviewed import HOSTILE, folder_of_cases
 
 from headscope.data.cases import load_cases
 from headscope.data.review.server import Desk, Page
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,900")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra dev)")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip(
-            "chromium and chromedriver are not installed: apt-get install -y chromium chromium-driver"
-        )
-    options = selenium.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = selenium.Chrome(service=selenium.ChromeService(driver), options=options)
-    try:
-        yield opened
-    finally:
-        opened.quit()
 
 
 @pytest.fixture

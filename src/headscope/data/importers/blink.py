@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from headscope.data.importers.base import Draft, Place, Row, Source, Unfit, text_of, texts_of
 from headscope.data.importers.embedded import kept, picture_of
-from headscope.data.importers.options import SAME_OPTIONS, asked, distinct, letter_index
+from headscope.data.importers.options import letter_index, one_of
 from headscope.data.pictures import show
 
 TASKS = (
@@ -30,17 +30,13 @@ def build(row: Row, place: Place) -> Draft:
     if answer.lower() == "hidden":
         raise Unfit("answer", "no answer", show(answer), "a letter (the test split keeps its answers)")
     options = texts_of(record, "choices")
-    choices = distinct(options)
+    left = ("boxes: the rows have none", "steps: none in the source")
     return Draft(
         id=text_of(record, "idx"),
-        question=asked(text_of(record, "question"), options),
-        answer=options[letter_index(answer, len(options))],
-        choices=choices,
+        **one_of(text_of(record, "question"), options, letter_index(answer, len(options)), *left),
         kind=text_of(record, "sub_task"),
         picture=picture_of(record, "image_1"),
         original=kept(record, *_IMAGES),
-        left_out=("boxes: the rows have none", "steps: none in the source")
-        + (() if choices else (SAME_OPTIONS,)),
     )
 
 

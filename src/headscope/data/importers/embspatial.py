@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from headscope.data.importers.base import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
 from headscope.data.importers.embedded import kept, picture_of
-from headscope.data.importers.options import SAME_OPTIONS, asked, distinct
+from headscope.data.importers.options import one_of
 from headscope.data.pictures import show
 
 
@@ -21,18 +21,14 @@ def build(row: Row, place: Place) -> Draft:
     index = take(record, "answer", int)
     if not 0 <= index < len(options):
         raise Unfit("answer", "no such option", show(index), f"a number from 0 to {len(options) - 1}")
-    choices = distinct(options)
+    left = ("boxes: the form of objects is not verified", "steps: none in the source")
     picture = picture_of(record, "image" if record.get("image") else "image_path")
     return Draft(
         id=f"embspatial-{text_of(record, 'question_id')}",
-        question=asked(text_of(record, "question"), options),
-        answer=options[index],
-        choices=choices,
+        **one_of(text_of(record, "question"), options, index, *left),
         kind=text_of(record, "relation"),
         picture=picture,
         original=kept(record, "image"),
-        left_out=("boxes: the form of objects is not verified", "steps: none in the source")
-        + (() if choices else (SAME_OPTIONS,)),
     )
 
 

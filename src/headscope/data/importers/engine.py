@@ -109,6 +109,7 @@ def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[
     if (out / CASES_FILE).exists():
         raise DataError(f"{out}: holds cases already; name a new folder by --out")
     report = Report(place.source.name, str(place.root), place.split)
+    made = not out.exists()
     found = rows or (place.source.rows(place) if place.source.rows else rows_of(place))
     temporary = {name: out / f".{name}.{os.getpid()}.tmp" for name in (CASES_FILE, REFUSED_FILE)}
     try:
@@ -137,6 +138,9 @@ def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[
         for path in temporary.values():
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # nothing could be read: the new folder is empty, and goes
+                out.rmdir()
     return report
 
 

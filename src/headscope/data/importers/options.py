@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from headscope.data.importers.base import Unfit
 from headscope.data.pictures import show
@@ -48,6 +49,23 @@ def distinct(options: Sequence[str]) -> tuple[str, ...]:
     """The options as choices, or none where two read the same (they could not be told apart)."""
     plain = {" ".join(o.casefold().split()) for o in options}
     return tuple(options) if len(plain) == len(options) >= 2 else ()
+
+
+def one_of(question: str, options: Sequence[str], index: int, *left_out: str) -> dict[str, Any]:
+    """What a draft of a multiple-choice question holds: question, answer, choices, what is left out.
+
+    Example:
+        >>> one_of("Which?", ["cat", "dog"], 1)["answer"]
+        'dog'
+    """
+    choices = distinct(options)
+    left = left_out if choices else (*left_out, SAME_OPTIONS)
+    return {
+        "question": asked(question, options),
+        "answer": options[index],
+        "choices": choices,
+        "left_out": left,
+    }
 
 
 def mixed(options: Sequence[str], key: str) -> tuple[str, ...]:

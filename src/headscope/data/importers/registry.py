@@ -114,6 +114,11 @@ def _filled(pattern: str, split: str) -> str:
     return re.sub(r"\*{2,}", "*", pattern.format(head, tail or head, split=split))
 
 
+def _any_case(split: str) -> str:
+    """A glob for a split in capitals or small letters: CV-Bench's 2D lies in test_2d.parquet."""
+    return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in split)
+
+
 def _is_hub_id(text: str) -> bool:
     return text.count("/") == 1 and not text.startswith((".", "/", "~")) and "\\" not in text
 
@@ -133,7 +138,7 @@ def _files(found: Source, folder: Path, split: str) -> tuple[Path, ...]:
     for pattern in (found.named[split],) if split in found.named else found.files:
         if split and split not in found.named and "{" not in pattern and found.splits:
             continue
-        wanted = _filled(pattern, split or "*")
+        wanted = _filled(pattern, _any_case(split) or "*")
         files = tuple(sorted(p for p in folder.glob(wanted) if p.is_file()))
         if len(files) == 1 or (files and found.many):
             return files

@@ -1,9 +1,11 @@
 """Spatial457: questions about rendered vehicles in seven levels, up to pose and collision.
 
-Format: hub RyanWW/Spatial457 and github.com/XingruiWang/Spatial457 (README.md): questions/LEVEL.json with
-"questions": [{image_filename, question, answer, program, question_index}]; VLMEvalKit's TSV: index, image
-(base64), question, answer, category (vlmeval/dataset/spatial457.py). Written from these descriptions; no
-file was at hand. The program is kept, but has no scene to be run on here, so no steps are made of it.
+Format: hub RyanWW/Spatial457 (card, Spatial457.py and its list of files): questions/LEVEL.json with
+"questions": [{image_filename, question, answer, program, question_index}], answers True and False among them,
+one file spelt L3_2D_spatial.json; RyanWW/Spatial457-v2: the same fields with ``image`` as Parquet,
+LEVEL/validation-*.parquet; VLMEvalKit's TSV: index, image (base64), question, answer, category
+(vlmeval/dataset/spatial457.py). Written from these; no file was at hand. The program is kept, but has no
+scene to be run on here, so no steps are made of it.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ def build(row: Row, place: Place) -> Draft:
     record = row.value
     answer = text_of(record, "answer")
     level = record.get("category") if isinstance(record.get("category"), str) else ""
-    stem = row.file.replace("\\", "/").rsplit("/", 1)[-1]
-    level = level or next((name for name in LEVELS if name in stem or name == place.split), "")
+    where = "/".join([*row.file.replace("\\", "/").split("/")[-2:], place.split]).lower()
+    level = level or next((name for name in LEVELS if name.lower() in where), "")
     number = record.get("question_index", record.get("index", row.line))
     picture = picture_of(record, "image") if record.get("image") else text_of(record, "image_filename")
     left = ["boxes: none without the scenes"]
@@ -44,15 +46,18 @@ SOURCES = (
     Source(
         name="spatial457",
         title="Spatial457",
-        licence="see the hub card",
+        licence="Apache-2.0",
         size="999 scenes with 23,999 questions",
         fields="image_filename (or image), question, answer, program, question_index, category",
         boxes="none",
         steps="none (programs are kept)",
         scored="accuracy by level; yes = 1 ... 9, no = 0 = none, kinds of one family are the same",
-        get="hub id RyanWW/Spatial457 (its questions and images folders), or VLMEvalKit's Spatial457.tsv",
-        splits=LEVELS,
-        files=("questions/{split}.json", "{split}.json", "*.tsv", "questions/*.json"),
+        get="hub id RyanWW/Spatial457-v2; or the questions and images folders of RyanWW/Spatial457",
+        splits=tuple(name.replace("2d", "2D") for name in LEVELS),  # as the hub spells them
+        hub="RyanWW/Spatial457-v2",
+        hub_config="{split}",
+        hub_split="validation",
+        files=("questions/{split}.json", "{split}.json", "{split}/*.parquet", "*.tsv", "questions/*.json"),
         layout="member:questions",
         many=True,
         build=build,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from headscope.data.importers.base import Draft, Place, Row, Source, Unfit, text_of
 from headscope.data.importers.embedded import kept, picture_of
-from headscope.data.importers.options import LETTERS, SAME_OPTIONS, asked, distinct, letter_index
+from headscope.data.importers.options import LETTERS, letter_index, one_of
 from headscope.data.pictures import show
 
 
@@ -34,17 +34,14 @@ def build(row: Row, place: Place) -> Draft:
         )
     else:
         picture = text_of(record, "image_url").rsplit("/", 1)[-1]
-    choices = distinct(options)
+    index = letter_index(text_of(record, "answer"), len(options))
+    left = ("boxes: the rows have none", "steps: none in the source")
     return Draft(
         id=f"3dsr-{qid}",
-        question=asked(text_of(record, "question"), options),
-        answer=options[letter_index(text_of(record, "answer"), len(options))],
-        choices=choices,
+        **one_of(text_of(record, "question"), options, index, *left),
         kind=text_of(record, "category") if record.get("category") else show(None),
         picture=picture,
         original=kept(record, "image"),
-        left_out=("boxes: the rows have none", "steps: none in the source")
-        + (() if choices else (SAME_OPTIONS,)),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from headscope.data.importers.base import Draft, Place, Row, Source, Unfit, text_of, texts_of
-from headscope.data.importers.options import SAME_OPTIONS, asked, distinct, mixed
+from headscope.data.importers.options import mixed, one_of
 from headscope.data.pictures import show
 
 _FILES = {
@@ -24,8 +24,14 @@ _FILES = {
     "vg_two": "vg_qa_two_obj.json",
 }
 _FOLDERS = {"coco": "val2017", "vg": "vg_images"}
-# In this order: a caption is of the first kind whose words it holds.
-_KINDS = ("left", "right", "above", "below", "front", "behind", "under", "on top", "on", "top", "bottom")
+# Of two things, as the authors: the first of these that the caption holds, else the last.
+_TWO = {
+    "coco_two": (("left of", "left"), ("right of", "right"), ("above", "above"), ("", "below")),
+    "vg_two": (
+        *(("left of", "left"), ("right of", "right"), ("front of", "front"), ("behind", "behind")),
+        ("", "top"),
+    ),
+}
 
 
 def build(row: Row, place: Place) -> Draft:
@@ -34,19 +40,15 @@ def build(row: Row, place: Place) -> Draft:
     picture, options = _listed(record, place) if isinstance(record.get("row"), list) else _controlled(record)
     number = _index(row)
     shown = mixed(options, f"{picture}/{number}")
-    choices = distinct(shown)
+    left = ("boxes: the rows have none", "steps: none in the source")
     return Draft(
         id=f"whatsup-{subset(place)}-{number}",
-        question=asked("Which caption fits the picture?", shown),
-        answer=options[0],
-        choices=choices,
-        kind=preposition(options[0]),
+        **one_of("Which caption fits the picture?", shown, shown.index(options[0]), *left),
+        kind=preposition(record, options[0], subset(place)),
         wording="caption/0",
         picture=picture,
         original=record,
         derived=("options: shown in an order that does not give the answer away",),
-        left_out=("boxes: the rows have none", "steps: none in the source")
-        + (() if choices else (SAME_OPTIONS,)),
     )
 
 
@@ -80,15 +82,19 @@ def _listed(record: dict[str, Any], place: Place) -> tuple[str, tuple[str, ...]]
     return f"{_FOLDERS.get(family, 'images')}/{name}.jpg", (values[1].strip(), values[2].strip())
 
 
-def preposition(caption: str) -> str:
-    """The relation that a caption names.
+def preposition(record: dict[str, Any], caption: str, of: str) -> str:
+    """The relation by which the authors count a row: from the photograph's name, or the right caption.
 
     Example:
-        >>> preposition("A mug to the left of a knife")
-        'left'
+        >>> preposition({}, "A photo of a bench on the top", "coco_one")
+        'top'
+        >>> preposition({"image_path": "data/controlled_clevr/mug_in-front_of_bowl.jpeg"}, "", "b")
+        'in-front'
     """
-    words = f" {caption.lower().rstrip('.')} "
-    return next((k for k in _KINDS if f" {k} " in words), "")
+    if of in _TWO:
+        return next(name for words, name in _TWO[of] if words in caption)
+    found = row_of(record)
+    return found[2] if found else (caption.rstrip(".").split() or [""])[-1]
 
 
 def row_of(record: dict[str, Any]) -> tuple[str, str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from headscope.data.importers.whatsup import row_of
@@ -10,8 +11,6 @@ from headscope.evaluation.rules.base import Right, Rule, Table, by_group, every,
 from headscope.evaluation.rules.simple import judge
 
 _PAIRS = (("left", "right"), ("on", "under"), ("in-front", "behind"))
-_BASE = 8  # characters of a 3DSRBench question's own id
-# lmms-eval, tasks/3dsrbench/utils.py
 _MAIN = ("height", "location", "orientation", "multi_object")
 
 
@@ -40,35 +39,38 @@ def whatsup_table(cases: Sequence[Case], right: Right) -> Table:
 
 
 def circular_table(cases: Sequence[Case], right: Right) -> Table:
-    """FlipCircular, Circular, Flip and vanilla accuracy.
+    """Circular accuracy, over all, by category and by type; Flip, FlipCircular and vanilla accuracy.
 
-    A question is right if all of its forms are: under Circular all orders of its options, under Flip the
-    question and its mirror image, under FlipCircular all of these.
+    A question is right if all of its forms are: under Circular all orders of its options (its mirror image is
+    a question of its own; the authors' script, whose overall this is), under Flip the question and its mirror
+    image in the same order, under FlipCircular all of these.
     """
     rows = [
-        every("FlipCircular", cases, right, lambda c: _qid(c)[:_BASE]),
-        every("Circular", cases, right, lambda c: _circle(_qid(c))),
+        every("Circular", cases, right, _circle),
         every("Flip", cases, right, lambda c: _qid(c).replace("-flip", "")),
+        every("FlipCircular", cases, right, lambda c: _circle(c).replace("-flip", "")),
         row("vanilla", "all", [right[c.id] for c in cases]),
     ]
-    for name in _MAIN:
-        mine = [c for c in cases if c.kind.startswith(name)]
-        if mine:
-            found = every("FlipCircular", mine, right, lambda c: _qid(c)[:_BASE])
-            rows.append(found | {"group": f"category: {name}"})
-    return rows + by_group("vanilla", cases, right, lambda c: c.kind, "type")
+    kinds = sorted({c.kind for c in cases})
+    groups = [(f"category: {m}", [c for c in cases if c.kind.startswith(m)]) for m in _MAIN]
+    groups += [(f"type: {kind}", [c for c in cases if c.kind == kind]) for kind in kinds]
+    return rows + [every("Circular", mine, right, _circle) | {"group": name} for name, mine in groups if mine]
 
 
 def _qid(case: Case) -> str:
     return field(case, "qid")
 
 
-def _circle(qid: str) -> str:
-    return qid[: _BASE + len("-flip")] if "-flip" in qid else qid[:_BASE]
+def _circle(case: Case) -> str:
+    """The id without the number of a turned order: ``VIN6MS3J-flip-1`` is ``VIN6MS3J-flip``."""
+    return re.sub(r"-.$", "", _qid(case))
 
 
 _WHATSUP = "github.com/amitakamath/whatsup_vlms, dataset_zoo/aro_datasets.py"
-_3DSR = "paper of 3DSRBench (arXiv 2412.07825); lmms-eval, tasks/3dsrbench/utils.py"
+_3DSR = (
+    "authors' compute_3dsrbench_results.py (github.com/johnson111788/SpatialReasoner, src/eval); Flip and "
+    "FlipCircular: lmms-eval, tasks/3dsrbench/utils.py"
+)
 RULES = {
     "whatsup": Rule("What'sUp", judge, whatsup_table, _WHATSUP),
     "3dsrbench": Rule("3DSRBench", judge, circular_table, _3DSR),

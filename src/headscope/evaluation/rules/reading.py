@@ -12,7 +12,9 @@ _LETTER = re.compile(
     r"(?:\((?P<a>[a-h])\)|(?P<b>[a-h])(?=[.):,]|\s*$))",
     re.IGNORECASE,
 )
+_BRACKETED = re.compile(r"\(([a-h])\)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
+_NAMES = "abcdefgh"
 _SAME = {"true": "yes", "false": "no", "yes": "true", "no": "false"}
 
 
@@ -29,10 +31,11 @@ def plain(text: str) -> str:
 def option_of(text: str, options: Sequence[str]) -> str | None:
     """The option that a text amounts to, or None where that is not clear.
 
-    In this order: the option to the letter (case and punctuation aside); its letter (``B``, ``(b) ...``,
-    ``Answer: B.``) where options are no letters themselves; the only option that is mentioned, longer ones
-    first; of several, the one that the text begins with. ``yes`` stands for ``true`` and ``no`` for
-    ``false`` where only the other pair is offered.
+    In this order: the option to the letter (case and punctuation aside); where options are no letters
+    themselves, the letter that the text begins with (``B``, ``(b) ...``, ``Answer: B.``), or the only one in
+    brackets anywhere (``... so it is (B) 3``); the only option that is mentioned, longer ones first; of
+    several, the one that the text begins with. ``yes`` stands for ``true`` and ``no`` for ``false`` where
+    only the other pair is offered.
 
     Example:
         >>> option_of("(B) the desk", ["the chair", "the desk"])
@@ -47,10 +50,14 @@ def option_of(text: str, options: Sequence[str]) -> str | None:
     said = plain(text)
     if said in table:
         return table[said]
-    letter = _LETTER.match(text)
-    if letter and not any(len(key) == 1 for key in table):
-        index = ord((letter["a"] or letter["b"]).lower()) - ord("a")
-        return options[index] if index < len(options) else None
+    if not any(len(key) == 1 and key in _NAMES for key in table):
+        letter = _LETTER.match(text)
+        if letter:
+            index = _NAMES.index((letter["a"] or letter["b"]).lower())
+            return options[index] if index < len(options) else None
+        named = {_NAMES.index(found) for found in _BRACKETED.findall(text.lower())}
+        if len(named) == 1 and max(named) < len(options):
+            return options[named.pop()]
     return _mentioned(said, table)
 
 

@@ -1,8 +1,9 @@
 """Spatial457's rule: yes, true and a count over nothing are the same; so are kinds of one family of
 vehicles.
 
-After vlmeval/dataset/spatial457.py and utils/spatial457.py of VLMEvalKit; ``true`` for ``yes`` is added,
-since the files published by the authors hold True and False.
+After vlmeval/dataset/spatial457.py and utils/spatial457.py of github.com/open-compass/VLMEvalKit: an answer
+in other words, or with a full stop, is wrong. Two things are added: ``true`` stands for ``yes`` and ``false``
+for ``no``, since the authors' own files hold True and False; blanks around an answer do not count.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
 from headscope.evaluation.rules.base import Right, Rule, Table, by_group, row
 
@@ -21,10 +23,9 @@ _FAMILIES = {
     "bicycle": ("road", "utility", "mountain", "tandem"),
 }
 _FAMILY = {kind: family for family, kinds in _FAMILIES.items() for kind in (family, *kinds)}
-_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_NUMBER = {word: str(n) for n, word in enumerate(_WORDS)}
+_NUMBER = {word: str(n) for n, word in enumerate(NUMBER_WORDS[:11])}
 _PAIR = {"true": "yes", "false": "no", "none": "no"}
-_FORMS = (r"Answer': '(.*?)'", r'Answer": "(.*?)"', r"Answer['\"]: (\d)")
+_FORMS = (r"Answer': '(.*?)'", r'Answer": "(.*?)"', r"Answer': (\d)")
 
 
 def read(text: str) -> str:
@@ -45,7 +46,7 @@ def same(answer: str, said: str) -> bool:
         >>> same("True", "3"), same("No", "0"), same("sedan", "wagon"), same("2", "two")
         (True, True, True, True)
     """
-    truth, text = answer.strip().lower(), said.strip().lower().rstrip(".")
+    truth, text = answer.strip().lower(), said.strip().lower()
     truth, text = _PAIR.get(truth, truth), _PAIR.get(text, text)
     if text == truth or _NUMBER.get(text) == truth:
         return True

@@ -12,17 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
 from headscope.evaluation.rules.base import Right, Rule, Table, by_group, row
 
 _DIRECTIONS = r"(?:southeast|northeast|northwest|southwest)"
-_NUMBERS = {
-    word: n
-    for n, words in enumerate(
-        ("zero no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    )
-    for word in words.split()
-}
+_NUMBERS = {"zero": 0, "no": 0} | {word: n for n, word in enumerate(NUMBER_WORDS[:10])}
 _ANIMAL = re.compile(r"\b(giraffe|cat|dog|elephant|rabbit)\b", re.IGNORECASE)
 _TURNS = {
     0: (r"there (?:are|is)\s*(\d+)\s*right turns?\b", r"\b(\d+)\s+right turns?"),

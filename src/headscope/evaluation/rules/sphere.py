@@ -1,7 +1,8 @@
 """SPHERE's rule: an answer that cannot be read is wrong; tasks count alike within a group.
 
 After tasks/space_vqa.py, tasks/utils.py and main_process_results.py of github.com/zwenyu/SPHERE-VLM.
-Numbers are read as there: the first one, words and "no" for zero included. Options are read by headscope's
+Numbers are read as there: punctuation taken out, then the first one, words up to twenty and "no" for zero
+included. Options are read by headscope's
 own reader: the authors match lemmas and reject unknown nouns with NLTK's tagger, which is not a dependency
 here.
 """
@@ -9,31 +10,16 @@ here.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 
+from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
 from headscope.evaluation.rules.base import Right, Rule, Table, mean_of, row
-from headscope.evaluation.rules.reading import option_of, plain
+from headscope.evaluation.rules.reading import option_of
 
-_WORDS = (
-    *(
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-    ),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
-_NUMBER = {word: str(n) for n, word in enumerate(_WORDS)} | {"no": "0"}
+_NUMBER = {word: str(n) for n, word in enumerate(NUMBER_WORDS)} | {"no": "0"}
+_MARKS = str.maketrans("", "", string.punctuation)
 _PAIRED = "counting_only-paired-"
 GROUPS = {
     "single skill": (
@@ -47,17 +33,29 @@ GROUPS = {
 }
 
 
+def clean(text: str) -> str:
+    """Lower case without ASCII punctuation, which is taken out and not replaced: ``3.5`` becomes ``35``."""
+    return text.translate(_MARKS).strip().lower()
+
+
 def read(case: Case, text: str) -> str | None:
-    """The answer that a text gives, or None where it is invalid."""
+    """The answer that a text gives, or None where it is invalid.
+
+    Example:
+        >>> case = Case(id="a", image="a.png", width=8, height=8, question="How many?", answer="3")
+        >>> read(case, "There are three."), read(case, "no cups"), read(case, "a few")
+        ('3', '0', None)
+    """
     if case.choices:
         return option_of(re.split(r"[.!?]", text.strip(), maxsplit=1)[0], case.choices)
-    numbers = re.findall(r"\b\d+\b", " ".join(_NUMBER.get(w, w) for w in plain(text).split()))
+    said = re.sub(r"\b[a-z]+\b", lambda m: _NUMBER.get(m[0], m[0]), clean(text))
+    numbers = re.findall(r"\b\d+\b", said)
     return numbers[0] if numbers else None
 
 
 def judge(case: Case, text: str) -> bool:
     """Whether the text gives the true answer; an invalid one is wrong."""
-    return read(case, text) == (case.answer if case.choices else plain(case.answer))
+    return read(case, text) == (case.answer if case.choices else clean(case.answer))
 
 
 def table(cases: Sequence[Case], right: Right) -> Table:
