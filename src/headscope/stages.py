@@ -40,9 +40,11 @@ def capture(study: Study) -> None:
 
 def probe(study: Study) -> Atlas:
     """The causal score of every head on ``select``, then the probes."""
-    from headscope.capture.store import open_activations, open_answers
+    from headscope.capture.store import iter_answers, open_activations
     from headscope.interventions.causal import causal_scores
+    from headscope.probing.settings import ProbeSettings
     from headscope.probing.stage import probe
+    from headscope.probing.steps import probed_answers
 
     causal = causal_scores(
         study.vlm,
@@ -53,23 +55,26 @@ def probe(study: Study) -> Atlas:
         **study.common,
         **study.size.causal,
     )
-    captured = study.folder / "capture"
+    captured, blank = study.folder / "capture", study.folder / "capture-blank"
+    settings = ProbeSettings(seed=study.seed, readout=PROBED, **study.size.probe)
+    images = {c.id: c.image for c in study.cases}
+    answers = probed_answers(lambda: iter_answers(captured), study.taxonomy.functions, settings, images)
+    items = {str(row["item"]) for row in answers}
     return probe(
-        open_activations(captured, PROBED, context="gold"),
-        open_answers(captured),
+        open_activations(captured, PROBED, items=items),
+        answers,
         study.folder / "probe",
         taxonomy=study.taxonomy,
         causal=causal.to_json(),
-        blank=open_activations(study.folder / "capture-blank", PROBED),
-        images={c.id: c.image for c in study.cases},
+        blank=open_activations(blank, PROBED, items=items),
+        images=images,
         provenance={
             "model": study.vlm.name,
             "revision": study.vlm.revision,
             "data": study.cases.fingerprint,
         },
-        seed=study.seed,
-        readout=PROBED,
-        **study.size.probe,
+        settings=settings,
+        chosen=True,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from capture.naive import StubEdit, choice_logprobs, picture, some_items
-from headscope.capture import scoring
+from headscope.capture import scoring, tree
 from headscope.capture.ask import answer_one, ask
 from headscope.capture.batches import encode_batch, encode_batches
 from headscope.capture.items import Item
@@ -96,10 +96,12 @@ def test_the_prompt_is_read_once_and_one_token_choices_cost_no_forward(llava64: 
 def test_longer_choices_cost_one_forward_after_the_cached_prompt(llava64: VLM) -> None:
     items = [i for i in some_items(2) if i.step.id in ("s2", "s4")]
     encoded = encode_batch(llava64, items, picture)
+    ask(llava64, encoded, items, max_new_tokens=1)  # finds out once that the model takes trees
     with counted(llava64.model) as seen:
         ask(llava64, encoded, items, max_new_tokens=1)
-    longest = max(len(t) for t in llava64.encode_answers(["top", "top left", "bottom right", "left"]))
-    assert seen == [(len(items), encoded.length), (4 * len(items), longest)]
+    answers = llava64.encode_answers(["top", "top left", "bottom right", "left"])
+    beginnings = {tuple(a[:k]) for a in answers for k in range(1, len(a) + 1)}
+    assert seen == [(len(items), encoded.length), (len(items), len(beginnings))]
 
 
 def test_scores_do_not_depend_on_how_many_choices_share_a_forward(
@@ -108,12 +110,16 @@ def test_scores_do_not_depend_on_how_many_choices_share_a_forward(
     items = some_items(2)
     encoded = encode_batch(llava64, items, picture)
     whole = ask(llava64, encoded, items, max_new_tokens=1)
+    vocabulary = whole.logits.shape[-1] if whole.logits is not None else 0
+    monkeypatch.setattr(scoring, "MAX_LOGITS", 5 * len(items) * vocabulary)
     monkeypatch.setattr(scoring, "MAX_ROWS", len(items) + 1)
-    with counted(llava64.model) as seen:
-        parts = ask(llava64, encoded, items, max_new_tokens=1)
-    assert len(seen) > 2
-    for a, b in zip(whole.logprobs, parts.logprobs, strict=True):
-        assert a == pytest.approx(b, abs=1e-9)
+    for trees in (True, False):  # a tree at a time, a row at a time
+        monkeypatch.setitem(tree._AGREE, llava64, trees)
+        with counted(llava64.model) as seen:
+            parts = ask(llava64, encoded, items, max_new_tokens=1)
+        assert len(seen) > 2
+        for a, b in zip(whole.logprobs, parts.logprobs, strict=True):
+            assert a == pytest.approx(b, abs=1e-9)
 
 
 def test_results_agree_across_batch_sizes_in_float32(tiny: VLM) -> None:

@@ -50,7 +50,7 @@ def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int, exc: BaseException, 
 @pytest.mark.parametrize(
     ("where", "points", "exc"),
     [
-        ("ask", (0, 3, 2), KeyboardInterrupt()),
+        ("ask", (0, 25, 12), KeyboardInterrupt()),
         ("write", (0, 1, 1), RuntimeError("out of luck")),
     ],
 )
@@ -77,7 +77,9 @@ def test_complete_shards_are_never_computed_again(
     tiny: VLM, cases: Cases, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        interrupted("ask", 4, KeyboardInterrupt(), lambda: capture(tiny, cases, SPLITS, tmp_path, **SETTINGS))
+        interrupted(
+            "ask", 25, KeyboardInterrupt(), lambda: capture(tiny, cases, SPLITS, tmp_path, **SETTINGS)
+        )
     left = missing_shards(tmp_path)
     plan = read_plan(tmp_path)
     assert 0 < len(left) < len(plan["shards"])

@@ -12,7 +12,7 @@ from headscope.functions import Taxonomy
 from headscope.probing.atlas import Atlas
 from headscope.probing.settings import ProbeSettings
 from headscope.probing.stage import probe
-from headscope.probing.steps import choose_rows, gather_steps
+from headscope.probing.steps import choose_rows, gather_steps, probed_answers
 from headscope.storage import read_json, read_table
 
 FUNCTIONS = ("spatial_perception", "counting", "text_reading")
@@ -171,6 +171,18 @@ def test_steps_are_capped_per_function_and_whole_images_are_taken_first(captured
         [rows[i] for i in turned], FUNCTIONS, [images[i] for i in turned], ("gold",), 30, seed=1
     )
     assert [turned[i] for i in again] == kept
+
+
+def test_steps_chosen_from_a_stream_are_those_chosen_from_all_answers_in_the_same_order(captured) -> None:
+    data, rows = captured
+    settings = ProbeSettings(max_steps=30, seed=1)
+    images = {f"c{i}": f"picture{i // 2}" for i in range(80)}
+    chosen = probed_answers(lambda: iter(rows), FUNCTIONS, settings, images)
+    part = data.isel(item=np.flatnonzero(np.isin(data["item"].values, [r["item"] for r in chosen])))
+    found = gather_steps(part, chosen, FUNCTIONS, settings, images, chosen=True)
+    wanted = gather_steps(data, rows, FUNCTIONS, settings, images)
+    assert found.fingerprint == wanted.fingerprint
+    np.testing.assert_array_equal(found.z, wanted.z)
 
 
 def test_steps_with_an_empty_readout_are_left_out_and_no_steps_at_all_is_an_error(captured) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -101,7 +101,7 @@ def ask(
             f"asked about {len(items)} items with a batch of {encoded.items}; give one item a prompt"
         )
     choices = [i.choices for i in items]
-    scored = [_scored(i) for i in items] if score else None
+    scored = [scored_choices(i) for i in items] if score else None
     reading = _read(vlm, encoded, choices, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
     rows = [_row(item, reading, i) for i, item in enumerate(items)]
     return Outcome(rows, reading.z, reading.logprobs, reading.tokens, reading.logits)
@@ -167,17 +167,27 @@ def _content(
     return mask
 
 
-def _scored(item: Item) -> tuple[str, ...]:
+def scored_choices(item: Item) -> tuple[str, ...]:
     """The choices of an item with its truth among them; of an open question the truth alone."""
     return tuple(dict.fromkeys((*item.choices, item.truth)))
+
+
+def is_right(item: Item, answer: str | None) -> bool:
+    """Whether a parsed answer is the item's true one."""
+    wanted = item.truth if item.choices else parse_answer(item.truth, ())
+    return answer is not None and answer == wanted
+
+
+def margin_of(item: Item, logprobs: Mapping[str, float]) -> float:
+    """The truth's log-probability minus that of the best wrong choice; the truth's alone without others."""
+    truth = logprobs.get(item.truth, NAN)
+    wrong = [v for c, v in logprobs.items() if c != item.truth]
+    return truth - max(wrong) if wrong else truth
 
 
 def _row(item: Item, reading: _Reading, i: int) -> dict[str, Any]:
     case, step, logprobs = item.case, item.step, reading.logprobs[i]
     answer = reading.parsed[i]
-    wanted = item.truth if item.choices else parse_answer(item.truth, ())
-    truth = logprobs.get(item.truth, NAN)
-    wrong = [v for c, v in logprobs.items() if c != item.truth]
     return {
         "item": item.id,
         "case": case.id,
@@ -194,9 +204,9 @@ def _row(item: Item, reading: _Reading, i: int) -> dict[str, Any]:
         "choices": list(item.choices),
         "text": reading.texts[i],
         "answer": answer,
-        "correct": answer is not None and answer == wanted,
-        "margin": truth - max(wrong) if wrong else truth,
-        "logprob": truth,
+        "correct": is_right(item, answer),
+        "margin": margin_of(item, logprobs),
+        "logprob": logprobs.get(item.truth, NAN),
         "tokens": len(reading.tokens[i]),
         "content_found": reading.content[i],
     }

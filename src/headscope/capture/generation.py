@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GenerationConfig
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, EncoderDecoderCache
 
 from headscope.errors import ModelError
 from headscope.models.types import Encoded
 
 # Their states are replaced, never written in place, so a shallow copy is a snapshot that costs nothing.
 _REPLACED = (DynamicLayer, DynamicSlidingWindowLayer)
+# Settings of a checkpoint that make generation say other than the likeliest token; transformers fills them in
+# wherever a request leaves them open.
+_FORCING = (
+    "forced_bos_token_id", "forced_eos_token_id", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+    "min_length", "min_new_tokens",
+)  # fmt: skip
 
 
 @dataclass
@@ -29,11 +35,14 @@ class Prefill:
         cache: keys and values of the prompt; later generation does not alter it.
         position: (..., item, 1) position ids of the last prompt position as generation passed them; None if
             it passed none.
+        encoder: of an encoder-decoder, what generation passed on of its encoder: its outputs, and the mask
+            over its positions where there is one.
     """
 
     logits: Tensor | None = None
     cache: Any = None
     position: Tensor | None = None
+    encoder: dict[str, Any] = field(default_factory=dict)
     _seen: bool = field(default=False, repr=False)
 
     def repeated(self, times: int) -> Any:
@@ -43,9 +52,25 @@ class Prefill:
             _repeat(cache, times)
         return cache
 
+    def encoder_repeated(self, times: int) -> dict[str, Any]:
+        """What the encoder left, with each item ``times`` times in a row."""
+        return {name: _rows(value, times) for name, value in self.encoder.items()}
+
+
+def _rows(value: Any, times: int) -> Any:
+    """A tensor, or a model's output of tensors, with each item ``times`` times in a row."""
+    if isinstance(value, Mapping):
+        made: Any = type(value)
+        return made({name: _rows(part, times) for name, part in value.items()})
+    return value.repeat_interleave(times, dim=0) if isinstance(value, Tensor) else value
+
 
 def _repeat(cache: Any, times: int) -> None:
     """Repeat every item in a row; states of linear attention have no such method but can be reordered."""
+    if isinstance(cache, EncoderDecoderCache):
+        _repeat(cache.self_attention_cache, times)
+        _repeat(cache.cross_attention_cache, times)
+        return
     layers = getattr(cache, "layers", None)
     if layers is None:
         cache.batch_repeat_interleave(times)
@@ -63,6 +88,12 @@ def _repeat(cache: Any, times: int) -> None:
 
 def snapshot(cache: Any) -> Any:
     """A cache that stays as it is while the given one grows."""
+    if isinstance(cache, EncoderDecoderCache):
+        twin = copy.copy(cache)
+        twin.self_attention_cache = snapshot(cache.self_attention_cache)
+        twin.cross_attention_cache = snapshot(cache.cross_attention_cache)
+        twin.is_updated = dict(cache.is_updated)
+        return twin
     layers = getattr(cache, "layers", None)
     if layers is None:
         return copy.deepcopy(cache)
@@ -72,7 +103,7 @@ def snapshot(cache: Any) -> Any:
 
 
 @contextmanager
-def _watching(model: Any, prefill: Prefill) -> Iterator[None]:
+def watching(model: Any, prefill: Prefill) -> Iterator[None]:
     """Fill ``prefill`` from the first forward of the model."""
 
     def after(_module: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -85,6 +116,9 @@ def _watching(model: Any, prefill: Prefill) -> Iterator[None]:
         )
         position = kwargs.get("position_ids")
         prefill.position = None if position is None else position[..., -1:].clone()
+        if kwargs.get("encoder_outputs") is not None:
+            names = ("encoder_outputs", "attention_mask")
+            prefill.encoder = {n: kwargs[n] for n in names if kwargs.get(n) is not None}
         prefill.cache = snapshot(output.past_key_values)
 
     handle = model.register_forward_hook(after, with_kwargs=True)
@@ -116,6 +150,19 @@ def greedy_config(vlm: Any, max_new_tokens: int) -> GenerationConfig:
     )
 
 
+@contextmanager
+def _unforced(model: Any) -> Iterator[None]:
+    """Within, the checkpoint's own settings force no token and forbid no repetition."""
+    before = model.generation_config
+    model.generation_config = copy.deepcopy(before)
+    for name in _FORCING:
+        setattr(model.generation_config, name, None)
+    try:
+        yield
+    finally:
+        model.generation_config = before
+
+
 def pad_id(vlm: Any) -> int:
     """The token that fills up finished answers."""
     known = vlm.tokenizer.pad_token_id
@@ -133,8 +180,11 @@ def generate(vlm: Any, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, P
     """
     prefill = Prefill()
     config = greedy_config(vlm, max_new_tokens)
-    with torch.no_grad(), _watching(vlm.model, prefill):
-        whole = vlm.model.generate(**encoded.inputs, generation_config=config)
+    with torch.no_grad(), watching(vlm.model, prefill):
+        if encoded.apart:
+            config.decoder_start_token_id = int(encoded.inputs["decoder_input_ids"][0, 0])
+        with _unforced(vlm.model):
+            whole = vlm.model.generate(**encoded.inputs, generation_config=config)
     if prefill.cache is None:
         raise ModelError(
             f"{vlm.name}: generation kept no cache of the prompt; headscope needs one to score choices"

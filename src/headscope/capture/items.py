@@ -12,7 +12,7 @@ from headscope.functions import Taxonomy
 CONTEXTS = ("gold", "own", "alone")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One question to be asked: a step (or the main question) of a case, in a context.
 

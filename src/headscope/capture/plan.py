@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headscope.capture.batches import length_key, plan_batches
 from headscope.capture.items import Item
-from headscope.capture.store import ROW_BYTES, SCHEMA
+from headscope.capture.store import SCHEMA
 from headscope.errors import StudyError
+
+ROW_BYTES = 400  # an answer row, roughly, before compression
 
 
 def estimate_bytes(n_items: int, vlm: Any, readouts: Sequence[str]) -> int:
@@ -32,10 +33,7 @@ def make_plan(vlm: Any, items: Sequence[Item], settings: Mapping[str, Any], case
     batch_size, shard_items = settings["batch_size"], settings["shard_items"]
     if shard_items < 1:
         raise StudyError(f"asked for shards of {shard_items} items; expected at least 1")
-    batches = plan_batches([i for i in items if i.context != "own"], batch_size)
-    a_shard = max(1, shard_items // batch_size)
-    groups = [batches[i : i + a_shard] for i in range(0, len(batches), a_shard)]
-    groups += _own_groups([i for i in items if i.context == "own"], batch_size, shard_items)
+    groups = _case_groups(items, batch_size, shard_items)
     geometry = vlm.geometry
     return {
         "schema": SCHEMA,
@@ -53,28 +51,37 @@ def make_plan(vlm: Any, items: Sequence[Item], settings: Mapping[str, Any], case
         "items": len(items),
         "bytes": estimate_bytes(len(items), vlm, settings["readouts"]),
         "shards": [
-            {"name": f"{n:05d}", "batches": [[i.id for i in batch] for batch in group]}
+            {
+                "name": f"{n:05d}",
+                "cases": sorted({i.case.id for batch in group for i in batch}),
+                "batches": [[i.id for i in batch] for batch in group],
+            }
             for n, group in enumerate(groups)
         ],
     }
 
 
-def _own_groups(items: Sequence[Item], batch_size: int, shard_items: int) -> list[list[list[Item]]]:
-    """Shards of whole chains: within one, batches in rounds, each round the n-th question of its cases."""
-    chains: dict[str, list[Item]] = {}
-    for item in sorted(items, key=lambda i: len(i.earlier)):
-        chains.setdefault(item.case.id, []).append(item)
-    if not chains:
-        return []
-    longest = max(map(len, chains.values()))
-    # Whole batches in every round, as far as the shard's size allows.
-    count = max(1, math.ceil(shard_items / longest / batch_size)) * batch_size
-    ordered = sorted(chains, key=lambda c: (len(chains[c]), length_key(chains[c][-1])))
+def _case_groups(items: Sequence[Item], batch_size: int, shard_items: int) -> list[list[list[Item]]]:
+    """Shards of whole cases, cases of like length together; in each its batches in the order of asking.
+
+    First what rests on no answer of the model, by length; then ``own`` chains in rounds, each round the n-th
+    question of its cases.
+    """
+    by_case: dict[str, list[Item]] = {}
+    for item in items:
+        by_case.setdefault(item.case.id, []).append(item)
+    ordered = sorted(by_case, key=lambda c: (len(by_case[c]), *max(map(length_key, by_case[c]))))
+    count = max(1, shard_items * len(by_case) // max(1, len(items)))
+    # Rounds as long as a shard has cases: whole batches of them where its size is about that anyway.
+    if any(i.context == "own" for i in items):
+        count = round(count / batch_size) * batch_size or count
     groups = []
     for start in range(0, len(ordered), count):
+        here = [i for case in ordered[start : start + count] for i in by_case[case]]
+        batches = plan_batches([i for i in here if i.context != "own"], batch_size)
         rounds: dict[int, list[Item]] = {}
-        for case in ordered[start : start + count]:
-            for item in chains[case]:
+        for item in here:
+            if item.context == "own":
                 rounds.setdefault(len(item.earlier), []).append(item)
-        groups.append([batch for n in sorted(rounds) for batch in plan_batches(rounds[n], batch_size)])
+        groups.append(batches + [b for n in sorted(rounds) for b in plan_batches(rounds[n], batch_size)])
     return groups

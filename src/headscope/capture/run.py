@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from functools import lru_cache
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from headscope.capture.ask import Outcome, ask
-from headscope.capture.batches import Pictures, encode_batch
+from headscope.capture.batches import Pictures
 from headscope.capture.items import Item, count_unanswered, make_items
 from headscope.capture.plan import make_plan
+from headscope.capture.preparing import case_pictures, prepared, shared_pixels
 from headscope.capture.readouts import check_readouts
-from headscope.capture.store import SCHEMA, clear_unfinished, missing_shards, write_plan, write_shard
+from headscope.capture.store import SCHEMA, clear_unfinished, missing_shards, write_plan
+from headscope.capture.writer import ShardWriter
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.models.picture_memo import shared_features
 from headscope.progress import track
 from headscope.storage import fingerprint
 
@@ -40,6 +42,7 @@ def capture(
     batch_size: int = 32,
     max_new_tokens: int = 8,
     shard_items: int = SHARD_ITEMS,
+    score: bool = True,
     taxonomy: Taxonomy = DEFAULT,
     pictures: Pictures | None = None,
     pictures_name: str = "plain",
@@ -49,8 +52,9 @@ def capture(
 
     The plan (which item in which batch in which shard) is fixed and stored before anything is asked. A run
     that is killed, interrupted or out of disk leaves complete shards only; the same call again makes the
-    missing ones and ends with the same bytes. Nothing is random. ``own`` chains of a case stay within one
-    shard, each step asked after the answers before it are there.
+    missing ones and ends with the same bytes. Nothing is random. All questions of a case are in one shard,
+    so that its picture is read and processed once; ``own`` steps are asked after the answers before them.
+    A thread writes a shard while the next one is asked: up to three shards' readouts are in memory.
 
     Args:
         vlm: a :class:`headscope.models.vlm.VLM`.
@@ -61,6 +65,7 @@ def capture(
         main_contexts: the same for main questions; by default ``contexts``.
         readouts: any of ``prompt_last``, ``answer_mean``, ``answer_content``; none keeps answers alone.
         shard_items: items a shard, about: work at risk in a kill, and host memory.
+        score: whether to score choices; otherwise ``margin`` and ``logprob`` are NaN.
         pictures: item -> picture; by default the case's own. Give it a ``pictures_name`` then, since a
             folder is refused to captures with other settings.
         announce: gets one line that says how much will be written, before the start; by default it is logged.
@@ -84,6 +89,7 @@ def capture(
         "batch_size": batch_size,
         "max_new_tokens": max_new_tokens,
         "shard_items": shard_items,
+        "score": score,
         "taxonomy": f"{taxonomy.name} {fingerprint([taxonomy.functions, sorted(taxonomy.chain_only)])}",
         "pictures": pictures_name,
         "splits": fingerprint(sorted({(i.case.id, splits[i.case.id]) for i in items})),
@@ -95,15 +101,25 @@ def capture(
     _announce(folder, plan, todo, announce or log.info)
     _announce_unanswered(cases, announce or log.warning)
     shards = [s for s in plan["shards"] if s["name"] in todo]
-    by_id = {i.id: i for i in items}
-    show = pictures or _case_pictures(cases)
+    del items  # those of a shard are made again when it is asked: memory does not grow with the cases
+
+    def items_of(shard: Mapping[str, Any]) -> dict[str, Item]:
+        here = [cases.by_id[c] for c in shard["cases"]]
+        return {i.id: i for i in make_items(here, taxonomy, asked, mains)}
+
+    work = _Work(cases, items_of, pictures, names, max_new_tokens, score)
     attrs = {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]}
-    with closing(_ticks(sum(len(s["batches"]) for s in shards))) as tick:
+    with ShardWriter() as writer, closing(_ticks(sum(len(s["batches"]) for s in shards))) as tick:
+
+        def done() -> None:
+            writer.check()
+            next(tick, None)
+
         for shard in shards:
-            outcome = _ask_shard(vlm, shard, by_id, show, names, max_new_tokens, tick)
+            outcome = _ask_shard(vlm, shard, work, done)
             for row in outcome.rows:
                 row["split"] = splits[row["case"]]
-            write_shard(folder, shard["name"], outcome.rows, outcome.z, plan["heads"], attrs)
+            writer.write(folder, shard["name"], outcome.rows, outcome.z, plan["heads"], attrs)
 
 
 def _check(items: Sequence[Item], splits: Mapping[str, str]) -> None:
@@ -155,35 +171,47 @@ def _size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _case_pictures(cases: Any) -> Pictures:
-    @lru_cache(maxsize=256)
-    def picture(case_id: str) -> Image.Image:
-        image: Image.Image = cases.image(cases.by_id[case_id])
-        return image
+@dataclass(frozen=True)
+class _Work:
+    """What all shards of a capture have in common; ``pictures`` None: the cases' own."""
 
-    return lambda item: picture(item.case.id)
+    cases: Any
+    items_of: Callable[[Mapping[str, Any]], Mapping[str, Item]]
+    pictures: Pictures | None
+    readouts: tuple[str, ...]
+    max_new_tokens: int
+    score: bool
 
 
-def _ask_shard(
-    vlm: Any,
-    shard: Mapping[str, Any],
-    by_id: Mapping[str, Item],
-    pictures: Pictures,
-    readouts: Sequence[str],
-    max_new_tokens: int,
-    tick: Iterator[int],
-) -> Outcome:
+def _ask_shard(vlm: Any, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
     """Ask the batches of a shard in plan order; what the model said earlier in it feeds ``own`` chains."""
     own: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
-    parts: dict[str, list[Any]] = {name: [] for name in readouts}
-    for ids in shard["batches"]:
-        batch = [by_id[i] for i in ids]
-        encoded = encode_batch(vlm, batch, pictures, own)
-        outcome = ask(vlm, encoded, batch, readouts=readouts, max_new_tokens=max_new_tokens)
-        rows += outcome.rows
-        own.update({r["item"]: r["text"] for r in outcome.rows if r["context"] == "own"})
-        for name in readouts:
-            parts[name].append(outcome.z[name])
-        next(tick, None)
-    return Outcome(rows, {name: np.concatenate(values) for name, values in parts.items()})
+    parts: dict[str, list[Any]] = {name: [] for name in work.readouts}
+    items = work.items_of(shard)
+    batches = [[items[i] for i in ids] for ids in shard["batches"]]
+    with ExitStack() as stack:
+        warm = None
+        pictures = work.pictures
+        if pictures is None:
+            # Held for this shard only: all steps of a case are in it.
+            pictures = case_pictures(work.cases)
+            warm = stack.enter_context(shared_pixels(vlm.processor)).warm
+        # Features in plan order from an empty memo: a shard made again has the same bytes.
+        stack.enter_context(shared_features(vlm))
+        ready = stack.enter_context(closing(prepared(vlm, batches, pictures, own, warm)))
+        for encoded, batch in ready:
+            outcome = ask(
+                vlm,
+                encoded,
+                batch,
+                readouts=work.readouts,
+                max_new_tokens=work.max_new_tokens,
+                score=work.score,
+            )
+            rows += outcome.rows
+            own.update({r["item"]: r["text"] for r in outcome.rows if r["context"] == "own"})
+            for name in work.readouts:
+                parts[name].append(outcome.z[name])
+            done()
+    return Outcome(rows, {name: np.concatenate(parts.pop(name)) for name in work.readouts})

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from headscope.capture.generation import Prefill, pad_id
+from headscope.capture.tree import END, tree_totals
 from headscope.models.types import Encoded
 
 # At most this many logits, and this many rows with a copy of the prompt's cache, in one forward over choices.
 MAX_LOGITS = 2**26
 MAX_ROWS = 256
-_END = -1
 
 
 class _Choice(NamedTuple):
@@ -47,7 +47,9 @@ def score_choices(
     of the answer counts as one more token (its probability is that of all end tokens together) for the items
     in which one choice's tokens begin another's ("top", "top left"); elsewhere it is left out, so that
     one-token choices are read from the prompt's last logits alone and cost nothing. All other tokens come
-    from continued forwards in which each item occurs several times in a row. The prompt is never read again.
+    from one continued forward in which an item's choices stand side by side as a tree behind its prompt
+    (:mod:`headscope.capture.tree`), or, where a model takes no such mask, from forwards in which each item
+    occurs several times in a row. The prompt is never read again.
 
     Args:
         choices: per item its choices; an item with none gets an empty dict.
@@ -59,9 +61,8 @@ def score_choices(
         raise ValueError("the prompt's logits are not there; generate first")
     flat = _tokens(vlm, choices)
     totals = _first_tokens(prefill.logits, flat)
-    longer = [i for i, c in enumerate(flat) if len(c.tokens) > 1]
-    if longer:
-        totals = totals + _continued(vlm, encoded, prefill, flat, longer)
+    if any(len(c.tokens) > 1 for c in flat):
+        totals = totals + _continued(vlm, encoded, prefill, flat)
     means = (totals / torch.tensor([max(1, len(c.tokens)) for c in flat], device=totals.device)).tolist()
     scores: list[dict[str, float]] = [{} for _ in choices]
     for choice, value in zip(flat, means, strict=True):
@@ -73,7 +74,7 @@ def _tokens(vlm: Any, choices: Sequence[Sequence[str]]) -> list[_Choice]:
     flat = []
     for item, texts in enumerate(choices):
         answers = vlm.encode_answers(list(texts)) if texts else []
-        end = (_END,) if vlm.end_ids and needs_end(answers) else ()
+        end = (END,) if vlm.end_ids and needs_end(answers) else ()
         flat += [_Choice(item, t, (*a, *end)) for t, a in zip(texts, answers, strict=True)]
     return flat
 
@@ -87,11 +88,26 @@ def _first_tokens(logits: Tensor, flat: Sequence[_Choice]) -> Tensor:
     return logits[items, first] - logits.logsumexp(dim=-1)[items]
 
 
-def _continued(
-    vlm: Any, encoded: Encoded, prefill: Prefill, flat: Sequence[_Choice], longer: Sequence[int]
-) -> Tensor:
+def _continued(vlm: Any, encoded: Encoded, prefill: Prefill, flat: Sequence[_Choice]) -> Tensor:
     """(choice,) summed log-probability of all tokens after the first; zero for one-token choices."""
+    per_item: list[list[tuple[int, ...]]] = [[] for _ in range(encoded.items)]
+    for choice in flat:
+        per_item[choice.item].append(choice.tokens)
+    totals = tree_totals(vlm, encoded, prefill, per_item, MAX_LOGITS)
+    return totals if totals is not None else rows_totals(vlm, encoded, prefill, per_item)
+
+
+def rows_totals(
+    vlm: Any, encoded: Encoded, prefill: Prefill, choices: Sequence[Sequence[tuple[int, ...]]]
+) -> Tensor:
+    """The same from a row for each choice with a cache of its own: for models that take no trees.
+
+    Args:
+        choices: per item the tokens of its choices.
+    """
     assert prefill.logits is not None
+    flat = [_Choice(i, "", tokens) for i, own in enumerate(choices) for tokens in own]
+    longer = [i for i, c in enumerate(flat) if len(c.tokens) > 1]
     queues: list[list[int]] = [[] for _ in range(encoded.items)]
     for index in longer:
         queues[flat[index].item].append(index)
@@ -136,17 +152,27 @@ def _forward(
 
 
 def _log_probabilities(logits: Tensor, target: Tensor, ends: tuple[int, ...]) -> Tensor:
-    """(token,) log-probability of each target; ``_END`` stands for any end token."""
+    """(token,) log-probability of each target; ``END`` stands for any end token."""
     total = logits.logsumexp(dim=-1)
     token = logits.gather(1, target.clamp(min=0)[:, None])[:, 0]
     if ends:
         end = logits[:, list(ends)].logsumexp(dim=-1)
-        token = torch.where(target == _END, end, token)
+        token = torch.where(target == END, end, token)
     return token - total
 
 
 def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
     """Logits (row, step, vocabulary) of tokens given after the cached prompt, items ``times`` in a row."""
+    if encoded.apart:
+        with torch.no_grad():
+            output = vlm.model(  # what the encoder read is not read again
+                decoder_input_ids=given,
+                past_key_values=prefill.repeated(times),
+                use_cache=True,
+                **prefill.encoder_repeated(times),
+            )
+        after: Tensor = output.logits
+        return after
     mask = encoded.inputs["attention_mask"].to(given.device).repeat_interleave(times, dim=0)
     steps = given.shape[1]
     extra: dict[str, Any] = {}

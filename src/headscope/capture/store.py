@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headscope.errors import StoreError
-from headscope.storage import disk_error, read_json, read_table, write_json, write_table
+from headscope.storage import disk_error, read_json, read_table, write_atomic, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import xarray as xr
 
-SCHEMA = "headscope/capture/1"
+SCHEMA = "headscope/capture/2"
 PLAN = "plan.json"
 ANSWERS = "answers.parquet"
 ACTIVATIONS = "z.zarr"
 CHUNK_BYTES = 16 * 2**20
-ROW_BYTES = 400  # an answer row, roughly, before compression
 # Parts of a plan that say where something lay or how much it is, not what is computed.
 _DESCRIPTIVE = ("bytes", "model_name")
 
@@ -37,7 +40,7 @@ def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
     """
     path = folder / PLAN
     if not path.exists():
-        write_json(path, dict(plan))
+        write_atomic(path, _text(plan))
         return
     found = read_json(path)
     keys = [k for k in {**found, **plan} if k not in _DESCRIPTIVE and found.get(k) != plan.get(k)]
@@ -49,14 +52,21 @@ def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
         )
 
 
+def _text(plan: Mapping[str, Any]) -> str:
+    """JSON with a line a key and a line a shard, since there may be a hundred thousand questions in it."""
+    line = partial(json.dumps, ensure_ascii=False)
+    shards = ",\n  ".join(map(line, plan["shards"]))
+    parts = [f"{line(k)}: {line(v)}" for k, v in plan.items() if k != "shards"]
+    return "{\n " + ",\n ".join([*parts, f'"shards": [\n  {shards}\n ]']) + "\n}\n"
+
+
 def _difference(found: Mapping[str, Any], plan: Mapping[str, Any], key: str) -> str:
     there, asked = found.get(key), plan.get(key)
     if isinstance(there, dict) and isinstance(asked, dict):
         inner = [k for k in {**there, **asked} if there.get(k) != asked.get(k)]
         return "; ".join(f"{k}: there {there.get(k)!r}, asked {asked.get(k)!r}" for k in inner[:4])
-    if isinstance(there, list) or isinstance(asked, list):
-        return f"{key} differ"
-    return f"{key}: there {there!r}, asked {asked!r}"
+    lists = isinstance(there, list) or isinstance(asked, list)
+    return f"{key} differ" if lists else f"{key}: there {there!r}, asked {asked!r}"
 
 
 def read_plan(folder: str | Path) -> dict[str, Any]:
@@ -86,12 +96,8 @@ def missing_shards(folder: str | Path, plan: Mapping[str, Any] | None = None) ->
 def clear_unfinished(folder: str | Path) -> None:
     """Delete what a killed run left half written."""
     shards = Path(folder) / "shards"
-    leftovers = [*shards.glob(".*.tmp"), *Path(folder).glob(".*.tmp")]
-    for path in leftovers:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    for path in (*shards.glob(".*.tmp"), *Path(folder).glob(".*.tmp")):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_shard(
@@ -158,9 +164,17 @@ def _write_zarr(
         # Bits of like meaning side by side: noise-like mantissas stay, exponents shrink.
         codec = BloscCodec(typesize=4, cname="zstd", clevel=3, shuffle="bitshuffle")
         encoding[name] = {"chunks": (items, per_chunk, width), "compressors": [codec]}
+    # Filters of warnings are the whole process's: a thread leaves them to who started it.
+    with quiet_zarr() if current_thread() is main_thread() else nullcontext():
+        data.to_zarr(path, mode="w", zarr_format=3, consolidated=True, encoding=encoding)
+
+
+@contextmanager
+def quiet_zarr() -> Iterator[None]:
+    """No warning that consolidated metadata are newer than the standard; shards are read without them too."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
-        data.to_zarr(path, mode="w", zarr_format=3, consolidated=True, encoding=encoding)
+        yield
 
 
 def _dataset(
@@ -201,7 +215,13 @@ def open_answers(folder: str | Path) -> list[dict[str, Any]]:
     Raises:
         StoreError: there is no capture, shards are missing, or one is damaged.
     """
-    return [row for shard in _complete(Path(folder)) for row in read_table(shard / ANSWERS)]
+    return list(iter_answers(folder))
+
+
+def iter_answers(folder: str | Path) -> Iterator[dict[str, Any]]:
+    """The same one by one, a shard in memory at a time."""
+    for shard in _complete(Path(folder)):
+        yield from read_table(shard / ANSWERS)
 
 
 def open_activations(
@@ -254,10 +274,11 @@ def open_activations(
         if keep:
             chosen.append((shard, keep))
             rows += [here[i] for i in keep]
-    heads = plan["heads"]
-    shape = (len(rows), len(heads["head"]), plan["width"])
+    shape = (len(rows), len(plan["heads"]["head"]), plan["width"])
     z = {n: _gather(chosen, n, shape) for n in names}
-    return _dataset(z, rows, heads, {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]})
+    return _dataset(
+        z, rows, plan["heads"], {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]}
+    )
 
 
 def _gather(

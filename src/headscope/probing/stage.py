@@ -41,6 +41,7 @@ def probe(
     images: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
     settings: ProbeSettings | None = None,
+    chosen: bool = False,
     **knobs: Any,
 ) -> Atlas:
     """Probe every head and write ``atlas.json``, ``atlas.parquet`` and ``joint.json`` into ``folder``.
@@ -57,6 +58,7 @@ def probe(
         images: case id -> image, what intervals resample; None: every case has its own.
         provenance: ``model``, ``revision``, ``data`` and whatever else is to be kept.
         settings: see :class:`ProbeSettings`; single ones can be given by name, such as ``permutations=50``.
+        chosen: ``answers`` are the very steps to probe (:func:`headscope.probing.steps.probed_answers`).
 
     Raises:
         StudyError: too little to probe, or no such readout.
@@ -64,7 +66,7 @@ def probe(
     """
     settings = replace(settings or ProbeSettings(), **knobs)
     folder, functions = Path(folder), list(taxonomy.functions)
-    steps = gather_steps(activations, answers, functions, settings, images, blank)
+    steps = gather_steps(activations, answers, functions, settings, images, blank, chosen)
     labels = [str(x) for x in activations["head"].values.tolist()]
     given = dict(provenance or {})
     named = {k: v for k, v in asdict(settings).items() if k not in ("level", "default_ranking")}

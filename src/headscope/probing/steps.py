@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,22 +65,55 @@ def choose_rows(
     most per function is ``max_steps`` in ``fit`` and a third of it in ``select`` and in ``test``. The order
     of the rows does not matter.
     """
-    caps = {"fit": max_steps, "select": max(1, max_steps // 3), "test": max(1, max_steps // 3)}
     wanted = [
         i
         for i, r in enumerate(rows)
-        if r["context"] in contexts and r["function"] in functions and r["split"] in caps
+        if r["context"] in contexts and r["function"] in functions and r["split"] in SPLITS
     ]
-    names = sorted({images[i] for i in wanted})
+    keys = [(rows[i]["split"], rows[i]["function"], images[i], str(rows[i]["item"])) for i in wanted]
+    return [wanted[k] for k in _within_caps(keys, max_steps, seed)]
+
+
+def _within_caps(keys: Sequence[tuple[str, str, str, str]], max_steps: int, seed: int) -> list[int]:
+    """Which of these (split, function, image, item) are taken, in the order of taking."""
+    caps = {"fit": max_steps, "select": max(1, max_steps // 3), "test": max(1, max_steps // 3)}
+    names = sorted({image for _, _, image, _ in keys})
     turn = dict(zip(names, np.random.default_rng(seed).permutation(len(names)).tolist(), strict=True))
     taken: dict[tuple[str, str], int] = {}
     kept = []
-    for i in sorted(wanted, key=lambda i: (turn[images[i]], str(rows[i]["item"]))):
-        key = (rows[i]["split"], rows[i]["function"])
-        if taken.get(key, 0) < caps[key[0]]:
-            taken[key] = taken.get(key, 0) + 1
+    for i in sorted(range(len(keys)), key=lambda i: (turn[keys[i][2]], keys[i][3])):
+        split, function = keys[i][:2]
+        if taken.get((split, function), 0) < caps[split]:
+            taken[split, function] = taken.get((split, function), 0) + 1
             kept.append(i)
     return kept
+
+
+def probed_answers(
+    read: Callable[[], Iterable[Row]],
+    functions: Sequence[str],
+    settings: ProbeSettings,
+    images: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """The answer rows that are probed, in their order, of a capture that need not fit into memory.
+
+    Args:
+        read: gives all answer rows from the start, such as ``lambda: iter_answers(folder)``; called twice.
+
+    Returns:
+        At most ``settings.max_steps`` rows a function in ``fit`` and a third of it in the other splits. Give
+        them to :func:`gather_steps` with ``chosen=True``, and their items alone to ``open_activations``.
+    """
+    keys = [
+        (sys.intern(r["split"]), sys.intern(r["function"]), sys.intern(_image(r, images)), str(r["item"]))
+        for r in read()
+        if r["context"] in settings.contexts and r["function"] in functions and r["split"] in SPLITS
+    ]
+    order = [keys[i][3] for i in _within_caps(keys, settings.max_steps, settings.seed)]
+    del keys
+    wanted = set(order)
+    found = {str(r["item"]): r for r in read() if str(r["item"]) in wanted}
+    return [found[item] for item in order]
 
 
 def gather_steps(
@@ -89,8 +123,9 @@ def gather_steps(
     settings: ProbeSettings,
     images: Mapping[str, str] | None = None,
     blank: xr.Dataset | None = None,
+    chosen: bool = False,
 ) -> Steps:
-    """Choose the steps to probe and load their z.
+    """Choose the steps to probe and load their z; all of ``answers`` in their order if they are ``chosen``.
 
     Steps whose readout is empty (such as ``answer_content`` where no answer could be parsed) are left out.
 
@@ -105,10 +140,12 @@ def gather_steps(
     place = _places(activations)
     rows = [r for r in answers if str(r["item"]) in place]
     names = [_image(r, images) for r in rows]
-    chosen = choose_rows(rows, functions, names, settings.contexts, settings.max_steps, settings.seed)
-    z = _load(activations, settings.readout, [place[str(rows[i]["item"])] for i in chosen])
+    taken = list(range(len(rows)))
+    if not chosen:
+        taken = choose_rows(rows, functions, names, settings.contexts, settings.max_steps, settings.seed)
+    z = _load(activations, settings.readout, [place[str(rows[i]["item"])] for i in taken])
     full = np.flatnonzero(~np.isnan(z[:, :, 0]).all(1)) if len(z) else np.empty(0, dtype=np.int64)
-    kept = [chosen[i] for i in full]
+    kept = [taken[i] for i in full]
     found = Steps(
         z[full],
         _blank(blank, settings.readout, [rows[i] for i in kept]),
