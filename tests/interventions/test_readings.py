@@ -85,6 +85,34 @@ def test_a_finished_reading_is_never_computed_again(llava, cases, items, tmp_pat
         again.read_many(SETS, scale(2.0))
 
 
+def test_edits_read_ahead_together_are_found_one_by_one(llava, cases, items, tmp_path, monkeypatch):
+    edits = [Edit((Head(i % 3, i % 4),), mute()) for i in range(7)]
+    made = reader(llava, cases, items["counting"], tmp_path / "a")
+    plain = reader(llava, cases, items["counting"], tmp_path / "b", fan=False)
+    expected = [plain.read(e) for e in edits]
+    first = made.read(edits[0])
+    asked = []
+    run = Reader._run
+    monkeypatch.setattr(Reader, "_run", lambda self, some: asked.append(len(some)) or run(self, some))
+    made.read_each([*edits, Edit(edits[3].heads, mute())])
+    made.read_each(edits)
+    assert asked == [6]  # the first was there, the last is the fourth again
+    for change, other in zip(edits, expected, strict=True):
+        np.testing.assert_allclose(made.read(change).margin, other.margin, atol=2e-4)
+        assert made.read(change).correct.tolist() == other.correct.tolist()
+    assert made.read(edits[0]).margin.tolist() == first.margin.tolist()
+    assert asked == [6]
+
+
+def test_readings_come_in_the_order_asked_whatever_layer_they_begin_at(llava, cases, items, tmp_path):
+    edits = [Edit((Head(layer, 0),), mute()) for layer in (2, 0, 1, 2, 0, 1)]
+    found = reader(llava, cases, items["counting"], tmp_path / "a").read_edits(edits)
+    assert found[0].margin.tolist() == found[3].margin.tolist()
+    for change, one in zip(edits, found, strict=True):
+        expected = reader(llava, cases, items["counting"], tmp_path / "b").read(change)
+        np.testing.assert_allclose(one.margin, expected.margin, atol=2e-4)
+
+
 def test_edited_answers_are_as_long_as_the_longest_clean_answer(llava, cases, items, tmp_path, monkeypatch):
     bounds = []
 

@@ -21,9 +21,9 @@ from headscope.interventions.chance import p_among_random
 from headscope.interventions.choices import freeze
 from headscope.interventions.controls import draw
 from headscope.interventions.edits import Edit, What, mute
-from headscope.interventions.effects import against_controls, drops, effect, flat, verdict
+from headscope.interventions.effects import COLUMNS, against_controls, drops, effect, flat, verdict
 from headscope.interventions.items import choose_items, open_readers
-from headscope.interventions.means import head_means
+from headscope.interventions.means import head_means, mutings
 from headscope.interventions.readings import Reader
 from headscope.interventions.settings import AblationSettings
 from headscope.models.geometry import Head, parse_head
@@ -123,7 +123,7 @@ class _Ablation:
         items = choose_items(
             self.cases, self.splits, split, self.taxonomy, size, s.seed, contexts, s.held_out, asked
         )
-        bounds = {"batch_size": s.batch_size, "rows": s.rows, "max_new_tokens": s.max_new_tokens}
+        bounds: dict[str, Any] = {k: getattr(s, k) for k in ("batch_size", "rows", "max_new_tokens")}
         return open_readers(self.vlm, self.cases, items, self.ledger, **bounds)
 
     # select -----------------------------------------------------------------------------------------------
@@ -150,6 +150,7 @@ class _Ablation:
             self.results[name] = self._claim(name)
         self._correct()
         means = self._means() if "mean" in self.settings.mutes else None
+        self._read_ahead(list(mutings(self.settings.mutes, self.settings.small, means).values()))
         for name in self.functions:
             self.results[name]["mutes"] = self._mutes(name, means)
             self.results[name]["scopes"] = self._scopes(name)
@@ -157,6 +158,13 @@ class _Ablation:
             if f"{name}@{ALONE}" in self.readers["test"]:
                 self.results[name][ALONE] = self._held(name, f"{name}@{ALONE}", "alone")
         self.specificity = self._specificity()
+
+    def _read_ahead(self, ways: list[What]) -> None:
+        """What is asked at scope ``all`` below, read together: all functions' heads, all ways to mute."""
+        for name, reader in self.readers["test"].items():
+            own = [Edit(self.heads[name], way) for way in ways] if name in self.functions else []
+            if own or name.startswith(MAIN):
+                reader.read_each([*(Edit(heads, _ZERO) for heads in self.heads.values()), *own])
 
     def _claim(self, name: str) -> dict[str, Any]:
         s, reader = self.settings, self.readers["test"][name]
@@ -200,11 +208,8 @@ class _Ablation:
         return np.array(self.ledger.get_or("means on fit", compute), dtype=np.float64)
 
     def _mutes(self, name: str, means: NDArray[np.float64] | None) -> dict[str, Any]:
-        known: dict[str, What] = {"zero": mute(), "small": mute(self.settings.small)}
-        if means is not None:
-            known["mean"] = mute(mean=means)
-        wanted = {m: known[m] for m in self.settings.mutes}
-        return {m: self._effect("mute", name, name, what=w, mute=m) for m, w in wanted.items()}
+        ways = mutings(self.settings.mutes, self.settings.small, means).items()
+        return {m: self._effect("mute", name, name, what=w, mute=m) for m, w in ways}
 
     def _scopes(self, name: str) -> dict[str, Any]:
         return {s: self._effect("scope", name, name, scope=s) for s in self.settings.scopes}
@@ -291,9 +296,3 @@ class _Ablation:
 
 _ZERO = mute()
 ALONE = "alone"  # in gold context the answer may also be read from the text before the question
-COLUMNS = (
-    *("phase", "split", "muted", "measured", "ranking", "k", "heads", "mute", "scope", "draw", "n", "images"),
-    *("accuracy_clean", "accuracy", "drop_points", "ci_low", "ci_high", "p_paired"),
-    *("margin_clean", "margin_drop", "margin_ci_low", "margin_ci_high", "margin_p_paired"),
-    *("control_points", "control_margin"),
-)

@@ -16,6 +16,7 @@ from headscope.functions import DEFAULT, Taxonomy
 from headscope.interventions.edits import mute
 from headscope.interventions.items import choose_items, open_readers
 from headscope.interventions.readings import Reader
+from headscope.interventions.scan.reading import ScanReader
 from headscope.interventions.settings import CausalSettings
 from headscope.storage import Ledger, write_json
 
@@ -109,6 +110,7 @@ def causal_scores(
         batch_size=settings.batch_size,
         rows=settings.rows,
         max_new_tokens=settings.max_new_tokens,
+        kind=ScanReader,
     )
     scores = scan(vlm, readers, settings)
     write_json(Path(folder) / "causal.json", scores.to_json())

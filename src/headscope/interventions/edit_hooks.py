@@ -57,12 +57,16 @@ def stack(compiled: list[dict[Site, Pair]], site: Site) -> Pair:
 
 @dataclass(eq=False)
 class Plan:
-    """Factors and offsets of one site: (width,) for all, or (edit, width) and ``which`` edit per item."""
+    """Factors and offsets of one site: (width,) for all, or (edit, width) and ``which`` edit per item.
+
+    ``fan``: a forward over a single row becomes one over a row per item here (:mod:`.fan`).
+    """
 
     site: Site
     factor: NDArray[np.float32]
     offset: NDArray[np.float32] | None
     which: Tensor | None = None
+    fan: bool = False
 
 
 @contextmanager
@@ -95,11 +99,11 @@ def _hook(vlm: Any, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], 
             )
         factor, offset = factor_on[kind]
         if plan.which is not None:
-            rows = _rows(vlm, len(plan.which), z)
+            rows = _rows(vlm, plan, z)
             which = which_on.get((z.device, len(rows)))
             if which is None:
                 which = which_on[z.device, len(rows)] = plan.which[rows].to(z.device)
-            shape = (z.shape[0], *[1] * (z.ndim - 2), z.shape[-1])
+            shape = (len(rows), *[1] * (z.ndim - 2), z.shape[-1])
             factor = factor[which].view(shape)
             offset = None if offset is None else offset[which].view(shape)
         edited = z * factor if offset is None else torch.addcmul(offset, z, factor)
@@ -110,10 +114,14 @@ def _hook(vlm: Any, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], 
     return hook
 
 
-def _rows(vlm: Any, items: int, z: Tensor) -> Tensor:
+def _rows(vlm: Any, plan: Plan, z: Tensor) -> Tensor:
     """Which item of the batch each row of z belongs to, (row,): items may be repeated in a row (choices)."""
+    assert plan.which is not None
+    items, held = len(plan.which), vlm.frame.encoded.items if vlm.frame is not None else None
+    if plan.fan and held == 1 and z.shape[0] in (1, items):
+        return torch.arange(items)
     times, rest = divmod(z.shape[0], items)
-    if rest or not times or (vlm.frame is not None and vlm.frame.encoded.items != items):
+    if rest or not times or held not in (None, items):
         raise EditError(
             f"per-item edit: {items} edits were given for a forward over {z.shape[0]} rows; give one edit "
             "per item"

@@ -192,11 +192,16 @@ class BatchedEdit:
     All edits share one scope. This is how many random control draws ride in one forward. A forward over a
     multiple of the batch (scoring of choices) repeats each item, and its edit, that many times in a row.
 
+    Attributes:
+        edits: one per item.
+        fan: all items are one prompt, given as a batch of one: see :mod:`headscope.interventions.fan`.
+
     Raises:
         EditError: the edits differ in scope.
     """
 
     edits: tuple[Edit | None, ...]
+    fan: bool = False
 
     def __post_init__(self) -> None:
         scopes = {e.scope for e in self.edits if e is not None}
@@ -224,7 +229,7 @@ class BatchedEdit:
                 distinct.append(item)
         compiled = [compile_edit(vlm.geometry, e) if e is not None else {} for e in distinct]
         plans = [
-            Plan(site, *stack(compiled, site), which=torch.tensor(which))
+            Plan(site, *stack(compiled, site), which=torch.tensor(which), fan=self.fan)
             for site in dict.fromkeys(s for one in compiled for s in one)
         ]
         with hooked(vlm, plans, self.scope):

@@ -14,6 +14,13 @@ from headscope.interventions.readings import Reading
 
 POINTS = 100.0
 CLAIM_DRAWS = 200  # design 5.4: fewer draws give a quick look, never a claim
+# Of ablation.parquet.
+COLUMNS = (
+    *("phase", "split", "muted", "measured", "ranking", "k", "heads", "mute", "scope", "draw", "n", "images"),
+    *("accuracy_clean", "accuracy", "drop_points", "ci_low", "ci_high", "p_paired"),
+    *("margin_clean", "margin_drop", "margin_ci_low", "margin_ci_high", "margin_p_paired"),
+    *("control_points", "control_margin"),
+)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,11 @@ class _Emphasis:
         items = choose_items(
             self.cases, self.splits, split, self.taxonomy, size, s.seed, contexts, s.held_out
         )
-        bounds = {"batch_size": s.batch_size, "rows": s.rows, "max_new_tokens": s.max_new_tokens}
+        bounds: dict[str, Any] = {
+            "batch_size": s.batch_size,
+            "rows": s.rows,
+            "max_new_tokens": s.max_new_tokens,
+        }
         return open_readers(self.vlm, self.cases, items, self.ledger, **bounds)
 
     def _sets(self, name: str) -> dict[str, Sequence[tuple[Head, ...]]]:
@@ -148,8 +152,11 @@ class _Emphasis:
 
     def test(self) -> None:
         """Read the frozen edits on ``test``: their own function, all others, main questions."""
-        for name in self.functions:
-            edit = self.chosen[name].made(self.directions[name])
+        edits = {f: self.chosen[f].made(self.directions[f]) for f in self.functions}
+        for reader in self.readers["test"].values():
+            for scope in dict.fromkeys(e.scope for e in edits.values()):
+                reader.read_each([e for e in edits.values() if e.scope == scope])
+        for name, edit in edits.items():
             own = self._gain("test", name, name, edit)
             others = {g: self._gain("side", name, g, edit) for g in self.functions if g != name}
             mains = [m for m in self.readers["test"] if m.startswith(MAIN)]

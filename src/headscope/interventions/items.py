@@ -70,12 +70,13 @@ def open_readers(
     batch_size: int = 64,
     rows: int = 128,
     max_new_tokens: int = 8,
+    kind: type[Reader] = Reader,
 ) -> dict[str, Reader]:
-    """One reader per function (or ``main@<context>``); nothing is encoded or asked yet."""
+    """One reader (of ``kind``) per function or ``main@<context>``; nothing is encoded or asked yet."""
     named = {item.case.id for chosen in items.values() for item in chosen}
     groups = picture_groups(cases.subset(named))
     return {
-        name: Reader(
+        name: kind(
             vlm,
             chosen,
             lambda item: cases.image(item.case),

@@ -16,6 +16,7 @@ from headscope.capture.batches import iter_batches
 from headscope.capture.items import Item
 from headscope.data.cases import Cases
 from headscope.functions import MAIN, Taxonomy
+from headscope.models.picture_memo import shared_features
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 from headscope.progress import track
@@ -80,15 +81,15 @@ class Meter:
 
         rows: dict[str, Row] = {}
         sums: dict[tuple[str, ...], Row] = {}
-        for encoded, items in iter_batches(
-            self.vlm, [q.item for q in questions], picture, self.settings.batch_size
-        ):
-            answers, norms, masses = self._ask(encoded, items, shown, deep)
-            for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
-                row = _row(by_id[item.id], answer, variant, shown[item.id])
-                rows[item.id] = {**row, **self._means(norms, masses, i)}
-                if norms is not None and masses is not None:
-                    self._add(sums, by_id[item.id], norms[i], masses[i])
+        asked = [q.item for q in questions]
+        with shared_features(self.vlm):
+            for encoded, items in iter_batches(self.vlm, asked, picture, self.settings.batch_size):
+                answers, norms, masses = self._ask(encoded, items, shown, deep)
+                for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
+                    row = _row(by_id[item.id], answer, variant, shown[item.id])
+                    rows[item.id] = {**row, **self._means(norms, masses, i)}
+                    if norms is not None and masses is not None:
+                        self._add(sums, by_id[item.id], norms[i], masses[i])
         for entry in sums.values():
             entry["norm"] = [_short(x) for x in entry["norm"]]
             entry["mass"] = [_short(x) for x in entry["mass"]]

@@ -1,0 +1,116 @@
+"""``headscope scan``: what muting each head alone costs each function."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headscope.errors import StudyError
+
+_UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
+
+
+def scan(
+    out: Annotated[Path, typer.Option("--out", help="Folder of scan.json and scan.parquet.")],
+    model: Annotated[str, typer.Option("--model", help='"embedded", a folder, or a hub id.')] = "embedded",
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of cases.")] = None,
+    study: Annotated[Path | None, typer.Option("--study", help="A study: its model, data, splits.")] = None,
+    scope: Annotated[str, typer.Option("--scope", help="all, last or answer.")] = "all",
+    functions: Annotated[str, typer.Option("--functions", help="Names, by commas; else all.")] = "",
+    heads: Annotated[str, typer.Option("--heads", help="Heads such as L3H5, by commas; else all.")] = "",
+    split: Annotated[str, typer.Option("--split", help="select or fit.")] = "select",
+    max_items: Annotated[int, typer.Option("--max-items", min=1, help="Questions per function.")] = 24,
+    memory: Annotated[str, typer.Option("--memory", help="For heads in one pass: 2GB, 500MB.")] = "2GB",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Gradient x activation instead.")] = False,
+    exact_top: Annotated[int, typer.Option("--exact-top", min=0, help="Scan the N strongest.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of splits and intervals.")] = 0,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")] = "cpu",
+    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+) -> None:
+    """Mute every head alone and say what that costs each function, exactly or by an estimate."""
+    from headscope.cli.app import say
+    from headscope.interventions.scan.run import ScanSettings, scan_heads
+    from headscope.models.geometry import parse_head
+
+    settings = ScanSettings(
+        scope=_one_of("--scope", scope, ("all", "last", "answer")),
+        split=_one_of("--split", split, ("select", "fit")),
+        functions=tuple(f.strip() for f in functions.split(",") if f.strip()),
+        max_items=max_items,
+        estimate=estimate or exact_top > 0,
+        exact_top=exact_top,
+        seed=seed,
+    )
+    chosen = [parse_head(h) for h in heads.split(",") if h.strip()]
+    room = parse_memory(memory)
+    vlm, cases, splits, taxonomy = _opened(study, data, model, seed, device, dtype)
+    result = scan_heads(
+        vlm, cases, splits, out, heads=chosen, taxonomy=taxonomy, settings=settings, memory=room
+    )
+    from rich.console import Console
+
+    Console().print(_table(result))
+    say(f"engine: {result.engine}")
+    say(f"scan: {out / 'scan.json'}")
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a size such as ``2GB``.
+
+    Raises:
+        StudyError: it is no size.
+
+    Example:
+        >>> parse_memory("1.5 MB")
+        1572864
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgG]?[bB]?)\s*", text)
+    unit = match[2].upper() if match else ""
+    if match is None or (size := int(float(match[1]) * _UNITS.get(unit, _UNITS.get(f"{unit}B", 1)))) < 1:
+        raise StudyError(f"asked for memory {text!r}; expected a size such as 2GB or 500MB")
+    return size
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise StudyError(f"{option}: found {value!r}; there are: {', '.join(known)}")
+    return value
+
+
+def _opened(
+    study: Path | None, data: Path | None, model: str, seed: int, device: str, dtype: str
+) -> tuple[Any, Any, Any, Any]:
+    """Model, cases, splits and taxonomy, of a study or of a folder of cases."""
+    from headscope.data.cases import load_cases
+    from headscope.data.splits import assign_splits
+    from headscope.functions import DEFAULT
+    from headscope.models.vlm import load_model
+    from headscope.study import Study
+
+    if (study is None) == (data is None):
+        raise StudyError("scan: say either --data FOLDER (with --model) or --study FOLDER")
+    if study is not None:
+        opened = Study(study)
+        return opened.vlm, opened.cases, opened.splits, opened.taxonomy
+    assert data is not None
+    cases = load_cases(data)
+    return load_model(model, device, dtype), cases, assign_splits(cases, seed), DEFAULT
+
+
+def _table(result: Any) -> Any:
+    from rich.table import Table
+
+    exact = "estimate" not in result.settings or not result.settings["estimate"]
+    title = "Heads whose muting costs most: drop of the margin, nats per token"
+    table = Table(title=title if exact or result.settings["exact_top"] else f"{title} (estimated)")
+    for column in ("function", "questions", "heads", "agreement"):
+        table.add_column(column)
+    for name, own in result.functions.items():
+        best = "  ".join(f"{h} {v:+.3f} [{lo:+.3f}, {hi:+.3f}]" for h, v, (lo, hi) in result.top(name, 3))
+        rho = own["spearman"]
+        agrees = "" if rho != rho else f"Spearman {rho:.2f} of {own['compared']}"
+        table.add_row(name, str(own["items"]), best, agrees)
+    return table
