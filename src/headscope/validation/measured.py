@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headscope.storage import read_json, write_json
+from headscope.validation.document import METHOD, refresh
 
 SCHEMA = "headscope/measured/1"
 FILE = "measured.json"
@@ -41,15 +42,26 @@ def measured(summary: Row, made_by: str) -> Row:
             k: summary["null"][k] for k in ("claimed_share", "reject_at_05", "reject_at_01", "replicates")
         },
         "coverage": {name: cell["share"] for name, cell in summary["coverage"].items()},
+        "dependence": {
+            kind: {n: {w: {k: c[k] for k in kept} for w, c in ways.items()} for n, ways in table.items()}
+            for kind, table in summary["dependence"].items()
+        },
+        "stability": {k: v for k, v in summary["stability"].items() if k != "model"},
     }
 
 
 def main() -> None:
-    """``python -m headscope.validation.measured runs/validate-method``: take over a run's figures."""
+    """``python -m headscope.validation.measured runs/validate-method``: take over a run's figures.
+
+    In a checkout docs/method.md's tables are made afresh too.
+    """
     folder = Path(sys.argv[1])
     summary = read_json(folder / "summary.json")
     command = "headscope validate-method" + (" --quick" if summary["quick"] else "")
     write_json(str(resources.files("headscope.validation").joinpath(FILE)), measured(summary, command))
+    docs = Path(str(resources.files("headscope"))).parent.parent / "docs"
+    if (docs / METHOD).is_file():
+        refresh(docs)
 
 
 if __name__ == "__main__":

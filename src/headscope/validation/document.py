@@ -1,0 +1,153 @@
+"""The generated blocks of docs/method.md: figures from measured.json and training-seeds.json."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from headscope.errors import StoreError
+from headscope.storage import read_json, write_atomic
+
+METHOD, TRAINING, MEASURED = "method.md", "training-seeds.json", "measured.json"
+WAYS = ("causal", "joint", "decoding", "answer", "independent")
+Row = dict[str, Any]
+NOT_YET = "**Not measured yet.** This table is filled by"
+RUN = "`headscope validate-method` and `python -m headscope.validation.measured runs/validate-method`."
+
+
+def refresh(docs: str | Path) -> None:
+    """Write method.md's blocks afresh from the figures that the package and ``docs`` carry."""
+    path = Path(docs) / METHOD
+    write_atomic(path, filled(path.read_text("utf-8"), *figures(docs)))
+
+
+def figures(docs: str | Path) -> tuple[Row, Row | None]:
+    """The content of measured.json, and of training-seeds.json where there is one."""
+    measured = read_json(Path(str(resources.files("headscope.validation").joinpath(MEASURED))))
+    training = Path(docs) / TRAINING
+    return measured, read_json(training) if training.is_file() else None
+
+
+def filled(page: str, measured: Row, training: Row | None) -> str:
+    """The page with each block between its marks made afresh.
+
+    Raises:
+        StoreError: a block has no place in the page.
+    """
+    for name, text in blocks(measured, training).items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if begin not in page or end not in page:
+            raise StoreError(
+                f"{METHOD}: asked to fill the block {name}; its marks {begin} {end} are not there"
+            )
+        before, rest = page.split(begin, 1)
+        page = f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"
+    return page
+
+
+def blocks(measured: Row, training: Row | None) -> dict[str, str]:
+    """Name of each block -> its text."""
+    return {
+        "planted": _planted(measured),
+        "dependence": _dependence(measured.get("dependence")),
+        "nulls": _nulls(measured),
+        "stability": _stability(measured.get("stability")),
+        "training seeds": _training(training),
+    }
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _f(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _shares(cell: Row) -> str:
+    return " / ".join(_f(cell[k]) for k in ("precision", "recall", "f1"))
+
+
+def _planted(m: Row) -> str:
+    source = m["provenance"]
+    counts = ", ".join(f"{n} {level.replace('_', ' ')}" for level, n in source["models"].items())
+    rows = [[lv.replace("_", " "), *(_shares(c[w]) for w in WAYS)] for lv, c in m["planted"].items()]
+    rejected = ", ".join(f"{w} {_percent(v)}" for w, v in m["decoy_rejection"].items())
+    return (
+        f"From `{source['command']}` ({counts}; {source['wall_s'] / 60:.0f} min). Precision / recall / F1, "
+        f"pooled over (head, function) pairs:\n\n{_table(['level', *WAYS], rows)}\n\n"
+        f"Decoys rejected: {rejected}. Best F1 on plain models: **{m['default_ranking']}**."
+    )
+
+
+def _dependence(cells: Row | None) -> str:
+    rows = [
+        [kind, name.replace("_", " "), way, _shares(cell)]
+        for kind, table in (cells or {}).items()
+        for name, ways in table.items()
+        for way, cell in ways.items()
+    ]
+    if not rows:
+        return f"{NOT_YET} {RUN}"
+    return _table(["by", "value", "ranking", "precision / recall / F1"], rows)
+
+
+def _nulls(m: Row) -> str:
+    null = m["null"]
+    names = {"independent": "functions shuffled within images", "answer": "answers exchanged between images"}
+    names["causal"] = "signs flipped by image, no least effect"
+    rows = [
+        [f"{w} probe: {names[w]}" if w != "causal" else f"causal test: {names[w]}", _percent(v), "5 %"]
+        for w, v in null["claimed_share"].items()
+    ]
+    rows.append(["muting random heads (`p_random`), 0.05", _percent(null["reject_at_05"]), "5 %"])
+    rows.append(["muting random heads (`p_random`), 0.01", _percent(null["reject_at_01"]), "1 %"])
+    rows += [[f"95 % intervals cover: {k}", _percent(v), "93 to 97 %"] for k, v in m["coverage"].items()]
+    head = f"From `{m['provenance']['command']}` ({null['replicates']} replicates of the muting test):"
+    return f"{head}\n\n{_table(['where there is nothing', 'measured', 'bound'], rows)}"
+
+
+def _stability(cells: Row | None) -> str:
+    if not cells:
+        return f"{NOT_YET} {RUN}"
+    rows = [
+        [kind, way, _f(value)]
+        for kind in ("seeds", "halves", "wordings")
+        for way, value in cells.get(kind, {}).items()
+        if way != "steps"
+    ]
+    for way, table in cells["top"].items():
+        always, some = (sum(len(c[k]) for c in table.values()) for k in ("always", "sometimes"))
+        rows.append(["top five, all functions", way, f"{always} always there, {some} come and go"])
+    return _table(["between", "ranking", "Spearman correlation over heads"], rows)
+
+
+def _training(content: Row | None) -> str:
+    command = (
+        "`headscope demo --model FOLDER --study runs/demo-seedN` for each, then `tools/training_seeds.py`."
+    )
+    if not content or len(content["models"]) < 2:
+        return f"{NOT_YET} {command}"
+    rows = [_training_row(r) for r in content["models"]]
+    header = ["model", "main accuracy", "heads, spatial", "heads, other", "difference", "muted functions hit"]
+    return _table([*header, "pointing, points"], rows)
+
+
+def _training_row(r: Row) -> list[str]:
+    c, wake = r["spatial_vs_other"], r["wake"]
+    hit = sum(m["p"] <= 0.05 and m["drop_points"] > m["control_mean"] for m in r["muting"].values())
+    shares = ["–"] * 3
+    if c:
+        low, high = c["ci"]
+        shares = [_percent(c["spatial"]), _percent(c["other"])]
+        shares.append(f"{_percent(c['difference'])} [{_percent(low)}, {_percent(high)}]")
+    gain = _f(wake["delta_points"], 1)
+    if wake.get("ci"):
+        gain += f" [{', '.join(_f(v, 1) for v in wake['ci'])}]"
+    return [r["name"], _percent(r["accuracy"].get("main")), *shares, f"{hit} of {len(r['muting'])}", gain]
