@@ -52,6 +52,7 @@ def blocks(measured: Row, training: Row | None) -> dict[str, str]:
         "planted": _planted(measured),
         "dependence": _dependence(measured.get("dependence")),
         "nulls": _nulls(measured),
+        "power": _power(measured),
         "stability": _stability(measured.get("stability")),
         "training seeds": _training(training),
     }
@@ -108,9 +109,27 @@ def _nulls(m: Row) -> str:
     ]
     rows.append(["muting random heads (`p_random`), 0.05", _percent(null["reject_at_05"]), "5 %"])
     rows.append(["muting random heads (`p_random`), 0.01", _percent(null["reject_at_01"]), "1 %"])
+    rows.append(["muting random heads, disjoint controls, 0.05", _percent(null["disjoint_at_05"]), "5 %"])
     rows += [[f"95 % intervals cover: {k}", _percent(v), "93 to 97 %"] for k, v in m["coverage"].items()]
     head = f"From `{m['provenance']['command']}` ({null['replicates']} replicates of the muting test):"
-    return f"{head}\n\n{_table(['where there is nothing', 'measured', 'bound'], rows)}"
+    untrained = ", ".join(f"{way} {_percent(share)}" for way, share in null["random_weights"].items())
+    return (
+        f"{head}\n\n{_table(['where there is nothing', 'measured', 'bound'], rows)}\n\n"
+        f"Named on an untrained model of the same shape, of all (head, function) pairs: {untrained}."
+    )
+
+
+def _power(m: Row) -> str:
+    """Where there is something: how often each of the two muting tests sees it."""
+    rows = []
+    for function, by_cases in m["null"]["power"].items():
+        tested = m["null"]["tested"][function]
+        what = f"{function.replace('_', ' ')}: {len(tested['heads'])} heads, {_f(tested['drop_points'], 0)} "
+        what += f"points lost, random sets {_f(tested['random_points'], 0)}"
+        rows += [[what, n, _percent(c["disjoint"]), _percent(c["random"])] for n, c in by_cases.items()]
+    if not rows:
+        return f"{NOT_YET} {RUN}"
+    return _table(["embedded model", "questions", "disjoint controls", "`p_random`"], rows)
 
 
 def _stability(cells: Row | None) -> str:

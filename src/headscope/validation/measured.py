@@ -38,9 +38,7 @@ def measured(summary: Row, made_by: str) -> Row:
         "planted": planted,
         "default_ranking": summary["default_ranking"],
         "decoy_rejection": summary["decoy_rejection"],
-        "null": {
-            k: summary["null"][k] for k in ("claimed_share", "reject_at_05", "reject_at_01", "replicates")
-        },
+        "null": _null(summary),
         "coverage": {name: cell["share"] for name, cell in summary["coverage"].items()},
         "dependence": {
             kind: {n: {w: {k: c[k] for k in kept} for w, c in ways.items()} for n, ways in table.items()}
@@ -48,6 +46,17 @@ def measured(summary: Row, made_by: str) -> Row:
         },
         "stability": {k: v for k, v in summary["stability"].items() if k != "model"},
     }
+
+
+def _null(summary: Row) -> Row:
+    """What is found where there is nothing, and what the two muting tests find where there is something."""
+    null = summary["null"]
+    found = {k: null[k] for k in ("claimed_share", "reject_at_05", "reject_at_01", "replicates")}
+    found["random_weights"] = null["random_weights"]["claimed"]
+    found["disjoint_at_05"] = null["random_heads"]["disjoint accuracy"]["reject_at_05"]
+    found["power"] = {f: by_cases for f, by_cases in summary["power"].items() if "15" in by_cases}
+    found["tested"] = {f: summary["tested"][f] for f in found["power"]}
+    return found
 
 
 def main() -> None:
