@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format clean bench bench-peers
 
 demo: $(READY)          ## the whole study on the embedded model: runs/demo/report.html
 	$(BIN)/headscope demo --study runs/demo
@@ -15,6 +15,15 @@ lint: $(READY)          ## ruff (lint and format) and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(READY)         ## every ratio but those of peers: benchmarks/results.json, docs/benchmarks.md
+	for file in benchmarks/bench_*.py; do \
+	  case $$file in *bench_peers.py) ;; *) $(BIN)/python $$file || exit 1 ;; esac; done
+	$(BIN)/python benchmarks/table.py
+
+bench-peers: $(READY)   ## the same work in other libraries, each in an environment of its own (about 1 GB each)
+	$(BIN)/python benchmarks/bench_peers.py
+	$(BIN)/python benchmarks/table.py
 
 format: $(READY)        ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -83,7 +83,7 @@ def fan_out(
     encoded = encoded.to(vlm.device)
     choices = scored_choices(item)
     with torch.no_grad():
-        with vlm.reading(encoded), _last_position(vlm) if trimmed else nullcontext():
+        with vlm.reading(encoded), last_position(vlm) if trimmed else nullcontext():
             prefill = _prefill(vlm, encoded, rows)
         tiled = behind(encoded, rows)
         with vlm.reading(tiled):
@@ -169,19 +169,19 @@ def go_on(vlm: Any, tiled: Encoded, prefill: Prefill, most: int) -> Tensor:
 
 
 @contextmanager
-def _last_position(vlm: Any) -> Iterator[None]:
+def last_position(vlm: Any) -> Iterator[None]:
     """Of the last layer's output projection and MLP compute the last position alone; others hold nothing."""
 
     def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (args[0][:, -1:], *args[1:])
 
     with ExitStack() as stack:
-        for module in _behind_last_attention(vlm):
+        for module in behind_last_attention(vlm):
             stack.callback(module.register_forward_pre_hook(hook).remove)  # after the edits' own hooks
         yield
 
 
-def _behind_last_attention(vlm: Any) -> list[nn.Module]:
+def behind_last_attention(vlm: Any) -> list[nn.Module]:
     """The last layer's output projection and MLP; empty where the last layer is not so built."""
     layers = getattr(vlm.model.get_decoder(), "layers", None)
     site = vlm.geometry.sites[-1]
@@ -201,7 +201,7 @@ def fan_of(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_ne
     scope = edits[0].scope
     known = _KNOWN.setdefault(vlm, {})
     if scope not in known:
-        ways = (True, False) if _behind_last_attention(vlm) else (False,)
+        ways = (True, False) if behind_last_attention(vlm) else (False,)
         for trimmed in ways:
             why = _refusal(vlm, encoded, item, edits, max_new_tokens, trimmed)
             known[scope] = Fan(why, trimmed and not why)

@@ -33,7 +33,7 @@ def test_a_familys_replay_gives_the_logits_of_whole_runs(family: str, tmp_path: 
     for scope in sorted(replayed):
         edits = [Edit((h,), mute(), scope) for h in vlm.geometry.heads]
         engine = engine_for(vlm, encoded, scope)
-        found = logits_under(vlm, run_clean(vlm, encoded), edits, engine, 2**28)
+        found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, 2**28)
         with torch.no_grad(), vlm.reading(encoded):
             for one, row in zip(edits, found, strict=True):
                 with one.applied(vlm):

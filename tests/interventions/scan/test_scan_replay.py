@@ -50,7 +50,7 @@ def test_every_head_gives_the_logits_of_its_whole_run(vlm, encoded, scope):
     engine = engine_for(vlm, encoded, scope)
     assert engine.name == "replay"
     edits = [Edit((h,), mute(), scope) for h in vlm.geometry.heads]
-    found = logits_under(vlm, run_clean(vlm, encoded), edits, engine, ROOM)
+    found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, ROOM)
     wanted = torch.stack([whole(vlm, encoded, e) for e in edits])
     assert (wanted - wanted.mean(dim=0)).abs().max() > 0.1, "the heads must differ"
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
@@ -63,7 +63,7 @@ def test_scope_all_is_the_model_without_the_heads_columns_in_float64(llava):
     encoded = vlm.encode([Prompt(picture(5), "Which way does the cat look?")])
     engine = engine_for(vlm, encoded, "all")
     edits = [Edit((h,), mute()) for h in vlm.geometry.heads]
-    found = logits_under(vlm, run_clean(vlm, encoded), edits, engine, ROOM)
+    found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, ROOM)
     for head, row in zip(vlm.geometry.heads, found, strict=True):
         twin = copy.deepcopy(vlm.model)
         weight = twin.model.language_model.layers[head.layer].self_attn.o_proj.weight
@@ -122,7 +122,7 @@ def test_what_a_model_does_between_its_layers_is_replayed_if_it_adds_and_refused
         assert (not engine.refusal) is replayed
         if replayed:
             edits = [Edit((h,), mute()) for h in vlm.geometry.heads]
-            found = logits_under(vlm, run_clean(vlm, encoded), edits, engine, ROOM)
+            found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, ROOM)
             wanted = torch.stack([whole(vlm, encoded, e) for e in edits])
             torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 

@@ -118,7 +118,7 @@ def test_without_a_replay_whole_runs_give_the_same_and_the_output_says_so(
 def test_the_estimate_is_the_slope_of_the_exact_effect(vlm, cases, splits, scope, name):
     item = choose_items(cases, splits, "select", DEFAULT, 1, 0, ())[name][0]
     encoded = encode_batch(vlm, [item], lambda i: cases.image(i.case))
-    trace, engine = run_clean(vlm, encoded), engine_for(vlm, encoded, scope)
+    trace, engine = run_clean(vlm, encoded, True), engine_for(vlm, encoded, scope)
     flags = [p.requires_grad for p in vlm.model.parameters()]
     margin, drops = estimate_drops(vlm, encoded, item, scope)
     assert margin == pytest.approx(clean_margin(vlm, trace, item), abs=1e-5)

@@ -38,12 +38,14 @@ class Engine:
         scope: ``all``, ``last`` or ``answer``.
         how: savings of the replay.
         goes_on: whether tokens may follow the replayed prompt (choices and answers of several tokens).
+        trimmed: whether the clean run may leave out what nobody reads (:func:`trace.run_clean`).
         refusal: why there is no replay; empty where there is.
     """
 
     scope: str
     how: How = field(default_factory=How)
     goes_on: bool = False
+    trimmed: bool = False
     refusal: str = ""
 
     @property
@@ -79,6 +81,8 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
         trace = run_clean(vlm, encoded)
     except ODD as exc:
         return Engine(scope, refusal=_said(exc))
+    less = _trimmed(vlm, encoded, trace)
+    trace = less or trace
     tried = [Edit((head,), mute(), scope) for head in checked_heads(vlm, trace)]
     runs = [_whole(vlm, trace, e) for e in tried]
     wanted = torch.cat([p.logits for p in (trace.prefill, *runs) if p.logits is not None])
@@ -93,9 +97,22 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
             continue
         worst = max(gap, clean)
         if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
-            return Engine(scope, how, _goes_on(vlm, trace, tried, runs, Engine(scope, how)))
+            goes_on = _goes_on(vlm, trace, tried, runs, Engine(scope, how))
+            return Engine(scope, how, goes_on, less is not None)
         reasons.append(f"logits differ by {worst:.1e} of the largest")
     return Engine(scope, refusal=reasons[-1])
+
+
+def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
+    """The clean run without what nobody reads, if it ends with the same logits; None if not."""
+    try:
+        trace = run_clean(vlm, encoded, trimmed=True)
+    except ODD:
+        return None
+    found, wanted = trace.prefill.logits, whole.prefill.logits
+    assert found is not None
+    assert wanted is not None
+    return trace if _gap(found, wanted) <= TOLERANCE.get(vlm.dtype, 3e-2) else None
 
 
 def _whole(vlm: Any, trace: Trace, edit: Edit) -> Prefill:

@@ -128,7 +128,7 @@ class ScanReader(Reader):
     def _replayed(self, edits: Sequence[Edit], engine: Engine, bounds: NDArray[np.int64]) -> list[Reading]:
         table = np.zeros((len(edits), 2, len(self.items)))
         for i, item in enumerate(self.items):
-            trace = run_clean(self.vlm, self._encoded_alone(i))
+            trace = run_clean(self.vlm, self._encoded_alone(i), engine.trimmed)
             found = read_item(self.vlm, trace, item, edits, engine, most=int(bounds[i]))
             table[:, 0, i], table[:, 1, i] = found.correct, found.margin
         return [Reading(one[0], one[1]) for one in table]

@@ -217,7 +217,7 @@ class _Scan:
         return {**self._whole(item, edits), "engine": engine.name}
 
     def _replayed(self, item: Item, edits: Sequence[Edit], encoded: Any, engine: Engine) -> dict[str, Any]:
-        trace = run_clean(self.vlm, encoded)
+        trace = run_clean(self.vlm, encoded, engine.trimmed)
         found = read_item(self.vlm, trace, item, edits, engine, memory=self.memory)
         clean = clean_margin(self.vlm, trace, item)
         return {"clean": clean, "muted": found.margin.tolist(), "engine": engine.name}

@@ -105,30 +105,11 @@ class Sweep(ABC):
             count = hidden.shape[self.axis] if hidden is not None else 0
             own = [self.variants[i] for i in self.order[:count]]
             fresh = [self.variants[i] for i, at in zip(self.order, self.joins, strict=True) if at == number]
-            parts = []
-            if hidden is not None:
-                parts.append(self._above(number, call, hidden, own, last))
-            if fresh:
-                parts.append(self._join(number, call, fresh, last))
-            if not parts:
-                continue
-            hidden = parts[0] if len(parts) == 1 else torch.cat(parts, dim=self.axis)
-            if call.between is not None:
+            hidden = self._through(number, call, hidden, (own, fresh), last)
+            if hidden is not None and call.between is not None:
                 hidden = hidden + self._own(call.between)
         assert hidden is not None
         return hidden
-
-    def _join(self, number: int, call: Call, fresh: Sequence[Variant], last: bool) -> Tensor:
-        """The output of the layer at which variants join."""
-        if not (self.how.joined and direct(call)):
-            return self._above(number, call, self._wide(self._own(call.inputs), len(fresh)), fresh, last)
-        assert call.site is not None
-        change = change_of(fresh, call.site, call.z)
-        if change is None:  # nothing is changed: the clean run
-            read = self._own(call.output)
-            return self._wide(read[:, -1:] if last else read, len(fresh))
-        read_one = slice(-1, None) if last and self.how.trimmed else None
-        return self._joined(call, fresh, change, read_one, last)
 
     @abstractmethod
     def _own(self, value: Tensor) -> Tensor:
@@ -139,14 +120,16 @@ class Sweep(ABC):
         """That part for so many variants."""
 
     @abstractmethod
-    def _above(self, number: int, call: Call, hidden: Tensor, own: Sequence[Variant], last: bool) -> Tensor:
-        """A layer's output for variants that have joined below."""
-
-    @abstractmethod
-    def _joined(
-        self, call: Call, fresh: Sequence[Variant], change: Any, read: slice | None, last: bool
-    ) -> Tensor:
-        """A layer's output for variants that join at it, its attention not computed."""
+    def _through(
+        self,
+        number: int,
+        call: Call,
+        hidden: Tensor | None,
+        variants: tuple[Sequence[Variant], Sequence[Variant]],
+        last: bool,
+    ) -> Tensor | None:
+        """A layer's output for variants that joined below it (theirs is ``hidden``) and those that join at
+        it."""
 
     @abstractmethod
     def _rows(self, number: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,7 +145,34 @@ class RowSweep(Sweep):
     def _wide(self, value: Tensor, count: int) -> Tensor:
         return value.expand(count, -1, -1)
 
+    def _through(
+        self,
+        number: int,
+        call: Call,
+        hidden: Tensor | None,
+        variants: tuple[Sequence[Variant], Sequence[Variant]],
+        last: bool,
+    ) -> Tensor | None:
+        own, fresh = variants
+        parts = [] if hidden is None else [self._above(number, call, hidden, own, last)]
+        if fresh:
+            parts.append(self._join(number, call, fresh, last))
+        return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else None
+
+    def _join(self, number: int, call: Call, fresh: Sequence[Variant], last: bool) -> Tensor:
+        """The output of the layer at which variants join."""
+        if not (self.how.joined and direct(call)):
+            return self._above(number, call, self._wide(self._own(call.inputs), len(fresh)), fresh, last)
+        assert call.site is not None
+        change = change_of(fresh, call.site, call.z)
+        if change is None:  # nothing is changed: the clean run
+            read = self._own(call.output)
+            return self._wide(read[:, -1:] if last else read, len(fresh))
+        read_one = slice(-1, None) if last and self.how.trimmed else None
+        return self._joined(call, fresh, change, read_one, last)
+
     def _above(self, number: int, call: Call, hidden: Tensor, own: Sequence[Variant], last: bool) -> Tensor:
+        """A layer's output for variants that have joined below."""
         fit = rows_fit(hidden.shape[0])
         cache = Fresh() if self.kept and call.site is not None else None
         change = change_of(own, call.site, call.z) if call.site is not None else None
@@ -186,6 +196,7 @@ class RowSweep(Sweep):
     def _joined(
         self, call: Call, fresh: Sequence[Variant], change: Any, read: slice | None, last: bool
     ) -> Tensor:
+        """A layer's output for variants that join at it, its attention not computed."""
         rows = slice(None) if read is None else read
         attended = attended_under(call, change, fresh, rows)
         output = with_attention(call, self._wide(call.inputs[:, rows], len(fresh)), attended)
@@ -206,7 +217,7 @@ class TokenSweep(Sweep):
     """Scopes ``last`` and ``answer``: a variant is one token at the prompt's last position.
 
     All variants stand side by side behind the clean prompt's cached keys and values; each sees these and
-    itself.
+    itself. A few tokens more cost a layer less than a call of its own, so that none joins apart.
     """
 
     axis = 1
@@ -226,7 +237,20 @@ class TokenSweep(Sweep):
     def _wide(self, value: Tensor, count: int) -> Tensor:
         return value.expand(-1, count, -1)
 
-    def _above(self, number: int, call: Call, hidden: Tensor, own: Sequence[Variant], last: bool) -> Tensor:
+    def _through(
+        self,
+        number: int,
+        call: Call,
+        hidden: Tensor | None,
+        variants: tuple[Sequence[Variant], Sequence[Variant]],
+        last: bool,
+    ) -> Tensor | None:
+        own, fresh = variants
+        parts = [] if hidden is None else [hidden]
+        parts += [self._wide(self._own(call.inputs), len(fresh))] if fresh else []
+        return self._layer(number, call, torch.cat(parts, dim=1), [*own, *fresh]) if parts else None
+
+    def _layer(self, number: int, call: Call, hidden: Tensor, own: Sequence[Variant]) -> Tensor:
         assert call.site is not None
         count, length = hidden.shape[1], self.trace.length
         clean = self.trace.prefill.cache.layers[number]
@@ -246,17 +270,8 @@ class TokenSweep(Sweep):
             output = call_layer(call, hidden, fit, cache)
         if cache.pair is None:
             raise ModelError("a layer does not take its keys and values from the cache")
-        pair, before = cache.pair, self.held[number]
-        if before is not None:
-            pair = (torch.cat([before[0], pair[0]], dim=2), torch.cat([before[1], pair[1]], dim=2))
-        self.held[number] = pair
+        self.held[number] = cache.pair
         return output
-
-    def _joined(
-        self, call: Call, fresh: Sequence[Variant], change: Any, read: slice | None, last: bool
-    ) -> Tensor:
-        attended = attended_under(call, change, fresh, slice(-1, None)).transpose(0, 1)
-        return with_attention(call, self._wide(call.inputs[:, -1:], len(fresh)), attended)
 
     def _rows(self, number: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         held = self.held[number]

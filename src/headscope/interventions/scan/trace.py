@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from headscope.capture.generation import Prefill, generate
 from headscope.errors import ModelError
+from headscope.interventions.fan import last_position
 from headscope.models.sites import Site
 from headscope.models.types import Encoded
 
@@ -28,7 +29,8 @@ class Call:
     Attributes:
         inputs, output: (1, position, width) residual stream before and after the layer.
         between: what the model adds to it before the next layer (deep-stacked features), None if nothing.
-        z: (1, position, heads * width) input of the projection of ``site``.
+        z: (1, position, heads * width) input of the projection of ``site``; in the last layer of a trimmed
+            run z and ``attended`` have the last position alone, and only there ``output`` holds.
         attended: (1, position, width) the attention's output, where it is the projection's, bit for bit.
         wrap: puts a tensor in the place of ``attended`` into what the attention module returns.
     """
@@ -105,8 +107,11 @@ def first_tensor(output: Any) -> Tensor:
     return value
 
 
-def run_clean(vlm: Any, encoded: Encoded) -> Trace:
+def run_clean(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
     """Read one prompt as generation reads it and keep what a replay needs.
+
+    Args:
+        trimmed: of the last layer compute the last position alone behind the attention.
 
     Raises:
         ModelError: more than one prompt, or a decoder whose layers are not called once each, in order.
@@ -122,7 +127,7 @@ def run_clean(vlm: Any, encoded: Encoded) -> Trace:
         for i, call in enumerate(calls):
             stack.enter_context(_watched(call, i, order))
         watch = None if vlm in _TAILS else stack.enter_context(_watched_tail(vlm, layers, calls[-1]))
-        with vlm.reading(encoded), torch.no_grad():
+        with vlm.reading(encoded), torch.no_grad(), last_position(vlm) if trimmed else nullcontext():
             _, prefill = generate(vlm, encoded, 1)
     if order != list(range(len(calls))):
         raise ModelError("the decoder does not call its layers once each, in order")
