@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -130,6 +130,7 @@ def test_grey_and_transparent_pictures_are_taken(vlm: VLM) -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 @settings(max_examples=60, deadline=None)
+@example("0\xa0")
 def test_any_question_is_found_again_among_the_tokens(tiny: VLM, question: str) -> None:
     if not question.strip():
         return

@@ -35,7 +35,7 @@ def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
             "reject_at_01": 0.01,
             "replicates": 500,
             "labels": {"independent": claim},
-            "random_heads": {"random accuracy": rates},
+            "random_heads": {"random accuracy": rates, "disjoint accuracy": {**rates, "reject_at_05": 0.11}},
             "random_weights": {
                 "function_auroc_median": 0.99,
                 "claimed": {"causal": 0.0},
@@ -43,8 +43,8 @@ def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
             },
         },
         "coverage": {"margin": {"share": 0.95, "simulations": 2000, "within": True}},
-        "power": {name: {"5": {"random": 0.5, "disjoint": 0.6}}},
-        "tested": {name: {"heads": ["L0H1"]}},
+        "power": {name: {n: {"random": 0.5, "disjoint": 0.6} for n in ("5", "15")}},
+        "tested": {name: {"heads": ["L0H1"], "drop_points": 70.0, "random_points": 25.0}},
         "stability": {
             "seeds": {"joint": 0.7},
             "halves": {"causal": 0.8},

@@ -30,6 +30,9 @@ def test_every_measurement_of_a_summary_reaches_its_table() -> None:
     made = blocks(measured(made_up_summary(), "x"), None)
     assert "| scope | all | causal | 1.00 / 1.00 / 1.00 |" in made["dependence"]
     assert "| seeds | joint | 0.70 |" in made["stability"]
+    assert "| muting random heads, disjoint controls, 0.05 | 11.0 % | 5 % |" in made["nulls"]
+    lost = "spatial perception: 1 heads, 70 points lost, random sets 25"
+    assert f"| {lost} | 15 | 60.0 % | 50.0 % |" in made["power"]
     assert "Not measured yet" in made["training seeds"]
 
 

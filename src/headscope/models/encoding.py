@@ -120,14 +120,15 @@ def _question(
     for after in dict.fromkeys((*_AFTER, len(template.added))):
         shift = reach - len(text) - after
         mask = (offsets[:, 0] < end + shift) & (offsets[:, 1] > start + shift) & attended
-        if _bare(question) in _bare(tokenizer.decode(ids[mask])):
-            found.append(mask)
+        read = tokenizer.decode(ids[mask])
+        if _bare(question) in _bare(read):
+            found.append((question not in read, int(mask.sum()), mask))
     if not found:
         raise ModelError(
             f"the tokens of the question {question!r} are not to be found in the encoded prompt; the model's "
             "tokenizer alters the text beyond recognition"
         )
-    return min(found, key=lambda mask: int(mask.sum()))
+    return min(found, key=lambda one: one[:2])[2]  # to the letter if there is one, then the shortest
 
 
 def _bare(text: str) -> str:
