@@ -29,6 +29,8 @@ def rows(name: str, record: dict[str, Any]) -> list[str]:
     out = []
     if "median" in record:
         out.append(f"| `{name}` | {number(record['median'])} | {span(record)} | {record.get('n', '-')} |")
+    elif isinstance(record.get("seconds"), float):
+        out.append(f"| `{name}` | {number(record['seconds'])} s | - | {record.get('n', '-')} |")
     for part in PARTS:
         if isinstance(record.get(part), dict) and "median" in record[part]:
             out += rows(f"{name}.{part}", record[part])
