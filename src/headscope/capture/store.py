@@ -256,9 +256,8 @@ def open_activations(
     names = list(have) if readout is None else [readout] if isinstance(readout, str) else list(readout)
     unknown = [n for n in names if n not in have]
     if unknown or not names:
-        raise StoreError(
-            f"{folder}: asked for readout {unknown or 'none'}; this capture holds {have or 'none'}"
-        )
+        held = have or "none"
+        raise StoreError(f"{folder}: asked for readout {unknown or 'none'}; this capture holds {held}")
     wanted = None if items is None else set(items)
     chosen: list[tuple[Path, list[int]]] = []
     rows: list[dict[str, Any]] = []
