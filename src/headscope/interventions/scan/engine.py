@@ -16,6 +16,7 @@ from headscope.capture.scoring import _run
 from headscope.errors import HeadscopeError, ModelError
 from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import BatchedEdit, Edit, mute
+from headscope.interventions.fan import TOLERANCE, behind
 from headscope.interventions.scan.layers import Variant
 from headscope.interventions.scan.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.interventions.scan.trace import Trace, run_clean
@@ -24,8 +25,6 @@ from headscope.models.types import Encoded
 
 log = logging.getLogger(__name__)
 SCOPES = ("all", "last", "answer")
-# Largest difference of logits between a replay and whole runs, relative to the largest logit.
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 ODD = (HeadscopeError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
 
@@ -122,8 +121,6 @@ def _whole(vlm: Any, trace: Trace, edit: Edit) -> Prefill:
 
 def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefill], engine: Engine) -> bool:
     """Whether what follows a replayed prompt is what follows a whole run: two tokens of an answer."""
-    from headscope.interventions.fan import behind
-
     variants = [compile_edit(vlm.geometry, e) for e in tried]
     try:
         sweep = sweep_of(engine.scope)(trace, variants, engine.how, kept=True)
