@@ -6,7 +6,8 @@
 Plain way: the mute of one head on a whole run (`use_cache=False`, logits of the last position alone) at the
 batch size that is quickest of those tried. One plain run per head for all heads and cases would take hours:
 each pair measures one such run of a random head over one batch of cases, next to a complete scan of all heads
-on one case (another in each pair); a ratio is (plain seconds per case x heads) / (scan seconds per case).
+on the next cases (scope `last`: eight, which share their clean run; `all`: one); a ratio is (plain seconds
+per case x heads) / (scan seconds per case).
 Operations are counted by torch's flop counter (matrix products and attention, a multiply-add as two).
 The bound counts what no exact scan can do without: the clean run once a case, and for each head its own
 columns of the output projection and the MLP of its layer, the layers above, and of the last layer keys and
@@ -33,6 +34,7 @@ from harness import interleaved, random_vlm, record
 from headscope.interventions.edits import Edit, edit, mute
 from headscope.interventions.scan.engine import engine_for, logits_under
 from headscope.interventions.scan.estimate import estimate_drops
+from headscope.interventions.scan.sharing import PROMPTS, run_together
 from headscope.interventions.scan.trace import run_clean
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
@@ -62,11 +64,16 @@ class Bench:
         with edit(self.vlm, [self.random.choice(self.vlm.geometry.heads)], mute()):
             _whole(self.vlm, batch)
 
-    def scan(self, scope: str) -> None:
-        """All heads on the next case: the clean run and all variants."""
-        case = self.alone[self.turn % len(self.alone)]
-        self.turn += 1
-        self.logits(scope, case, [Edit((h,), mute(), scope) for h in self.vlm.geometry.heads])
+    def scan(self, scope: str, cases: int = 1) -> None:
+        """All heads on the next cases: the clean run that they share and all variants of each."""
+        some = [self.alone[(self.turn + i) % len(self.alone)] for i in range(cases)]
+        self.turn += cases
+        edits = [Edit((h,), mute(), scope) for h in self.vlm.geometry.heads]
+        engine = engine_for(self.vlm, some[0], scope)
+        assert not engine.refusal, engine.refusal
+        assert engine.sharing is not None
+        for trace in run_together(self.vlm, some, engine.sharing, engine.trimmed):
+            logits_under(self.vlm, trace, edits, engine, MEMORY)
 
     def logits(self, scope: str, case: Encoded, edits: list[Edit]) -> torch.Tensor:
         """(edit, vocabulary) by the scan."""
@@ -162,8 +169,8 @@ def measure(vlm: VLM, args: argparse.Namespace) -> None:
     heads = len(vlm.geometry.heads)
     about = {"heads": heads, "plain_batch": batch, "positions": bench.alone[0].length}
     keep("scan_max_error", {"n": 12, "median": max(bench.error(s, 4) for s in ("all", "last", "answer"))})
-    last = interleaved(bench.plain, lambda: bench.scan("last"), args.pairs)
-    keep("scan_last_speedup", {**last.record(batch / heads), **about})
+    last = interleaved(bench.plain, lambda: bench.scan("last", PROMPTS), args.pairs)
+    keep("scan_last_speedup", {**last.record(batch / heads / PROMPTS), "clean_batch": PROMPTS, **about})
     gradient = interleaved(bench.estimate, bench.plain, args.pairs)
     keep("scan_estimate_ratio", {**gradient.record(1 / batch), **about})
     every = interleaved(bench.plain, lambda: bench.scan("all"), args.pairs, warmup=0)

@@ -16,8 +16,9 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, En
 from headscope.errors import ModelError
 from headscope.models.types import Encoded
 
-# Their states are replaced, never written in place, so a shallow copy is a snapshot that costs nothing.
-_REPLACED = (DynamicLayer, DynamicSlidingWindowLayer)
+# Layers of a cache that hold keys and values, a row an item, and nothing else. These are replaced, never
+# written in place, so a shallow copy is a snapshot that costs nothing.
+PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)
 # Settings of a checkpoint that make generation say other than the likeliest token; transformers fills them in
 # wherever a request leaves them open.
 _FORCING = (
@@ -98,7 +99,7 @@ def snapshot(cache: Any) -> Any:
     if layers is None:
         return copy.deepcopy(cache)
     twin = copy.copy(cache)
-    twin.layers = [copy.copy(x) if type(x) in _REPLACED else copy.deepcopy(x) for x in layers]
+    twin.layers = [copy.copy(x) if type(x) in PLAIN else copy.deepcopy(x) for x in layers]
     return twin
 
 

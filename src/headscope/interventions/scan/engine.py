@@ -18,6 +18,7 @@ from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.interventions.fan import TOLERANCE, behind
 from headscope.interventions.scan.layers import Variant
+from headscope.interventions.scan.sharing import ODD, Sharing, find_sharing
 from headscope.interventions.scan.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.interventions.scan.trace import Trace, run_clean
 from headscope.models.geometry import Head
@@ -25,7 +26,6 @@ from headscope.models.types import Encoded
 
 log = logging.getLogger(__name__)
 SCOPES = ("all", "last", "answer")
-ODD = (HeadscopeError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
 
 
@@ -38,6 +38,7 @@ class Engine:
         how: savings of the replay.
         goes_on: whether tokens may follow the replayed prompt (choices and answers of several tokens).
         trimmed: whether the clean run may leave out what nobody reads (:func:`trace.run_clean`).
+        sharing: how prompts of one form share a clean run; None: each has its own.
         refusal: why there is no replay; empty where there is.
     """
 
@@ -45,6 +46,7 @@ class Engine:
     how: How = field(default_factory=How)
     goes_on: bool = False
     trimmed: bool = False
+    sharing: Sharing | None = field(default=None, compare=False)
     refusal: str = ""
 
     @property
@@ -97,7 +99,8 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
         worst = max(gap, clean)
         if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
             goes_on = _goes_on(vlm, trace, tried, runs, Engine(scope, how))
-            return Engine(scope, how, goes_on, less is not None)
+            sharing = find_sharing(vlm, encoded, less is not None, TOLERANCE.get(vlm.dtype, 3e-2))
+            return Engine(scope, how, goes_on, less is not None, sharing)
         reasons.append(f"logits differ by {worst:.1e} of the largest")
     return Engine(scope, refusal=reasons[-1])
 

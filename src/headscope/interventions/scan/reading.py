@@ -21,8 +21,10 @@ from headscope.interventions.edits import BatchedEdit, Edit
 from headscope.interventions.fan import behind, go_on
 from headscope.interventions.readings import Reader, Reading
 from headscope.interventions.scan.engine import Engine, engine_for, sweep_of, together
-from headscope.interventions.scan.trace import Trace, run_clean
+from headscope.interventions.scan.sharing import clean_runs, plan_prompts
+from headscope.interventions.scan.trace import Trace
 from headscope.models.answers import parse_answer
+from headscope.models.types import Encoded
 
 log = logging.getLogger(__name__)
 MEMORY = 2 * 2**30
@@ -127,10 +129,18 @@ class ScanReader(Reader):
 
     def _replayed(self, edits: Sequence[Edit], engine: Engine, bounds: NDArray[np.int64]) -> list[Reading]:
         table = np.zeros((len(edits), 2, len(self.items)))
-        for i, item in enumerate(self.items):
-            trace = run_clean(self.vlm, self._encoded_alone(i), engine.trimmed)
-            found = read_item(self.vlm, trace, item, edits, engine, most=int(bounds[i]))
-            table[:, 0, i], table[:, 1, i] = found.correct, found.margin
+        place = {item.id: i for i, item in enumerate(self.items)}
+
+        def encode(item: Item) -> Encoded:
+            return self._encoded_alone(place[item.id])
+
+        for chunk in plan_prompts(self.items, encode, engine.sharing, MEMORY):
+            for item, trace in clean_runs(self.vlm, chunk, encode, engine.sharing, engine.trimmed):
+                if isinstance(trace, ModelError):
+                    raise trace
+                i = place[item.id]
+                found = read_item(self.vlm, trace, item, edits, engine, most=int(bounds[i]))
+                table[:, 0, i], table[:, 1, i] = found.correct, found.margin
         return [Reading(one[0], one[1]) for one in table]
 
     def _may_go_on(self, engine: Engine, bounds: NDArray[np.int64]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from headscope.interventions.scan.engine import Engine, engine_for
 from headscope.interventions.scan.estimate import estimate_drops
 from headscope.interventions.scan.reading import MEMORY, clean_margin, one_token, read_item
 from headscope.interventions.scan.results import ScanResult, collect
-from headscope.interventions.scan.trace import run_clean
+from headscope.interventions.scan.sharing import clean_runs, plan_prompts
 from headscope.models.geometry import Head
 from headscope.progress import track
 from headscope.storage import Ledger, fingerprint
@@ -163,21 +163,24 @@ class _Scan:
 
     def function(self, name: str, items: Sequence[Item]) -> list[dict[str, Any]]:
         """Per item ``clean`` and, per edit, ``muted`` and ``estimate`` margins (None where not read)."""
-        found = [self._item(item) for item in track(items, name, unit="question")]
+        rows = self._estimates(items) if self.settings.estimate else self._scanned(items, "")
+        made = dict(track(rows, name, total=len(items), unit="question"))
+        found = [made[item.id] for item in items]
         self._note(found)
         top = self.settings.exact_top if self.settings.estimate else 0
         if not top:
             return found
         sums = [abs(sum(r["estimate"][j] for r in found)) for j in range(len(self.edits))]
         best = sorted(range(len(sums)), key=lambda j: -sums[j])[:top]
-        for item, row in zip(track(items, f"{name}: exact", unit="question"), found, strict=True):
-            key = f"{item.id} exact {fingerprint(best)}"
-            exact = self.ledger.get_or(key, lambda i=item: self._exact(i, best))
+        rows = self._scanned(items, f" exact {fingerprint(best)}", best)
+        again = dict(track(rows, f"{name}: exact", total=len(items), unit="question"))
+        for item, row in zip(items, found, strict=True):
+            exact = again[item.id]
             row["muted"] = [None] * len(self.edits)
             for j, value in zip(best, exact["muted"], strict=True):
                 row["muted"][j] = value
             row["clean"] = exact["clean"]
-            self._note([exact])
+        self._note(list(again.values()))
         return found
 
     def _note(self, found: Sequence[Mapping[str, Any]]) -> None:
@@ -185,11 +188,26 @@ class _Scan:
             if engine not in self.engine:
                 self.engine = f"{self.engine}; {engine}" if self.engine else engine
 
-    def _item(self, item: Item) -> dict[str, Any]:
-        if not self.settings.estimate:
-            every = list(range(len(self.edits)))
-            return dict(self.ledger.get_or(item.id, lambda: self._exact(item, every)))
-        return dict(self.ledger.get_or(f"{item.id} estimate", lambda: self._estimate(item)))
+    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for item in items:
+            yield item.id, self.ledger.get_or(f"{item.id} estimate", lambda i=item: self._estimate(i))
+
+    def _scanned(
+        self, items: Sequence[Item], mark: str, which: Sequence[int] | None = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Item id and row, exact for the edits ``which`` (all); ``mark`` tells their unit of the ledger."""
+        edits = self.edits if which is None else [self.edits[j] for j in which]
+        if all(f"{i.id}{mark}" in self.ledger for i in items):
+            yield from ((i.id, self.ledger.get(f"{i.id}{mark}")) for i in items)
+            return
+        engine = engine_for(self.vlm, self._encoded(items[0]), self.settings.scope)
+        sharing = None if engine.refusal else engine.sharing
+        for chunk in plan_prompts(items, self._encoded, sharing, self.memory):
+            done = [i.id for i in chunk if f"{i.id}{mark}" in self.ledger]
+            yield from ((id_, self.ledger.get(f"{id_}{mark}")) for id_ in done)
+            if len(done) < len(chunk):
+                for id_, row in self._rows(chunk, done, edits, engine):
+                    yield id_, self.ledger.put(f"{id_}{mark}", row)
 
     def _encoded(self, item: Item) -> Any:
         return encode_batch(self.vlm, [item], lambda i: self.cases.image(i.case))
@@ -201,26 +219,35 @@ class _Scan:
         sums = [float(sum(drops[index(h)] for h in e.heads)) for e in self.edits]
         return {"clean": margin, "estimate": sums, "engine": "gradient"}
 
-    def _exact(self, item: Item, which: Sequence[int]) -> dict[str, Any]:
-        edits = [self.edits[j] for j in which]
-        encoded = self._encoded(item)
-        engine = engine_for(self.vlm, encoded, self.settings.scope)
-        if not engine.refusal and not (engine.goes_on or one_token(self.vlm, item)):
-            engine = Engine(
-                engine.scope, refusal="choices of several tokens, and no plain cache of the prompt"
-            )
-        if not engine.refusal:
+    def _rows(
+        self, chunk: Sequence[Item], done: Sequence[str], edits: Sequence[Edit], engine: Engine
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Item id and row of what is not done in a chunk: by replay, or by whole runs, and which it was."""
+        replayed = []
+        for item in chunk:
+            fitting = self._fitting(item, engine)
+            if not fitting.refusal:
+                replayed.append(item)
+            elif item.id not in done:
+                yield item.id, {**self._whole(item, edits), "engine": fitting.name}
+        for item, trace in clean_runs(self.vlm, replayed, self._encoded, engine.sharing, engine.trimmed):
+            if item.id in done:
+                continue
             try:
-                return self._replayed(item, edits, encoded, engine)
+                if isinstance(trace, ModelError):
+                    raise trace
+                found = read_item(self.vlm, trace, item, edits, engine, memory=self.memory)
+                clean = clean_margin(self.vlm, trace, item)
+                yield item.id, {"clean": clean, "muted": found.margin.tolist(), "engine": engine.name}
             except ModelError as exc:  # seen to be right on another prompt, but not made for this one
-                engine = Engine(engine.scope, refusal=str(exc))
-        return {**self._whole(item, edits), "engine": engine.name}
+                name = Engine(engine.scope, refusal=str(exc)).name
+                yield item.id, {**self._whole(item, edits), "engine": name}
 
-    def _replayed(self, item: Item, edits: Sequence[Edit], encoded: Any, engine: Engine) -> dict[str, Any]:
-        trace = run_clean(self.vlm, encoded, engine.trimmed)
-        found = read_item(self.vlm, trace, item, edits, engine, memory=self.memory)
-        clean = clean_margin(self.vlm, trace, item)
-        return {"clean": clean, "muted": found.margin.tolist(), "engine": engine.name}
+    def _fitting(self, item: Item, engine: Engine) -> Engine:
+        """The engine, or one that says why it has no replay of this item."""
+        if engine.refusal or engine.goes_on or one_token(self.vlm, item):
+            return engine
+        return Engine(engine.scope, refusal="choices of several tokens, and no plain cache of the prompt")
 
     def _whole(self, item: Item, edits: Sequence[Edit]) -> dict[str, Any]:
         """By runs of the model; edits share a prompt's lower layers where that was seen to be right."""

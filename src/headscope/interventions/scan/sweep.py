@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from headscope.capture.generation import PLAIN
 from headscope.errors import ModelError
 from headscope.interventions.scan.beside import Beside, Fresh, beside_mask, trimmed
 from headscope.interventions.scan.layers import (
@@ -31,8 +31,6 @@ from headscope.interventions.scan.layers import (
     with_attention,
 )
 from headscope.interventions.scan.trace import Call, Trace
-
-PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)  # hold keys and values, a row a prompt, and nothing else
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One clean run of one prompt, with everything that a replay of the decoder's layers needs."""
+"""A clean run, with everything that a replay of the decoder's layers needs."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ def decoder_layers(vlm: Any) -> nn.ModuleList:
     return next(iter(lists.values()))
 
 
-def first_tensor(output: Any) -> Tensor:
-    """The residual stream among what a layer returns."""
+def first_tensor(output: Any, items: int = 1) -> Tensor:
+    """The residual stream of so many prompts among what a layer returns."""
     value = output if isinstance(output, Tensor) else output[0]
-    if not isinstance(value, Tensor) or value.ndim != 3 or value.shape[0] != 1:
-        raise ModelError("a layer returns no residual stream of one prompt")
+    if not isinstance(value, Tensor) or value.ndim != 3 or value.shape[0] != items:
+        raise ModelError(f"a layer returns no residual stream of {items} prompts")
     return value
 
 
@@ -116,8 +116,19 @@ def run_clean(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
     Raises:
         ModelError: more than one prompt, or a decoder whose layers are not called once each, in order.
     """
-    if encoded.items != 1 or encoded.apart:
-        raise ModelError("a replay takes one prompt of a model whose decoder reads it")
+    if encoded.items != 1:
+        raise ModelError(f"a replay takes one prompt; found {encoded.items}")
+    return run_prompts(vlm, encoded, trimmed)
+
+
+def run_prompts(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
+    """:func:`run_clean` of several prompts, none padded; what it keeps has an item for each.
+
+    Raises:
+        ModelError: a decoder that does not read the prompt, or does not call its layers once each, in order.
+    """
+    if encoded.apart:
+        raise ModelError("a replay takes prompts of a model whose decoder reads them")
     encoded = encoded.to(vlm.device)
     layers = decoder_layers(vlm)
     calls = [Call(layer) for layer in layers]
@@ -125,7 +136,7 @@ def run_clean(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
     order: list[int] = []
     with ExitStack() as stack:
         for i, call in enumerate(calls):
-            stack.enter_context(_watched(call, i, order))
+            stack.enter_context(_watched(call, i, order, encoded.items))
         watch = None if vlm in _TAILS else stack.enter_context(_watched_tail(vlm, layers, calls[-1]))
         with vlm.reading(encoded), torch.no_grad(), last_position(vlm) if trimmed else nullcontext():
             _, prefill = generate(vlm, encoded, 1)
@@ -152,17 +163,17 @@ def _place_sites(vlm: Any, calls: Sequence[Call]) -> None:
 
 
 @contextmanager
-def _watched(call: Call, number: int, order: list[int]) -> Iterator[None]:
+def _watched(call: Call, number: int, order: list[int], items: int) -> Iterator[None]:
     made: list[Any] = []
 
     def before(_m: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         order.append(number)
         call.args, call.kwargs = args, dict(kwargs)
         call.inputs = args[0] if args else kwargs["hidden_states"]
-        first_tensor(call.inputs)
+        first_tensor(call.inputs, items)
 
     def after(_m: Any, _a: Any, output: Any) -> None:
-        call.output = first_tensor(output)
+        call.output = first_tensor(output, items)
 
     def projected(_m: Any, args: tuple[Any, ...], output: Any) -> None:
         call.z = args[0]
