@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from study_fixture import build_study
 
 from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
@@ -32,6 +33,25 @@ def test_strong_losses_beyond_controls_are_claimed(study: StudyView) -> None:
     assert _of(study, "muting") == [HOLDS] * 3
     text = paragraph(study)
     assert "Beyond random heads: 3 of 3 spatial functions" in text
+
+
+UP, DOWN, FLAT = Estimate(0.1, 0.05, 0.15), Estimate(-0.1, -0.15, -0.05), Estimate(0.0, -0.05, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("own", "gold", "says"),
+    [
+        (UP, UP, "Asking step by step helps main questions: "),
+        (DOWN, UP, "Asking step by step hurts main questions: "),
+        (FLAT, UP, "True answers to the steps help main questions, the model's own do not clearly: "),
+        (None, DOWN, "True answers to the steps hurt main questions: "),
+        (FLAT, FLAT, "Asking step by step does not clearly change main questions: "),
+    ],
+)
+def test_help_by_true_answers_is_not_taken_for_help_by_the_models_own(study, monkeypatch, own, gold, says):
+    given = {"own": own, "gold": gold}
+    monkeypatch.setattr("headscope.report.paragraph.paired", lambda _s, _f, context, _a: given[context])
+    assert says in paragraph(study)
 
 
 def test_losses_within_controls_are_not_claimed(study: StudyView) -> None:

@@ -51,7 +51,6 @@ def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
             "top": {"joint": {name: {"always": [1], "sometimes": [2, 3]}}},
         },
         "dependence": {"readout": {}, "scope": {"all": {"causal": cell(1.0)}}},
-        "training_seeds": None,
         "settings": {},
         "wall_s": 61.0,
     }

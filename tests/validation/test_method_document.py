@@ -44,3 +44,17 @@ def test_training_seeds_count_what_repeats() -> None:
     assert found == {"holds": 1, "of": 2}
     with pytest.raises(StoreError, match="of one model"):
         training_seeds([one, one])
+
+
+def test_further_training_seeds_stand_beside_the_first_function_by_function() -> None:
+    one = training_row("a", read_json(DOCS / "demo-summary.json"))
+    muted = {f: {**c, "p": 1.0, "drop_points": 3.0, "control_mean": 4.0} for f, c in one["muting"].items()}
+    other = {**one, "name": "b", "revision": "other", "muting": muted, "accuracy": {"main": 0.5}}
+    made = blocks(measured(made_up_summary(), "x"), training_seeds([one, other]))["training seeds"]
+    lost = one["muting"]["counting"]
+    told = f"{lost['drop_points']:.0f} against {lost['control_mean']:.0f} (p {lost['p']:.3f})"
+    row = next(line for line in made.splitlines() if line.startswith("| counting |"))
+    assert told in row
+    assert "–; " in row
+    assert row.endswith("3 against 4 (p 1.000) | 1 of 2 |")
+    assert "| b | 50.0 % |" in made

@@ -55,22 +55,24 @@ def _answers(study: StudyView) -> str:
 
 def _steps(study: StudyView) -> str:
     told = []
-    changes = []
+    clear: dict[str, str] = {}
     for context, title in (("own", "its own answers"), ("gold", "the true answers")):
         difference = paired(study, MAIN, context, "alone")
         if difference is not None:
             points = scaled(difference)
-            changes.append(points)
+            clear[context] = verdict(points)
             told.append(f"{interval(points, 1, True)} points after {title}")
     alone = select(study, function=MAIN, context="alone")
     if not told or not alone:
         return ""
-    clear = [verdict(c) for c in changes]
-    says = "Asking step by step helps main questions"
-    if OPPOSITE in clear:
-        says = "Asking step by step hurts main questions"
-    elif HOLDS not in clear:
-        says = "Asking step by step does not clearly change main questions"
+    own = clear.get("own", "")
+    says = "Asking step by step does not clearly change main questions"
+    if own in (HOLDS, OPPOSITE):
+        says = f"Asking step by step {'helps' if own == HOLDS else 'hurts'} main questions"
+    elif clear.get("gold") in (HOLDS, OPPOSITE):
+        does = "help" if clear["gold"] == HOLDS else "hurt"
+        says = f"True answers to the steps {does} main questions"
+        says += ", the model's own do not clearly" if own else ""
     return f"{says}: {percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps."
 
 

@@ -153,9 +153,39 @@ def _training(content: Row | None) -> str:
     )
     if not content or len(content["models"]) < 2:
         return f"{NOT_YET} {command}"
-    rows = [_training_row(r) for r in content["models"]]
-    header = ["model", "main accuracy", "heads, spatial", "heads, other", "difference", "muted functions hit"]
-    return _table([*header, "pointing, points"], rows)
+    models, repeats = content["models"], content["repeats"]
+    header = [
+        "model",
+        "main, true steps",
+        "heads, spatial",
+        "heads, other",
+        "difference",
+        "muted functions hit",
+    ]
+    first = _table([*header, "pointing, points"], [_training_row(r) for r in models])
+    functions = list(dict.fromkeys(f for r in models for f in r["muting"]))
+    rows = [
+        [f.replace("_", " "), *(_of_function(r, f) for r in models), _held(repeats["muting"][f])]
+        for f in functions
+    ]
+    second = _table(["function", *(r["name"] for r in models), "muting hits"], rows)
+    return (
+        f"{first}\n\nEach function: accuracy with true steps; share of heads found (causal criterion); "
+        f"points lost by muting, and by muting random heads.\n\n{second}"
+    )
+
+
+def _held(cell: Row) -> str:
+    return f"{cell['holds']} of {cell['of']}"
+
+
+def _of_function(r: Row, function: str) -> str:
+    cell = r["muting"].get(function)
+    told = [_percent(r["accuracy"].get(function)), _percent(r["head_share"].get(function))]
+    told.append(
+        f"{cell['drop_points']:.0f} against {cell['control_mean']:.0f} (p {cell['p']:.3f})" if cell else "–"
+    )
+    return "; ".join(told)
 
 
 def _training_row(r: Row) -> list[str]:

@@ -132,7 +132,6 @@ def _summary(done: Row, settings: ValidateSettings, quick: bool, seconds: float)
         "tested": muting["tested"],
         "stability": done["embedded stability"],
         "dependence": summarise_dependence([v for n, v in done.items() if n.startswith("dependence")]),
-        "training_seeds": None,  # tables of two more training seeds of the embedded model belong here
         "settings": asdict(settings),
         "wall_s": round(seconds, 1),
     }
