@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -26,9 +27,23 @@ NONE = {"gemma4"}  # layers that read the keys of layers below
 @pytest.mark.parametrize("family", sorted(EVERY | ALL_ONLY | NONE))
 def test_a_familys_replay_gives_the_logits_of_whole_runs(family: str, tmp_path: Any) -> None:
     vlm = load_model(family_folder(family, tmp_path / family), prove=False)
+    expected = {"all", "last", "answer"} if family in EVERY else {"all"} if family in ALL_ONLY else set()
+    _check(vlm, expected)
+
+
+def test_windows_longer_than_the_prompt_are_replayed_at_every_scope(tmp_path: Any) -> None:
+    folder = family_folder("gemma3", tmp_path / "gemma3")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert config["text_config"]["sliding_window"] == 8
+    config["text_config"]["sliding_window"] = 512
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    _check(load_model(folder, prove=False), {"all", "last", "answer"})
+
+
+def _check(vlm: Any, expected: set[str]) -> None:
+    """These scopes are replayed, and give the logits of whole runs."""
     encoded = vlm.encode([Prompt(picture(0), "Is the dog facing the horse?")])
     replayed = {s for s in ("all", "last", "answer") if not engine_for(vlm, encoded, s).refusal}
-    expected = {"all", "last", "answer"} if family in EVERY else {"all"} if family in ALL_ONLY else set()
     assert replayed == expected
     for scope in sorted(replayed):
         edits = [Edit((h,), mute(), scope) for h in vlm.geometry.heads]
