@@ -181,19 +181,25 @@ def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) ->
     """
     try:
         prompts = [encoded, _other(encoded, lambda x: x.flip(-1)), _other(encoded, torch.neg)]
-        alone = [run_clean(vlm, p, trimmed) for p in prompts]
+        alone = run_clean(vlm, encoded, trimmed)
         batch = run_prompts(vlm, joined(prompts), trimmed)
-        layout = layout_of(alone[0], batch, len(prompts))
-        for part, own in zip(split(batch, layout, prompts), alone, strict=True):
-            found, wanted = _tensors(part), _tensors(own)
+        layout = layout_of(alone, batch, len(prompts))
+        per_position = _bytes_of(alone) // encoded.length
+        for part, prompt in zip(split(batch, layout, prompts), prompts, strict=True):
+            alone = run_clean(vlm, prompt, trimmed)  # one at a time: a run of a large model is large
+            found, wanted = _tensors(part), _tensors(alone)
             worst = max(_gap(found[place], wanted[place]) for place in wanted)
             if worst > tolerance:
                 raise ModelError(f"a prompt read among others differs by {worst:.1e} of the largest")
     except ODD as exc:
         log.info("%s: prompts are read one by one: %s", vlm.name, exc)
         return None
-    held = {t.data_ptr(): t.nbytes for t in _tensors(alone[0]).values()}
-    return Sharing(layout, max(1, sum(held.values()) // encoded.length))
+    return Sharing(layout, max(1, per_position))
+
+
+def _bytes_of(trace: Trace) -> int:
+    """What a trace keeps; an output that is the next layer's input counts once."""
+    return sum({t.data_ptr(): t.nbytes for t in _tensors(trace).values()}.values())
 
 
 def _other(encoded: Encoded, change: Callable[[Tensor], Tensor]) -> Encoded:
