@@ -29,6 +29,8 @@ def rows(name: str, record: dict[str, Any]) -> list[str]:
     out = []
     if "median" in record:
         out.append(f"| `{name}` | {number(record['median'])} | {span(record)} | {record.get('n', '-')} |")
+        if "largest_gap_points" in record:
+            out.append(f"| `{name}`, largest gap | {number(record['largest_gap_points'])} points | - | - |")
     elif isinstance(record.get("seconds"), float):
         out.append(f"| `{name}` | {number(record['seconds'])} s | - | {record.get('n', '-')} |")
     for part in PARTS:

@@ -162,6 +162,23 @@ def test_a_study_records_model_options_and_refuses_others(
     assert (code, "model_options" in err, "Traceback" in err) == (1, True, False)
 
 
+def test_the_device_of_the_probes_may_change_and_is_refused_where_it_is_not_there(
+    headscope: Command, tiny_llava_folder: Path, tmp_path: Path
+) -> None:
+    generate(tmp_path / "cases", 10, seed=1, card=False)
+    folder, common = tmp_path / "study", {"model": str(tiny_llava_folder), "data": tmp_path / "cases"}
+    words = ("--model", tiny_llava_folder, "--data", tmp_path / "cases", "--study", folder)
+    code, _, err = headscope("run", *words, "--probe-device", "cuda:99")
+    assert (code, "'cuda:99' is not available" in err, "Traceback" in err) == (1, True, False)
+    assert not folder.exists(), "refused before the study began"
+    assert Study.create(folder, **common).probe_device == "cpu"
+    assert json.loads((folder / "study.json").read_text())["probe_device"] == "cpu"
+    assert Study.create(folder, **common, probe_device="cpu:0").probe_device == "cpu:0"
+    assert Study(folder).probe_device == "cpu", "what the study began with"
+    code, _, err = headscope("probe", "--study", folder, "--probe-device", "meta")
+    assert (code, "64-bit numbers" in err, "Traceback" in err) == (1, True, False)
+
+
 def test_a_study_of_the_vision_tower_is_refused_with_the_reason(
     headscope: Command, tiny_llava_folder: Path, tmp_path: Path
 ) -> None:

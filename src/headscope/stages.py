@@ -46,6 +46,8 @@ def probe(study: Study) -> Atlas:
     from headscope.probing.stage import probe
     from headscope.probing.steps import probed_answers
 
+    # made before the causal scores, which take longest: a device that is not there is refused here
+    settings = ProbeSettings(seed=study.seed, readout=PROBED, device=study.probe_device, **study.size.probe)
     causal = causal_scores(
         study.vlm,
         study.cases,
@@ -56,7 +58,6 @@ def probe(study: Study) -> Atlas:
         **study.size.causal,
     )
     captured, blank = study.folder / "capture", study.folder / "capture-blank"
-    settings = ProbeSettings(seed=study.seed, readout=PROBED, **study.size.probe)
     images = {c.id: c.image for c in study.cases}
     answers = probed_answers(lambda: iter_answers(captured), study.taxonomy.functions, settings, images)
     items = {str(row["item"]) for row in answers}

@@ -16,7 +16,15 @@ from headscope.errors import StudyError
 from headscope.functions import Taxonomy
 from headscope.sizes import Size, size_named
 from headscope.storage import read_json, write_json
-from headscope.study_record import SCHEMA, checked_options, load, refuse_others, settings_of, taxonomy_of
+from headscope.study_record import (
+    SCHEMA,
+    checked_options,
+    checked_probe_device,
+    load,
+    refuse_others,
+    settings_of,
+    taxonomy_of,
+)
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
@@ -52,6 +60,7 @@ class Study:
             raise StudyError(
                 f"{self.folder}/study.json: schema {self.settings.get('schema')!r}, expected {SCHEMA!r}"
             )
+        self.probe_device: str = self.settings.get("probe_device") or "cpu"
         self._vlm: VLM | None = None
         self._cases: Cases | None = None
 
@@ -69,6 +78,7 @@ class Study:
         dtype: str = "float32",
         model_options: Mapping[str, Any] | None = None,
         batch_size: int = 64,
+        probe_device: str | None = None,
         announce: Callable[[str], None] | None = None,
     ) -> Study:
         """Start a study, or open the one in ``folder`` if it has the same settings.
@@ -82,6 +92,8 @@ class Study:
             device, dtype, batch_size: how the model is run.
             model_options: ``device_map``, ``max_memory``, ``quantization`` of
                 :func:`headscope.models.vlm.load_model`, in plain values.
+            probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
+                study in the folder began with, "cpu" in a new one. It may change from run to run.
 
         Raises:
             DataError: the cases cannot be read. ModelError: the model cannot be loaded.
@@ -91,12 +103,13 @@ class Study:
         chosen = taxonomy_of(taxonomy)
         cases = data if isinstance(data, Cases) else load_cases(data, chosen)
         size_named(size)
+        checked_probe_device(probe_device)
         options = checked_options(model, model_options)
         vlm = load(model, device, dtype, options) if isinstance(model, str) else model
         splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
         wanted = settings_of(vlm, model, cases, splits, chosen, taxonomy)
         wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
-        wanted["model_options"] = options
+        wanted |= {"model_options": options, "probe_device": probe_device or "cpu"}
         path = folder / "study.json"
         if path.exists():
             refuse_others(folder, read_json(path), wanted)
@@ -104,6 +117,7 @@ class Study:
             write_json(folder / "splits.json", splits)
             write_json(path, wanted)
         study = cls(folder, announce=announce)
+        study.probe_device = probe_device or study.probe_device
         study._vlm, study._cases = vlm, cases
         return study
 

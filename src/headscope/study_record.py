@@ -44,6 +44,17 @@ def checked_options(model: str | VLM, given: Mapping[str, Any] | None) -> dict[s
     return Options.of(given)
 
 
+def checked_probe_device(name: str | None) -> None:
+    """Refuse a device for the probes before anything is computed for them.
+
+    Raises:
+        StudyError: it is not there, or cannot compute with 64-bit numbers.
+    """
+    from headscope.probing.settings import ProbeSettings
+
+    ProbeSettings(device=name or "cpu")
+
+
 def settings_of(
     vlm: VLM, model: str | VLM, cases: Cases, splits: dict[str, str], taxonomy: Taxonomy, file: Any
 ) -> dict[str, Any]:
@@ -92,7 +103,7 @@ def refuse_others(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -
     """A study is one set of settings."""
     for key, value in wanted.items():
         there = found.get(key)
-        if key in ("versions", "load", "taxonomy_file") or there == value:
+        if key in ("versions", "load", "taxonomy_file", "probe_device") or there == value:
             continue
         if key == "data" and there and there["fingerprint"] == value["fingerprint"]:
             continue

@@ -10,7 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from headscope.errors import StudyError
-from headscope.probing.independent import independent_probes, logistic_check, permuted_within
+from headscope.probing.independent import independent_probes, permuted_within
+from headscope.probing.logistic import logistic_check
 from headscope.probing.ridge import grouped_folds
 from probing.planted import plant
 

@@ -106,6 +106,48 @@ def test_training_leaves_the_global_random_state_alone(planted) -> None:
     assert torch.equal(torch.rand(1), wanted)
 
 
+class _Counted:
+    """An array that notes how many numbers are fetched from it at a time, as one mapped from disk."""
+
+    def __init__(self, z) -> None:
+        self.z, self.shape, self.most = z, z.shape, 0
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def __getitem__(self, key):
+        found = self.z[key]
+        self.most = max(self.most, found.size)
+        return found
+
+
+def test_steps_are_fetched_in_parts_and_the_numbers_are_those_of_an_array_in_memory() -> None:
+    made = plant(items=1800, heads=40, seed=3)
+    counted = _Counted(made.z.copy())
+    counted.z.setflags(write=False)  # as mapped from disk; torch must not be told to write there
+    kinds = {"layers": [0] * 40, "functions": 3, "shared": 4, "hidden": 8, "epochs": 2, "seed": 2}
+    whole = joint_probe(made.z, made.y, made.images, **kinds)
+    parts = joint_probe(counted, made.y, made.images, **kinds)
+    assert parts.loss == whole.loss
+    assert parts.probe.accuracy(counted, made.y) == whole.probe.accuracy(made.z, made.y)
+    learnt = parts.probe.contributions(counted, made.y)
+    assert (learnt == whole.probe.contributions(made.z, made.y)).all()
+    assert counted.most <= made.z.size / 2
+
+
+def test_the_loss_that_stops_training_is_the_mean_cross_entropy_of_images_held_out() -> None:
+    made = plant(items=3600, seed=5)  # more held-out steps than fit into one batch of 512
+    trained = _small(made, epochs=1, seed=4)
+    images = np.unique(made.images, return_inverse=True)[1]
+    aside = np.random.default_rng(4).permutation(600)[:90]
+    held = np.isin(images, aside)
+    z, y = torch.as_tensor(made.z[held]), torch.as_tensor(made.y[held])
+    with torch.no_grad():
+        wanted = torch.nn.functional.cross_entropy(trained.probe(z).double(), y).item()
+    assert held.sum() == 540
+    assert trained.loss == [pytest.approx(wanted, abs=1e-6)]
+
+
 def test_functions_without_steps_have_no_importance_and_one_image_is_too_few(planted) -> None:
     trained = _small(planted, epochs=1)
     mine = planted.y == 1

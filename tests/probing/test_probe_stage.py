@@ -129,6 +129,23 @@ def test_other_settings_in_the_same_folder_are_refused(captured, tmp_path) -> No
     _probe(captured, tmp_path, level=0.01)  # the level is applied afterwards, nothing is computed for it
 
 
+def test_units_made_on_one_device_serve_another_and_the_atlas_names_it(
+    captured, tmp_path, monkeypatch
+) -> None:
+    plain = _probe(captured, tmp_path / "a")
+    other = _probe(captured, tmp_path / "b", device="cpu:0")
+    assert plain.provenance.model_dump()["settings"]["device"] == "cpu"
+    assert other.provenance.model_dump()["settings"]["device"] == "cpu:0"
+    assert {k for k, v in plain.rankings.items() if v != other.rankings[k]} == set()
+    for function in FUNCTIONS:
+        np.testing.assert_allclose(plain.control[function], other.control[function], atol=1e-4)
+        np.testing.assert_allclose(
+            plain.p["independent"][function], other.p["independent"][function], atol=0.02
+        )
+    monkeypatch.setattr(stage, "independent_probes", None)  # not refused, and nothing is made anew
+    assert _probe(captured, tmp_path / "a", device="cpu:0").rankings == plain.rankings
+
+
 def test_the_test_split_changes_nothing_but_the_joint_accuracy(captured, tmp_path) -> None:
     data, rows = captured
     spoiled = data.copy(deep=True)

@@ -49,6 +49,14 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of e
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 BatchOption = Annotated[int, typer.Option("--batch-size", min=1, help="Questions in one forward.")]
+ProbeDeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--probe-device",
+        help="Where the probes' permutations are scored: cpu, cuda, cuda:1, auto. By default cpu, or what "
+        "the study began with.",
+    ),
+]
 TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
 
 
@@ -68,17 +76,20 @@ def open_study(
     batch_size: int,
     taxonomy: Path | None,
     options: dict[str, Any] | None = None,
+    probe_device: str | None = None,
 ) -> Any:
     """The study in the folder, or a new one where it holds none yet."""
     from headscope.errors import StudyError
     from headscope.study import Study
-    from headscope.study_record import checked_options, refuse_others
+    from headscope.study_record import checked_options, checked_probe_device, refuse_others
 
     if data is None:
         if (study / "study.json").exists():
             found = Study(study, announce=say)
             if options:
                 refuse_others(study, found.settings, {"model_options": checked_options("", options)})
+            checked_probe_device(probe_device)
+            found.probe_device = probe_device or found.probe_device
             return found
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
     return Study.create(
@@ -92,6 +103,7 @@ def open_study(
         dtype=dtype,
         model_options=options,
         batch_size=batch_size,
+        probe_device=probe_device,
         announce=say,
     )
 
@@ -111,9 +123,12 @@ def _add_stage(name: str, text: str) -> None:
         max_memory: MaxMemoryOption = None,
         quantization: QuantizationOption = None,
         tower: TowerOption = "decoder",
+        probe_device: ProbeDeviceOption = None,
     ) -> None:
         options = model_options(device_map, max_memory, quantization, tower)
-        opened = open_study(study, model, data, size, seed, device, dtype, batch_size, taxonomy, options)
+        opened = open_study(
+            study, model, data, size, seed, device, dtype, batch_size, taxonomy, options, probe_device
+        )
         result = getattr(opened, name)()
         if name in ("run", "report"):
             show_summary(opened)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from headscope.probing.domains import bags, exchanged_answers, split_domains
 from headscope.probing.independent import own_columns
 from headscope.probing.ridge import FoldedRidge, Folds, grouped_folds, one_hot
 from headscope.probing.significance import Method, permutation_p
+from headscope.probing.workers import Map, head_workers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -122,13 +124,15 @@ def answer_probes(
             found.append(_domain(items[cut.order], cut, answers, (codes, strata), permutations, rng))
     if not found:
         return _nothing(z.shape[1], z_blank is not None)
-    heads = [[own_columns(z, h)[d.items] for d in found] for h in range(z.shape[1])]
-    mine = [_read(found[i], [h[i] for h in heads], alpha) for i in range(len(found))]
-    asked = [_read(d, [words[d.items]], alpha, scale=False) for d in found]
-    blank = None
-    if z_blank is not None:
-        empty = [[own_columns(z_blank, h)[d.items] for d in found] for h in range(z.shape[1])]
-        blank = [_read(found[i], [h[i] for h in empty], alpha) for i in range(len(found))]
+    heads = range(z.shape[1])
+    with head_workers(1) as each:  # threads over heads bring nothing on top of one thread a product
+
+        def read(readouts: NDArray[Any]) -> list[_Read]:
+            return [_read(d, partial(_own, readouts, d.items), heads, alpha, each) for d in found]
+
+        mine = read(z)
+        blank = None if z_blank is None else read(z_blank)
+        asked = [_read(d, partial(_words, words, d.items), [0], alpha, each, scale=False) for d in found]
     return _result(found, mine, asked, blank, codes, draws, seed, method)
 
 
@@ -152,8 +156,25 @@ def _domain(
     return _Domain(items, in_order, np.concatenate([truth[None], null]), classes)
 
 
-def _read(domain: _Domain, sources: Sequence[NDArray[Any]], alpha: float, scale: bool = True) -> _Read:
-    """Balanced accuracy of every source of features under every label set."""
+def _own(z: NDArray[Any], items: Ints, head: int) -> NDArray[Any]:
+    """A head's features for these steps."""
+    return own_columns(z, head)[items]
+
+
+def _words(words: NDArray[Any], items: Ints, _: int) -> NDArray[Any]:
+    """The question's words for these steps."""
+    return words[items]
+
+
+def _read(
+    domain: _Domain,
+    features: Callable[[int], NDArray[Any]],
+    sources: Sequence[int],
+    alpha: float,
+    each: Map,
+    scale: bool = True,
+) -> _Read:
+    """Balanced accuracy of every source of ``features`` (item, width) under every label set."""
     count, sets = len(domain.classes), domain.labels
     worth = 1.0 / (count * np.bincount(sets[0], minlength=count))  # permutations keep the counts
     balanced = np.empty((len(sources), len(sets)))
@@ -161,13 +182,17 @@ def _read(domain: _Domain, sources: Sequence[NDArray[Any]], alpha: float, scale:
     step = max(1, _COLUMNS // count)
     parts = [sets[i : i + step] for i in range(0, len(sets), step)]
     targets = [one_hot(part, count) for part in parts]
-    for s, x in enumerate(sources):
-        ridge = FoldedRidge(x, domain.folds, alpha, scale)
+
+    def read(s: int) -> None:
+        ridge = FoldedRidge(features(sources[s]), domain.folds, alpha, scale)
         for i, (part, target) in enumerate(zip(parts, targets, strict=True)):
             hits = _hits(ridge, part, target, count)
             balanced[s, i * step : i * step + len(part)] = (hits * worth[part]).sum(1)
             if i == 0:
                 right[:, s] = hits[0]
+
+    for _ in each(read, range(len(sources))):  # an error in a thread is raised here
+        pass
     return _Read(balanced, right)
 
 

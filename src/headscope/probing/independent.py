@@ -13,10 +13,12 @@ from headscope.errors import StudyError
 from headscope.evaluation.statistics import group_codes
 from headscope.probing.ridge import FoldedRidge, Folds, auroc_columns, grouped_folds, one_hot
 from headscope.probing.significance import Method, fdr, permutation_p, pooled_auroc
+from headscope.probing.workers import Map, head_workers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _SETS = 48  # label sets solved together: their score columns stay in the processor's cache
+_BLOCK = 16  # heads whose standardised features are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,8 @@ def independent_probes(
     controls: int = 10,
     method: Method = "pooled",
     seed: int = 0,
+    device: str = "cpu",
+    workers: int | None = None,
 ) -> IndependentProbes:
     """Ridge classifiers per head, one function against the rest, folds grouped by image.
 
@@ -78,9 +82,17 @@ def independent_probes(
         folds, alpha, seed: of the ridge.
         permutations, controls: label sets of the null and of the control task.
         method: of p, see significance.permutation_p.
+        device: where the control and permuted label sets are scored. "cpu": numpy in threads over heads;
+            any other name ("cuda", "cuda:1", "auto", also "cpu:0"): torch there, many heads at once. The two
+            agree to rounding; scores under the true labels are numpy's with either.
+        workers: these threads, see :func:`headscope.probing.workers.head_workers`. Results are the same bytes
+            with any number.
+
+    Memory beside ``z``: the features of ``_BLOCK`` heads, and 8 bytes a label set, head and function.
 
     Raises:
-        StudyError: fewer than two images, or z and labels of different length, or NaN inside a head.
+        StudyError: fewer than two images, or z and labels of different length, or NaN inside a head, or a
+            device that is not there, lacks 64-bit numbers or runs out of memory.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -97,20 +109,35 @@ def independent_probes(
     cut = grouped_folds(groups, folds, seed)
     codes, _ = group_codes(groups, len(y))
     y, codes = y[cut.order], codes[cut.order]
+    if device != "cpu":
+        device = _torch_device(device)
     rng = np.random.default_rng(seed + 1)
     control_sets = _control_labels(y, wordings, cut, controls, rng)
-    null_sets = permuted_within(y, codes, permutations, rng)
-    sets = np.concatenate([y[None], control_sets, null_sets])
-    ridges = [FoldedRidge(own_columns(z, h)[cut.order], cut, alpha) for h in range(z.shape[1])]
-    auroc = np.full((len(sets), len(ridges), count), np.nan)
-    for start in range(1, len(sets), _SETS):
-        part = slice(start, start + _SETS)
-        auroc[part] = _auroc_sets(ridges, cut, sets[part], count)
-    area, low, high, accuracy = _observed(ridges, cut, y, codes, count)
-    first_null = 1 + len(control_sets)
-    control, null = auroc[1:first_null], auroc[first_null:]
+    sets = np.concatenate([control_sets, permuted_within(y, codes, permutations, rng)])
+    areas, observed = np.empty((len(sets), z.shape[1], count)), []
+    with head_workers(workers) as each:
+        for start in range(0, z.shape[1], _BLOCK):
+            heads = range(start, min(start + _BLOCK, z.shape[1]))
+            columns = [own_columns(z, h)[cut.order] for h in heads]
+            ridges = list(each(lambda x: FoldedRidge(x, cut, alpha), columns))
+            if device == "cpu":
+                areas[:, heads] = _auroc_sets(ridges, cut, sets, count, each)
+            else:
+                areas[:, heads] = _auroc_on(device, columns, cut, sets, count, alpha)
+            observed.append(
+                (*_observed(ridges, cut, y, codes, count), _accuracy_of_sets(ridges, control_sets, count))
+            )
+    joined = [np.concatenate(part) for part in zip(*observed, strict=True)]
+    return _probes(joined, areas[: len(control_sets)], areas[len(control_sets) :], y, count, method)
+
+
+def _probes(
+    observed: Sequence[Floats], control: Floats, null: Floats, y: Ints, count: int, method: Method
+) -> IndependentProbes:
+    """The result from area, low, high, accuracy and accuracy on control labels, and (set, head, function)."""
+    area, low, high, accuracy, control_accuracy = observed
     p = permutation_p(area, null, method)
-    shape = (len(ridges), count)
+    shape = area.shape
     control_area = nanmean(control) if len(control) else np.full(shape, np.nan)
     return IndependentProbes(
         auroc=area,
@@ -123,7 +150,7 @@ def independent_probes(
         null_mean=null.mean(0) if len(null) else np.full(shape, np.nan),
         null_sd=null.std(0) if len(null) else np.full(shape, np.nan),
         accuracy=accuracy,
-        control_accuracy=_accuracy_of_sets(ridges, control_sets, count),
+        control_accuracy=control_accuracy,
         counts=np.bincount(y, minlength=count),
         majority=float(np.bincount(y).max() / len(y)),
     )
@@ -166,40 +193,6 @@ def nanmean(values: Floats) -> Floats:
         return np.asarray(np.where(seen, values, 0.0).sum(0) / seen.sum(0))
 
 
-def logistic_check(
-    z: NDArray[Any],
-    labels: NDArray[Any],
-    groups: Sequence[Any] | NDArray[Any],
-    heads: Sequence[int],
-    *,
-    functions: int,
-    folds: int = 5,
-    seed: int = 0,
-) -> Floats:
-    """AUROC of a multinomial logistic classifier for a few heads on the same folds, (head, function).
-
-    Slow beside ridge; it only shows that the conclusions do not hang on the estimator.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    y = np.asarray(labels, dtype=np.int64)
-    fold = grouped_folds(groups, folds, seed).of_item
-    found = np.full((int(fold.max()) + 1, len(heads), functions), np.nan)
-    for place, head in enumerate(heads):
-        x = own_columns(z, head)
-        for k in range(len(found)):
-            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-            model.fit(x[fold != k], y[fold != k])
-            classes = model[-1].classes_
-            scores = np.full((functions, int((fold == k).sum())), -np.inf)
-            shares = model.predict_proba(x[fold == k]).T
-            scores[classes] = shares if len(classes) > 1 else 0.0
-            found[k, place] = auroc_columns(scores, one_hot(y[None, fold == k], functions))
-    return nanmean(found)
-
-
 def _control_labels(y: Ints, wordings: Any, cut: Folds, draws: int, rng: np.random.Generator) -> Ints:
     """(draw, item) control labels: the wordings' functions shuffled among the wordings."""
     if wordings is None or draws == 0:
@@ -212,18 +205,37 @@ def _control_labels(y: Ints, wordings: Any, cut: Folds, draws: int, rng: np.rand
     return np.stack([rng.permutation(function)[words] for _ in range(draws)])
 
 
-def _auroc_sets(ridges: Sequence[FoldedRidge], cut: Folds, sets: Ints, count: int) -> Floats:
+def _auroc_sets(ridges: Sequence[FoldedRidge], cut: Folds, sets: Ints, count: int, each: Map) -> Floats:
     """AUROC of every head under every label set, (set, head, function), mean over folds."""
-    targets = one_hot(sets, count)
-    bits = [np.ascontiguousarray(targets[:, b]).astype(np.int32) for b in cut.blocks]
     found = np.empty((len(sets), len(ridges), count))
-    for h, ridge in enumerate(ridges):
-        areas = [
-            auroc_columns(scores, own)
-            for (_, scores, _), own in zip(ridge.predict(targets), bits, strict=True)
-        ]
-        found[:, h, :] = nanmean(np.stack(areas)).reshape(len(sets), count)
+    for start in range(0, len(sets), _SETS):
+        part = slice(start, start + _SETS)
+        targets = one_hot(sets[part], count)
+        bits = [np.ascontiguousarray(targets[:, b]).astype(np.int32) for b in cut.blocks]
+
+        def areas(ridge: FoldedRidge, targets: Any = targets, bits: Any = bits) -> Floats:
+            folds = zip(ridge.predict(targets), bits, strict=True)
+            return nanmean(np.stack([auroc_columns(scores, own) for (_, scores, _), own in folds]))
+
+        for h, area in enumerate(each(areas, ridges)):
+            found[part, h] = area.reshape(-1, count)
     return found
+
+
+def _torch_device(name: str) -> str:
+    """The device's full name; torch is loaded for this only."""
+    from headscope.probing.batched import ridge_device
+
+    return ridge_device(name)
+
+
+def _auroc_on(
+    device: str, columns: Sequence[NDArray[Any]], cut: Folds, sets: Ints, count: int, alpha: float
+) -> Floats:
+    """The same on a torch device."""
+    from headscope.probing.batched import areas_on
+
+    return areas_on(device, columns, cut, sets, count, alpha)
 
 
 def _observed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from headscope.evaluation.statistics import bootstrap_weights, group_codes, tail
 Floats = NDArray[np.float64]
 SHARED, HIDDEN = 64, 512
 GAIN = 1e-3  # nats of held-out loss; an epoch that gains less counts as none
+_HEADS = 16  # heads standardised at a time
 
 
 class JointProbe(nn.Module):
@@ -56,12 +57,15 @@ class JointProbe(nn.Module):
         }
         self._sites = {layer: torch.tensor(heads) for layer, heads in sites.items()}
 
-    def standardise(self, z: NDArray[Any]) -> None:
-        """Take mean and spread of every component from ``z`` (item, head, width)."""
-        found = torch.nan_to_num(torch.as_tensor(np.asarray(z), dtype=self.mean.dtype))
-        self.mean.copy_(found.mean(0))
-        spread = found.std(0)
-        self.spread.copy_(torch.where(spread > 1e-8, spread, torch.ones_like(spread)))
+    def standardise(self, z: NDArray[Any], rows: NDArray[np.int64] | None = None) -> None:
+        """Take mean and spread of every component from ``z`` (item, head, width), or from ``rows`` of it."""
+        for start in range(0, len(self.widths), _HEADS):
+            heads = slice(start, start + _HEADS)
+            part = z[:, heads] if rows is None else z[rows, heads]
+            found = torch.nan_to_num(_tensor(part))
+            self.mean[heads] = found.mean(0)
+            spread = found.std(0)
+            self.spread[heads] = torch.where(spread > 1e-8, spread, torch.ones_like(spread))
 
     def features(self, z: Tensor) -> Tensor:
         """The projected features, (item, head, shared)."""
@@ -108,9 +112,14 @@ class JointProbe(nn.Module):
             found.append((slope * features.detach()).sum(-1).double().numpy())
         return np.concatenate(found) if found else np.empty((0, len(self.widths)))
 
-    def _batches(self, z: NDArray[Any], batch: int) -> list[Tensor]:
-        whole = torch.as_tensor(np.asarray(z)).to(self.mean.dtype)
-        return [whole[i : i + batch] for i in range(0, len(whole), batch)]
+    def _batches(self, z: NDArray[Any], batch: int) -> Iterator[Tensor]:
+        for i in range(0, len(z), batch):
+            yield _tensor(z[i : i + batch])
+
+
+def _tensor(z: NDArray[Any]) -> Tensor:
+    """float32 of its own memory: what is mapped from disk cannot be written to, and torch warns of that."""
+    return torch.from_numpy(np.array(z, dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +202,8 @@ def joint_probe(
     loss are kept. ``select`` and ``test`` are never looked at here.
 
     Args:
-        z: (item, head, width), NaN beyond a head's own width. y: (item,) function. groups: (item,) image.
+        z: (item, head, width), NaN beyond a head's own width; read a batch of items or a few heads at a time,
+            so that it may be mapped from disk. y: (item,) function. groups: (item,) image.
         layers: (head,) attention layer of each head.
         functions: number of classes.
         epochs, patience: most epochs, and how many in a row may bring less than ``GAIN``.
@@ -216,17 +226,37 @@ def joint_probe(
         torch.manual_seed(seed)
         probe = JointProbe(head_widths(z), layers, functions, shared, hidden)
     labels = np.asarray(y, dtype=np.int64)
-    probe.standardise(z[~stop])
-    x, t = torch.as_tensor(np.asarray(z)).float(), torch.as_tensor(labels)
-    return _train(
-        probe, (x[~stop], t[~stop]), (x[stop], t[stop]), rng, epochs, patience, batch, (rate, decay)
-    )
+    learn, judge = np.flatnonzero(~stop), np.flatnonzero(stop)
+    probe.standardise(z, learn)
+    return _train(probe, _Items(z, labels), learn, judge, rng, epochs, patience, batch, (rate, decay))
+
+
+@dataclass(frozen=True, eq=False)
+class _Items:
+    """Steps that are fetched a batch at a time."""
+
+    z: NDArray[Any]
+    labels: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """z and labels of these steps."""
+        return _tensor(self.z[rows]), torch.as_tensor(self.labels[rows])
+
+    def loss(self, probe: JointProbe, rows: NDArray[np.int64], batch: int = 512) -> float:
+        """Mean cross-entropy of these steps, in nats."""
+        total = 0.0
+        with torch.no_grad():
+            for i in range(0, len(rows), batch):
+                z, labels = self.take(rows[i : i + batch])
+                total += float(nn.functional.cross_entropy(probe(z), labels, reduction="sum"))
+        return total / max(1, len(rows))
 
 
 def _train(
     probe: JointProbe,
-    train: tuple[Tensor, Tensor],
-    stop: tuple[Tensor, Tensor],
+    items: _Items,
+    learn: NDArray[np.int64],
+    judge: NDArray[np.int64],
     rng: np.random.Generator,
     epochs: int,
     patience: int,
@@ -236,17 +266,16 @@ def _train(
     optimiser = torch.optim.AdamW(probe.parameters(), lr=settings[0], weight_decay=settings[1])
     best, kept, losses = float("inf"), copy.deepcopy(probe.state_dict()), []
     since, mark = 0, float("inf")
-    batch = max(16, min(batch, len(train[1]) // 24))  # few steps to train on make smaller batches
+    batch = max(16, min(batch, len(learn) // 24))  # few steps to train on make smaller batches
     for _ in range(epochs):
         probe.train()
-        order = torch.as_tensor(rng.permutation(len(train[1])))
+        order = rng.permutation(len(learn))
         for i in range(0, len(order), batch):
-            rows = order[i : i + batch]
+            z, labels = items.take(learn[order[i : i + batch]])
             optimiser.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(probe(train[0][rows]), train[1][rows]).backward()
+            nn.functional.cross_entropy(probe(z), labels).backward()
             optimiser.step()
-        with torch.no_grad():
-            losses.append(float(nn.functional.cross_entropy(probe(stop[0]), stop[1])))
+        losses.append(items.loss(probe, judge))
         if losses[-1] < best:
             best, kept = losses[-1], copy.deepcopy(probe.state_dict())
         since, mark = (0, losses[-1]) if losses[-1] < mark - GAIN else (since + 1, mark)

@@ -25,6 +25,12 @@ class ProbeSettings:
         default_ranking: which ranking ``atlas.top`` follows; None: causal if there is one, else independent.
         logistic_heads: for how many heads (the best, middle and worst) a logistic classifier checks the
             ridge's.
+        device: where the control tasks and permutations of the independent probes are scored: "cpu" (numpy in
+            threads over heads), or torch's name of a device with 64-bit numbers ("cuda", "cuda:1", "auto").
+            Results agree to rounding, so that finished units of work serve either.
+
+    Raises:
+        StudyError: the device is not there, or cannot compute with 64-bit numbers.
     """
 
     readout: str = "answer_mean"
@@ -43,3 +49,10 @@ class ProbeSettings:
     level: float = 0.05
     default_ranking: str | None = None
     logistic_heads: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.device != "cpu":
+            from headscope.probing.batched import ridge_device
+
+            ridge_device(self.device)

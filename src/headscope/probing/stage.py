@@ -14,8 +14,9 @@ from headscope.evaluation.statistics import mean_estimate
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.probing.answers import answer_probes
 from headscope.probing.atlas import AnswerScores, Atlas, AtlasHead, Provenance
-from headscope.probing.independent import independent_probes, logistic_check
+from headscope.probing.independent import independent_probes
 from headscope.probing.joint import head_widths, importance, joint_probe
+from headscope.probing.logistic import logistic_check
 from headscope.probing.settings import ProbeSettings
 from headscope.probing.significance import fdr, finite_or_none
 from headscope.probing.steps import Steps, gather_steps
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _CHUNK = 128  # heads in one unit of the independent probes
+_FREE = ("level", "default_ranking", "device")  # no unit of work depends on these, but for rounding
 _PACKAGES = ("headscope", "torch", "transformers", "numpy", "scipy", "scikit-learn")
 
 
@@ -61,7 +63,7 @@ def probe(
         chosen: ``answers`` are the very steps to probe (:func:`headscope.probing.steps.probed_answers`).
 
     Raises:
-        StudyError: too little to probe, or no such readout.
+        StudyError: too little to probe, or no such readout or device.
         StoreError: the folder holds work made with other settings.
     """
     settings = replace(settings or ProbeSettings(), **knobs)
@@ -69,7 +71,7 @@ def probe(
     steps = gather_steps(activations, answers, functions, settings, images, blank, chosen)
     labels = [str(x) for x in activations["head"].values.tolist()]
     given = dict(provenance or {})
-    named = {k: v for k, v in asdict(settings).items() if k not in ("level", "default_ranking")}
+    named = {k: v for k, v in asdict(settings).items() if k not in _FREE}
     kept = {k: given.get(k, "") for k in ("model", "revision", "data")}
     ledger = Ledger(
         folder / "units",
@@ -191,6 +193,7 @@ def _independent_unit(
         permutations=settings.permutations,
         controls=settings.controls,
         seed=settings.seed,
+        device=settings.device,
     )
     return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in vars(found).items() if k != "q"}
 

@@ -147,7 +147,7 @@ def gather_steps(
     full = np.flatnonzero(~np.isnan(z[:, :, 0]).all(1)) if len(z) else np.empty(0, dtype=np.int64)
     kept = [taken[i] for i in full]
     found = Steps(
-        z[full],
+        z if len(full) == len(z) else z[full],
         _blank(blank, settings.readout, [rows[i] for i in kept]),
         [rows[i] for i in kept],
         np.array([list(functions).index(rows[i]["function"]) for i in kept], dtype=np.int64),
@@ -188,7 +188,7 @@ def _blank(blank: xr.Dataset | None, readout: str, rows: Sequence[Row]) -> NDArr
     where = [i for i, r in enumerate(rows) if str(r["item"]) in place]
     found = _load(blank, readout, [place[str(rows[i]["item"])] for i in where])
     values = np.zeros((len(rows), *found.shape[1:]), dtype=np.float32)
-    values[where] = np.nan_to_num(found, nan=0.0)
+    values[where] = np.nan_to_num(found, copy=False, nan=0.0)
     return values
 
 
