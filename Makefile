@@ -16,10 +16,11 @@ lint: $(READY)          ## ruff (lint and format) and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)         ## every ratio but those of peers: benchmarks/results.json, docs/benchmarks.md
+bench: $(READY)         ## every ratio but those of peers, cost curves: benchmarks/*.json, docs/benchmarks.md
 	for file in benchmarks/bench_*.py; do \
 	  case $$file in *bench_peers.py) ;; *) $(BIN)/python $$file || exit 1 ;; esac; done
 	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/curves.py
 
 bench-peers: $(READY)   ## the same work in other libraries, each in an environment of its own (about 1 GB each)
 	$(BIN)/python benchmarks/bench_peers.py

@@ -1,7 +1,8 @@
 """Writes docs/training-seeds.json and its table in docs/method.md.
 
-``python tools/training_seeds.py runs/demo runs/demo-seed2 runs/demo-seed3``: one finished demo study for each
-training seed of the embedded model, each made by ``headscope demo --model FOLDER --study runs/demo-seedN``.
+``python tools/training_seeds.py "seed 0"=runs/demo "seed 1"=runs/demo-seed1``: one finished demo study for each
+training seed of the embedded model, each made by ``headscope demo --model FOLDER --study runs/demo-seedN``. What
+stands before ``=`` names the row; by default the folder does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ def main(folders: list[str]) -> None:
     """Read the studies, write the table."""
     if not folders:
         sys.exit(__doc__)
-    write_json(ROOT / "docs" / TRAINING, training_seeds([read_training_row(f) for f in folders]))
+    named = [text.rpartition("=") for text in folders]
+    rows = [read_training_row(folder, name or None) for name, _, folder in named]
+    write_json(ROOT / "docs" / TRAINING, training_seeds(rows))
     refresh(ROOT / "docs")
 
 
