@@ -40,8 +40,8 @@ def rows(name: str, record: dict[str, Any]) -> list[str]:
 
 
 def peers(record: dict[str, Any]) -> list[str]:
-    """Ratio to the bare run for each library and piece of work."""
-    out = ["| library | capture | mute | generate |", "|---|---|---|---|"]
+    """Ratio to the bare run for each library and piece of work, with quartiles."""
+    out = ["| library, n | capture | mute | generate |", "|---|---|---|---|"]
     for name, works in record.items():
         if name == "machine":
             continue
@@ -50,8 +50,11 @@ def peers(record: dict[str, Any]) -> list[str]:
             one = works.get(work, works)
             cannot = str(one.get("cannot", "")).replace("|", "/").replace("<", "&lt;")
             agrees = "" if one.get("agrees", True) else " (another result)"
-            cells.append(f"cannot: {cannot}" if cannot else f"{number(one.get('median'))}{agrees}")
-        out.append(f"| {name} ({works.get('version', '-')}) | {' | '.join(cells)} |")
+            cells.append(
+                f"cannot: {cannot}" if cannot else f"{number(one.get('median'))} ({span(one)}){agrees}"
+            )
+        n = max((one.get("n", 0) for one in works.values() if isinstance(one, dict)), default=0)
+        out.append(f"| {name} ({works.get('version', '-')}), {n or '-'} | {' | '.join(cells)} |")
     return out
 
 
