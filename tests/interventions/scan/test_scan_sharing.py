@@ -114,6 +114,13 @@ def test_prompts_of_other_lengths_and_those_no_shared_run_is_made_for_are_read_a
         found = {i.id: t for i, t in clean_runs(llava, items, encode, given, False)}
         for id_, logits in wanted.items():
             same(found[id_].prefill.logits, logits)
+    assert "other arguments than when they were tried out" in caplog.text
+    monkeypatch.setattr(
+        shared, "run_prompts", lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("full"))
+    )
+    for item, trace in clean_runs(llava, items, encode, sharing, False):
+        same(trace.prefill.logits, wanted[item.id])
+    assert "prompts are read one by one: full" in caplog.text
     monkeypatch.setattr(shared, "run_clean", lambda *a: (_ for _ in ()).throw(ModelError("not this one")))
     refused = [t for _, t in clean_runs(llava, items[:1], encode, None, False)]
     assert str(refused[0]) == "not this one"

@@ -258,7 +258,7 @@ def _group(
         try:
             yield from run_together(vlm, prompts, sharing, trimmed)
             return
-        except ModelError as exc:  # seen to be right for other prompts, but not made for these
+        except ODD as exc:  # seen to be right for other prompts, but not made for these, or too large
             log.warning("%s: %d prompts are read one by one: %s", vlm.name, len(prompts), exc)
     for prompt in prompts:
         try:
