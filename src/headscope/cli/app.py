@@ -24,6 +24,7 @@ from headscope.cli.models import (
 from headscope.cli.scan import scan
 from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
+from headscope.progress import heeding_ctrl_c
 
 app = typer.Typer(
     name="headscope",
@@ -233,7 +234,8 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        code = app(standalone_mode=False)
+        with heeding_ctrl_c():
+            code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into this exit code
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
