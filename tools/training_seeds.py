@@ -1,9 +1,10 @@
 """Writes docs/training-seeds.json and its table in docs/method.md.
 
-``python tools/training_seeds.py "seed 0"=runs/demo "seed 1"=runs/demo-seed1``: one finished demo study for
-each training seed of the embedded model, each made by
-``headscope demo --model FOLDER --study runs/demo-seedN``. What stands before ``=`` names the row; by default the
-folder does.
+``python tools/training_seeds.py "seed 0"=runs/demo "seed 1"=runs/demo-seed1``
+
+Each is the finished demo study of one training seed of the embedded model:
+``headscope demo --model FOLDER --study runs/demo-seedN``. What stands before ``=`` names the row; by default
+the folder does.
 """
 
 from __future__ import annotations
