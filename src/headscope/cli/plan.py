@@ -52,7 +52,7 @@ def plan(
             f"plan: {unused[0]!r} says how a model is run, but none was named; add --model, or leave it out"
         )
     functions = taxonomy_of(taxonomy)
-    cases = load_cases(data, functions)
+    cases = load_cases(data, functions, pictures=model is not None)
     wanted = size_named(size)
     vlm = load(model, device or "cpu", dtype or "float32", options) if model is not None else None
     found = plan_study(cases, wanted, functions, vlm=vlm, batch_size=batch_size or 64, seed=seed)
