@@ -3,11 +3,11 @@
     python tools/study_hours.py            # the table of docs/first-hour.md, written into the page
     python tools/study_hours.py --teraflops 150
 
-What is measured: `benchmarks/unit_costs.json`, seconds that `headscope plan --model FOLDER --data CASES --dtype
-bfloat16 --json` found on a model of published shape with random weights (`benchmarks/bench_real_size.py --keep
-FOLDER`). What is counted: the questions of a study on VSR's zero-shot test split, and operations of one prompt
-of each model. What is assumed: the rate at which a device works through them. A figure here is as good as that
-rate; `headscope plan --model ...` on the machine itself needs none.
+What is measured: `benchmarks/unit_costs.json`, seconds that `headscope plan --model FOLDER --data CASES
+--dtype bfloat16 --json` found on a model of published shape with random weights
+(`benchmarks/bench_real_size.py --keep FOLDER`). What is counted: the questions of a study on VSR's zero-shot
+test split, and operations of one prompt of each model. What is assumed: the rate at which a device works
+through them. A figure here is as good as that rate; `headscope plan --model ...` on the machine needs none.
 """
 
 from __future__ import annotations
@@ -167,8 +167,9 @@ def table(units: dict[str, float], teraflops: float) -> str:
         )
     measured = (
         f"Measured on {units['threads']:g} threads of a processor, bfloat16, Qwen2-VL-2B's shape "
-        f"({MEASURED.decoder_heads} heads): {units['answer']:.3g} s an answer, {units['edited']:.3g} s an edited "
-        f"reading, {units['scan']:.3g} s a scan of one prompt; {sustained(units):.2g} x 10^12 operations a second."
+        f"({MEASURED.decoder_heads} heads): {units['answer']:.3g} s an answer, {units['edited']:.3g} s an "
+        f"edited reading, {units['scan']:.3g} s a scan of one prompt; {sustained(units):.2g} x 10^12 "
+        "operations a second."
     )
     assumed = f"Assumed: a device that sustains {teraflops:g} x 10^12. No GPU was measured."
     return "\n".join([*lines, "", measured, assumed])
