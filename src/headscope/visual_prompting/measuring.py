@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 from headscope.progress import track
 from headscope.storage import Ledger, fingerprint
-from headscope.visual_prompting.awakening import attention_to, contribution_norms, token_positions
+from headscope.visual_prompting.awakening import ContributionNorms, attention_to, token_positions
 from headscope.visual_prompting.naming import NAMED
 from headscope.visual_prompting.questions import Question, Shown, WakeSettings, show
 
@@ -56,6 +57,11 @@ class Meter:
         self.settings, self.seed = settings, seed
         self.in_set = np.zeros(len(vlm.geometry.heads), dtype=bool)
         self.in_set[list(spatial)] = True
+
+    @cached_property
+    def norms(self) -> ContributionNorms:
+        """What measures contributions; made when the first unit needs it."""
+        return ContributionNorms(self.vlm.geometry)
 
     def read(
         self, split: str, variant: str, questions: Sequence[Question], deep: bool
@@ -119,7 +125,7 @@ class Meter:
                 targets = {"objects": token_positions(encoded, boxes)}
                 mass = stack.enter_context(attention_to(self.vlm, encoded, targets))
             outcome = ask(self.vlm, encoded, items, readouts=(READOUT,), max_new_tokens=limit)
-        norms = contribution_norms(self.vlm.geometry, outcome.z[READOUT])
+        norms = self.norms(outcome.z[READOUT])
         masses = mass.sums["objects"] if mapped else np.full(norms.shape, np.nan)
         masses[[not b for b in boxes]] = np.nan  # decoys alone: nothing there to attend to
         return outcome.rows, norms, masses

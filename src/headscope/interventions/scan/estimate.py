@@ -156,7 +156,9 @@ def _rest(
     for i, one in enumerate(tokens):
         given[i, : len(one) - 1] = torch.tensor(one[:-1], dtype=torch.long)
     if cache is None:
-        raise ModelError(f"{vlm.name}: keeps no cache of the prompt; choices of several tokens cannot be estimated")
+        raise ModelError(
+            f"{vlm.name}: keeps no cache of the prompt; choices of several tokens cannot be estimated"
+        )
     repeat_cache(cache, rows)
     _keep_states(cache)
     whole = torch.cat([mask, mask.new_ones(rows, steps)], dim=1)
