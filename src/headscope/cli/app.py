@@ -247,11 +247,11 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as exc:
-        from headscope.storage import disk_error
+        from headscope.storage import file_error
 
         if exc.filename is None and exc.errno is None:
             raise
-        _stop(f"error: {disk_error(Path(exc.filename or '.'), exc)}", 1)
+        _stop(f"error: {file_error(exc)}", 1)
     except Exception as exc:
         if hasattr(exc, "show") and hasattr(exc, "exit_code"):  # a usage error of click's
             exc.show()
