@@ -46,8 +46,8 @@ def disk_error(path: Path, exc: OSError) -> StoreError:
     """The one message for a write of ``path`` that failed, or for the file that it was to be copied from."""
     if exc.errno in _FULL:
         return StoreError(
-            f"{path}: could not write: the disk is full; free space or name another folder, then run the same "
-            "command again: finished work is kept"
+            f"{path}: could not write: the disk is full; free space or name another folder, then run the "
+            "same command again: finished work is kept"
         )
     named = Path(exc.filename) if isinstance(exc.filename, str) else path
     if exc.filename2 is None and not _written_for(path, named):
@@ -64,7 +64,7 @@ def read_error(path: Path, exc: OSError) -> StoreError:
 
 
 def file_error(exc: OSError) -> StoreError:
-    """The message for an error of the system of which nobody knows whether it came from reading or writing."""
+    """The message for an error of the system that may come from reading or from writing."""
     if exc.errno in _FULL:
         return disk_error(Path(exc.filename or "."), exc)
     if exc.filename is None:
