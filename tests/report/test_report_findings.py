@@ -11,6 +11,7 @@ from study_fixture import build_study
 
 from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
 from headscope.report.measure import chance, majority
+from headscope.report.methods import methods
 from headscope.report.paragraph import paragraph
 from headscope.report.sources import read_study
 from headscope.report.stage_views import Estimate
@@ -56,10 +57,22 @@ def test_help_by_true_answers_is_not_taken_for_help_by_the_models_own(study, mon
 
 def test_losses_within_controls_are_not_claimed(study: StudyView) -> None:
     assert study.ablation is not None
-    tests = tuple(replace(t, claimed=None, p=0.4) for t in study.ablation.tests)
+    tests = tuple(replace(t, claimed=None, p=0.01, q=0.4) for t in study.ablation.tests)
     weak = replace(study, ablation=replace(study.ablation, tests=tests))
     assert _of(weak, "muting") == [UNCLEAR] * 3
     assert "Beyond random heads: 0 of 3 spatial functions." in paragraph(weak)
+
+
+def test_a_finding_names_q_and_the_distinct_sets_behind_it_not_the_draws(study: StudyView) -> None:
+    assert study.ablation is not None
+    tests = tuple(replace(t, draws=200, distinct=20, q=0.031) for t in study.ablation.tests)
+    few = replace(study, ablation=replace(study.ablation, tests=tests))
+    told = [f.measured for f in findings(few) if f.anchor == "muting"]
+    assert told
+    assert all("q = 0.031, 20 distinct sets" in text and "200" not in text for text in told)
+    told_of = dict(methods(few))["Muting"][-1]
+    assert "too few for a claim, which needs 200: " in told_of
+    assert "spatial perception 20" in told_of
 
 
 def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_test(study: StudyView) -> None:
