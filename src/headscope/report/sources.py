@@ -111,8 +111,9 @@ class _Reader:
 def read_answers(folder: Path, cases: Cases | None = None) -> list[Row]:
     """Rows of answers of a finished capture, each with the ``image`` of its case where that is known."""
     from headscope.capture.store import open_answers
+    from headscope.data.splits import picture_groups
 
-    images = {} if cases is None else {case.id: case.image for case in cases}
+    images = {} if cases is None else picture_groups(cases)
     return [{**row, "image": images.get(row["case"])} for row in open_answers(folder)]
 
 

@@ -16,6 +16,7 @@ from headscope.capture.ask import ask
 from headscope.capture.batches import iter_batches
 from headscope.capture.items import Item
 from headscope.data.cases import Cases
+from headscope.data.splits import picture_groups
 from headscope.functions import MAIN, Taxonomy
 from headscope.models.picture_memo import shared_features
 from headscope.models.types import Encoded
@@ -55,6 +56,7 @@ class Meter:
     ) -> None:
         self.vlm, self.cases, self.ledger, self.taxonomy = vlm, cases, ledger, taxonomy
         self.settings, self.seed = settings, seed
+        self.groups = picture_groups(cases)
         self.in_set = np.zeros(len(vlm.geometry.heads), dtype=bool)
         self.in_set[list(spatial)] = True
 
@@ -92,7 +94,8 @@ class Meter:
             for encoded, items in iter_batches(self.vlm, asked, picture, self.settings.batch_size):
                 answers, norms, masses = self._ask(encoded, items, shown, deep)
                 for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
-                    row = _row(by_id[item.id], answer, variant, shown[item.id])
+                    image = self.groups[item.case.id]
+                    row = _row(by_id[item.id], answer, variant, shown[item.id], image)
                     rows[item.id] = {**row, **self._means(norms, masses, i)}
                     if norms is not None and masses is not None:
                         self._add(sums, by_id[item.id], norms[i], masses[i])
@@ -144,7 +147,7 @@ class Meter:
             return
         spatial = q.item.function == MAIN or q.item.function in self.taxonomy.spatial
         group = "spatial" if spatial else "other"
-        key = (q.item.case.image, group, q.range)
+        key = (self.groups[q.item.case.id], group, q.range)
         zero = np.zeros(len(norm))
         empty = {"image": key[0], "functions": group, "range": q.range, "n": 0, "n_mass": 0}
         entry = sums.setdefault(key, {**empty, "norm": zero, "mass": zero})
@@ -155,8 +158,7 @@ class Meter:
             entry["mass"] = entry["mass"] + mass
 
 
-def _row(q: Question, answer: Row, variant: str, shown: Shown) -> Row:
-    case = q.item.case
+def _row(q: Question, answer: Row, variant: str, shown: Shown, image: str) -> Row:
     kept = (
         "item",
         "case",
@@ -173,7 +175,7 @@ def _row(q: Question, answer: Row, variant: str, shown: Shown) -> Row:
     return {
         "variant": variant,
         **{name: answer[name] for name in kept},
-        "image": case.image,
+        "image": image,
         "crowding": q.crowding,
         "range": q.range,
         "pointing": q.target.pointing,

@@ -126,7 +126,7 @@ def scan_sets(
     )
     scan = _Scan(vlm, cases, edits, settings, ledger, memory)
     rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
-    groups = picture_groups(cases.subset({i.case.id for c in items.values() for i in c}))
+    groups = picture_groups(cases)
     labels = tuple("+".join(str(h) for h in e.heads) for e in edits)
     result = collect(settings, scan.engine, labels, items, rows, groups)
     result.write(folder)
