@@ -63,13 +63,11 @@ def settings_of(
     from torch import __version__ as torch_version
 
     from headscope import __version__
-    from headscope.models.embedded import TRAINED_THINGS
+    from headscope.models.training_facts import training_facts
 
     counts = Counter(splits.values())
     geometry = vlm.geometry
-    trained = {"trained_things": list(TRAINED_THINGS)} if model == "embedded" else {}
     return {
-        **trained,
         "schema": SCHEMA,
         "load": model if isinstance(model, str) else str(vlm.folder or vlm.name),
         "model": {
@@ -79,6 +77,7 @@ def settings_of(
             "layers": geometry.n_layers,
             "heads": len(geometry.heads),
         },
+        "training": training_facts(vlm.folder).to_json(),
         "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
         "cases": {s: counts[s] for s in ("fit", "select", "test")},
         "steps": sum(len(c.steps) for c in cases),
@@ -103,7 +102,7 @@ def refuse_others(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -
     """A study is one set of settings."""
     for key, value in wanted.items():
         there = found.get(key)
-        if key in ("versions", "load", "taxonomy_file", "probe_device") or there == value:
+        if key in ("versions", "training", "load", "taxonomy_file", "probe_device") or there == value:
             continue
         if key == "data" and there and there["fingerprint"] == value["fingerprint"]:
             continue

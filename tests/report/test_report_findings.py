@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from study_fixture import build_study
 from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
 from headscope.report.measure import chance, majority
 from headscope.report.methods import methods
+from headscope.report.page import write_report
 from headscope.report.paragraph import paragraph
 from headscope.report.sources import read_study
 from headscope.report.stage_views import Estimate
+from headscope.report.summary import write_summary
 from headscope.report.views import StudyView
 
 
@@ -115,3 +118,29 @@ def test_chance_and_majority_are_what_a_blind_guesser_reaches() -> None:
     hits = [bool(r["choices"]) and rng.integers(len(r["choices"])) == 0 for r in rows for _ in range(200)]
     assert abs(chance(rows) - np.mean(hits)) < 0.01
     assert majority(rows) == 0.8
+
+
+@pytest.fixture(scope="module")
+def of_unknown_training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a model that does not state what it was trained on."""
+    return build_study(tmp_path_factory.mktemp("unknown") / "study", stated=False)
+
+
+def test_of_a_model_that_states_nothing_the_page_says_nothing_of_its_training(
+    of_unknown_training: Path, study: StudyView
+) -> None:
+    told = re.compile(
+        r"(the model|it) was trained on|train(ing|ed) range|as trained on|model never saw|new to the model|"
+        r"its training|what the model knows|familiar ground|trained on 2"
+    )
+    for view, expected in ((study, True), (read_study(of_unknown_training), False)):
+        page = write_report(view.folder).read_text("utf-8")
+        said = {m[0] for m in told.finditer(page)}
+        assert bool(said) == expected, said
+    unknown = read_study(of_unknown_training)
+    assert "which of them are new to this model is not known" in page
+    assert unknown.wake is not None
+    assert unknown.wake.population == "all"
+    summary = write_summary(of_unknown_training)
+    assert "delta_points_in_training_range" not in summary["wake"]["both"]
+    assert summary["wake"]["both"]["delta_points"] == unknown.wake.delta("both").delta.value  # type: ignore[union-attr]

@@ -90,9 +90,8 @@ def _muting(study: StudyView) -> Block:
     if view.rule:
         lines.insert(0, f"How heads were chosen. {view.rule}")
     if view.held_out is False:
-        lines.append(
-            "Muting and emphasis read familiar cases only; cases new to the model are in the accuracy above."
-        )
+        new = "cases new to the model" if study.run.training.held_out else "cases with held-out parts"
+        lines.append(f"Muting and emphasis leave out {new}; these are in the accuracy above.")
     lines += [f"Not tested: {f.replace('_', ' ')} ({why})." for f, why in view.skipped.items()]
     few = [t for t in view.tests if t.function == t.measured and 0 < t.distinct < CLAIM_SETS]
     if few:
@@ -114,15 +113,17 @@ def _helping(study: StudyView) -> Block:
         )
     wake = study.wake
     if wake is not None:
+        things = wake.trained_things
         known = (
-            f" (trained on {wake.trained_things[0]} to {wake.trained_things[1]} things)"
-            if wake.trained_things
-            else ""
+            f" (trained on {things[0]} to {things[1]} things) may only mean that masking brings them back to "
+            "what the model knows"
+            if things
+            else " may only mean that masking leaves fewer things to confuse"
         )
         lines += [
             "Pointing marks the objects that the question names, never the answer.",
-            f"A gain on crowded pictures{known} may only mean that masking brings them back to what the "
-            "model knows, not that heads were woken; hence the controls and the results by crowding.",
+            f"A gain on crowded pictures{known}, not that heads were woken; hence the controls and the "
+            "results by crowding.",
             "A marked picture is a different input, so some growth in any head is expected; the "
             "comparison is between groups of heads.",
             *wake.caveats,

@@ -158,6 +158,8 @@ def _wake(study: StudyView) -> Row:
         found = wake.delta(variant, subset)
         return found.delta.value if found else None
 
+    name = "delta_points_in_training_range"
+    in_range = {name: points(wake.style, "in_training_range")} if wake.trained_things else {}
     return {
         wake.style: {
             "delta_points": both.delta.value,
@@ -165,7 +167,7 @@ def _wake(study: StudyView) -> Row:
             "random_box_delta_points": points("random_box"),
             "equal_area_delta_points": points("equal_area"),
             "reverse_mask_delta_points": points("reverse_mask"),
-            "delta_points_in_training_range": points(wake.style, "in_training_range"),
+            **in_range,
             "head_gain_spatial": gain.spatial.value if gain else None,
             "head_gain_other": gain.other.value if gain else None,
         }

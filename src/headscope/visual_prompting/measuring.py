@@ -88,7 +88,7 @@ class Meter:
             return shown[item.id].image
 
         rows: dict[str, Row] = {}
-        sums: dict[tuple[str, ...], Row] = {}
+        sums: dict[tuple[str | None, ...], Row] = {}
         asked = [q.item for q in questions]
         with shared_features(self.vlm):
             for encoded, items in iter_batches(self.vlm, asked, picture, self.settings.batch_size):
@@ -141,7 +141,7 @@ class Meter:
                 found[f"{name}_{group}"] = _short(float(values[i, heads].mean())) if known else None  # type: ignore[index]
         return found
 
-    def _add(self, sums: dict[tuple[str, ...], Row], q: Question, norm: Floats, mass: Floats) -> None:
+    def _add(self, sums: dict[tuple[str | None, ...], Row], q: Question, norm: Floats, mass: Floats) -> None:
         """Add one question's heads to the sums of its image, kind of function and range."""
         if q.target.pointing != NAMED:
             return
