@@ -16,14 +16,15 @@ from headscope.errors import StudyError
 from headscope.functions import Taxonomy
 from headscope.sizes import Size, size_named
 from headscope.storage import read_json, write_json
+from headscope.study_given import Given, loaded, refuse_others
 from headscope.study_record import (
     SCHEMA,
-    checked_options,
     checked_probe_device,
     load,
-    refuse_others,
+    same_taxonomy,
     settings_of,
     taxonomy_of,
+    taxonomy_record,
 )
 
 if TYPE_CHECKING:
@@ -69,56 +70,82 @@ class Study:
         cls,
         folder: str | Path,
         *,
-        model: str | VLM = "embedded",
+        model: str | VLM | None = None,
         data: str | Path | Cases,
-        size: str = "demo",
-        seed: int = 0,
+        size: str | None = None,
+        seed: int | None = None,
         taxonomy: str | Path | None = None,
-        device: str = "cpu",
-        dtype: str = "float32",
+        device: str | None = None,
+        dtype: str | None = None,
         model_options: Mapping[str, Any] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         probe_device: str | None = None,
         announce: Callable[[str], None] | None = None,
     ) -> Study:
-        """Start a study, or open the one in ``folder`` if it has the same settings.
+        """Start a study, or open the one in ``folder`` if nothing that is given differs from it.
+
+        What is left out is as the study in the folder has it; in a new one the default stands in its place.
 
         Args:
-            model: ``embedded``, a checkpoint folder, a hub id, or a loaded model.
+            model: ``embedded`` (default), a checkpoint folder, a hub id, or a loaded model.
             data: a folder of cases, or loaded cases.
-            size: ``quick``, ``demo`` or ``full``; see :mod:`headscope.sizes`.
-            seed: of the splits and of everything drawn at random.
+            size: ``quick``, ``demo`` (default) or ``full``; see :mod:`headscope.sizes`.
+            seed: of the splits and of everything drawn at random; default 0.
             taxonomy: a JSON file with other functions than the default nine.
-            device, dtype, batch_size: how the model is run.
+            device, dtype: how the model is loaded; default "cpu" and "float32". A model in memory is
+                recorded, and loaded again, as it is.
             model_options: ``device_map``, ``max_memory``, ``quantization`` of
                 :func:`headscope.models.vlm.load_model`, in plain values.
+            batch_size: questions in one forward; default 64.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
                 study in the folder began with, "cpu" in a new one. It may change from run to run.
 
         Raises:
             DataError: the cases cannot be read. ModelError: the model cannot be loaded.
-            StudyError: the folder holds a study with other settings.
+            StudyError: the folder holds a study with another setting than one that is given.
         """
+        given = Given(model, size, seed, taxonomy, device, dtype, model_options, batch_size)
         folder = Path(folder)
+        if (folder / "study.json").exists():
+            return cls.open(folder, given, data, probe_device=probe_device, announce=announce)
+        checked_probe_device(probe_device)
+        given = given.checked().filled()
         chosen = taxonomy_of(taxonomy)
         cases = data if isinstance(data, Cases) else load_cases(data, chosen)
-        size_named(size)
-        checked_probe_device(probe_device)
-        options = checked_options(model, model_options)
-        vlm = load(model, device, dtype, options) if isinstance(model, str) else model
-        splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
-        wanted = settings_of(vlm, model, cases, splits, chosen, taxonomy)
-        wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
-        wanted |= {"model_options": options, "probe_device": probe_device or "cpu"}
-        path = folder / "study.json"
-        if path.exists():
-            refuse_others(folder, read_json(path), wanted)
-        else:
-            write_json(folder / "splits.json", splits)
-            write_json(path, wanted)
+        vlm = loaded(given)
+        splits = {str(k): str(v) for k, v in assign_splits(cases, given.seed or 0).items()}
+        record = {**settings_of(vlm, given, cases, splits), "probe_device": probe_device or "cpu"}
+        write_json(folder / "splits.json", splits)
+        write_json(folder / "study.json", record)
         study = cls(folder, announce=announce)
-        study.probe_device = probe_device or study.probe_device
         study._vlm, study._cases = vlm, cases
+        return study
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        given: Given | None = None,
+        data: str | Path | Cases | None = None,
+        *,
+        probe_device: str | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> Study:
+        """The study in ``folder``; settings that are given, and data, must be what it began with.
+
+        Raises:
+            StudyError: there is none, or something that is given differs.
+        """
+        study = cls(folder, announce=announce)
+        given = (given or Given()).checked()
+        refuse_others(study.folder, study.settings, given)
+        checked_probe_device(probe_device)
+        if data is not None:
+            study._cases = data if isinstance(data, Cases) else load_cases(data, study.taxonomy)
+            _ = study.cases  # refused where they are others
+        if given.model is not None and not isinstance(given.model, str):
+            study._vlm = given.model
+        study.probe_device = probe_device or study.probe_device
         return study
 
     @cached_property
@@ -128,8 +155,15 @@ class Study:
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
-        """The functions of this study."""
-        return taxonomy_of(self.settings.get("taxonomy_file"))
+        """The functions of this study; refused where their file changed since it began."""
+        file = self.settings.get("taxonomy_file")
+        found = taxonomy_of(file)
+        if file and not same_taxonomy(self.settings["taxonomy"], taxonomy_record(found)):
+            raise StudyError(
+                f"{file}: the taxonomy changed since the study in {self.folder} began; put it back, or start "
+                "a new study"
+            )
+        return found
 
     @cached_property
     def splits(self) -> dict[str, str]:
@@ -149,8 +183,9 @@ class Study:
         found, wanted = self._cases.fingerprint, self.settings["data"]["fingerprint"]
         if found != wanted:
             raise StudyError(
-                f"{self.settings['data']['path']}: the cases changed since the study in {self.folder} began "
-                f"(fingerprint {found}, then {wanted}); start a new study"
+                f"{self._cases.folder}: the cases changed, or are others, since the study in {self.folder} "
+                f"began with those of {self.settings['data']['path']} (fingerprint {found}, then {wanted}); "
+                "start a new study"
             )
         return self._cases
 
@@ -159,14 +194,14 @@ class Study:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
             how = self.settings["device"], self.settings["dtype"], self.settings.get("model_options")
-            loaded = load(self.settings["load"], *how)
-            if loaded.revision != self.settings["model"]["revision"]:
+            vlm = load(self.settings["load"], *how)
+            if vlm.revision != self.settings["model"]["revision"]:
                 raise StudyError(
                     f"{self.settings['load']}: the model changed since the study in {self.folder} began "
-                    f"(revision {loaded.revision}, then {self.settings['model']['revision']}); "
+                    f"(revision {vlm.revision}, then {self.settings['model']['revision']}); "
                     "start a new study"
                 )
-            self._vlm = loaded
+            self._vlm = vlm
         return self._vlm
 
     @property

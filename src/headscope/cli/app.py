@@ -41,15 +41,32 @@ INTERRUPTED = 130
 ModelOption = Annotated[
     str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
 ]
+# Of a study: what is left out is as the study has it, and what it does not have is refused.
+StudyModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help='"embedded" (default), a checkpoint folder, or a hub id (org/name).'),
+]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")
 ]
 StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
-SizeOption = Annotated[str, typer.Option("--size", help="How much is read: quick, demo or full.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of everything drawn at random.")]
+SizeOption = Annotated[
+    str | None, typer.Option("--size", help="How much is read: quick, demo (default) or full.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of splits and of everything drawn at random; default 0.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
-BatchOption = Annotated[int, typer.Option("--batch-size", min=1, help="Questions in one forward.")]
+StudyDeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu (default), cuda, cuda:1, mps ...")
+]
+StudyDtypeOption = Annotated[
+    str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
+]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Questions in one forward; default 64.")
+]
 ProbeDeviceOption = Annotated[
     str | None,
     typer.Option(
@@ -66,59 +83,36 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def open_study(
-    study: Path,
-    model: str | None,
-    data: Path | None,
-    size: str,
-    seed: int,
-    device: str,
-    dtype: str,
-    batch_size: int,
-    taxonomy: Path | None,
-    options: dict[str, Any] | None = None,
-    probe_device: str | None = None,
-) -> Any:
-    """The study in the folder, or a new one where it holds none yet."""
+def open_study(study: Path, data: Path | None, probe_device: str | None, **given: Any) -> Any:
+    """The study in the folder, or a new one where it holds none yet.
+
+    Args:
+        given: fields of :class:`headscope.study_given.Given`, None where the user said nothing.
+
+    Raises:
+        StudyError: nothing to start from, or a setting that differs from the study's.
+    """
     from headscope.errors import StudyError
     from headscope.study import Study
-    from headscope.study_record import checked_options, checked_probe_device, refuse_others
+    from headscope.study_given import Given
 
+    if (study / "study.json").exists():
+        return Study.open(study, Given(**given), data, probe_device=probe_device, announce=say)
     if data is None:
-        if (study / "study.json").exists():
-            found = Study(study, announce=say)
-            if options:
-                refuse_others(study, found.settings, {"model_options": checked_options("", options)})
-            checked_probe_device(probe_device)
-            found.probe_device = probe_device or found.probe_device
-            return found
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
-    return Study.create(
-        study,
-        model=model or "embedded",
-        data=data,
-        size=size,
-        seed=seed,
-        taxonomy=taxonomy,
-        device=device,
-        dtype=dtype,
-        model_options=options,
-        batch_size=batch_size,
-        probe_device=probe_device,
-        announce=say,
-    )
+    return Study.create(study, data=data, probe_device=probe_device, announce=say, **given)
 
 
 def _add_stage(name: str, text: str) -> None:
     def command(
         study: StudyOption,
-        model: ModelOption = "embedded",
+        model: StudyModelOption = None,
         data: DataOption = None,
-        size: SizeOption = "demo",
-        seed: SeedOption = 0,
-        device: DeviceOption = "cpu",
-        dtype: DtypeOption = "float32",
-        batch_size: BatchOption = 64,
+        size: SizeOption = None,
+        seed: SeedOption = None,
+        device: StudyDeviceOption = None,
+        dtype: StudyDtypeOption = None,
+        batch_size: BatchOption = None,
         taxonomy: TaxonomyOption = None,
         device_map: DeviceMapOption = None,
         max_memory: MaxMemoryOption = None,
@@ -126,9 +120,18 @@ def _add_stage(name: str, text: str) -> None:
         tower: TowerOption = "decoder",
         probe_device: ProbeDeviceOption = None,
     ) -> None:
-        options = model_options(device_map, max_memory, quantization, tower)
         opened = open_study(
-            study, model, data, size, seed, device, dtype, batch_size, taxonomy, options, probe_device
+            study,
+            data,
+            probe_device,
+            model=model,
+            size=size,
+            seed=seed,
+            taxonomy=taxonomy,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            model_options=model_options(device_map, max_memory, quantization, tower),
         )
         result = getattr(opened, name)()
         if name in ("run", "report"):
@@ -165,10 +168,12 @@ for _name, _text in {
 @app.command()
 def demo(
     study: StudyOption = Path("runs/demo"),
-    cases: Annotated[int, typer.Option("--cases", help="How many scenes are drawn.")] = 500,
-    seed: SeedOption = 1,
-    size: SizeOption = "demo",
-    model: ModelOption = "embedded",
+    cases: Annotated[int | None, typer.Option("--cases", help="How many scenes; default 500.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of scenes, splits and everything else; default 1.")
+    ] = None,
+    size: SizeOption = None,
+    model: StudyModelOption = None,
 ) -> None:
     """Draw scenes, run the whole study on the embedded model, write the report."""
     from headscope.demo import run_demo

@@ -218,8 +218,12 @@ def _settings(study: Row) -> dict[str, Any]:
         "schema",
         "taxonomy",
         "load",
+        "settings",
+        "fingerprint",
+        "training",
+        "asked",
     )
-    settings = {k: v for k, v in study.items() if k not in (*known, "settings", "fingerprint", "training")}
+    settings = {k: v for k, v in study.items() if k not in known}
     settings |= _dict(study.get("settings"))
     return {k: v for k, v in settings.items() if v is not None}
 
