@@ -76,6 +76,9 @@ ProbeDeviceOption = Annotated[
     ),
 ]
 TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
+]
 
 
 def say(text: str) -> None:
@@ -83,7 +86,7 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def open_study(study: Path, data: Path | None, probe_device: str | None, **given: Any) -> Any:
+def open_study(study: Path, data: Path | None, probe_device: str | None, wait: bool, **given: Any) -> Any:
     """The study in the folder, or a new one where it holds none yet.
 
     Args:
@@ -96,11 +99,12 @@ def open_study(study: Path, data: Path | None, probe_device: str | None, **given
     from headscope.study import Study
     from headscope.study_given import Given
 
+    opening: dict[str, Any] = {"probe_device": probe_device, "announce": say, "wait": wait}
     if (study / "study.json").exists():
-        return Study.open(study, Given(**given), data, probe_device=probe_device, announce=say)
+        return Study.open(study, Given(**given), data, **opening)
     if data is None:
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
-    return Study.create(study, data=data, probe_device=probe_device, announce=say, **given)
+    return Study.create(study, data=data, **opening, **given)
 
 
 def _add_stage(name: str, text: str) -> None:
@@ -119,11 +123,13 @@ def _add_stage(name: str, text: str) -> None:
         quantization: QuantizationOption = None,
         tower: TowerOption = "decoder",
         probe_device: ProbeDeviceOption = None,
+        wait: WaitOption = False,
     ) -> None:
         opened = open_study(
             study,
             data,
             probe_device,
+            wait,
             model=model,
             size=size,
             seed=seed,
@@ -174,11 +180,12 @@ def demo(
     ] = None,
     size: SizeOption = None,
     model: StudyModelOption = None,
+    wait: WaitOption = False,
 ) -> None:
     """Draw scenes, run the whole study on the embedded model, write the report."""
     from headscope.demo import run_demo
 
-    opened = run_demo(study, cases=cases, seed=seed, size=size, model=model, announce=say)
+    opened = run_demo(study, cases=cases, seed=seed, size=size, model=model, announce=say, wait=wait)
     show_summary(opened)
     say(f"report: {opened.folder / 'report.html'}")
 
