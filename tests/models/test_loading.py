@@ -19,7 +19,7 @@ from headscope.models.geometry import Head
 from headscope.models.placement import Options, Placement
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
-from headscope.visual_prompting.awakening import contribution_norms
+from headscope.visual_prompting.awakening import ContributionNorms
 
 HEADS = (Head(0, 1), Head(2, 3))
 PROMPTS = [
@@ -80,7 +80,7 @@ def test_a_placed_model_answers_and_is_edited_as_one_in_memory(offloaded: VLM, t
 @needs_accelerate
 def test_contribution_norms_do_not_need_the_weights_in_memory(offloaded: VLM, tiny: VLM) -> None:
     z = torch.randn(2, 12, 12, generator=torch.Generator().manual_seed(0)).numpy()
-    found, expected = (contribution_norms(v.geometry, z) for v in (offloaded, tiny))
+    found, expected = (ContributionNorms(v.geometry)(z) for v in (offloaded, tiny))
     torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
 

@@ -50,7 +50,7 @@ class Prefill:
         """The prompt's cache with each item ``times`` times in a row, for one forward that may grow it."""
         cache = snapshot(self.cache)
         if times > 1:
-            _repeat(cache, times)
+            repeat_cache(cache, times)
         return cache
 
     def encoder_repeated(self, times: int) -> dict[str, Any]:
@@ -66,11 +66,11 @@ def _rows(value: Any, times: int) -> Any:
     return value.repeat_interleave(times, dim=0) if isinstance(value, Tensor) else value
 
 
-def _repeat(cache: Any, times: int) -> None:
+def repeat_cache(cache: Any, times: int) -> None:
     """Repeat every item in a row; states of linear attention have no such method but can be reordered."""
     if isinstance(cache, EncoderDecoderCache):
-        _repeat(cache.self_attention_cache, times)
-        _repeat(cache.cross_attention_cache, times)
+        repeat_cache(cache.self_attention_cache, times)
+        repeat_cache(cache.cross_attention_cache, times)
         return
     layers = getattr(cache, "layers", None)
     if layers is None:

@@ -25,15 +25,27 @@ def locate(name: str | Path) -> tuple[Path, str, str]:
         ModelError: the name is none of "embedded", a folder, or a reachable hub id.
     """
     text = str(name)
+    folder = local_folder(text)
+    if folder is None:
+        return _download(text)
+    return folder, "embedded" if text == "embedded" else folder.resolve().name, ""
+
+
+def local_folder(text: str) -> Path | None:
+    """The folder of a model that is on this machine; None for a hub id.
+
+    Raises:
+        ModelError: the name is none of "embedded", a folder, or a possible hub id.
+    """
     if text == "embedded":
-        return _embedded(), "embedded", ""
+        return _embedded()
     path = Path(text).expanduser()
     if text and path.is_dir():
-        return path, path.resolve().name, ""
+        return path
     if text and path.exists():
         raise ModelError(f"{text}: is a file; expected the folder that holds config.json and *.safetensors")
     if _HUB_ID.fullmatch(text):
-        return _download(text)
+        return None
     raise ModelError(
         f'unknown model {text!r}; possible are "embedded" (ships with headscope), the path of a checkpoint '
         "folder (no such folder here), or a Hugging Face Hub id of the form org/name"

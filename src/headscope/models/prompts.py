@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from headscope.errors import ModelError
@@ -104,6 +105,13 @@ class Template:
         before, _, self.closing = finished.rpartition(_ANSWER)
         lead = before[len(opened) :] if before.startswith(opened) else ""
         self.lead = lead.removeprefix(self.added)
+
+    @cached_property
+    def closing_id(self) -> int | None:
+        """The special token that closes a turn, None where none does; tokenised once."""
+        tokenizer = self._processor.tokenizer
+        ids = tokenizer(self.closing, add_special_tokens=False)["input_ids"] if self.closing else []
+        return int(ids[0]) if ids and ids[0] in tokenizer.all_special_ids else None
 
     def _check(self) -> None:
         """Settle how the chat template wants answers; it must write the picture once, question and answer."""
@@ -251,7 +259,6 @@ def end_ids(model: Any, tokenizer: Any, template: Template) -> tuple[int, ...]:
     generation = getattr(model, "generation_config", None)
     for value in (getattr(generation, "eos_token_id", None), tokenizer.eos_token_id):
         found += value if isinstance(value, list) else [value] if value is not None else []
-    closing = tokenizer(template.closing, add_special_tokens=False)["input_ids"] if template.closing else []
-    if closing and closing[0] in tokenizer.all_special_ids:
-        found.append(closing[0])
+    if template.closing_id is not None:
+        found.append(template.closing_id)
     return tuple(dict.fromkeys(int(i) for i in found))

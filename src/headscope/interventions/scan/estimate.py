@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headscope.capture.ask import scored_choices
-from headscope.capture.generation import generate, pad_id
+from headscope.capture.generation import generate, pad_id, repeat_cache
 from headscope.capture.items import Item
 from headscope.capture.scoring import needs_end
 from headscope.capture.tree import END
@@ -134,6 +134,18 @@ def _position(vlm: Any, encoded: Encoded) -> Tensor | None:
     return None if found[0] is None else found[0][..., -1:]
 
 
+def _keep_states(cache: Any) -> None:
+    """States of linear attention are replaced, not written in place: the gradient needs those before."""
+    for layer in getattr(cache, "layers", ()):
+        if hasattr(layer, "recurrent_states"):
+
+            def replace(states: Tensor, state_idx: int = 0, layer: Any = layer, **_k: Any) -> Tensor:
+                layer.recurrent_states[state_idx] = states
+                return states
+
+            layer.update_recurrent_state = replace
+
+
 def _rest(
     vlm: Any, encoded: Encoded, cache: Any, tokens: Sequence[tuple[int, ...]], position: Tensor | None
 ) -> Tensor:
@@ -143,7 +155,12 @@ def _rest(
     given = torch.full((rows, steps), pad_id(vlm), device=mask.device)
     for i, one in enumerate(tokens):
         given[i, : len(one) - 1] = torch.tensor(one[:-1], dtype=torch.long)
-    cache.batch_repeat_interleave(rows)
+    if cache is None:
+        raise ModelError(
+            f"{vlm.name}: keeps no cache of the prompt; choices of several tokens cannot be estimated"
+        )
+    repeat_cache(cache, rows)
+    _keep_states(cache)
     whole = torch.cat([mask, mask.new_ones(rows, steps)], dim=1)
     extra: dict[str, Any] = {}
     if position is not None:
