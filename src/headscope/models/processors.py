@@ -147,6 +147,19 @@ def _pixtral() -> Any:
         del sys.modules[wanted]
 
 
+class _NoVideo(dict[str, Any]):
+    """In the place of a processor's video part: takes no input, and every setting of it is None.
+
+    A dictionary, since transformers writes a processor's parts out as JSON.
+    """
+
+    model_input_names: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):  # what Python itself asks for
+            raise AttributeError(name)
+
+
 def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
     """The family's processor with pictures and text (and sound) only."""
     from transformers import AutoImageProcessor
@@ -162,8 +175,8 @@ def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
             return [name for name in names if name not in own]
 
     def check(self: Any, name: str, argument: Any) -> Any:
-        if name == "video_processor" and argument is None:
-            return None
+        if isinstance(argument, _NoVideo):
+            return _NoVideo
         return family.check_argument_for_proper_class(self, name, argument)
 
     def parts(_cls: Any, where: Any, *given: Any, **options: Any) -> list[Any]:
@@ -171,7 +184,7 @@ def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
         chosen = {} if image_backend == "auto" else {"backend": image_backend}
         made = {
             "image_processor": lambda: AutoImageProcessor.from_pretrained(where, **options, **chosen),
-            "video_processor": lambda: None,
+            "video_processor": _NoVideo,
         }
         return [made[name]() if name in made else next(rest) for name in names]
 

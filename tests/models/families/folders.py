@@ -118,7 +118,8 @@ def family_folder(name: str, path: Path, seed: int = 0) -> Path:
 
     import models.families.kinds
     import models.families.kinds_encoders
-    import models.families.kinds_surveyed  # noqa: F401  (all fill the table)
+    import models.families.kinds_surveyed
+    import models.families.kinds_torchvision  # noqa: F401  (all fill the table)
 
     made = {"llava": tiny_llava, "qwen2_5_vl": tiny_qwen25vl}.get(name)
     if made is not None:
