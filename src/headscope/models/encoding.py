@@ -11,6 +11,7 @@ from torch import Tensor
 
 from headscope.errors import ModelError
 from headscope.models.grids import image_grids
+from headscope.models.loading import LISTS
 from headscope.models.prompts import Template
 from headscope.models.types import Encoded, Prompt
 
@@ -94,6 +95,7 @@ def _processed(
         raise ModelError(
             f"the model's processor ({type(processor).__name__}) refused the prompts: {exc}"
         ) from exc
+    batch.update({k: torch.tensor(batch[k]) for k in LISTS.get(family, ())})
     return {k: v for k, v in batch.items() if isinstance(v, Tensor) and k not in _TRAINING}
 
 

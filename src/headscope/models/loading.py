@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from logging import ERROR, getLogger
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headscope.errors import ModelError
 from headscope.models.placement import Placement, device_named, spread
 
+# What some classes take as lists of numbers alone; a batch holds it as tensors.
+LISTS = {"unlimited_ocr": ("num_local_patches", "patches_grid")}
 _NUMBERED = re.compile(r"\.(\d+)\.")
 
 
@@ -41,6 +43,8 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
     _refuse_gaps(folder, model, info)
     if place is not None:
         model = model.to(place)
+    if names := LISTS.get(str(config.model_type)):
+        model.register_forward_pre_hook(_lists(names), with_kwargs=True)
     return model.eval().requires_grad_(False)
 
 
@@ -56,6 +60,16 @@ def _from_pretrained(folder: Path, keywords: dict[str, Any]) -> Any:
         ignore_mismatched_sizes=True,  # reported by name in _refuse_gaps
         **keywords,
     )
+
+
+def _lists(names: tuple[str, ...]) -> Callable[..., Any]:
+    """A pre-hook that gives a model these arguments as lists."""
+
+    def give(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = {n: v.tolist() for n in names if isinstance(v := kwargs.get(n), Tensor)}
+        return args, {**kwargs, **found}
+
+    return give
 
 
 def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:

@@ -6,9 +6,15 @@ from typing import Any
 
 import transformers as hf
 
-from models.families.folders import LLAMA_TEMPLATE, QWEN_TOKENS, Parts, chatml, token, tokenizer_of
-from models.families.kinds_surveyed import EDGES, QWEN_PICTURE, fitted, merged, single
+from models.families.folders import LLAMA_TEMPLATE, Parts, chatml, tokenizer_of
+from models.families.kinds_surveyed import EDGES, fitted, single
 
+# In the order of their entries below.
+TORCHVISION_ONLY = (
+    "cohere2_vision", "lfm2_vl", "llama4", "perception_lm", "kimi_k25", "molmo2", "muse_glimmer",
+    "muse_spark", "nemotron_h_omni", "minicpm_ocr", "step3p7", "unlimited_ocr", "gemma4_unified",
+    "inkling_mm_model", "inkling2", "minimax_m3_vl",
+)  # fmt: skip
 SMALL = {"height": 16, "width": 16}
 
 
@@ -37,7 +43,7 @@ def lfm2_vl() -> Parts:
     tokenizer = tokenizer_of(rows, **named)
     config = fitted("lfm2_vl", tokenizer, {"image_token_id": "<image>"})
     images = hf.Lfm2VlImageProcessor(
-        encoder_patch_size=4, tile_size=32, min_image_tokens=4, max_image_tokens=64, max_tiles=6
+        encoder_patch_size=4, tile_size=32, min_image_tokens=4, max_image_tokens=256, max_tiles=6
     )
     return Parts(config, tokenizer, images, "Lfm2VlProcessor", chatml("<image>"))
 
@@ -127,9 +133,9 @@ def nemotron_h_omni() -> Parts:
     images = hf.NemotronH_Omni_Reasoning_V3ImageProcessor(
         patch_size=4, min_num_patches=16, max_num_patches=256
     )
-    return Parts(
-        config, tokenizer, images, "NemotronH_Omni_Reasoning_V3Processor", chatml("<image>")
-    )
+    options = {"feature_extractor": {"feature_extractor_type": "ParakeetFeatureExtractor"}}
+    processor = "NemotronH_Omni_Reasoning_V3Processor"
+    return Parts(config, tokenizer, images, processor, chatml("<image>"), options)
 
 
 @single("minicpm_ocr")
@@ -180,7 +186,8 @@ def gemma4_unified() -> Parts:
         "eoa_token_index": "<audio|>",
     }
     config = fitted("gemma4_unified", tokenizer, ids)
-    images = hf.Gemma4UnifiedImageProcessor(patch_size=4, pooling_kernel_size=1, max_soft_tokens=70)
+    config.vision_config.mm_posemb_size = 70  # a thin picture is one long row
+    images = hf.Gemma4UnifiedImageProcessor(patch_size=2, pooling_kernel_size=2, max_soft_tokens=70)
     options = {"feature_extractor": {"feature_extractor_type": "Gemma4UnifiedAudioFeatureExtractor"}}
     return Parts(config, tokenizer, images, "Gemma4UnifiedProcessor", chatml("<|image|>"), options)
 
@@ -209,16 +216,12 @@ def inkling2() -> Parts:
     return Parts(config, tokenizer, images, "Inkling2Processor", chatml("<|unused_200054|>"))
 
 
-def minimax_tokens() -> tuple[str, ...]:
-    """Special tokens that MiniMax's processor writes."""
-    return ("]<]start of image[>[", "]<]end of image[>[", "]<]image[>[", "]<]video[>[")
-
-
 @single("minimax_m3_vl")
 def minimax_m3_vl() -> Parts:
     """Qwen2-VL's layout."""
-    names = minimax_tokens()
+    names = ("]<]start of image[>[", "]<]end of image[>[", "]<]image[>[", "]<]video[>[")
     tokenizer = tokenizer_of(names)
-    config = fitted("minimax_m3_vl", tokenizer, {"image_token_index": names[2], "video_token_index": names[3]})
+    ids = {"image_token_index": names[2], "video_token_index": names[3]}
+    config = fitted("minimax_m3_vl", tokenizer, ids)
     images = hf.MiniMaxM3VLImageProcessor(patch_size=4, merge_size=2, size=dict(EDGES))
     return Parts(config, tokenizer, images, "MiniMaxM3VLProcessor", chatml(names[2]))

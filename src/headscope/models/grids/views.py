@@ -98,18 +98,25 @@ def lfm2(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> I
     return ImageGrid(torch.cat(boxes))
 
 
-def minicpm(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
-    """MiniCPM-OCR: the whole picture, then its slices row by row; each in its own shape."""
-    del item
+def minicpm(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
+    """MiniCPM-OCR: the whole picture, then its slices row by row."""
+    del inputs
     images = processor.image_processor
-    merge = math.isqrt(int(processor.image_token_divisor))
-    if len(inputs["input_ids"]) > 1:  # which slices are whose is not among the inputs
-        return ImageGrid(None, None, "of pictures in one batch it is not said which slices are whose")
-    cut = images.get_sliced_grid(size[::-1], int(images.max_slice_nums), int(images.scale_resolution))
-    parts = [whole(size), *(tiles(whole(size), *cut) if images.slice_mode and cut else [])]
-    shapes = [(int(h) // merge, int(w) // merge) for h, w in inputs["target_sizes"].tolist()]
-    boxes = [view(rect, *shape) for rect, shape in zip(parts, shapes, strict=True)]
-    return ImageGrid(torch.cat(boxes), shapes[0] if len(shapes) == 1 else None)
+    if images.small_image_upsize == "adaptive":
+        return ImageGrid(None, None, "its slices' sizes depend on what they show (small_image_upsize)")
+    token = int(images.patch_size) * math.isqrt(int(processor.image_token_divisor))
+    common = (int(images.scale_resolution), int(images.patch_size), images.downsample_mode)
+    cut = images.get_sliced_grid(size[::-1], int(images.max_slice_nums), common[0])
+    cut = cut if images.slice_mode else None
+    always = cut is None and images.small_image_upsize == "always"
+    high, wide = images.find_best_resize(size[::-1], *common, allow_upscale=always)
+    shape = (high // token, wide // token)
+    if cut is None:
+        return ImageGrid(view(whole(size), *shape), shape)
+    high, wide = images.get_refine_size(size[::-1], cut, *common, allow_upscale=True)
+    part = (high // cut[0] // token, wide // cut[1] // token)
+    boxes = [view(rect, *part) for rect in tiles(whole(size), *cut)]
+    return ImageGrid(torch.cat([view(whole(size), *shape), *boxes]))
 
 
 def step(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
