@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from logging import ERROR, getLogger
 from math import prod
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import torch
@@ -44,7 +47,7 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
     if place is not None:
         model = model.to(place)
     if names := LISTS.get(str(config.model_type)):
-        model.register_forward_pre_hook(_lists(names), with_kwargs=True)
+        _give_lists(model.base_model, names)
     return model.eval().requires_grad_(False)
 
 
@@ -62,14 +65,18 @@ def _from_pretrained(folder: Path, keywords: dict[str, Any]) -> Any:
     )
 
 
-def _lists(names: tuple[str, ...]) -> Callable[..., Any]:
-    """A pre-hook that gives a model these arguments as lists."""
+def _give_lists(inner: Any, names: tuple[str, ...]) -> None:
+    """Let a model's image features be asked for with these arguments as tensors."""
+    compute = type(inner).get_image_features
 
-    def give(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        found = {n: v.tolist() for n in names if isinstance(v := kwargs.get(n), Tensor)}
-        return args, {**kwargs, **found}
+    @functools.wraps(compute)  # generation reads the signature
+    def features(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(compute).bind(self, *args, **kwargs)
+        tensors = {n: v for n in names if isinstance(v := given.arguments.get(n), Tensor)}
+        given.arguments.update({n: v.tolist() for n, v in tensors.items()})
+        return compute(*given.args, **given.kwargs)
 
-    return give
+    inner.get_image_features = MethodType(features, inner)  # a copied model's own, where a closure is not
 
 
 def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:

@@ -212,6 +212,7 @@ def inkling2() -> Parts:
     """The picture as it is, cut into patches."""
     tokenizer = tokenizer_of((), image_token="<|unused_200054|>")
     config = fitted("inkling2", tokenizer, {"image_token_id": "<|unused_200054|>"})
+    config.text_config.unpadded_vocab_size = len(tokenizer)
     images = hf.Inkling2ImageProcessor(size={"height": 8, "width": 8})
     return Parts(config, tokenizer, images, "Inkling2Processor", chatml("<|unused_200054|>"))
 
