@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from importlib import import_module
@@ -43,6 +44,8 @@ def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> An
         raise ModelError(f"{folder}: its processor cannot be loaded: {first_line(exc)}") from exc
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise ModelError(f"{folder}: {type(processor).__name__} is not a processor of text and images")
+    if "text" not in inspect.signature(type(processor).__call__).parameters:
+        raise ModelError(f"{folder}: {type(processor).__name__} takes a picture and no question; not supported")
     found = image_backend_of(processor)
     if image_backend not in ("auto", found):
         raise ModelError(
