@@ -22,6 +22,7 @@ from headscope.study_record import (
     SCHEMA,
     checked_probe_device,
     load,
+    options_of,
     same_taxonomy,
     settings_of,
     taxonomy_of,
@@ -105,7 +106,7 @@ class Study:
             taxonomy: a JSON file with other functions than the default nine.
             device, dtype: how the model is loaded; default "cpu" and "float32". A model in memory is
                 recorded, and loaded again, as it is.
-            model_options: ``device_map``, ``max_memory``, ``quantization`` of
+            model_options: ``device_map``, ``max_memory``, ``quantization``, ``image_backend`` of
                 :func:`headscope.models.vlm.load_model`, in plain values.
             batch_size: questions in one forward; default 64.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
@@ -211,7 +212,7 @@ class Study:
     def vlm(self) -> VLM:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
-            how = self.settings["device"], self.settings["dtype"], self.settings.get("model_options")
+            how = self.settings["device"], self.settings["dtype"], options_of(self.settings)
             vlm = load(self.settings["load"], *how)
             if vlm.revision != self.settings["model"]["revision"]:
                 raise StudyError(

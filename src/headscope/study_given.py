@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from headscope.errors import StudyError
 from headscope.sizes import size_named
-from headscope.study_record import checked_options, load, same_taxonomy, taxonomy_of, taxonomy_record
+from headscope.study_record import (
+    FIRST_IMAGE_BACKEND,
+    checked_options,
+    load,
+    same_taxonomy,
+    taxonomy_of,
+    taxonomy_record,
+)
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
@@ -124,8 +131,19 @@ def _other_loading(record: Mapping[str, Any], given: Given) -> Iterator[tuple[st
         same = value in (None, record[name], asked.get(name))
         if not same and not (name == "device" and full_device(str(value)) == full_device(record[name])):
             yield name, record[name], value
-    if given.model_options is not None and given.model_options != record.get("model_options"):
-        yield "model_options", record.get("model_options"), given.model_options
+    options = dict(given.model_options or {})
+    backend = options.pop("image_backend", None)
+    if options and options != (record.get("model_options") or {}):
+        yield "model_options", record.get("model_options"), options
+    if backend not in (None, began := _image_backend(record)):
+        yield _BACKEND, began, backend
+
+
+_BACKEND = "image backend (--image-backend; their pixels differ)"
+
+
+def _image_backend(record: Mapping[str, Any]) -> str:
+    return str(record.get("image_backend") or FIRST_IMAGE_BACKEND)
 
 
 def _other_loaded(record: Mapping[str, Any], vlm: VLM) -> Iterator[tuple[str, Any, Any]]:
@@ -138,6 +156,8 @@ def _other_loaded(record: Mapping[str, Any], vlm: VLM) -> Iterator[tuple[str, An
         yield "model", _revised(there["name"], there["revision"]), _revised(vlm.name, vlm.revision)
     if found.dtype != record["dtype"]:
         yield "dtype", record["dtype"], found.dtype
+    if vlm.image_backend != (began := _image_backend(record)):
+        yield _BACKEND, began, vlm.image_backend
     places = record.get("placement") or {"": record["device"]}
     places = {part: full_device(place) for part, place in places.items()}
     if len(set(places.values())) == 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.data.cases import Cases
+from headscope.errors import StudyError
 from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from headscope.study_given import Given
 
 SCHEMA = "headscope/study/1"
+FIRST_IMAGE_BACKEND = "pil"  # what studies read pictures with before they recorded it
 
 
 def taxonomy_of(path: str | Path | None) -> Taxonomy:
@@ -41,6 +43,29 @@ def checked_options(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     from headscope.models.placement import Options
 
     return Options.of(given)
+
+
+def recorded_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Model options as ``study.json`` holds them: the image backend stands there by itself."""
+    return {k: v for k, v in (options or {}).items() if k != "image_backend"} or None
+
+
+def options_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a study's model is loaded with again, its image backend among them.
+
+    Raises:
+        StudyError: the study reads its pictures with torchvision, which is not here.
+    """
+    backend = str(record.get("image_backend") or FIRST_IMAGE_BACKEND)
+    if backend == "torchvision":
+        from transformers.utils import is_torchvision_available
+
+        if not is_torchvision_available():
+            raise StudyError(
+                "the study reads its pictures with torchvision; here there is only pil, whose pixels differ: "
+                "pip install torchvision, or start another study"
+            )
+    return {**(record.get("model_options") or {}), "image_backend": backend}
 
 
 def checked_probe_device(name: str | None) -> None:
@@ -82,6 +107,7 @@ def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) ->
             "layers": geometry.n_layers,
             "heads": len(geometry.heads),
         },
+        "image_backend": vlm.image_backend,
         "training": training_facts(vlm.folder).to_json(),
         "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
         "cases": {s: counts[s] for s in ("fit", "select", "test")},
@@ -100,7 +126,7 @@ def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) ->
         "dtype": found.dtype,
         "placement": found.placement,
         "asked": {k: v for k, v in asked.items() if v not in (None, getattr(found, k))},
-        "model_options": given.model_options if named else found.options,
+        "model_options": recorded_options(given.model_options) if named else found.options,
     }
 
 

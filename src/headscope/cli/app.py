@@ -15,6 +15,7 @@ from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import (
     DeviceMapOption,
+    ImageBackendOption,
     MaxMemoryOption,
     QuantizationOption,
     TowerOption,
@@ -123,6 +124,7 @@ def _add_stage(name: str, text: str) -> None:
         max_memory: MaxMemoryOption = None,
         quantization: QuantizationOption = None,
         tower: TowerOption = "decoder",
+        image_backend: ImageBackendOption = "auto",
         probe_device: ProbeDeviceOption = None,
         wait: WaitOption = False,
     ) -> None:
@@ -138,7 +140,7 @@ def _add_stage(name: str, text: str) -> None:
             device=device,
             dtype=dtype,
             batch_size=batch_size,
-            model_options=model_options(device_map, max_memory, quantization, tower),
+            model_options=model_options(device_map, max_memory, quantization, tower, image_backend),
         )
         result = getattr(opened, name)()
         if name in ("run", "report"):
