@@ -90,7 +90,7 @@ class Study:
             seed: of the splits and of everything drawn at random.
             taxonomy: a JSON file with other functions than the default nine.
             device, dtype, batch_size: how the model is run.
-            model_options: ``device_map``, ``max_memory``, ``quantization`` of
+            model_options: ``device_map``, ``max_memory``, ``quantization``, ``attention`` of
                 :func:`headscope.models.vlm.load_model`, in plain values.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
                 study in the folder began with, "cpu" in a new one. It may change from run to run.
@@ -181,10 +181,13 @@ class Study:
     @contextmanager
     def _stage(self, stage: str) -> Iterator[None]:
         """Times a stage, over restarts, and marks it complete."""
+        from headscope.models.library_messages import quiet
+
         self.announce(f"{stage} ...")
         start = time.perf_counter()
         try:
-            yield
+            with quiet():
+                yield
         finally:
             path = self.folder / "timings.json"
             seconds = read_json(path) if path.exists() else {}

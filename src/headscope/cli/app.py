@@ -14,6 +14,7 @@ from headscope.cli import review as _review  # noqa: F401  (registers its comman
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import (
+    AttentionOption,
     DeviceMapOption,
     MaxMemoryOption,
     QuantizationOption,
@@ -123,10 +124,11 @@ def _add_stage(name: str, text: str) -> None:
         device_map: DeviceMapOption = None,
         max_memory: MaxMemoryOption = None,
         quantization: QuantizationOption = None,
+        attention: AttentionOption = None,
         tower: TowerOption = "decoder",
         probe_device: ProbeDeviceOption = None,
     ) -> None:
-        options = model_options(device_map, max_memory, quantization, tower)
+        options = model_options(device_map, max_memory, quantization, tower, attention)
         opened = open_study(
             study, model, data, size, seed, device, dtype, batch_size, taxonomy, options, probe_device
         )
@@ -197,12 +199,25 @@ def ask(
     save: Annotated[Path | None, typer.Option(help="Write the picture as the model sees it here.")] = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
+    attention: AttentionOption = None,
 ) -> None:
     """Ask one question about one picture."""
     from headscope.cli.ask import Asked, ask_once
 
     asked = Asked(
-        image, question, model, choices, mute, heads, atlas, tuple(boxes or ()), style, save, device, dtype
+        image,
+        question,
+        model,
+        choices,
+        mute,
+        heads,
+        atlas,
+        tuple(boxes or ()),
+        style,
+        save,
+        device,
+        dtype,
+        attention,
     )
     typer.echo(ask_once(asked))
 

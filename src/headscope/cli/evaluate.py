@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.models import AttentionOption
+
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder of cases.")],
@@ -29,6 +31,7 @@ def evaluate(
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
     batch_size: Annotated[int, typer.Option(min=1, help="Questions in one forward.")] = 32,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 16,
+    attention: AttentionOption = None,
 ) -> None:
     """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
     from headscope.benchmarking import Intervention, Loading
@@ -42,7 +45,7 @@ def evaluate(
     change = Intervention(*asked[0], study=study, heads=heads, factor=factor) if asked else None
     if change and change.kind != "wake" and study is None and model != "embedded":
         raise StudyError(f"--{change.kind} {change.what}: say --study, a study run on {model}, for its heads")
-    loading = Loading(device, dtype, batch_size, max_new_tokens)
+    loading = Loading(device, dtype, batch_size, max_new_tokens, attention)
     found = run(model, data, change, loading, limit=limit, announce=lambda text: typer.echo(text, err=True))
     write_json(out, found)
     _show(found)

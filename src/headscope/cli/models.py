@@ -24,6 +24,14 @@ MaxMemoryOption = Annotated[
     str | None, typer.Option("--max-memory", help="For a named device map: 0=20GiB,1=20GiB,cpu=60GiB.")
 ]
 QuantizationOption = Annotated[str | None, typer.Option("--quantization", help="8bit or 4bit.")]
+AttentionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--attention",
+        help="Attention kernel: sdpa, eager, flash_attention_2, flash_attention_3 or flex_attention; by "
+        "default what the checkpoint names, else transformers' choice.",
+    ),
+]
 TowerOption = Annotated[str, typer.Option("--tower", help="decoder, or vision for its heads too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
@@ -56,6 +64,7 @@ def check(
     device_map: DeviceMapOption = None,
     max_memory: MaxMemoryOption = None,
     quantization: QuantizationOption = None,
+    attention: AttentionOption = None,
     tower: TowerOption = "decoder",
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +73,7 @@ def check(
     from headscope.models.vlm import load_model, proof_or_refusal
 
     options = {
-        **(model_options(device_map, max_memory, quantization) or {}),
+        **(model_options(device_map, max_memory, quantization, attention=attention) or {}),
         "towers": tuple(dict.fromkeys(("decoder", tower))),
     }
     family = ""
@@ -100,7 +109,11 @@ def families() -> list[dict[str, Any]]:
 
 
 def model_options(
-    device_map: str | None, max_memory: str | None, quantization: str | None, tower: str = "decoder"
+    device_map: str | None,
+    max_memory: str | None,
+    quantization: str | None,
+    tower: str = "decoder",
+    attention: str | None = None,
 ) -> dict[str, Any] | None:
     """The options as ``load_model`` takes them; None if none was given.
 
@@ -117,6 +130,8 @@ def model_options(
         options["max_memory"] = {name: amount for name, _, amount in pairs}
     if quantization is not None:
         options["quantization"] = quantization
+    if attention is not None:
+        options["attention"] = attention
     if tower != "decoder":
         options["tower"] = tower
     return options or None

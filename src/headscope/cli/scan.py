@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.models import AttentionOption
 from headscope.errors import StudyError
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -29,6 +30,7 @@ def scan(
     seed: Annotated[int, typer.Option("--seed", help="Seed of splits and intervals.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")] = "cpu",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    attention: AttentionOption = None,
 ) -> None:
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
     from headscope.cli.app import say
@@ -46,7 +48,7 @@ def scan(
     )
     chosen = [parse_head(h) for h in heads.split(",") if h.strip()]
     room = parse_memory(memory)
-    vlm, cases, splits, taxonomy = _opened(study, data, model, seed, device, dtype)
+    vlm, cases, splits, taxonomy = _opened(study, data, model, seed, device, dtype, attention)
     result = scan_heads(
         vlm, cases, splits, out, heads=chosen, taxonomy=taxonomy, settings=settings, memory=room
     )
@@ -81,7 +83,13 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
 
 
 def _opened(
-    study: Path | None, data: Path | None, model: str, seed: int, device: str, dtype: str
+    study: Path | None,
+    data: Path | None,
+    model: str,
+    seed: int,
+    device: str,
+    dtype: str,
+    attention: str | None,
 ) -> tuple[Any, Any, Any, Any]:
     """Model, cases, splits and taxonomy, of a study or of a folder of cases."""
     from headscope.data.cases import load_cases
@@ -93,11 +101,13 @@ def _opened(
     if (study is None) == (data is None):
         raise StudyError("scan: say either --data FOLDER (with --model) or --study FOLDER")
     if study is not None:
+        if attention is not None:
+            raise StudyError("scan: --attention is for a model that --data is read with; a study has its own")
         opened = Study(study)
         return opened.vlm, opened.cases, opened.splits, opened.taxonomy
     assert data is not None
     cases = load_cases(data)
-    return load_model(model, device, dtype), cases, assign_splits(cases, seed), DEFAULT
+    return load_model(model, device, dtype, attention=attention), cases, assign_splits(cases, seed), DEFAULT
 
 
 def _table(result: Any) -> Any:

@@ -12,11 +12,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from headscope.errors import HeadscopeError, ModelError
+from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.checkpoints import check_folder, locate, revision
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
+from headscope.models.library_messages import quiet
 from headscope.models.loading import count_weights, input_device, load_weights
+from headscope.models.other_formats import naming_own_code
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
@@ -126,9 +128,10 @@ class VLM:
         """
         if self.proof is not None and len(prompts) > 1:
             self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
-        encoded = encode_prompts(
-            self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
-        )
+        with quiet():
+            encoded = encode_prompts(
+                self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
+            )
         if self.proof is not None and self.proof.numbered:
             from headscope.models.proofs.batches import numbered
 
@@ -181,7 +184,8 @@ class VLM:
         from headscope.capture.ask import answer_one
 
         turns = tuple((q, a) for q, a in history)
-        return answer_one(self, Prompt(image, question, turns), tuple(choices))
+        with quiet():
+            return answer_one(self, Prompt(image, question, turns), tuple(choices))
 
 
 def load_model(
@@ -193,6 +197,7 @@ def load_model(
     device_map: str | Mapping[str, Any] | None = None,
     max_memory: Mapping[Any, Any] | None = None,
     quantization: str | None = None,
+    attention: str | None = None,
     towers: Sequence[str] = ("decoder",),
 ) -> VLM:
     """Load a vision-language model: "embedded", a checkpoint folder, or a Hugging Face Hub id (org/name).
@@ -208,6 +213,8 @@ def load_model(
             then sit on several devices. Needs accelerate.
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
         quantization: "8bit" or "4bit"; needs accelerate and bitsandbytes. The revision then says so.
+        attention: the attention kernel: "sdpa", "eager", "flash_attention_2", "flash_attention_3" or
+            "flex_attention", as transformers names them; None: what the configuration names, else its choice.
         towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
 
     Raises:
@@ -215,13 +222,14 @@ def load_model(
             not possible here.
         GeometryError: its heads could not be located, or a step of the proof failed.
     """
-    how = Placement(device, dtype, device_map, max_memory, quantization)
+    how = Placement(device, dtype, device_map, max_memory, quantization, attention)
     if device_map is None:
         device_named(device)
     folder, name, commit = locate(name_or_path)
-    config = check_folder(folder)
-    processor = load_processor(folder, config)
-    model = load_weights(folder, config, how)
+    with quiet(), naming_own_code(folder):
+        config = check_folder(folder)
+        processor = load_processor(folder, config)
+        model = load_weights(folder, config, how)
     template = Template(processor, str(config.model_type))
     identity = commit or revision(folder)
     if quantization:
@@ -242,9 +250,11 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
         ModelError: the model ended the proof with an error of its own.
     """
     try:
-        return prove(vlm)
+        with quiet():
+            return prove(vlm)
     except HeadscopeError:
         raise
     except Exception as exc:  # odd models fail in odd places
-        first = (str(exc).strip().splitlines() or [""])[0]
-        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
+        raise ModelError(
+            f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {in_one_line(exc)}"
+        ) from exc
