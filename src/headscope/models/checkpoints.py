@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import struct
@@ -13,6 +12,7 @@ from typing import Any
 from headscope.errors import ModelError, in_one_line
 from headscope.models import other_formats
 from headscope.models.library_messages import quiet
+from headscope.models.revisions import revision
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _HUB_PAGE = re.compile(r"(?:https?://|hf://)?(?:huggingface\.co/|hf\.co/)?([\w.-]+/[\w.-]+)(?:/tree/\w+)?/?")
@@ -256,13 +256,6 @@ def _check_complete(file: Path) -> None:
         )
 
 
-def revision(folder: Path) -> str:
-    """Sixteen hex digits of SHA-256 over configuration and weights, file by file in the order of their
-    names."""
-    digest = hashlib.sha256()
-    for file in [folder / "config.json", *_weights(folder)]:
-        digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()[:16]
+def folder_revision(folder: Path) -> str:
+    """What identifies a folder's content: 16 hex digits over configuration and weights, in order of names."""
+    return revision([folder / "config.json", *_weights(folder)])

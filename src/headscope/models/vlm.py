@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from headscope.errors import HeadscopeError, ModelError, in_one_line
-from headscope.models.checkpoints import check_folder, locate, revision
+from headscope.models.checkpoints import check_folder, folder_revision, locate
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.library_messages import quiet
@@ -231,7 +231,7 @@ def load_model(
         processor = load_processor(folder, config)
         model = load_weights(folder, config, how)
     template = Template(processor, str(config.model_type))
-    identity = commit or revision(folder)
+    identity = commit or folder_revision(folder)
     if quantization:
         identity += f"-{quantization}"
     vlm = VLM(model, processor, find_geometry(model, towers), name, identity, folder, template)
