@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from headscope.errors import EditError, StoreError
 from headscope.interventions.edit_hooks import Pair, compile_edit
 from headscope.interventions.edits import Edit, What, scale
 from headscope.models.geometry import Head, Site
+from headscope.models.library_messages import quiet
+from headscope.models.sites import has_plain_matrix
 from headscope.storage import disk_error, write_json
 
 _COMPANIONS = (".json", ".jinja", ".txt", ".model", ".tiktoken")
@@ -44,7 +46,8 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
 
     Raises:
         EditError: a scope other than ``all``; something to add where the projection has no bias; a quantised
-            or shared projection; an output folder that holds files.
+            or shared projection; a model with an adapter; an output folder that holds files.
+        ModelError: the model was changed since it was loaded or wrapped.
     """
     change = Edit(tuple(heads), what if isinstance(what, What) else scale(float(what)), scope)
     out = Path(out)
@@ -56,12 +59,13 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
+    revision = vlm.confirmed_revision()
     _refuse_model(vlm)
     replaced: dict[int, Tensor] = {}
     for site, pair in compile_edit(vlm.geometry, change).items():
         _refuse(vlm.model, site, pair)
         replaced.update(_baked(site.projection, pair))
-    _write(vlm, replaced, change, out)
+    _write(vlm, revision, replaced, change, out)
     return out
 
 
@@ -73,6 +77,11 @@ def _refuse_model(vlm: Any) -> None:
             f"bake: the weights of {vlm.name} are quantised, and rounding them again changes what it says; "
             "load the original checkpoint in float32 or bfloat16 and bake that"
         )
+    if vlm.folder is None and (strange := _not_of_its_kind(vlm.model)):
+        raise EditError(
+            f"bake: {vlm.name} is not what its configuration builds ({strange}), so no ordinary checkpoint "
+            "holds it; merge the adapter (model = model.merge_and_unload()), wrap the result and bake that"
+        )
     away = next((n for n, p in vlm.model.named_parameters() if p.is_meta), None)
     if away is not None:
         raise EditError(
@@ -80,12 +89,20 @@ def _refuse_model(vlm: Any) -> None:
         )
 
 
+def _not_of_its_kind(model: nn.Module) -> str:
+    """The first weight that a model in memory has beyond its kind, or lacks; empty if it has just these."""
+    with quiet(), torch.device("meta"):
+        plain = type(model)(copy.deepcopy(model.config)).state_dict()
+    other = sorted(plain.keys() ^ model.state_dict().keys())
+    return other[0] if other else ""
+
+
 def _refuse(model: nn.Module, site: Site, pair: Pair) -> None:
     """Raise where the weights of this site cannot carry the edit."""
     projection = site.projection
     name = f"bake: the output projection of layer {site.layer} ({type(projection).__name__})"
     weight = getattr(projection, "weight", None)
-    if not isinstance(weight, Tensor) or type(projection).__name__ not in ("Linear", "Conv1D"):
+    if not isinstance(weight, Tensor) or not has_plain_matrix(projection):
         raise EditError(
             f"{name} has no plain weight matrix; bake the model before it is quantised or wrapped"
         )
@@ -127,7 +144,7 @@ def _baked(projection: nn.Module, pair: Pair) -> dict[int, Tensor]:
     return made
 
 
-def _write(vlm: Any, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
+def _write(vlm: Any, revision: str, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
     """Save the checkpoint beside ``out`` and move it there in one step."""
     # id() of parameters is taken from named_parameters: state_dict() hands out detached aliases of them
     names = {n: replaced[id(p)] for n, p in vlm.model.named_parameters() if id(p) in replaced}
@@ -136,13 +153,13 @@ def _write(vlm: Any, replaced: dict[int, Tensor], change: Edit, out: Path) -> No
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        _copy_companions(vlm.folder, temporary)
-        with _quiet():
+        with quiet():
+            _write_companions(vlm, temporary)
             vlm.model.save_pretrained(temporary, state_dict=state)
         note = {
             "schema": "headscope/bake/1",
             "source": vlm.name,
-            "revision": vlm.revision,
+            "revision": revision,
             **change.describe(),
         }
         write_json(temporary / "headscope-bake.json", note)
@@ -159,23 +176,12 @@ def _write(vlm: Any, replaced: dict[int, Tensor], change: Edit, out: Path) -> No
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _copy_companions(source: Path, target: Path) -> None:
-    """Processor, tokenizer, chat template and licence, byte for byte; weights are written anew."""
-    for file in sorted(source.iterdir()):
+def _write_companions(vlm: Any, target: Path) -> None:
+    """Processor, tokenizer, chat template and licence, byte for byte where there is a folder to copy from."""
+    if vlm.folder is None:
+        vlm.processor.save_pretrained(target)
+        return
+    for file in sorted(vlm.folder.iterdir()):
         keep = file.suffix in _COMPANIONS or file.name.startswith("LICENSE")
         if file.is_file() and keep and not file.name.endswith(".safetensors.index.json"):
             shutil.copyfile(file, target / file.name)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar of transformers."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

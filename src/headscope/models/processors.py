@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import ModelError
+from headscope.errors import ModelError, in_one_line
 
 # The one processor class that names torchvision although its image processor has a PIL form.
 _PIXTRAL = "PixtralProcessor"
@@ -39,14 +39,22 @@ def load_processor(folder: Path, config: Any) -> Any:
     except ModelError:
         raise
     except Exception as exc:  # transformers raises many kinds here; each means the same to the user
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-        raise ModelError(f"{folder}: its processor cannot be loaded: {first}") from exc
+        raise ModelError(f"{folder}: its processor cannot be loaded: {in_one_line(exc)}") from exc
+    return prepared(processor, str(folder))
+
+
+def prepared(processor: Any, where: str) -> Any:
+    """The processor, changed to pad left with a token that is there.
+
+    Raises:
+        ModelError: it reads no text or no images, or its tokens cannot be traced back to characters.
+    """
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise ModelError(f"{folder}: {type(processor).__name__} is not a processor of text and images")
+        raise ModelError(f"{where}: {type(processor).__name__} is not a processor of text and images")
     tokenizer = processor.tokenizer
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"{folder}: {type(tokenizer).__name__} does not say which characters a token stands for; "
+            f"{where}: {type(tokenizer).__name__} does not say which characters a token stands for; "
             "tokenizer.json needed"
         )
     tokenizer.padding_side = "left"

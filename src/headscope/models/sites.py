@@ -88,6 +88,16 @@ class Site:
         return slice(head * self.head_dim, (head + 1) * self.head_dim)
 
 
+def has_plain_matrix(projection: nn.Module) -> bool:
+    """Whether all that a projection does is to multiply with its ``weight``, and add its ``bias``.
+
+    Not so of quantised projections and of those that an adapter wraps, whatever their class is called.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    return type(projection) in (nn.Linear, Conv1D)
+
+
 class LeftOut(NamedTuple):
     """A decoder layer without attention heads: its number, what mixes its positions, why it is left out."""
 

@@ -23,6 +23,7 @@ from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
+from headscope.models.weights import LoadedWeights, Weights, refuse_training
 
 
 @dataclass(eq=False, repr=False)
@@ -34,8 +35,10 @@ class VLM:
         processor: its processor, padding left.
         geometry: its heads, proved unless loaded with ``prove=False``.
         name: "embedded", a hub id, or the folder's name.
-        revision: hub commit, or 16 hex digits over configuration and weights.
-        folder: the checkpoint folder.
+        revision: hub commit, or 16 hex digits over configuration and weights; with "-wrapped" where these
+            were hashed in memory.
+        folder: the checkpoint folder; None of a model that was wrapped.
+        loading: how it was loaded; None of a model that was wrapped.
         proof: the proof of the geometry, None if it was not asked for.
         frame: spans of the batch now being read, None outside :meth:`reading`.
     """
@@ -45,14 +48,34 @@ class VLM:
     geometry: Geometry
     name: str
     revision: str
-    folder: Path
+    folder: Path | None
     template: Template
+    weights: Weights
+    loading: Placement | None = None
     proof: Any = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.family}, revision {self.revision}, {self.geometry.summary()})"
+
+    def confirmed_revision(self) -> str:
+        """The revision, after a check that the model in memory still is what it stands for.
+
+        What it sees and what not: :class:`headscope.models.weights.LoadedWeights`; of a model that was
+        wrapped, ``HashedWeights``.
+
+        Raises:
+            ModelError: the model was changed, or put into training mode.
+        """
+        change = self.weights.change(self.model)
+        if change:
+            raise ModelError(
+                f"{self.name}: {change} since it was {'loaded' if self.folder else 'wrapped'} as revision "
+                f"{self.revision}; for the model as it is now: vlm = hs.wrap(vlm.model, vlm.processor)"
+            )
+        refuse_training(self.model, self.name)
+        return self.revision
 
     @property
     def tokenizer(self) -> Any:
@@ -222,6 +245,11 @@ def load_model(
             not possible here.
         GeometryError: its heads could not be located, or a step of the proof failed.
     """
+    if not isinstance(name_or_path, str | Path):
+        raise ModelError(
+            f"load_model: expected a name or a folder, found {type(name_or_path).__name__}; for a model that "
+            "is in memory already: hs.wrap(model, processor)"
+        )
     how = Placement(device, dtype, device_map, max_memory, quantization, attention)
     if device_map is None:
         device_named(device)
@@ -234,7 +262,8 @@ def load_model(
     identity = commit or folder_revision(folder)
     if quantization:
         identity += f"-{quantization}"
-    vlm = VLM(model, processor, find_geometry(model, towers), name, identity, folder, template)
+    geometry, weights = find_geometry(model, towers), LoadedWeights(model)
+    vlm = VLM(model, processor, geometry, name, identity, folder, template, weights, how)
     if prove:
         from headscope.models.proof import prove_geometry
 
