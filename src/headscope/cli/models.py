@@ -92,6 +92,21 @@ def check(
         _show_proof(vlm, entry)
 
 
+@models_app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Folder of an adapter made with PEFT (LoRA and its like).")],
+    out: Annotated[Path, typer.Option("--out", help="New checkpoint folder.")],
+    base: Annotated[
+        str | None, typer.Option("--base", help="Its base model; by default the one that it names.")
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
+) -> None:
+    """Merge an adapter with its base model into an ordinary checkpoint. Needs the package peft."""
+    from headscope.models.adapters import merge_adapter
+
+    typer.echo(str(merge_adapter(adapter, out, base, dtype)))
+
+
 def families() -> list[dict[str, Any]]:
     """The rows of the survey that ships with the package, by family.
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from headscope.errors import EditError, StoreError
+from headscope.errors import EditError
 from headscope.interventions.edit_hooks import Pair, compile_edit
 from headscope.interventions.edits import Edit, What, scale
 from headscope.models.geometry import Head, Site
 from headscope.models.library_messages import quiet
+from headscope.models.saving import is_free, write_checkpoint
 from headscope.models.sites import has_plain_matrix
-from headscope.storage import disk_error, write_json
-
-_COMPANIONS = (".json", ".jinja", ".txt", ".model", ".tiktoken")
 
 
 def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, scope: str = "all") -> Path:
@@ -57,7 +52,7 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
             "use "
             "`with edit(...)` instead"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_free(out):
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
     revision = vlm.confirmed_revision()
     _refuse_model(vlm)
@@ -145,43 +140,10 @@ def _baked(projection: nn.Module, pair: Pair) -> dict[int, Tensor]:
 
 
 def _write(vlm: Any, revision: str, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
-    """Save the checkpoint beside ``out`` and move it there in one step."""
+    """Save the model with some weights replaced, and a note of what was done."""
     # id() of parameters is taken from named_parameters: state_dict() hands out detached aliases of them
     names = {n: replaced[id(p)] for n, p in vlm.model.named_parameters() if id(p) in replaced}
     state = {n: names.get(n, t) for n, t in vlm.model.state_dict().items()}
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        with quiet():
-            _write_companions(vlm, temporary)
-            vlm.model.save_pretrained(temporary, state_dict=state)
-        note = {
-            "schema": "headscope/bake/1",
-            "source": vlm.name,
-            "revision": revision,
-            **change.describe(),
-        }
-        write_json(temporary / "headscope-bake.json", note)
-        if out.exists():
-            out.rmdir()
-        temporary.replace(out)
-    except OSError as exc:
-        raise disk_error(out, exc) from exc
-    except SafetensorError as exc:  # a full disk comes as text here
-        raise StoreError(
-            f"{out}: could not write the weights: {exc}; free space or name another folder"
-        ) from exc
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _write_companions(vlm: Any, target: Path) -> None:
-    """Processor, tokenizer, chat template and licence, byte for byte where there is a folder to copy from."""
-    if vlm.folder is None:
-        vlm.processor.save_pretrained(target)
-        return
-    for file in sorted(vlm.folder.iterdir()):
-        keep = file.suffix in _COMPANIONS or file.name.startswith("LICENSE")
-        if file.is_file() and keep and not file.name.endswith(".safetensors.index.json"):
-            shutil.copyfile(file, target / file.name)
+    note = {"schema": "headscope/bake/1", "source": vlm.name, "revision": revision, **change.describe()}
+    beside = [vlm.folder] if vlm.folder is not None else vlm.processor
+    write_checkpoint(out, vlm.model, beside, state, {"headscope-bake.json": note})

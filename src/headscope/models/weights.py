@@ -67,26 +67,31 @@ class LoadedWeights:
         other = sorted(now.keys() ^ self._marks.keys())
         if other:
             return f"{other[0]} was {'added' if other[0] in now else 'taken away'}"
-        for name, mark in self._marks.items():
-            if now[name].version != mark.version:
+        for name, then in self._marks.items():
+            since = now[name]
+            if then is None or since is None:
+                continue
+            if since.version != then.version:
                 return f"{name} was written to"
-            moved = (now[name].device, now[name].dtype) != (mark.device, mark.dtype)
-            if now[name].place != mark.place and not moved:
+            moved = (since.device, since.dtype) != (then.device, then.dtype)
+            if since.place != then.place and not moved:
                 return f"{name} was exchanged"
         return ""
 
 
-def _marks(model: nn.Module) -> dict[str, _Mark]:
-    """Plain parameters and buffers in memory; quantised ones repack themselves when they are used."""
-    found = {}
+def _marks(model: nn.Module) -> dict[str, _Mark | None]:
+    """Parameters and buffers; no mark for offloaded ones and for quantised ones, which repack themselves."""
+    found: dict[str, _Mark | None] = {}
     for path, module in model.named_modules():
         passing = module._non_persistent_buffers_set
         held: dict[str, Tensor | None] = {**module._parameters}
         held |= {n: b for n, b in module._buffers.items() if n not in passing}
         for name, value in held.items():
-            if value is not None and not value.is_meta and type(value) in (nn.Parameter, Tensor):
-                mark = _Mark(value._version, value.data_ptr(), value.device, value.dtype)
-                found[f"{path}.{name}" if path else name] = mark
+            if value is None:
+                continue
+            counted = not value.is_meta and type(value) in (nn.Parameter, Tensor)
+            mark = _Mark(value._version, value.data_ptr(), value.device, value.dtype) if counted else None
+            found[f"{path}.{name}" if path else name] = mark
     return found
 
 
