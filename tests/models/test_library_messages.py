@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 from transformers.utils import logging as messages
 
 from headscope.errors import ModelError
@@ -26,6 +27,8 @@ def _say_all() -> None:
     messages.get_logger("transformers.test").warning("a warning that is logged")
     logging.getLogger("bitsandbytes.nn").error("an error that is logged")
     warnings.warn("a Python warning", FutureWarning, stacklevel=1)
+    list(tqdm(range(3), desc="a bar"))
+    list(tqdm(range(3), desc="a bar that insists", disable=False))
 
 
 def test_nothing_of_a_library_reaches_the_terminal(
@@ -44,7 +47,7 @@ def test_afterwards_libraries_speak_as_before() -> None:
     def state() -> tuple[object, ...]:
         logger = logging.getLogger("transformers")
         bars = messages.is_progress_bar_enabled()
-        return list(logger.handlers), logger.propagate, bars, warnings.showwarning
+        return list(logger.handlers), logger.propagate, bars, warnings.showwarning, tqdm.__init__
 
     before = state()
     with pytest.raises(ModelError), quiet(), quiet():

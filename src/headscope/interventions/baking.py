@@ -18,6 +18,7 @@ from headscope.models.geometry import Head, Site
 from headscope.models.library_messages import quiet
 from headscope.models.saving import is_free, write_checkpoint
 from headscope.models.sites import has_plain_matrix
+from headscope.models.weights import is_quantized
 
 
 def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, scope: str = "all") -> Path:
@@ -66,8 +67,7 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
 
 def _refuse_model(vlm: Any) -> None:
     """Raise where the model as a whole cannot be written as an ordinary checkpoint."""
-    stored = getattr(vlm.config, "quantization_config", None)
-    if getattr(vlm.model, "is_quantized", False) or stored is not None:
+    if is_quantized(vlm.model):
         raise EditError(
             f"bake: the weights of {vlm.name} are quantised, and rounding them again changes what it says; "
             "load the original checkpoint in float32 or bfloat16 and bake that"

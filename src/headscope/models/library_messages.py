@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
@@ -63,8 +63,11 @@ class _ToOurs(logging.Handler):
 
 def _divert(undo: ExitStack) -> None:
     """Send what libraries log and warn to headscope's logger; ``undo`` learns how to put all back."""
+    from tqdm import tqdm
     from transformers.utils import logging as messages  # sets its own logger up, before that is changed
 
+    undo.callback(setattr, tqdm, "__init__", tqdm.__init__)
+    tqdm.__init__ = _hidden(tqdm.__init__)  # progress bars of other libraries than transformers
     if messages.is_progress_bar_enabled():
         messages.disable_progress_bar()
         undo.callback(messages.enable_progress_bar)
@@ -74,6 +77,13 @@ def _divert(undo: ExitStack) -> None:
         _set(logger, [_ToOurs()], False)
     undo.enter_context(warnings.catch_warnings())
     warnings.showwarning = _show
+
+
+def _hidden(init: Callable[..., None]) -> Callable[..., None]:
+    def hidden(self: object, *args: object, **options: object) -> None:
+        init(self, *args, **{**options, "disable": True})
+
+    return hidden
 
 
 def _set(logger: logging.Logger, handlers: list[logging.Handler], propagate: bool) -> None:

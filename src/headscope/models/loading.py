@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
-from logging import ERROR, getLogger
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from headscope.errors import ModelError, in_one_line
 from headscope.models.kernels import check_kept, check_kernel
 from headscope.models.library_messages import quiet
 from headscope.models.placement import Placement, device_named, spread
+from headscope.models.quantized import bitsandbytes_settings, check_loaded, check_method, why_not_loaded
 
 _NUMBERED = re.compile(r"\.(\d+)\.")
 
@@ -31,6 +31,7 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
         ModelError: weights cannot be read, or do not fit the configuration or the device map.
     """
     check_kernel(folder, config, how)
+    check_method(folder, config)
     if how.attention is not None:
         config._attn_implementation = how.attention  # of its parts too
     keywords = _keywords(folder, config, how)
@@ -40,11 +41,13 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
             loaded: Any = _from_pretrained(folder, keywords)
     except Exception as exc:  # transformers, safetensors, bitsandbytes and torch raise many kinds here
         asked = f" with attention {how.attention!r}" if how.attention else ""
-        raise ModelError(f"{folder}: the weights cannot be loaded{asked}: {in_one_line(exc)}") from exc
+        said = why_not_loaded(config, exc)
+        raise ModelError(f"{folder}: the weights cannot be loaded{asked}: {said}") from exc
     model: nn.Module
     model, info = loaded
     check_kept(folder, model, how)
     _refuse_gaps(folder, model, info)
+    check_loaded(folder, config, model, [str(k) for k in info.get("unexpected_keys") or ()], how)
     if place is not None:
         model = model.to(place)
     return model.eval().requires_grad_(False)
@@ -82,25 +85,13 @@ def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:
                 f"{folder}: asked for quantization {how.quantization!r}, but the checkpoint is quantised "
                 "already; leave the option out"
             )
-        keywords["quantization_config"] = _quantization(how.quantization, dtype)
+        keywords["quantization_config"] = bitsandbytes_settings(how.quantization, dtype)
     return keywords
 
 
 def _key(device: Any) -> Any:
     """Devices in max_memory: GPUs by number."""
     return int(device) if str(device).isdigit() else device
-
-
-def _quantization(kind: str, dtype: Any) -> Any:
-    """bitsandbytes' settings of a kind."""
-    from transformers import BitsAndBytesConfig
-
-    # It says at every product that 8-bit ones are taken in float16.
-    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)
-    if kind == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    computed = torch.bfloat16 if dtype == "auto" else dtype
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
 def _places(folder: Path, config: Any, given: Mapping[str, Any]) -> dict[str, Any]:

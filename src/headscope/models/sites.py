@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 
@@ -95,7 +95,13 @@ def has_plain_matrix(projection: nn.Module) -> bool:
     """
     from transformers.pytorch_utils import Conv1D
 
-    return type(projection) in (nn.Linear, Conv1D)
+    if type(projection) not in (nn.Linear, Conv1D):
+        return False
+    own = vars(projection).get("_old_forward", vars(projection).get("forward"))  # under accelerate's hook
+    if own is not None and getattr(own, "__func__", None) is not type(projection).forward:
+        return False
+    weight = projection.weight.data  # a packed form of numbers is a class of its own
+    return type(weight) is Tensor and weight.is_floating_point() and weight.element_size() > 1
 
 
 class LeftOut(NamedTuple):

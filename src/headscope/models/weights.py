@@ -50,12 +50,27 @@ def refuse_training(model: nn.Module, name: str) -> None:
         raise ModelError(f"{name}: is in training mode ({part}); say model.eval() first")
 
 
+def refuse_offloaded(model: nn.Module) -> None:
+    """Raise where a weight is not in memory.
+
+    Raises:
+        ModelError: so it is.
+    """
+    away = next((n for n, p in model.named_parameters() if p.is_meta), None)
+    if away is not None:
+        raise ModelError(
+            f"{away} is offloaded or on the meta device; a model in memory is identified by its weights; "
+            "load it whole, or its folder with load_model(..., device_map=...)"
+        )
+
+
 class LoadedWeights:
     """Counters of a model read from files: no weight is read, so that loading stays fast.
 
     Seen: weights that were written to in place (by an optimiser, ``load_state_dict``, ``mul_``), exchanged,
-    added or taken away. A move to another device or number format is none. Not seen: writes through
-    ``weight.data``, which torch does not count.
+    added or taken away; of a quantised model, which unpacks itself when it is used, only the first. A move to
+    another device or number format is no change. Not seen: writes through ``weight.data``, which torch does
+    not count.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -64,19 +79,26 @@ class LoadedWeights:
     def change(self, model: nn.Module) -> str:
         """The first weight that was written to, exchanged, added or taken away, in words."""
         now = _marks(model)
+        packed = is_quantized(model)
         other = sorted(now.keys() ^ self._marks.keys())
-        if other:
+        if other and not packed:
             return f"{other[0]} was {'added' if other[0] in now else 'taken away'}"
         for name, then in self._marks.items():
-            since = now[name]
+            since = now.get(name)
             if then is None or since is None:
                 continue
             if since.version != then.version:
                 return f"{name} was written to"
             moved = (since.device, since.dtype) != (then.device, then.dtype)
-            if since.place != then.place and not moved:
+            if since.place != then.place and not moved and not packed:
                 return f"{name} was exchanged"
         return ""
+
+
+def is_quantized(model: nn.Module) -> bool:
+    """Whether weights of a model are packed, as far as transformers says so."""
+    config = getattr(model, "config", None)
+    return bool(getattr(model, "is_quantized", False) or getattr(config, "quantization_config", None))
 
 
 def _marks(model: nn.Module) -> dict[str, _Mark | None]:
@@ -100,8 +122,9 @@ class HashedWeights:
 
     The identity is a SHA-256 over names, shapes, number formats and bytes of ``state_dict()``, over the
     configuration, and over the plain settings of modules that neither torch nor transformers brought (the
-    scale of an adapter). It is the same on every device. Later changes are found by a faster hash.
-    Not seen: forward functions and hooks that were put on, and buffers that are no part of ``state_dict()``.
+    scale of an adapter). It is the same on every device, except that of 4-bit weights of bitsandbytes, which
+    some CPUs rearrange and round when they are used. Later changes are found by a faster hash. Not seen:
+    forward functions and hooks that were put on, and buffers that are no part of ``state_dict()``.
 
     Raises:
         ModelError: weights that are not in memory.
@@ -141,19 +164,28 @@ def _pool() -> ThreadPoolExecutor:
 
 def _entries(model: nn.Module) -> dict[str, Tensor | bytes]:
     """What ``state_dict`` holds, by name in a fixed order."""
+    refuse_offloaded(model)
+    held: dict[str, Any] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        _save(module, held, f"{path}." if path else "")
     found: dict[str, Tensor | bytes] = {}
-    for name, value in sorted(model.state_dict().items()):
-        if not isinstance(value, Tensor):
+    for name, value in sorted(held.items()):
+        if isinstance(value, Tensor):
+            found.update(_plain(value.detach(), name))
+        else:
             found[name] = value if isinstance(value, bytes) else repr(value).encode()
-            continue
-        for part, tensor in _plain(value.detach(), name):
-            if tensor.is_meta:
-                raise ModelError(
-                    f"{part} is offloaded or on the meta device; a model in memory is identified by its "
-                    "weights; load it whole, or its folder with load_model(..., device_map=...)"
-                )
-            found[part] = tensor
     return found
+
+
+def _save(module: nn.Module, held: dict[str, Any], prefix: str) -> None:
+    """A module's own part of ``state_dict``, under names that begin with the prefix."""
+    packing: Any = getattr(module._parameters.get("weight"), "quant_state", None)
+    if not getattr(packing, "packing_format_for_cpu", False):
+        module._save_to_state_dict(held, prefix, False)
+        return
+    # bitsandbytes would unpack what it packed for this CPU and forget to turn the scales back: read as it is.
+    held |= {f"{prefix}{n}": p for n, p in module._parameters.items() if p is not None}
+    held |= {f"{prefix}weight.{n}": v for n, v in packing.as_dict(packed=True).items()}
 
 
 def _plain(value: Tensor, name: str) -> Iterator[tuple[str, Tensor]]:

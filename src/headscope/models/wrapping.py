@@ -19,7 +19,7 @@ from headscope.models.processors import load_processor, prepared
 from headscope.models.prompts import Template
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, proof_or_refusal
-from headscope.models.weights import HashedWeights, refuse_training
+from headscope.models.weights import HashedWeights, LoadedWeights, refuse_offloaded, refuse_training
 
 
 def wrap(
@@ -62,11 +62,11 @@ def wrap(
         read = isinstance(processor, str | Path)
         ready = load_processor(Path(processor), config) if read else prepared(copy.deepcopy(processor), own)
         template = Template(ready, str(config.model_type))
-        weights = HashedWeights(inner)
     geometry = find_geometry(inner, towers)
-    vlm = VLM(inner, ready, geometry, own, weights.revision, None, template, weights=weights)
-    if inner is not model:
-        _refuse_other_logits(vlm, model)
+    vlm = VLM(inner, ready, geometry, own, "", None, template, LoadedWeights(inner))
+    proof_or_refusal(vlm, lambda v: _use_once(v, model))
+    vlm.weights = weights = HashedWeights(inner)
+    vlm.revision = weights.revision
     if prove:
         from headscope.models.proof import prove_geometry
 
@@ -92,6 +92,7 @@ def _refuse(model: Any) -> None:
     sharded = next((n for n, p in model.named_parameters() if type(p.data).__name__ == "DTensor"), None)
     if sharded is not None:
         raise ModelError(f"wrap: {sharded} is sharded over processes; gather the model in one first")
+    refuse_offloaded(model)
     refuse_training(model, f"wrap: {kind}")
 
 
@@ -131,17 +132,19 @@ def _without_peft(model: Any) -> nn.Module:
     return inner
 
 
-def _refuse_other_logits(vlm: VLM, outer: nn.Module) -> None:
-    """An adapter is all inside the model's projections if the model alone gives the same logits.
+def _use_once(vlm: VLM, outer: nn.Module) -> None:
+    """One forward: packed weights are unpacked by it, and are identified as they are from then on.
+
+    Of an adapted model it also shows that the adapter is all inside the model's projections.
 
     Raises:
-        ModelError: it does not.
+        ModelError: the PeftModel computes more than the model inside it.
     """
     inputs = vlm.encode([Prompt(Image.new("RGB", (32, 32), (127, 90, 60)), "What is it?")]).inputs
-    with torch.no_grad(), quiet():
-        whole, inside = (m(**inputs).logits for m in (outer, vlm.model))
-    if not torch.equal(whole, inside):
-        raise ModelError(
-            f"wrap: {type(outer).__name__} computes more than the model inside it does; merge the adapter "
-            "(model.merge_and_unload()) and wrap the result"
-        )
+    with torch.no_grad():
+        inside = vlm.model(**inputs).logits
+        if outer is not vlm.model and not torch.equal(outer(**inputs).logits, inside):
+            raise ModelError(
+                f"wrap: {type(outer).__name__} computes more than the model inside it does; merge the "
+                "adapter (model.merge_and_unload()) and wrap the result"
+            )
