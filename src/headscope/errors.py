@@ -27,3 +27,14 @@ class EditError(HeadscopeError):
 
 class StudyError(HeadscopeError):
     """A stage asked for before the stages that it rests on, or with settings that clash."""
+
+
+def in_one_line(exc: BaseException) -> str:
+    """What another library's error says, its lines joined and cut at 300 characters; its name if nothing.
+
+    Example:
+        >>> in_one_line(ValueError("no such key:\n  'x'"))
+        "no such key: 'x'"
+    """
+    said = " ".join(str(exc).split()) or type(exc).__name__
+    return said if len(said) <= 300 else f"{said[:297]}..."

@@ -99,15 +99,16 @@ class Study:
         What is left out is as the study in the folder has it; in a new one the default stands in its place.
 
         Args:
-            model: ``embedded`` (default), a checkpoint folder, a hub id, or a loaded model.
+            model: ``embedded`` (default), a checkpoint folder, a hub id, or a loaded or wrapped model; one
+                that was wrapped has to be given again whenever the study is opened.
             data: a folder of cases, or loaded cases.
             size: ``quick``, ``demo`` (default) or ``full``; see :mod:`headscope.sizes`.
             seed: of the splits and of everything drawn at random; default 0.
             taxonomy: a JSON file with other functions than the default nine.
             device, dtype: how the model is loaded; default "cpu" and "float32". A model in memory is
                 recorded, and loaded again, as it is.
-            model_options: ``device_map``, ``max_memory``, ``quantization``, ``image_backend`` of
-                :func:`headscope.models.vlm.load_model`, in plain values.
+            model_options: ``device_map``, ``max_memory``, ``quantization``, ``attention``,
+                ``image_backend`` of :func:`headscope.models.vlm.load_model`, in plain values.
             batch_size: questions in one forward; default 64.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
                 study in the folder began with, "cpu" in a new one. It may change from run to run.
@@ -212,6 +213,12 @@ class Study:
     def vlm(self) -> VLM:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
+            if self.settings["load"] is None:
+                raise StudyError(
+                    f"{self.folder}: was begun on a model in memory, {self.settings['model']['name']} "
+                    f"(revision {self.settings['model']['revision']}); open it with that model: "
+                    "Study.create(folder, model=hs.wrap(model, processor, name), data=...)"
+                )
             how = self.settings["device"], self.settings["dtype"], options_of(self.settings)
             vlm = load(self.settings["load"], *how)
             if vlm.revision != self.settings["model"]["revision"]:
@@ -248,11 +255,16 @@ class Study:
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
-        """Adds up a stage's seconds over restarts."""
+        """Adds up a stage's seconds over restarts; refused where the model was changed."""
+        from headscope.models.library_messages import quiet
+
+        if self._vlm is not None:
+            self._vlm.confirmed_revision()
         self.announce(f"{stage} ...")
         start = time.perf_counter()
         try:
-            yield
+            with quiet():
+                yield
         finally:
             path = self.folder / "timings.json"
             seconds = read_json(path) if path.exists() else {}

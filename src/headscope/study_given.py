@@ -169,7 +169,7 @@ def _other_loaded(record: Mapping[str, Any], vlm: VLM) -> Iterator[tuple[str, An
 
 def _other_named(record: Mapping[str, Any], model: str) -> Iterator[tuple[str, Any, Any]]:
     """Another model's name; the one that the study began with is compared when it is loaded."""
-    from headscope.models.checkpoints import local_folder, revision
+    from headscope.models.checkpoints import folder_revision, local_folder
 
     there, load = record["model"], record["load"]
     if model == load:
@@ -177,7 +177,7 @@ def _other_named(record: Mapping[str, Any], model: str) -> Iterator[tuple[str, A
     folder = local_folder(model)
     if folder is not None and Path(load).is_dir() and folder.samefile(load):
         return
-    asked = f"{revision(folder)}{_quantized(record)}" if folder is not None else ""
+    asked = f"{folder_revision(folder)}{_quantized(record)}" if folder is not None else ""
     if asked != there["revision"]:
         yield "model", _revised(there["name"], there["revision"]), _revised(model, asked)
 

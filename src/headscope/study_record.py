@@ -102,7 +102,7 @@ def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) ->
         "load": given.model if named else _name_to_load(vlm),
         "model": {
             "name": vlm.name,
-            "revision": vlm.revision,
+            "revision": vlm.confirmed_revision(),
             "parameters": vlm.parameters,
             "layers": geometry.n_layers,
             "heads": len(geometry.heads),
@@ -126,16 +126,27 @@ def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) ->
         "dtype": found.dtype,
         "placement": found.placement,
         "asked": {k: v for k, v in asked.items() if v not in (None, getattr(found, k))},
-        "model_options": recorded_options(given.model_options) if named else found.options,
+        "model_options": recorded_options(given.model_options) if named else _options_in_memory(vlm),
     }
 
 
-def _name_to_load(vlm: VLM) -> str:
-    """What ``load_model`` is told to get a model that was handed over in memory."""
+def _options_in_memory(vlm: VLM) -> dict[str, Any] | None:
+    """Model options of a model that was handed over: its places as found, its kernel as it was asked for."""
+    from headscope.models.loaded import loaded_as
+
+    attention = vlm.loading.attention if vlm.loading is not None else None
+    kernel = {"attention": attention} if attention is not None else {}
+    return {**(loaded_as(vlm).options or {}), **kernel} or None
+
+
+def _name_to_load(vlm: VLM) -> str | None:
+    """What ``load_model`` is told to get a model that was handed over; None: it was wrapped in memory."""
     from headscope.models.embedded import weights_folder
 
-    known = "/" in vlm.name or (vlm.folder is not None and Path(vlm.folder) == weights_folder())
-    return vlm.name if known or vlm.folder is None else str(vlm.folder)
+    if vlm.folder is None:
+        return None
+    known = "/" in vlm.name or Path(vlm.folder) == weights_folder()
+    return vlm.name if known else str(vlm.folder)
 
 
 def taxonomy_record(taxonomy: Taxonomy) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from headscope.models.geometry import Head
 from headscope.models.proof import prove_geometry
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
+from headscope.models.weights import HashedWeights
 from headscope.visual_prompting.awakening import ContributionNorms, attention_to
 from two_devices import SECOND, Devices, seen, split
 
@@ -180,6 +181,8 @@ def main(folder: str) -> None:
             "sites": len(two.geometry.sites),
             "proof": str(prove_geometry(two)),
             "misplaced": misplaced(two),
+            "identities": [HashedWeights(vlm.model).revision for vlm in (one, two)],
+            "moved weights": two.weights.change(two.model),
         }
     print(json.dumps(result))
 

@@ -184,7 +184,9 @@ def test_eight_bits_want_half_precision() -> None:
 def test_options_of_a_study_are_plain_and_only_those_that_were_given() -> None:
     assert Options.of(None) is Options.of({}) is Options.of({"tower": "decoder"}) is None
     assert Options.of({"max_memory": {0: "1GiB"}, "quantization": None}) == {"max_memory": {"0": "1GiB"}}
-    with pytest.raises(ModelError, match="'speed'; there are: device_map, max_memory, quantization, tower"):
+    with pytest.raises(
+        ModelError, match="'speed'; there are: device_map, max_memory, quantization, attention, tower"
+    ):
         Options.of({"speed": 3})
     with pytest.raises(ModelError, match="depends on the picture alone"):
         Options.of({"tower": "vision"})

@@ -107,7 +107,9 @@ def test_every_family_reads_pictures_as_transformers_would_here(family: str, fol
     else:
         processor = load_processor(folder, config)
         assert type(processor).__name__ == PROCESSOR_MAPPING_NAMES[family]
-        assert image_backend_of(processor) == ("torchvision" if HERE and "torchvision" in FORMS[family] else "pil")
+        assert image_backend_of(processor) == (
+            "torchvision" if HERE and "torchvision" in FORMS[family] else "pil"
+        )
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if {"pil", "torchvision"} <= set(FORMS[f])])

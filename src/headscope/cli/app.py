@@ -14,6 +14,7 @@ from headscope.cli import review as _review  # noqa: F401  (registers its comman
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import (
+    AttentionOption,
     DeviceMapOption,
     ImageBackendOption,
     MaxMemoryOption,
@@ -123,6 +124,7 @@ def _add_stage(name: str, text: str) -> None:
         device_map: DeviceMapOption = None,
         max_memory: MaxMemoryOption = None,
         quantization: QuantizationOption = None,
+        attention: AttentionOption = None,
         tower: TowerOption = "decoder",
         image_backend: ImageBackendOption = "auto",
         probe_device: ProbeDeviceOption = None,
@@ -140,7 +142,9 @@ def _add_stage(name: str, text: str) -> None:
             device=device,
             dtype=dtype,
             batch_size=batch_size,
-            model_options=model_options(device_map, max_memory, quantization, tower, image_backend),
+            model_options=model_options(
+                device_map, max_memory, quantization, tower, image_backend, attention
+            ),
         )
         result = getattr(opened, name)()
         if name in ("run", "report"):
@@ -212,12 +216,25 @@ def ask(
     save: Annotated[Path | None, typer.Option(help="Write the picture as the model sees it here.")] = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
+    attention: AttentionOption = None,
 ) -> None:
     """Ask one question about one picture."""
     from headscope.cli.ask import Asked, ask_once
 
     asked = Asked(
-        image, question, model, choices, mute, heads, atlas, tuple(boxes or ()), style, save, device, dtype
+        image,
+        question,
+        model,
+        choices,
+        mute,
+        heads,
+        atlas,
+        tuple(boxes or ()),
+        style,
+        save,
+        device,
+        dtype,
+        attention,
     )
     typer.echo(ask_once(asked))
 

@@ -26,6 +26,7 @@ class Asked:
     save: Path | None = None
     device: str = "cpu"
     dtype: str = "float32"
+    attention: str | None = None
 
 
 def ask_once(asked: Asked) -> str:
@@ -48,7 +49,7 @@ def ask_once(asked: Asked) -> str:
         image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image
     if asked.save:
         _save(image, asked.save)
-    vlm = load_model(asked.model, device=asked.device, dtype=asked.dtype)
+    vlm = load_model(asked.model, device=asked.device, dtype=asked.dtype, attention=asked.attention)
     choices = tuple(c.strip() for c in asked.choices.split(",") if c.strip())
     chosen = _heads(asked, vlm) if asked.mute else ()
     with edit(vlm, chosen, mute()) if chosen else nullcontext():

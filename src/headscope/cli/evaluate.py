@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.models import AttentionOption
+
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder of cases.")],
@@ -35,6 +37,7 @@ def evaluate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions in one forward.")] = 32,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 16,
+    attention: AttentionOption = None,
 ) -> None:
     """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
     from headscope.benchmarking import Intervention
@@ -51,7 +54,7 @@ def evaluate(
         raise StudyError(f"--{change.kind} {change.what}: say --study, a study run on {model}, for its heads")
     if study is not None and not needs_heads:
         raise StudyError("--study names the heads of --mute or --bake; say one of them, or leave it out")
-    model, loading = _loading(study, model, device, dtype, batch_size, max_new_tokens)
+    model, loading = _loading(study, model, device, dtype, attention, batch_size, max_new_tokens)
     found = run(model, data, change, loading, limit=limit, announce=lambda text: typer.echo(text, err=True))
     write_json(out, found)
     _show(found)
@@ -59,7 +62,13 @@ def evaluate(
 
 
 def _loading(
-    study: Path | None, model: str | None, device: str | None, dtype: str | None, batch_size: int, most: int
+    study: Path | None,
+    model: str | None,
+    device: str | None,
+    dtype: str | None,
+    attention: str | None,
+    batch_size: int,
+    most: int,
 ) -> tuple[str, Any]:
     """What is loaded, and how: as the study loads its model, where nothing else is said.
 
@@ -69,11 +78,15 @@ def _loading(
     from headscope.benchmarking import Loading
     from headscope.study import Study
     from headscope.study_given import Given
+    from headscope.study_record import options_of
 
     if study is None:
-        return model or "embedded", Loading(device or "cpu", dtype or "float32", batch_size, most)
+        how = device or "cpu", dtype or "float32", batch_size, most
+        return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
     record = Study.open(study, Given(model=model)).settings
-    options = dict(record.get("model_options") or {})
+    options = options_of(record)
+    if attention is not None:
+        options["attention"] = attention
     if device is not None:  # then all parts go there
         options = {k: v for k, v in options.items() if k not in ("device_map", "max_memory")}
     where = device or record["device"]

@@ -24,6 +24,14 @@ MaxMemoryOption = Annotated[
     str | None, typer.Option("--max-memory", help="For a named device map: 0=20GiB,1=20GiB,cpu=60GiB.")
 ]
 QuantizationOption = Annotated[str | None, typer.Option("--quantization", help="8bit or 4bit.")]
+AttentionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--attention",
+        help="Attention kernel: sdpa, eager, flash_attention_2, flash_attention_3 or flex_attention; by "
+        "default what the checkpoint names, else transformers' choice.",
+    ),
+]
 TowerOption = Annotated[str, typer.Option("--tower", help="decoder, or vision for its heads too.")]
 ImageBackendOption = Annotated[
     str,
@@ -64,6 +72,7 @@ def check(
     device_map: DeviceMapOption = None,
     max_memory: MaxMemoryOption = None,
     quantization: QuantizationOption = None,
+    attention: AttentionOption = None,
     tower: TowerOption = "decoder",
     image_backend: ImageBackendOption = "auto",
     as_json: JsonOption = False,
@@ -73,7 +82,12 @@ def check(
     from headscope.models.vlm import load_model, proof_or_refusal
 
     options = {
-        **(model_options(device_map, max_memory, quantization, image_backend=image_backend) or {}),
+        **(
+            model_options(
+                device_map, max_memory, quantization, image_backend=image_backend, attention=attention
+            )
+            or {}
+        ),
         "towers": tuple(dict.fromkeys(("decoder", tower))),
     }
     family = ""
@@ -90,6 +104,21 @@ def check(
         _print_json(entry | {"model": model})
     else:
         _show_proof(vlm, entry)
+
+
+@models_app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Folder of an adapter made with PEFT (LoRA and its like).")],
+    out: Annotated[Path, typer.Option("--out", help="New checkpoint folder.")],
+    base: Annotated[
+        str | None, typer.Option("--base", help="Its base model; by default the one that it names.")
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
+) -> None:
+    """Merge an adapter with its base model into an ordinary checkpoint. Needs the package peft."""
+    from headscope.models.adapters import merge_adapter
+
+    typer.echo(str(merge_adapter(adapter, out, base, dtype)))
 
 
 def families() -> list[dict[str, Any]]:
@@ -114,6 +143,7 @@ def model_options(
     quantization: str | None,
     tower: str = "decoder",
     image_backend: str = "auto",
+    attention: str | None = None,
 ) -> dict[str, Any] | None:
     """The options as ``load_model`` takes them; None if none was given.
 
@@ -130,6 +160,8 @@ def model_options(
         options["max_memory"] = {name: amount for name, _, amount in pairs}
     if quantization is not None:
         options["quantization"] = quantization
+    if attention is not None:
+        options["attention"] = attention
     if tower != "decoder":
         options["tower"] = tower
     if image_backend != "auto":

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.models import AttentionOption
 from headscope.errors import StudyError
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -37,6 +38,7 @@ def scan(
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
     ] = None,
+    attention: AttentionOption = None,
 ) -> None:
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
     from headscope.cli.app import say
@@ -54,7 +56,8 @@ def scan(
     )
     chosen = [parse_head(h) for h in heads.split(",") if h.strip()]
     room = parse_memory(memory)
-    given = Given(model=model, seed=seed, device=device, dtype=dtype)
+    options = {"attention": attention} if attention is not None else None
+    given = Given(model=model, seed=seed, device=device, dtype=dtype, model_options=options)
     vlm, cases, splits, taxonomy, seed = _opened(study, data, given)
     result = scan_heads(
         vlm, cases, splits, out, heads=chosen, taxonomy=taxonomy, settings=settings, memory=room, seed=seed

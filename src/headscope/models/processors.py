@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import ModelError
-from headscope.models.loading import first_line, quiet
+from headscope.errors import ModelError, in_one_line
+from headscope.models.library_messages import quiet
 
 IMAGE_BACKENDS = ("auto", "pil", "torchvision")
 # The one processor class that names torchvision although its image processor has a PIL form.
@@ -41,11 +41,8 @@ def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> An
     except ModelError:
         raise
     except Exception as exc:  # transformers raises many kinds here; each means the same to the user
-        raise ModelError(f"{folder}: its processor cannot be loaded: {first_line(exc)}") from exc
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise ModelError(f"{folder}: {type(processor).__name__} is not a processor of text and images")
-    if "text" not in inspect.signature(type(processor).__call__).parameters:
-        raise ModelError(f"{folder}: {type(processor).__name__} takes a picture and no question; not supported")
+        raise ModelError(f"{folder}: its processor cannot be loaded: {in_one_line(exc)}") from exc
+    processor = prepared(processor, str(folder))
     found = image_backend_of(processor)
     if image_backend not in ("auto", found):
         raise ModelError(
@@ -53,10 +50,25 @@ def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> An
             f"{type(processor.image_processor).__name__} of family {config.model_type!r} exists only with "
             f"{found}; leave the option out"
         )
+    return processor
+
+
+def prepared(processor: Any, where: str) -> Any:
+    """The processor, changed to pad left with a token that is there.
+
+    Raises:
+        ModelError: it reads no text or no images, or its tokens cannot be traced back to characters.
+    """
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise ModelError(f"{where}: {type(processor).__name__} is not a processor of text and images")
+    if "text" not in inspect.signature(type(processor).__call__).parameters:
+        raise ModelError(
+            f"{where}: {type(processor).__name__} takes a picture and no question; not supported"
+        )
     tokenizer = processor.tokenizer
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"{folder}: {type(tokenizer).__name__} does not say which characters a token stands for; "
+            f"{where}: {type(tokenizer).__name__} does not say which characters a token stands for; "
             "tokenizer.json needed"
         )
     tokenizer.padding_side = "left"

@@ -12,15 +12,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from headscope.errors import HeadscopeError, ModelError
-from headscope.models.checkpoints import check_folder, locate, revision
+from headscope.errors import HeadscopeError, ModelError, in_one_line
+from headscope.models.checkpoints import check_folder, folder_revision, locate
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
+from headscope.models.library_messages import quiet
 from headscope.models.loading import count_weights, input_device, load_weights
+from headscope.models.other_formats import naming_own_code
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import check_image_backend, image_backend_of, load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
+from headscope.models.weights import LoadedWeights, Weights, refuse_training
 
 
 @dataclass(eq=False, repr=False)
@@ -32,8 +35,10 @@ class VLM:
         processor: its processor, padding left.
         geometry: its heads, proved unless loaded with ``prove=False``.
         name: "embedded", a hub id, or the folder's name.
-        revision: hub commit, or 16 hex digits over configuration and weights.
-        folder: the checkpoint folder.
+        revision: hub commit, or 16 hex digits over configuration and weights; with "-wrapped" where these
+            were hashed in memory.
+        folder: the checkpoint folder; None of a model that was wrapped.
+        loading: how it was loaded; None of a model that was wrapped.
         proof: the proof of the geometry, None if it was not asked for.
         frame: spans of the batch now being read, None outside :meth:`reading`.
     """
@@ -43,14 +48,34 @@ class VLM:
     geometry: Geometry
     name: str
     revision: str
-    folder: Path
+    folder: Path | None
     template: Template
+    weights: Weights
+    loading: Placement | None = None
     proof: Any = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.family}, revision {self.revision}, {self.geometry.summary()})"
+
+    def confirmed_revision(self) -> str:
+        """The revision, after a check that the model in memory still is what it stands for.
+
+        What it sees and what not: :class:`headscope.models.weights.LoadedWeights`; of a model that was
+        wrapped, ``HashedWeights``.
+
+        Raises:
+            ModelError: the model was changed, or put into training mode.
+        """
+        change = self.weights.change(self.model)
+        if change:
+            raise ModelError(
+                f"{self.name}: {change} since it was {'loaded' if self.folder else 'wrapped'} as revision "
+                f"{self.revision}; for the model as it is now: vlm = hs.wrap(vlm.model, vlm.processor)"
+            )
+        refuse_training(self.model, self.name)
+        return self.revision
 
     @property
     def tokenizer(self) -> Any:
@@ -131,9 +156,10 @@ class VLM:
         """
         if self.proof is not None and len(prompts) > 1:
             self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
-        encoded = encode_prompts(
-            self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
-        )
+        with quiet():
+            encoded = encode_prompts(
+                self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
+            )
         if self.proof is not None and self.proof.numbered:
             from headscope.models.proofs.batches import numbered
 
@@ -186,7 +212,8 @@ class VLM:
         from headscope.capture.ask import answer_one
 
         turns = tuple((q, a) for q, a in history)
-        return answer_one(self, Prompt(image, question, turns), tuple(choices))
+        with quiet():
+            return answer_one(self, Prompt(image, question, turns), tuple(choices))
 
 
 def load_model(
@@ -198,6 +225,7 @@ def load_model(
     device_map: str | Mapping[str, Any] | None = None,
     max_memory: Mapping[Any, Any] | None = None,
     quantization: str | None = None,
+    attention: str | None = None,
     towers: Sequence[str] = ("decoder",),
     image_backend: str = "auto",
 ) -> VLM:
@@ -214,6 +242,8 @@ def load_model(
             then sit on several devices. Needs accelerate.
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
         quantization: "8bit" or "4bit"; needs accelerate and bitsandbytes. The revision then says so.
+        attention: the attention kernel: "sdpa", "eager", "flash_attention_2", "flash_attention_3" or
+            "flex_attention", as transformers names them; None: what the configuration names, else its choice.
         towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
         image_backend: "pil" or "torchvision"; "auto" is what transformers itself takes: torchvision where it
             is installed and the family has that form. ``VLM.image_backend`` says which it was.
@@ -223,19 +253,26 @@ def load_model(
             not possible here.
         GeometryError: its heads could not be located, or a step of the proof failed.
     """
-    how = Placement(device, dtype, device_map, max_memory, quantization)
+    if not isinstance(name_or_path, str | Path):
+        raise ModelError(
+            f"load_model: expected a name or a folder, found {type(name_or_path).__name__}; for a model that "
+            "is in memory already: hs.wrap(model, processor)"
+        )
+    how = Placement(device, dtype, device_map, max_memory, quantization, attention)
     if device_map is None:
         device_named(device)
     check_image_backend(image_backend)
     folder, name, commit = locate(name_or_path)
-    config = check_folder(folder)
-    processor = load_processor(folder, config, image_backend)
-    model = load_weights(folder, config, how)
+    with quiet(), naming_own_code(folder):
+        config = check_folder(folder)
+        processor = load_processor(folder, config, image_backend)
+        model = load_weights(folder, config, how)
     template = Template(processor, str(config.model_type))
-    identity = commit or revision(folder)
+    identity = commit or folder_revision(folder)
     if quantization:
         identity += f"-{quantization}"
-    vlm = VLM(model, processor, find_geometry(model, towers), name, identity, folder, template)
+    geometry, weights = find_geometry(model, towers), LoadedWeights(model)
+    vlm = VLM(model, processor, geometry, name, identity, folder, template, weights, how)
     if prove:
         from headscope.models.proof import prove_geometry
 
@@ -251,9 +288,11 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
         ModelError: the model ended the proof with an error of its own.
     """
     try:
-        return prove(vlm)
+        with quiet():
+            return prove(vlm)
     except HeadscopeError:
         raise
     except Exception as exc:  # odd models fail in odd places
-        first = (str(exc).strip().splitlines() or [""])[0]
-        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
+        raise ModelError(
+            f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {in_one_line(exc)}"
+        ) from exc

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from headscope.errors import ModelError
 from headscope.models.geometry import Geometry, Site
 from headscope.models.loading import input_device
+from headscope.models.sites import has_plain_matrix
 from headscope.models.types import Encoded, ImageGrid
 from headscope.models.vlm import VLM
 from headscope.visual_prompting.regions import Box
@@ -77,8 +78,10 @@ def _precise(block: Tensor) -> Tensor:
 def _weight(site: Site) -> Tensor:
     """The output projection as a matrix (out, in), whatever class it is."""
     projection = site.projection
-    weight = projection.weight if isinstance(projection, nn.Linear) else None
-    if weight is None or not weight.is_floating_point() or weight.is_meta:
+    weight: Tensor | None = None
+    if isinstance(projection, nn.Linear) and has_plain_matrix(projection) and not projection.weight.is_meta:
+        weight = projection.weight
+    if weight is None:
         # Quantised, transposed or offloaded projections: their answer to unit vectors.
         other = next(projection.parameters(), torch.empty(0))
         dtype = other.dtype if other.is_floating_point() else torch.float32

@@ -175,7 +175,11 @@ def _about(
 ) -> Row:
     """What the results depend on besides questions, variants and seed."""
     return {
-        "model": {"name": vlm.name, "revision": vlm.revision, "dtype": str(vlm.dtype).removeprefix("torch.")},
+        "model": {
+            "name": vlm.name,
+            "revision": vlm.confirmed_revision(),
+            "dtype": str(vlm.dtype).removeprefix("torch."),
+        },
         "data": cases.fingerprint,
         "taxonomy": taxonomy.name,
         "boxes": _describe(source),

@@ -118,7 +118,7 @@ def scan_sets(
         {
             **asdict(settings),
             "model": vlm.name,
-            "revision": vlm.revision,
+            "revision": vlm.confirmed_revision(),
             "data": cases.fingerprint,
             "dtype": str(vlm.dtype),
             "edits": fingerprint([e.describe() for e in edits]),

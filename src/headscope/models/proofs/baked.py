@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.proofs.steps import BAKED, NOT_APPLICABLE, Step, ends, gap, logits_of, scaled
-from headscope.models.sites import Geometry, Site
+from headscope.models.sites import Geometry, Site, has_plain_matrix
 
 # No power of two, so that rounding shows.
 _FACTOR = 1.7
@@ -44,7 +44,7 @@ def why_not(model: nn.Module, site: Site) -> str:
     projection = site.projection
     kind, weight = type(projection).__name__, getattr(projection, "weight", None)
     name = f"the output projection {site.path} ({kind})"
-    if not isinstance(weight, Tensor) or kind not in ("Linear", "Conv1D"):
+    if not isinstance(weight, Tensor) or not has_plain_matrix(projection):
         return f"{name} has no plain weight matrix; it is quantised or wrapped"
     if not weight.is_floating_point() or weight.element_size() < 2 or weight.is_meta:
         return f"{name} is quantised or not in memory (weights are {weight.dtype} on {weight.device})"
