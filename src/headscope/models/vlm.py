@@ -14,6 +14,7 @@ from torch import nn
 
 from headscope.errors import HeadscopeError, ModelError
 from headscope.models.checkpoints import check_folder, locate, revision
+from headscope.models.contiguous import give_contiguous
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.loading import count_weights, input_device, load_weights
@@ -48,6 +49,9 @@ class VLM:
     proof: Any = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        give_contiguous(self.model)
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.family}, revision {self.revision}, {self.geometry.summary()})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,18 +12,18 @@ from torch import Tensor
 
 from headscope.capture.generation import Prefill, generate
 from headscope.capture.scoring import _run
-from headscope.errors import HeadscopeError, ModelError
+from headscope.errors import ModelError
 from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.interventions.fan import TOLERANCE, behind
 from headscope.interventions.scan.layers import Variant
-from headscope.interventions.scan.sharing import ODD, Sharing, find_sharing
+from headscope.interventions.scan.sharing import Sharing, find_sharing
 from headscope.interventions.scan.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.interventions.scan.trace import Trace, run_clean
 from headscope.models.geometry import Head
 from headscope.models.types import Encoded
+from headscope.models.ways import ODD, REPLAY, failure, note_way
 
-log = logging.getLogger(__name__)
 SCOPES = ("all", "last", "answer")
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
 
@@ -68,8 +67,7 @@ def engine_for(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     known = _ENGINES.setdefault(vlm, {})
     if scope not in known:
         known[scope] = _find(vlm, encoded, scope)
-        if known[scope].refusal:
-            log.warning("%s: heads are scanned by whole runs: %s", vlm.name, known[scope].refusal)
+        note_way(vlm, f"{REPLAY}, scope {scope}", known[scope].refusal, instead="whole runs")
     return known[scope]
 
 
@@ -81,7 +79,7 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     try:
         trace = run_clean(vlm, encoded)
     except ODD as exc:
-        return Engine(scope, refusal=_said(exc))
+        return Engine(scope, refusal=failure(exc))
     less = _trimmed(vlm, encoded, trace)
     trace = less or trace
     tried = [Edit((head,), mute(), scope) for head in checked_heads(vlm, trace)]
@@ -94,7 +92,7 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
             gap = _gap(sweep_of(scope)(trace, variants, how).logits(), wanted)
             clean = _gap(_from_the_start(trace, scope, how, vlm), wanted[:1])
         except ODD as exc:
-            reasons.append(_said(exc))
+            reasons.append(failure(exc))
             continue
         worst = max(gap, clean)
         if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
@@ -167,13 +165,6 @@ def checked_heads(vlm: Any, trace: Trace) -> list[Head]:
 def _gap(found: Tensor, wanted: Tensor) -> float:
     gap = float((found - wanted).abs().max() / wanted.abs().max())
     return gap if gap == gap else float("inf")
-
-
-def _said(exc: Exception) -> str:
-    text = str(exc).splitlines()
-    return (
-        text[0] if isinstance(exc, HeadscopeError) and text else f"{type(exc).__name__}: {(text or [''])[0]}"
-    )
 
 
 def sweep_of(scope: str) -> type[Sweep]:

@@ -20,12 +20,12 @@ from transformers.cache_utils import Cache
 from headscope.capture.batches import length_key, plan_batches
 from headscope.capture.generation import PLAIN, Prefill
 from headscope.capture.items import Item
-from headscope.errors import HeadscopeError, ModelError
+from headscope.errors import ModelError
 from headscope.interventions.scan.trace import Trace, run_clean, run_prompts
 from headscope.models.types import Encoded
+from headscope.models.ways import ODD, SHARED, failure, note_way
 
 log = logging.getLogger(__name__)
-ODD = (HeadscopeError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)
 PROMPTS = 8  # in one forward at most
 _SIMPLE = (type(None), bool, int, float, str, torch.dtype, torch.device, Cache)
 
@@ -192,8 +192,9 @@ def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) ->
             if worst > tolerance:
                 raise ModelError(f"a prompt read among others differs by {worst:.1e} of the largest")
     except ODD as exc:
-        log.info("%s: prompts are read one by one: %s", vlm.name, exc)
+        note_way(vlm, SHARED, failure(exc), instead="prompts one by one", usual=True)
         return None
+    note_way(vlm, SHARED)
     return Sharing(layout, max(1, per_position))
 
 

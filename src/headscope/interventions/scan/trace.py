@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from headscope.capture.generation import Prefill, generate
 from headscope.errors import ModelError
+from headscope.interventions.decoder import decoder_layers
 from headscope.interventions.fan import last_position
 from headscope.models.sites import Site
 from headscope.models.types import Encoded
@@ -74,29 +75,6 @@ class Trace:
     def length(self) -> int:
         """Positions of the prompt."""
         return self.encoded.length
-
-
-def decoder_layers(vlm: Any) -> nn.ModuleList:
-    """The list that holds the decoder's layers.
-
-    Raises:
-        ModelError: there is no one such list.
-    """
-    lists: dict[int, nn.ModuleList] = {}
-    for site in vlm.geometry.sites:
-        if site.tower != "decoder":
-            continue
-        module, found = vlm.model, None
-        for name in site.path.split("."):
-            if isinstance(module, nn.ModuleList) and name == str(site.layer) and found is None:
-                found = module
-            module = getattr(module, name)
-        if found is None:
-            raise ModelError(f"{site.path} stands in no list of layers")
-        lists[id(found)] = found
-    if len(lists) != 1:
-        raise ModelError(f"the decoder's layers stand in {len(lists)} lists")
-    return next(iter(lists.values()))
 
 
 def first_tensor(output: Any, items: int = 1) -> Tensor:
