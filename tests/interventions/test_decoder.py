@@ -1,5 +1,5 @@
-"""DeepStack, features of the picture added between layers at a mask of one row: edits of one prompt still share
-one forward, and give what the model gives whose weights lack the heads."""
+"""DeepStack, features of the picture added between layers at a mask of one row: edits of one prompt share one
+forward, and give what the model gives whose weights lack the heads."""
 
 from __future__ import annotations
 

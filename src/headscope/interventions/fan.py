@@ -4,8 +4,9 @@ A prompt is given to the model once, as a batch of one. The hook at the first pr
 touches multiplies the one row of z by one factor per edit, so that its output has a row per edit; the
 residual stream, of one row until then, grows by broadcasting, and all later layers run on all rows. So the
 picture, the layers below and that layer's attention are computed once for all edits, and nothing is padded.
-Where a model does something between its layers that takes one row alone (DeepStack adds features of the picture
-at a mask), the rows are kept aside there (:func:`headscope.interventions.decoder.rows_aside`). Behind the attention of the last layer only the position that predicts the answer is computed.
+Where a model does something between its layers that takes one row alone (DeepStack adds features of the
+picture at a mask), the rows are kept aside (:func:`headscope.interventions.decoder.rows_aside`).
+Behind the attention of the last layer only the position that predicts the answer is computed.
 What a model makes of such a forward is compared with whole runs before it is trusted (:func:`fan_of`).
 """
 
