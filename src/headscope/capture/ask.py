@@ -157,13 +157,9 @@ def _content(
     choices: Sequence[Sequence[str]],
 ) -> Tensor:
     """(item, step) bool: generated tokens that hold the words of the parsed answer."""
-
-    def decode(ids: Sequence[int]) -> str:
-        return str(vlm.tokenizer.decode(list(ids), skip_special_tokens=True))
-
     mask = torch.zeros(tokens.shape, dtype=torch.bool)
     for i, ids in enumerate(said):
-        mask[i, content_tokens(ids, parsed[i], choices[i], decode, parse_answer)] = True
+        mask[i, content_tokens(ids, parsed[i], choices[i], vlm.text_of, parse_answer)] = True
     return mask
 
 

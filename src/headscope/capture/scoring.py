@@ -10,7 +10,9 @@ from torch import Tensor
 
 from headscope.capture.generation import Prefill, pad_id
 from headscope.capture.tree import END, tree_totals
+from headscope.errors import ModelError
 from headscope.models.types import Encoded
+from headscope.models.ways import failure
 
 # At most this many logits, and this many rows with a copy of the prompt's cache, in one forward over choices.
 MAX_LOGITS = 2**26
@@ -162,7 +164,21 @@ def _log_probabilities(logits: Tensor, target: Tensor, ends: tuple[int, ...]) ->
 
 
 def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
-    """Logits (row, step, vocabulary) of tokens given after the cached prompt, items ``times`` in a row."""
+    """Logits (row, step, vocabulary) of tokens given after the cached prompt, items ``times`` in a row.
+
+    Raises:
+        ModelError: the model does not go on behind a cache of its own.
+    """
+    try:
+        return _behind(vlm, encoded, prefill, given, times)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as exc:
+        raise ModelError(
+            f"{vlm.name}: tokens behind the cached prompt, as in choices of several tokens, cannot be read: "
+            f"{failure(exc)}"
+        ) from exc
+
+
+def _behind(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
     if encoded.apart:
         with torch.no_grad():
             output = vlm.model(  # what the encoder read is not read again

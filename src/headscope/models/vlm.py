@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,13 @@ from headscope.models.loading import count_weights, input_device, load_weights
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.thinking import opened, special_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
+from headscope.models.ways import ODD, failure
+
+
+log = logging.getLogger(__name__)
+_FIRST_TOKENS = 6  # of an answer, enough for the mark that opens a thought
 
 
 @dataclass(eq=False, repr=False)
@@ -154,9 +162,21 @@ class VLM:
                 self._answers[answer] = answer_ids(self.tokenizer, self.template, answer, apart)
         return [list(self._answers[answer]) for answer in answers]
 
+    @cached_property
+    def _special(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Special tokens that mark thoughts, and the others."""
+        return special_ids(self.tokenizer)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Text of an answer's tokens; of special ones only those that tell thought and answer apart."""
+        marks, others = self._special
+        if marks.isdisjoint(ids):
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        return str(self.tokenizer.decode([i for i in ids if i not in others], skip_special_tokens=False))
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of an answer's tokens, special ones and outer blanks left out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+        """The same without outer blanks."""
+        return self.text_of(ids).strip()
 
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
@@ -235,7 +255,24 @@ def load_model(
         from headscope.models.proof import prove_geometry
 
         vlm.proof = proof_or_refusal(vlm, prove_geometry)
+        _leave_thoughts_out(vlm)
     return vlm
+
+
+def _leave_thoughts_out(vlm: VLM) -> None:
+    """End prompts with an empty thought where the model is seen to open one by itself."""
+    from headscope.capture.generation import generate
+
+    blank = Image.new("RGB", (32, 32), (127, 90, 60))
+    try:
+        tokens, _ = generate(vlm, vlm.encode([Prompt(blank, "What is in the picture?")]), _FIRST_TOKENS)
+    except ODD as exc:
+        log.debug("%s: no answer to see whether it thinks: %s", vlm.name, failure(exc))
+        return
+    style = opened(vlm.decode(tokens[0].tolist()))
+    if style is not None:
+        vlm.template.leave_out(style)
+        log.info("%s: opens a thought by itself; prompts end with an empty one", vlm.name)
 
 
 def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
