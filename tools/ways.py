@@ -153,39 +153,50 @@ def _plain(ways: Mapping[str, str]) -> dict[str, str]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Families with the same ways in one line."""
+    """Families with the same ways in one line, then the reasons."""
     from headscope.models.ways import FAN, PICTURES, REPLAY, SHARED, TREE
 
-    columns = (TREE, f"{FAN}, scope all", *(f"{REPLAY}, scope {s}" for s in SCOPES), SHARED, PICTURES)
-    names = (
-        "choices in one row",
-        "edits in one forward",
-        *(f"scan `{s}`" for s in SCOPES),
-        "shared clean runs",
-    )
+    columns = {
+        TREE: "choices in one row",
+        f"{FAN}, scope all": "edits in one forward",
+        **{f"{REPLAY}, scope {s}": f"scan `{s}`" for s in SCOPES},
+        SHARED: "shared clean runs",
+        PICTURES: "pictures once",
+    }
+    tried = {family: row for family, row in rows.items() if "refused" not in row}
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for family, row in rows.items():
-        if "refused" in row:
-            continue
-        cells = []
-        for way in columns:
-            why, long = row["ways"].get(way), row.get("long", {}).get(way)
-            cells.append(
-                "-" if why is None else "yes" if not why else "while the prompt fits" if long == "" else "no"
-            )
-            if why and long != "":
-                reasons[f"{way}: {why}"].append(family)
-        groups[tuple(cells)].append(family)
-    lines = [f"| {' | '.join(('families', *names, 'pictures once'))} |", "|---" * (len(columns) + 1) + "|"]
+    for family, row in tried.items():
+        groups[tuple(_cell(row, way) for way in columns)].append(family)
+    lines = [f"| families | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for cells, families in sorted(groups.items(), key=lambda g: (-len(g[1]), g[0])):
         lines.append(f"| {', '.join(families)} | {' | '.join(cells)} |")
-    refused = [family for family, row in rows.items() if "refused" in row]
-    lines += ["", f"Not tried, since nothing can be captured over a prompt there: {', '.join(refused)}.", ""]
-    lines += ["| why not | families |", "|---|---|"]
-    for reason, families in sorted(reasons.items()):
-        lines.append(f"| {reason.replace('|', '/').replace('<', '&lt;')} | {', '.join(families)} |")
-    return lines
+    refused = ", ".join(family for family in rows if family not in tried)
+    lines += ["", f"Not tried, since no capture over a prompt, or no answer, can be had: {refused}.", ""]
+    lines += ["| not | because | families |", "|---|---|---|"]
+    return lines + _reasons(tried, columns)
+
+
+def _cell(row: Mapping[str, Any], way: str) -> str:
+    why = row["ways"].get(way)
+    if why:
+        return "while the prompt fits" if row.get("long", {}).get(way) == "" else "no"
+    return "-" if why is None else "yes"
+
+
+def _reasons(tried: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) -> list[str]:
+    """Ways that the same families do not take for the same reason in one line."""
+    families: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for way in columns:
+        for family, row in tried.items():
+            if _cell(row, way) == "no":
+                families[row["ways"][way], way].append(family)
+    ways: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (reason, way), names in families.items():
+        ways[reason, tuple(names)].append(columns[way])
+    return [
+        f"| {', '.join(held)} | {reason.replace('|', '/').replace('<', '&lt;')} | {', '.join(names)} |"
+        for (reason, names), held in ways.items()
+    ]
 
 
 def filled(text: str, rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from headscope.capture import tree
+from headscope.interventions.decoder import difference
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.interventions.fan import Fan, fan_of, fan_out
 from headscope.interventions.scan.engine import engine_for, logits_under
@@ -25,6 +26,7 @@ from models.families import kinds
 from models.families.folders import FAMILIES, family_folder
 from models.families.test_family_pipeline import item_of
 
+LOWEST, NAN = torch.finfo(torch.float32).min, float("nan")
 PROMPT = Prompt(picture(3, 64, 48), "Where is the dog?")
 
 
@@ -129,3 +131,22 @@ def test_edits_of_a_vision_tower_do_not_decide_for_those_of_the_decoder(tiny_lla
     own = [Edit((h,), mute()) for h in vlm.geometry.heads if h.tower == "decoder"]
     assert fan_of(vlm, encoded, item, tower, 2).refusal == "heads of a vision tower are edited"
     assert not fan_of(vlm, encoded, item, own, 2).refusal
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "gap"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], 0.0),
+        ([1.0, 2.1], [1.0, 2.0], 0.05),
+        ([1.0, LOWEST], [2.0, LOWEST], 0.5),  # a ban is no value that others are measured by
+        ([1.0, 0.0], [1.0, LOWEST], float("inf")),
+        ([NAN, 2.0], [1.0, 2.0], float("inf")),
+        ([NAN, 2.0], [NAN, 2.0], float("inf")),
+        ([LOWEST], [-float("inf")], float("inf")),
+        ([1.0], [1.0, 2.0], float("inf")),
+    ],
+)
+def test_a_difference_is_relative_to_values_that_mean_something(
+    found: list[float], wanted: list[float], gap: float
+) -> None:
+    assert difference(torch.tensor(found), torch.tensor(wanted)) == pytest.approx(gap, rel=1e-5)

@@ -1,4 +1,4 @@
-"""The decoder's layers as a list, and many rows through them while the code between them sees one."""
+"""The decoder's layers as a list, many rows through them, and how far two ways to the same numbers part."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from headscope.errors import ModelError
+
+_BANNED = 1e30
 
 
 def decoder_layers(vlm: Any) -> nn.ModuleList:
@@ -32,6 +35,25 @@ def decoder_layers(vlm: Any) -> nn.ModuleList:
     if len(lists) != 1:
         raise ModelError(f"the decoder's layers stand in {len(lists)} lists")
     return next(iter(lists.values()))
+
+
+def difference(found: Tensor, wanted: Tensor) -> float:
+    """Largest difference, relative to the largest value; bans (the lowest number there is) count as no values.
+
+    Infinite where forms or bans differ, or where something is not a number.
+    """
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        return float("inf")
+    if torch.equal(found, wanted):
+        return 0.0
+    if not wanted.is_floating_point() or wanted.isnan().any() or found.isnan().any():
+        return float("inf")
+    counted = wanted.abs() < _BANNED
+    if not torch.equal(counted, found.abs() < _BANNED) or not counted.any():
+        return float("inf")
+    found, wanted = found[counted], wanted[counted]
+    gap = float((found - wanted).abs().max() / wanted.abs().max())
+    return gap if gap == gap else float("inf")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from headscope.capture.generation import Prefill, before_end, greedy_config, pad
 from headscope.capture.items import Item
 from headscope.capture.scoring import score_choices
 from headscope.errors import ModelError
-from headscope.interventions.decoder import rows_aside
+from headscope.interventions.decoder import difference, rows_aside
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.models.answers import parse_answer
 from headscope.models.types import Encoded
@@ -265,7 +265,7 @@ def _refusal(
         log.debug("%s: fanned out as %s", vlm.name, how, exc_info=True)
         return failure(exc)
     logits = torch.cat([one.logits for one in whole if one.logits is not None])
-    gap = float((fanned.logits - logits).abs().max() / logits.abs().max())
+    gap = difference(fanned.logits, logits)
     if not gap <= TOLERANCE.get(vlm.dtype, 3e-2):
         return f"logits differ from those of whole runs by {gap:.1e} of the largest"
     exact = vlm.dtype in (torch.float32, torch.float64)

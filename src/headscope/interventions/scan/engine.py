@@ -13,6 +13,7 @@ from torch import Tensor
 from headscope.capture.generation import Prefill, generate
 from headscope.capture.scoring import _run
 from headscope.errors import ModelError
+from headscope.interventions.decoder import difference
 from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.interventions.fan import TOLERANCE, behind
@@ -89,8 +90,8 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     reasons = []
     for how in (How(), How(trimmed=False), How(joined=False, trimmed=False)):
         try:
-            gap = _gap(sweep_of(scope)(trace, variants, how).logits(), wanted)
-            clean = _gap(_from_the_start(trace, scope, how, vlm), wanted[:1])
+            gap = difference(sweep_of(scope)(trace, variants, how).logits(), wanted)
+            clean = difference(_from_the_start(trace, scope, how, vlm), wanted[:1])
         except ODD as exc:
             reasons.append(failure(exc))
             continue
@@ -112,7 +113,7 @@ def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
     found, wanted = trace.prefill.logits, whole.prefill.logits
     assert found is not None
     assert wanted is not None
-    return trace if _gap(found, wanted) <= TOLERANCE.get(vlm.dtype, 3e-2) else None
+    return trace if difference(found, wanted) <= TOLERANCE.get(vlm.dtype, 3e-2) else None
 
 
 def _whole(vlm: Any, trace: Trace, edit: Edit) -> Prefill:
@@ -136,7 +137,7 @@ def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefi
         for one, own in zip(tried, runs, strict=True):
             with torch.no_grad(), vlm.reading(trace.encoded), one.applied(vlm):
                 whole.append(_run(vlm, trace.encoded, own, given[:1], 1))
-        return _gap(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
+        return difference(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
     except ODD:
         return False
 
@@ -160,11 +161,6 @@ def checked_heads(vlm: Any, trace: Trace) -> list[Head]:
         kinds.setdefault(kind, site.heads[-1])
     chosen = [sites[0].heads[0], *kinds.values(), sites[-1].heads[0]]
     return list(dict.fromkeys(chosen))
-
-
-def _gap(found: Tensor, wanted: Tensor) -> float:
-    gap = float((found - wanted).abs().max() / wanted.abs().max())
-    return gap if gap == gap else float("inf")
 
 
 def sweep_of(scope: str) -> type[Sweep]:

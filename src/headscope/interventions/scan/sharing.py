@@ -21,6 +21,7 @@ from headscope.capture.batches import length_key, plan_batches
 from headscope.capture.generation import PLAIN, Prefill
 from headscope.capture.items import Item
 from headscope.errors import ModelError
+from headscope.interventions.decoder import difference
 from headscope.interventions.scan.trace import Trace, run_clean, run_prompts
 from headscope.models.types import Encoded
 from headscope.models.ways import ODD, SHARED, failure, note_way
@@ -188,7 +189,7 @@ def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) ->
         for part, prompt in zip(split(batch, layout, prompts), prompts, strict=True):
             alone = run_clean(vlm, prompt, trimmed)  # one at a time: a run of a large model is large
             found, wanted = _tensors(part), _tensors(alone)
-            worst = max(_gap(found[place], wanted[place]) for place in wanted)
+            worst = max(difference(found[place], wanted[place]) for place in wanted)
             if worst > tolerance:
                 raise ModelError(f"a prompt read among others differs by {worst:.1e} of the largest")
     except ODD as exc:
@@ -207,18 +208,6 @@ def _other(encoded: Encoded, change: Callable[[Tensor], Tensor]) -> Encoded:
     """The same question about another picture."""
     pixels = {n: change(v) for n, v in encoded.inputs.items() if n.startswith("pixel_values")}
     return replace(encoded, inputs={**encoded.inputs, **pixels})
-
-
-def _gap(found: Tensor, wanted: Tensor) -> float:
-    """Largest difference, relative to the largest value; infinite where the forms differ."""
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return float("inf")
-    if torch.equal(found, wanted):
-        return 0.0
-    if not wanted.is_floating_point():
-        return float("inf")
-    gap = float((found - wanted).abs().max() / wanted.abs().max())
-    return gap if gap == gap else float("inf")
 
 
 def plan_prompts(

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from headscope.capture.generation import Prefill, generate
 from headscope.errors import ModelError
-from headscope.interventions.decoder import decoder_layers
-from headscope.interventions.fan import last_position
+from headscope.interventions.decoder import decoder_layers, difference
+from headscope.interventions.fan import TOLERANCE, last_position
 from headscope.models.sites import Site
 from headscope.models.types import Encoded
 
@@ -214,7 +214,7 @@ def _tail(vlm: Any, seen: Sequence[tuple[nn.Module, Any, Any]], hidden: Tensor, 
     if hidden.ndim == 3 and hidden.shape[-1] == logits.shape[-1]:
         for after in _afters(vlm.config):
             found = after(hidden[:, -1]).to(logits.dtype)
-            if torch.allclose(found, logits, rtol=1e-5, atol=1e-6):
+            if difference(found, logits) <= TOLERANCE.get(logits.dtype, 3e-2):
                 return Tail(modules, after)
     raise ModelError("what follows the last layer is more than modules in a row")
 
