@@ -1,5 +1,5 @@
-"""Which quick ways each family's models take, by trials on the tiny models of the survey: docs/ways.json and the
-table in docs/scan.md.
+"""Which quick ways each family's models take, by trials on the tiny models of the survey: docs/ways.json, and
+the table in docs/scan.md.
 
 python tools/ways.py                  try all families, write both files
 python tools/ways.py llava idefics3   try these again, keep the other rows

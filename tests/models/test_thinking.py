@@ -1,4 +1,4 @@
-"""Thoughts before an answer are left out of prompts, and never taken for the answer, in every style in use."""
+"""Thoughts before an answer are left out of prompts, and never taken for it, in every style in use."""
 
 from __future__ import annotations
 
@@ -47,38 +47,51 @@ def written_out(before: str, behind: str) -> str:
 
 
 OFF = "{% if enable_thinking is defined and not enable_thinking %}"
+ROLE = "<|{{ m['role'] }}|>"
+EMPTY = "<think>\n\n</think>\n\n"
+
+
+def before_answers(text: str) -> str:
+    """Turns of the assistant that begin with a text."""
+    return TURNS.replace(ROLE, ROLE + "{% if m['role'] == 'assistant' %}{{ '" + text + "' }}{% endif %}")
+
+
 # Template -> how its prompt ends. The forms are those of published templates, each reduced to what matters.
 TEMPLATES = {
-    "Qwen3, MiniCPM-V 4.5: a variable": (prompts(OFF + "<think>\n\n</think>\n\n{% endif %}"), "<think>\n\n</think>\n\n"),
+    "Qwen3, MiniCPM-V 4.5: a variable": (prompts(OFF + EMPTY + "{% endif %}"), EMPTY),
     "GLM-4.5V: a variable, a word behind the question, a line end before answers": (
         prompts(
             OFF + "{{ '\n<think></think>' }}{% endif %}",
-            TURNS.replace("{{ '\n' }}", OFF + "{{ '/nothink' if m['role'] == 'user' }}{% endif %}{{ '\n' }}", 1)
-            .replace("<|{{ m['role'] }}|>", "<|{{ m['role'] }}|>{% if m['role'] == 'assistant' %}{{ '\n<think></think>\n' }}{% endif %}"),
+            before_answers("\n<think></think>\n").replace(
+                "{{ '\n' }}", OFF + "{{ '/nothink' if m['role'] == 'user' }}{% endif %}{{ '\n' }}", 1
+            ),
         ),
         "Where?/nothink\n<|assistant|>\n<think></think>\n",
     ),
     "DeepSeek-V3.1: its own variable": (
-        prompts("{{ '<think>' if thinking else '</think>' }}").replace("{% for m", "{% set thinking = thinking | default(true) %}{% for m", 1),
+        "{% set thinking = thinking | default(true) %}"
+        + prompts("{{ '<think>' if thinking else '</think>' }}"),
         "<|assistant|></think>",
     ),
-    "Qwen3-VL-Thinking: opened whatever it is told": (prompts("<think>\n"), "<|assistant|><think>\n\n</think>\n\n"),
+    "Qwen3-VL-Thinking: opened whatever it is told": (prompts("<think>\n"), "<|assistant|>" + EMPTY),
     "Step 3: opened, with its own line ends": (
-        prompts("<think>\n", written_out("<think>\n", "\n</think>\n")), "<think>\n\n</think>\n"
+        prompts("<think>\n", written_out("<think>\n", "\n</think>\n")),
+        "<think>\n\n</think>\n",
     ),
     "GLM-5V: opened, an empty thought elsewhere in the template": (
-        prompts("<think>{% if false %}<think></think>{% endif %}"), "<|assistant|><think></think>"
+        prompts("<think>{% if false %}<think></think>{% endif %}"),
+        "<|assistant|><think></think>",
     ),
     "Nemotron: a soft switch nobody sets": (
         prompts("{{ '<think></think>' if '/no_think' in messages[0]['content'] else '<think>\n\n' }}"),
         "<|assistant|><think></think>",
     ),
     "R-4B: a variable with words": (
-        prompts("{{ '<think>\n\n</think>\n\n' if thinking_mode is defined and thinking_mode == 'short' else '<think>' }}"),
-        "<|assistant|><think>\n\n</think>\n\n",
+        prompts("{{ '" + EMPTY + "' if thinking_mode | default('long') == 'short' else '<think>' }}"),
+        "<|assistant|>" + EMPTY,
     ),
     "MiniMax-M3: another word": (
-        prompts("{{ '</mm:think>' if thinking_mode is defined and thinking_mode == 'disabled' else '<mm:think>' }}"),
+        prompts("{{ '</mm:think>' if thinking_mode | default('') == 'disabled' else '<mm:think>' }}"),
         "<|assistant|></mm:think>",
     ),
     "Hunyuan: effort with a word for none": (
@@ -93,7 +106,10 @@ TEMPLATES = {
         prompts("{% if not enable_thinking | default(false) %}<|channel>thought\n<channel|>{% endif %}"),
         "<|assistant|><|channel>thought\n<channel|>",
     ),
-    "Gemma 4: channels, opened": (prompts("<|channel>thought\n"), "<|assistant|><|channel>thought<channel|>"),
+    "Gemma 4: channels, opened": (
+        prompts("<|channel>thought\n"),
+        "<|assistant|><|channel>thought<channel|>",
+    ),
     "Kimi-VL: its own marks": (prompts("◁think▷"), "<|assistant|>◁think▷◁/think▷"),
     "Kimi K3: a channel for the response": (
         prompts("<|open|>{{ 'think' if thinking is undefined or thinking else 'response' }}<|sep|>"),
@@ -103,7 +119,7 @@ TEMPLATES = {
     "Command A: capitals": (prompts("<|START_THINKING|>"), "<|assistant|><|START_THINKING|><|END_THINKING|>"),
     "Magistral: asked for in the template's own instructions": (
         "[SYSTEM]Think first: [THINK]your thoughts[/THINK], then answer.[/SYSTEM]"
-        + TURNS.replace("<|{{ m['role'] }}|>", "{{ '[INST]' if m['role'] == 'user' else '[/INST]' }}"),
+        + TURNS.replace(ROLE, "{{ '[INST]' if m['role'] == 'user' else '[/INST]' }}"),
         "Where?\n[THINK][/THINK]",
     ),
     "Apriel: in prose": (
@@ -111,15 +127,15 @@ TEMPLATES = {
         "<|assistant|>Here are my reasoning steps:\n[BEGIN FINAL RESPONSE]\n",
     ),
     "gpt-oss: a channel before every answer": (
-        prompts("", TURNS.replace("<|{{ m['role'] }}|>", "<|{{ m['role'] }}|>{% if m['role'] == 'assistant' %}<|channel|>final<|message|>{% endif %}")),
+        prompts("", before_answers("<|channel|>final<|message|>")),
         "<|assistant|><|channel|>final<|message|>",
     ),
     "one that refuses to be told": (
-        prompts("<think>{% if not enable_thinking | default(true) %}{{ raise_exception('it thinks') }}{% endif %}"),
-        "<|assistant|><think>\n\n</think>\n\n",
+        prompts("<think>{% if not enable_thinking | default(true) %}{{ raise_exception('no') }}{% endif %}"),
+        "<|assistant|>" + EMPTY,
     ),
     "no thoughts at all": (prompts(""), "Where?\n<|assistant|>"),
-}  # fmt: skip
+}
 
 
 def template_of(chat: str) -> tuple[Template, Any]:

@@ -38,7 +38,7 @@ def decoder_layers(vlm: Any) -> nn.ModuleList:
 
 
 def difference(found: Tensor, wanted: Tensor) -> float:
-    """Largest difference, relative to the largest value; bans (the lowest number there is) count as no values.
+    """Largest difference, relative to the largest value; bans (the lowest number there is) are no values.
 
     Infinite where forms or bans differ, or where something is not a number.
     """

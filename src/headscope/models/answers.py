@@ -89,8 +89,8 @@ def parse_answer(text: str, choices: Sequence[str]) -> str | None:
 
     - a finished thought (``<think>`` and other families' marks, :data:`headscope.models.thinking.STYLES`)
       does not count; of an unfinished one nothing does;
-    - where a text states its answer (``<answer>``, "The answer is (B).", ``\\boxed{...}``, or bold type), that
-      counts alone; two statements that differ amount to nothing;
+    - where a text states its answer (``<answer>``, "The answer is (B).", ``\\boxed{...}``, or bold type),
+      that counts alone; two statements that differ amount to nothing;
     - case, punctuation and articles do not count; number words and digits are the same;
     - "true" stands for "yes", "false" for "no", and back, if the choices use only the other pair;
     - "upper" and "top", "lower" and "bottom", "middle" and "center", two spellings of a word stand for each

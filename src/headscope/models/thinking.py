@@ -84,7 +84,7 @@ def variables(source: str) -> dict[str, Any]:
 
 
 def written(rendered: str, thought: str, answer: str) -> tuple[Style, str] | None:
-    """How a template ends an empty thought, seen where it writes one out between the turn's start and an answer.
+    """How a template ends an empty thought, seen where it writes one out before an answer.
 
     Example:
         >>> written("<think>\nHM\n</think>\nYES", "HM", "YES")[1]
@@ -160,7 +160,7 @@ def without_thoughts(text: str) -> str:
 
 
 def answer_start(text: str) -> int:
-    """Where in an answer its last thought has ended: its length where that never happens, else 0 without one."""
+    """Where in an answer its last thought has ended: its length if that never happens, 0 without one."""
     ends = [m.end() for m in _END.finditer(text)]
     after = ends[-1] if ends and text[ends[-1] :].strip() else 0
     return len(text) if _OPENING.search(text[max(ends, default=0) :]) else after

@@ -27,7 +27,6 @@ from headscope.models.thinking import opened, special_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
 from headscope.models.ways import ODD, failure
 
-
 log = logging.getLogger(__name__)
 _FIRST_TOKENS = 6  # of an answer, enough for the mark that opens a thought
 
