@@ -108,7 +108,7 @@ TEMPLATES = {
     ),
     "Gemma 4: channels, opened": (
         prompts("<|channel>thought\n"),
-        "<|assistant|><|channel>thought<channel|>",
+        "<|assistant|><|channel>thought\n<channel|>",
     ),
     "Kimi-VL: its own marks": (prompts("◁think▷"), "<|assistant|>◁think▷◁/think▷"),
     "Kimi K3: a channel for the response": (

@@ -140,7 +140,7 @@ class Template:
 
     def leave_out(self, style: thinking.Style) -> None:
         """End prompts with an empty thought, for a model that opens one by itself."""
-        self._header += style.opening.rstrip() + thinking.empty(style, self._chat or "", self._thought)
+        self._header += style.opening + thinking.empty(style, self._chat or "", self._thought)
         self._measure()
 
     def _check(self) -> None:

@@ -32,21 +32,20 @@ STYLES = (
     Style("◁think▷", "◁/think▷", "◁/think▷"),
     Style("[THINK]", "[/THINK]", "[/THINK]"),
     Style("<|START_THINKING|>", "<|END_THINKING|>", "<|END_THINKING|>"),
-    Style("<|channel>thought\n", "<channel|>", "<channel|>"),
+    Style("<|channel>thought", "<channel|>", "\n<channel|>"),
     Style("<|open|>think<|sep|>", "<|close|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"),
     Style(
         "<|channel|>analysis<|message|>",
         "<|channel|>final<|message|>",
         "<|end|><|start|>assistant<|channel|>final<|message|>",
     ),
-    Style("Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]", "[BEGIN FINAL RESPONSE]\n"),
+    Style("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", "\n[BEGIN FINAL RESPONSE]\n"),
 )
 _FINISHED = tuple(
-    re.compile(f"{re.escape(s.opening.rstrip())}.*?{re.escape(s.end)}", re.DOTALL | re.IGNORECASE)
-    for s in STYLES
+    re.compile(f"{re.escape(s.opening)}.*?{re.escape(s.end)}", re.DOTALL | re.IGNORECASE) for s in STYLES
 )
 _END = re.compile("|".join(re.escape(s.end) for s in STYLES), re.IGNORECASE)
-_OPENING = re.compile("|".join(re.escape(s.opening.rstrip()) for s in STYLES), re.IGNORECASE)
+_OPENING = re.compile("|".join(re.escape(s.opening) for s in STYLES), re.IGNORECASE)
 # Tokens that are needed to tell thought and answer apart, though tokenizers may count them as special.
 MARKS = tuple(
     dict.fromkeys(
@@ -95,8 +94,8 @@ def written(rendered: str, thought: str, answer: str) -> tuple[Style, str] | Non
     style = next((s for s in STYLES if s.end in between), None)
     if not found or style is None or answer not in rest:
         return None
-    start = before.rfind(style.opening.rstrip())
-    gap = before[start + len(style.opening.rstrip()) :] if start >= 0 else ""
+    start = before.rfind(style.opening)
+    gap = before[start + len(style.opening) :] if start >= 0 else ""
     return style, (gap if not gap.strip() else "") + between
 
 
@@ -120,7 +119,7 @@ def ended(prompt: str, behind: int, source: str = "", own: tuple[Style, str] | N
     if unfinished or any(style.end in tail for style in STYLES):
         return prompt
     asked = next((s for s in STYLES if s.opening in _instructions(prompt[:behind])), None)
-    return prompt if asked is None else prompt + asked.opening.rstrip() + empty(asked, source, own)
+    return prompt if asked is None else prompt + asked.opening + empty(asked, source, own)
 
 
 def _instructions(text: str) -> str:
@@ -130,7 +129,7 @@ def _instructions(text: str) -> str:
 
 def _open(text: str) -> list[Style]:
     """Styles of thoughts that a text begins and does not end, in order."""
-    places = sorted((text.rfind(s.opening.rstrip()), s) for s in STYLES if s.opening.rstrip() in text)
+    places = sorted((text.rfind(s.opening), s) for s in STYLES if s.opening in text)
     return [style for place, style in places if style.end not in text[place:]]
 
 
@@ -143,7 +142,7 @@ def empty(style: Style, source: str = "", own: tuple[Style, str] | None = None) 
 
 def opened(text: str) -> Style | None:
     """The style of the thought that an answer begins with; None if it begins with none."""
-    return next((s for s in STYLES if text.lstrip().startswith(s.opening.rstrip())), None)
+    return next((s for s in STYLES if text.lstrip().startswith(s.opening)), None)
 
 
 def without_thoughts(text: str) -> str:
