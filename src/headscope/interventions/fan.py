@@ -104,7 +104,7 @@ def fan_out(
         tiled = behind(encoded, rows)
         with vlm.reading(tiled):
             tokens = go_on(vlm, tiled, prefill, max_new_tokens)
-            logprobs = score_choices(vlm, tiled, prefill, [choices] * rows)
+            scores = score_choices(vlm, tiled, prefill, [choices] * rows)
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
     right = {
@@ -112,7 +112,7 @@ def fan_out(
     }
     assert prefill.logits is not None
     correct = [float(right[tuple(t)]) for t in said]
-    return Fanned(correct, [margin_of(item, one) for one in logprobs], said, prefill.logits)
+    return Fanned(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)
 
 
 def _prefill(vlm: Any, encoded: Encoded, rows: int) -> Prefill:
