@@ -95,12 +95,18 @@ def random_vlm(
     pixels: int = 224,
     patch: int = 16,
     seed: int = 0,
+    vocabulary: int = 0,
+    dtype: str = "float32",
 ) -> Path:
     """A LLaVA-class checkpoint folder with random weights and a working processor; made once per folder.
 
     Decoder: ``layers`` x ``heads`` of ``width``, hidden size heads * width, MLP four times as wide. Tower:
     SigLIP, ``tower_layers`` of ``tower_width``, (pixels / patch)^2 image tokens. The default has about 200 M
     parameters.
+
+    Args:
+        vocabulary: rows of the embeddings and of the head; by default as many as the tokenizer has tokens.
+        dtype: number format in which it is made and stored.
     """
     from transformers import (
         LlavaConfig,
@@ -128,7 +134,7 @@ def random_vlm(
     )
     vision.vision_use_head = False
     text = Qwen3Config(
-        vocab_size=len(tokenizer),
+        vocab_size=max(vocabulary, len(tokenizer)),
         hidden_size=heads * width,
         intermediate_size=4 * heads * width,
         num_hidden_layers=layers,
@@ -151,7 +157,12 @@ def random_vlm(
         tie_word_embeddings=False,
     )
     torch.manual_seed(seed)
-    model = LlavaForConditionalGeneration(config)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        model = LlavaForConditionalGeneration(config)
+    finally:
+        torch.set_default_dtype(before)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     processor = LlavaProcessor(

@@ -9,7 +9,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-PARTS = ("unscored", "hooks", "capture", "probe")
+PARTS = ("unscored", "hooks", "capture", "probe", "before")
 WORKS = ("capture", "mute", "generate")
 
 

@@ -20,7 +20,8 @@ from headscope.data.scenes.generate import generate
 from headscope.errors import StudyError
 from headscope.study import Study
 
-TIMED = ("timings.json", "summary.json", "report.html")  # hold seconds
+# Hold seconds, or what the last process had left to try.
+TIMED = ("timings.json", "summary.json", "report.html", "ways.json")
 COMMAND = [sys.executable, "-m", "headscope"]
 
 
@@ -72,6 +73,8 @@ def contents(study: Path) -> dict[str, str]:
 def test_a_run_writes_every_artefact_and_a_summary_of_the_documented_form(finished: Path) -> None:
     for name in ("report.html", "summary.json", "choices.json", "probe/atlas.json", "ablation.parquet"):
         assert (finished / name).stat().st_size > 0
+    ways = json.loads((finished / "ways.json").read_text())
+    assert ways["edits of one prompt in one forward, scope all"] == ways["pictures encoded once"] == ""
     summary = json.loads((finished / "summary.json").read_text())
     assert summary["schema"] == "headscope/summary/1"
     assert set(summary["wall_s"]) >= {"capture", "probe", "ablate", "emphasize", "wake", "report", "total"}

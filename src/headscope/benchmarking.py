@@ -75,6 +75,7 @@ def evaluate(
         DataError: no cases, or nothing to point at. StudyError: the study's atlas is missing or was made on
             another model. ModelError: the model cannot be loaded.
     """
+    from headscope.capture.form import form_of, warnings_of
     from headscope.data.cases import load_cases
     from headscope.data.splits import picture_groups
     from headscope.evaluation.benchmark import judged, score
@@ -90,12 +91,16 @@ def evaluate(
     pictures = _pointing(cases, intervention) if intervention and intervention.kind == "wake" else {}
     announce(f"evaluate: {len(cases)} main questions, {len(set(images.values()))} pictures, {vlm.name}")
     plain = judged(answer_all(vlm, cases, loading), cases.by_id)
+    form = form_of(plain)
+    for said in warnings_of(form):
+        announce(f"evaluate: {said}")
     out: dict[str, Any] = {
         "schema": SCHEMA,
         "model": {"name": vlm.name, "revision": vlm.revision},
         "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
         "loading": vars(loading),
         "plain": score(plain, cases.by_id, images),
+        "form": form.to_json() if form is not None else None,
         "intervention": None,
         "rows": [_kept(r) for r in plain],
     }
@@ -223,5 +228,5 @@ def _pointable(cases: Any, source: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
-    keys = ("case", "kind", "question", "truth", "choices", "text", "answer", "correct", "margin")
+    keys = ("case", "kind", "question", "truth", "choices", "text", "answer", "correct", "margin", "total")
     return {key: row[key] for key in keys}

@@ -113,8 +113,8 @@ def test_scores_do_not_depend_on_how_many_choices_share_a_forward(
     vocabulary = whole.logits.shape[-1] if whole.logits is not None else 0
     monkeypatch.setattr(scoring, "MAX_LOGITS", 5 * len(items) * vocabulary)
     monkeypatch.setattr(scoring, "MAX_ROWS", len(items) + 1)
-    for trees in (True, False):  # a tree at a time, a row at a time
-        monkeypatch.setitem(tree._AGREE, llava64, trees)
+    for refusal in ("", "rows are wanted"):  # a tree at a time, a row at a time
+        monkeypatch.setitem(tree._TRIED, llava64, refusal)
         with counted(llava64.model) as seen:
             parts = ask(llava64, encoded, items, max_new_tokens=1)
         assert len(seen) > 2

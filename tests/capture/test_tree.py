@@ -16,6 +16,7 @@ from headscope.capture.generation import generate
 from headscope.capture.scoring import rows_totals
 from headscope.capture.tree import END, Tree, fits, read_trees, tree_totals
 from headscope.models.vlm import VLM
+from headscope.models.ways import TREE, ways_of
 
 NESTED = [(5, 6, 7), (5, 8), (9,), (5, 6, 7, END), (10, 6, END)]
 
@@ -64,17 +65,21 @@ def test_a_node_sees_nothing_of_its_siblings(llava64: VLM) -> None:
     torch.testing.assert_close(beside[:, :2], alone, atol=1e-9, rtol=0)
 
 
-def test_a_model_whose_trees_differ_from_rows_is_read_in_rows(
-    llava64: VLM, monkeypatch: pytest.MonkeyPatch
+def test_a_model_whose_trees_differ_from_rows_is_read_in_rows_and_that_is_said_once(
+    llava64: VLM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     items = some_items(1)
     encoded = encode_batch(llava64, items, picture)
     wanted = ask(llava64, encoded, items, max_new_tokens=1).logprobs
-    monkeypatch.delitem(tree._AGREE, llava64, raising=False)
+    monkeypatch.delitem(tree._TRIED, llava64, raising=False)
     real = tree.read_trees
     monkeypatch.setattr(tree, "read_trees", lambda *args: real(*args) * 1.01)
     got = ask(llava64, encoded, items, max_new_tokens=1).logprobs
-    assert tree._AGREE.pop(llava64) is False
+    ask(llava64, encoded, items, max_new_tokens=1)
+    refusal = tree._TRIED.pop(llava64)
+    assert refusal.startswith("a tree's scores differ from those of rows by")
+    assert ways_of(llava64)[TREE] == refusal
+    assert caplog.text.count("a row for each choice instead of choices of several tokens in one row: ") == 1
     assert got == wanted or all(a == pytest.approx(b, abs=1e-9) for a, b in zip(got, wanted, strict=True))
 
     def refusing(*_: Any) -> Any:
@@ -82,14 +87,15 @@ def test_a_model_whose_trees_differ_from_rows_is_read_in_rows(
 
     monkeypatch.setattr(tree, "read_trees", refusing)
     ask(llava64, encoded, items, max_new_tokens=1)
-    assert tree._AGREE.pop(llava64) is False
+    assert tree._TRIED.pop(llava64) == "the model raised TypeError: no masks of four dimensions here"
+    assert "TypeError: no masks of four dimensions here" in caplog.text
 
 
 def test_the_check_leaves_every_hook_in_its_place_and_out_of_its_way(llava64: VLM) -> None:
     calls = itertools.count()
     handle = llava64.geometry.sites[0].projection.register_forward_pre_hook(lambda *_: next(calls) and None)
     before = dict(llava64.geometry.sites[0].projection._forward_pre_hooks)
-    assert tree._agrees(llava64)
+    assert tree._differs(llava64) == ""
     assert llava64.geometry.sites[0].projection._forward_pre_hooks == before
     assert next(calls) == 0
     handle.remove()
@@ -108,3 +114,4 @@ def test_caches_that_forget_and_prompts_without_positions_are_read_in_rows(llava
 
     prefill.cache.layers[1].__class__ = DynamicSlidingWindowLayer
     assert not fits(llava64, encoded, prefill, trees)
+    assert ways_of(llava64)[TREE] == "the cache is more than keys and values of all positions"

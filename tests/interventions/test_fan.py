@@ -43,9 +43,9 @@ def reader(vlm, cases, chosen, folder, **knobs):
     return Reader(vlm, chosen, lambda i: cases.image(i.case), Ledger(folder, {}), **knobs)
 
 
-def fanned(vlm, cases, item, edits, tokens=4, trimmed=False):
+def fanned(vlm, cases, item, edits, tokens=4, **how):
     with BatchedEdit(tuple(edits), fan=True).applied(vlm):
-        return fan_out(vlm, encoded_of(vlm, cases, item), item, len(edits), tokens, trimmed)
+        return fan_out(vlm, encoded_of(vlm, cases, item), item, len(edits), tokens, Fan(**how))
 
 
 @pytest.mark.parametrize("trimmed", [False, True])
@@ -128,7 +128,10 @@ def test_a_model_that_fans_out_wrongly_is_read_whole_and_the_log_says_why(
         made = reader(model, cases, chosen, tmp_path, rows=1, batch_size=4)
         found = made.read_edits(edits)
         assert "logits differ from those of whole runs" in fan_of(model, None, None, edits, 1).refusal
-        assert "edits are read on whole runs: logits differ" in caplog.text
+        assert (
+            "whole runs instead of edits of one prompt in one forward, scope all: logits differ"
+            in caplog.text
+        )
         expected = [
             [ask(model, encoded_of(model, cases, i), [i], edit=e).rows[0]["margin"] for i in chosen]
             for e in edits
@@ -151,7 +154,7 @@ def test_a_model_that_raises_at_a_fan_is_read_whole(llava, cases, items):
         found = fan_of(model, encoded_of(model, cases, item), item, [Edit(SETS[0], mute())], 4)
     finally:
         handle.remove()
-    assert found == Fan("RuntimeError: shapes do not match", trimmed=False)
+    assert found == Fan("the model raised RuntimeError: shapes do not match")
 
 
 def test_a_layer_whose_last_position_does_not_stand_alone_is_computed_whole(llava, cases, items):

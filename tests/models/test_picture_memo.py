@@ -109,7 +109,10 @@ def test_features_that_depend_on_the_pictures_beside_them_are_not_kept(vlm, capl
     finally:
         del tower.forward
     assert torch.equal(found, expected)
-    assert "pictures are encoded anew each time: kept features differ" in caplog.text
+    assert (
+        "pictures encoded anew each time instead of pictures encoded once: kept features differ"
+        in caplog.text
+    )
 
 
 def test_no_more_is_kept_than_there_is_room_for(vlm):

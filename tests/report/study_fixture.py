@@ -197,6 +197,7 @@ def _row(
         "correct": right,
         "margin": float(rng.gamma(2, 1.2)) * (1 if right else -0.6),
         "logprob": -0.1 if right else -1.7,
+        "total": 0.9,
         "tokens": 1,
         "content_found": True,
     }

@@ -23,6 +23,7 @@ FORM = {
     "accuracy": {"spatial_perception": {"value": 0, "n": 0, "ci": [0, 0]}, "main": {}},
     "accuracy_by_things": {},
     "main_by_context": {"alone": 0, "gold": 0, "own": 0},
+    "form": dict.fromkeys(("n", "median", "below_1_percent", "thoughts"), 0),
     "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
     "ablation": {

@@ -14,7 +14,7 @@ from torch import Tensor
 from headscope.capture.generation import before_end, generate
 from headscope.capture.items import Item
 from headscope.capture.readouts import Reader, check_readouts, content_tokens
-from headscope.capture.scoring import score_choices
+from headscope.capture.scoring import Scores, score_choices
 from headscope.errors import ModelError
 from headscope.models.answers import parse_answer
 from headscope.models.types import Answer, Encoded, Prompt
@@ -39,6 +39,7 @@ class Outcome:
         z: readout -> (item, head, width) float32 (float64 where the model is), heads in ``geometry.heads``
             order, NaN beyond a head's own width.
         logprobs: per item: choice -> log-probability per token (the truth alone for open answers).
+        totals: per item the probability of all its choices together; None for fewer than two.
         tokens: per item: generated token ids, the end token left out.
         logits: (item, vocabulary) at the last prompt position, on the model's device.
     """
@@ -46,6 +47,7 @@ class Outcome:
     rows: list[dict[str, Any]]
     z: dict[str, NDArray[Any]] = field(default_factory=dict)
     logprobs: list[dict[str, float]] = field(default_factory=list)
+    totals: list[float | None] = field(default_factory=list)
     tokens: list[list[int]] = field(default_factory=list)
     logits: Tensor | None = None
 
@@ -57,7 +59,7 @@ class _Reading:
     tokens: list[list[int]]
     texts: list[str]
     parsed: list[str | None]
-    logprobs: list[dict[str, float]]
+    scores: list[Scores]
     content: list[bool | None]
     z: dict[str, NDArray[Any]]
     logits: Tensor | None
@@ -104,18 +106,21 @@ def ask(
     scored = [scored_choices(i) for i in items] if score else None
     reading = _read(vlm, encoded, choices, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
     rows = [_row(item, reading, i) for i, item in enumerate(items)]
-    return Outcome(rows, reading.z, reading.logprobs, reading.tokens, reading.logits)
+    logprobs, totals = [s.logprobs for s in reading.scores], [s.total for s in reading.scores]
+    return Outcome(rows, reading.z, logprobs, totals, reading.tokens, reading.logits)
 
 
 def answer_one(vlm: Any, prompt: Prompt, choices: Sequence[str] = (), max_new_tokens: int = 16) -> Answer:
     """Ask one question about one picture; edits that are active apply.
 
     Returns:
-        The text, the choice (or open answer) it amounts to, and each choice's log-probability per token.
+        The text, the choice (or open answer) it amounts to, each choice's log-probability per token, and the
+        probability of all together.
     """
     options = tuple(dict.fromkeys(choices))
     reading = _read(vlm, vlm.encode([prompt]), [options], [options], None, (), max_new_tokens)
-    return Answer(reading.texts[0], reading.parsed[0], reading.logprobs[0])
+    (scores,) = reading.scores
+    return Answer(reading.texts[0], reading.parsed[0], scores.logprobs, scores.total)
 
 
 def _read(
@@ -133,8 +138,10 @@ def _read(
     with torch.no_grad(), vlm.reading(encoded), edit.applied(vlm) if edit is not None else nullcontext():
         with reader.attached():
             tokens, prefill = generate(vlm, encoded, max_new_tokens)
-        logprobs = (
-            score_choices(vlm, encoded, prefill, scored) if scored is not None else [{} for _ in choices]
+        scores = (
+            score_choices(vlm, encoded, prefill, scored)
+            if scored is not None
+            else [Scores({}) for _ in choices]
         )
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
@@ -146,7 +153,7 @@ def _read(
         content = _content(vlm, tokens, said, parsed, choices)
         found = [bool(x) for x in content.any(dim=1)]
     z = reader.pooled(tokens, vlm.end_ids, content)
-    return _Reading(said, texts, parsed, logprobs, found, z, prefill.logits)
+    return _Reading(said, texts, parsed, scores, found, z, prefill.logits)
 
 
 def _content(
@@ -157,13 +164,9 @@ def _content(
     choices: Sequence[Sequence[str]],
 ) -> Tensor:
     """(item, step) bool: generated tokens that hold the words of the parsed answer."""
-
-    def decode(ids: Sequence[int]) -> str:
-        return str(vlm.tokenizer.decode(list(ids), skip_special_tokens=True))
-
     mask = torch.zeros(tokens.shape, dtype=torch.bool)
     for i, ids in enumerate(said):
-        mask[i, content_tokens(ids, parsed[i], choices[i], decode, parse_answer)] = True
+        mask[i, content_tokens(ids, parsed[i], choices[i], vlm.text_of, parse_answer)] = True
     return mask
 
 
@@ -186,7 +189,7 @@ def margin_of(item: Item, logprobs: Mapping[str, float]) -> float:
 
 
 def _row(item: Item, reading: _Reading, i: int) -> dict[str, Any]:
-    case, step, logprobs = item.case, item.step, reading.logprobs[i]
+    case, step, logprobs = item.case, item.step, reading.scores[i].logprobs
     answer = reading.parsed[i]
     return {
         "item": item.id,
@@ -207,6 +210,7 @@ def _row(item: Item, reading: _Reading, i: int) -> dict[str, Any]:
         "correct": is_right(item, answer),
         "margin": margin_of(item, logprobs),
         "logprob": logprobs.get(item.truth, NAN),
+        "total": reading.scores[i].total,
         "tokens": len(reading.tokens[i]),
         "content_found": reading.content[i],
     }

@@ -16,6 +16,7 @@ from torch import Tensor
 from headscope.capture.generation import before_end
 from headscope.errors import ModelError, StudyError
 from headscope.models.geometry import Geometry
+from headscope.models.thinking import answer_start
 
 READOUTS = ("prompt_last", "answer_mean", "answer_content")
 
@@ -157,7 +158,7 @@ def content_tokens(
     """Indices of the generated tokens that hold the words of the parsed answer; empty where there are none.
 
     The words are the shortest, then leftmost, run of words that the parser by itself takes for the same
-    answer: "left" in "It is on the left.".
+    answer: "left" in "It is on the left."; those of a thought before it do not count.
 
     Args:
         tokens: generated tokens before the end token.
@@ -168,7 +169,8 @@ def content_tokens(
         return []
     ends = [len(decode(tokens[: i + 1])) for i in range(len(tokens))]
     text = decode(tokens)
-    words = _words(text)
+    behind = answer_start(text)
+    words = [word for word in _words(text) if word[0] >= behind]
     for size in range(1, len(words) + 1):
         for first in range(len(words) - size + 1):
             start, stop = words[first][0], words[first + size - 1][1]

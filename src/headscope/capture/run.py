@@ -14,11 +14,12 @@ import numpy as np
 
 from headscope.capture.ask import Outcome, ask
 from headscope.capture.batches import Pictures
+from headscope.capture.form import form_of, warnings_of
 from headscope.capture.items import Item, count_unanswered, make_items
 from headscope.capture.plan import make_plan
 from headscope.capture.preparing import case_pictures, prepared, shared_pixels
 from headscope.capture.readouts import check_readouts
-from headscope.capture.store import SCHEMA, clear_unfinished, missing_shards, write_plan
+from headscope.capture.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
 from headscope.capture.writer import ShardWriter
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
@@ -120,6 +121,8 @@ def capture(
             for row in outcome.rows:
                 row["split"] = splits[row["case"]]
             writer.write(folder, shard["name"], outcome.rows, outcome.z, plan["heads"], attrs)
+    for said in warnings_of(form_of(iter_answers(folder))) if shards and score else ():
+        (announce or log.warning)(f"capture: {said}")
 
 
 def _check(items: Sequence[Item], splits: Mapping[str, str]) -> None:

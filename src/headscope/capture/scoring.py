@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from headscope.capture.generation import Prefill, pad_id
 from headscope.capture.tree import END, tree_totals
+from headscope.errors import ModelError
 from headscope.models.types import Encoded
+from headscope.models.ways import failure
 
 # At most this many logits, and this many rows with a copy of the prompt's cache, in one forward over choices.
 MAX_LOGITS = 2**26
@@ -23,6 +26,19 @@ class _Choice(NamedTuple):
     item: int
     text: str
     tokens: tuple[int, ...]
+
+
+class Scores(NamedTuple):
+    """How likely an item's choices are.
+
+    Attributes:
+        logprobs: choice -> log-probability per token.
+        total: probability that the answer is one of the choices (begins with one, where none begins another);
+            None for fewer than two.
+    """
+
+    logprobs: dict[str, float]
+    total: float | None = None
 
 
 def needs_end(answers: Sequence[Sequence[int]]) -> bool:
@@ -40,8 +56,8 @@ def needs_end(answers: Sequence[Sequence[int]]) -> bool:
 
 def score_choices(
     vlm: Any, encoded: Encoded, prefill: Prefill, choices: Sequence[Sequence[str]]
-) -> list[dict[str, float]]:
-    """Log-probability per token of every choice of every item, from the cached prompt.
+) -> list[Scores]:
+    """Log-probability per token of every choice of every item, and of all together, from the cached prompt.
 
     A choice's score is the mean over its tokens of log p(token | picture, dialogue, tokens before). The end
     of the answer counts as one more token (its probability is that of all end tokens together) for the items
@@ -52,10 +68,10 @@ def score_choices(
     occurs several times in a row. The prompt is never read again.
 
     Args:
-        choices: per item its choices; an item with none gets an empty dict.
+        choices: per item its choices; an item with none gets no scores.
 
     Returns:
-        Per item: choice -> log-probability per token.
+        Scores per item.
     """
     if prefill.logits is None:
         raise ValueError("the prompt's logits are not there; generate first")
@@ -63,11 +79,23 @@ def score_choices(
     totals = _first_tokens(prefill.logits, flat)
     if any(len(c.tokens) > 1 for c in flat):
         totals = totals + _continued(vlm, encoded, prefill, flat)
-    means = (totals / torch.tensor([max(1, len(c.tokens)) for c in flat], device=totals.device)).tolist()
-    scores: list[dict[str, float]] = [{} for _ in choices]
-    for choice, value in zip(flat, means, strict=True):
-        scores[choice.item][choice.text] = float(value)
-    return scores
+    sums: list[float] = totals.tolist()
+    own: list[dict[_Choice, float]] = [{} for _ in choices]
+    for choice, value in zip(flat, sums, strict=True):
+        own[choice.item][choice] = value
+    return [
+        Scores({c.text: value / max(1, len(c.tokens)) for c, value in found.items()}, _total(found))
+        for found in own
+    ]
+
+
+def _total(found: Mapping[_Choice, float]) -> float | None:
+    """Probability of any of the choices: those that say the same, or go on from another, count once."""
+    if len(found) < 2:
+        return None
+    events = {c.tokens: value for c, value in found.items()}
+    apart = [v for t, v in events.items() if not any(t[:n] in events for n in range(1, len(t)))]
+    return math.fsum(math.exp(v) for v in apart)
 
 
 def _tokens(vlm: Any, choices: Sequence[Sequence[str]]) -> list[_Choice]:
@@ -162,7 +190,21 @@ def _log_probabilities(logits: Tensor, target: Tensor, ends: tuple[int, ...]) ->
 
 
 def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
-    """Logits (row, step, vocabulary) of tokens given after the cached prompt, items ``times`` in a row."""
+    """Logits (row, step, vocabulary) of tokens given after the cached prompt, items ``times`` in a row.
+
+    Raises:
+        ModelError: the model does not go on behind a cache of its own.
+    """
+    try:
+        return _behind(vlm, encoded, prefill, given, times)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as exc:
+        raise ModelError(
+            f"{vlm.name}: tokens behind the cached prompt, as in choices of several tokens, cannot be read: "
+            f"{failure(exc)}"
+        ) from exc
+
+
+def _behind(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
     if encoded.apart:
         with torch.no_grad():
             output = vlm.model(  # what the encoder read is not read again

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import xarray as xr
 
-SCHEMA = "headscope/capture/2"
+SCHEMA = "headscope/capture/3"
 PLAN = "plan.json"
 ANSWERS = "answers.parquet"
 ACTIVATIONS = "z.zarr"
@@ -145,6 +145,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     fields += [(n, pa.string()) for n in ("question", "truth")]
     fields += [("choices", pa.list_(pa.string())), ("text", pa.string()), ("answer", pa.string())]
     fields += [("correct", pa.bool_()), ("margin", pa.float64()), ("logprob", pa.float64())]
+    fields += [("total", pa.float64())]
     fields += [("tokens", pa.int32()), ("content_found", pa.bool_())]
     return pa.Table.from_pylist([dict(r) for r in rows], schema=pa.schema(fields))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,11 +16,14 @@ from transformers.cache_utils import DynamicLayer
 
 from headscope.capture.generation import Prefill, generate, pad_id
 from headscope.errors import ModelError
+from headscope.models.contiguous import gives_contiguous
 from headscope.models.types import Encoded, Prompt
+from headscope.models.ways import MODEL_ERRORS, TREE, failure, note_way
 
+log = logging.getLogger(__name__)
 END = -1  # stands for any token that ends an answer
 Tokens = tuple[int, ...]
-_AGREE: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_TRIED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # why not, of models that were tried
 
 
 class Tree:
@@ -58,15 +62,23 @@ def fits(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]) ->
 
     The model is asked once, with a fixed prompt of its own: a tree must give what rows give.
     """
+    refusal = _unlike(prefill)
+    usual = bool(refusal)
+    if not refusal:
+        if vlm not in _TRIED:
+            _TRIED[vlm] = "it is being tried"
+            _TRIED[vlm] = _differs(vlm)
+        refusal = _TRIED[vlm]
+    note_way(vlm, TREE, refusal, instead="a row for each choice", usual=usual)
+    return not refusal and max(map(len, trees), default=0) < encoded.length
+
+
+def _unlike(prefill: Prefill) -> str:
+    """Why nothing can be read as a tree behind such a prompt; empty if it may be tried."""
     layers = getattr(prefill.cache, "layers", None)
-    plain = layers is not None and all(type(layer) is DynamicLayer for layer in layers)
-    longest = max(map(len, trees), default=0)
-    if not plain or prefill.position is None or longest >= encoded.length:
-        return False
-    if vlm not in _AGREE:
-        _AGREE[vlm] = False  # while it is found out
-        _AGREE[vlm] = _agrees(vlm)
-    return _AGREE[vlm]
+    if layers is None or any(type(layer) is not DynamicLayer for layer in layers):
+        return "the cache is more than keys and values of all positions"
+    return "" if prefill.position is not None else "the model is given no position ids"
 
 
 def read_trees(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]) -> Tensor:
@@ -182,12 +194,15 @@ def _without_hooks(model: torch.nn.Module) -> Iterator[None]:
 
 
 def _of_library(hook: Any) -> bool:
+    if gives_contiguous(hook):
+        return True
     where = getattr(getattr(hook, "func", hook), "__module__", None) or ""
     return where.split(".")[0] in ("transformers", "accelerate", "torch", "bitsandbytes")
 
 
-def _agrees(vlm: Any) -> bool:
-    """A fixed prompt with branching choices, read as rows and as a tree: the same within rounding."""
+def _differs(vlm: Any) -> str:
+    """A fixed prompt with branching choices, read as rows and as a tree: why not, where they are not the same
+    within rounding."""
     from headscope.capture.scoring import rows_totals
 
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -208,7 +223,9 @@ def _agrees(vlm: Any) -> bool:
                 rows = rows_totals(vlm, encoded, prefill, per_item)
                 trees = [Tree(c) for c in per_item]
                 tree = torch.cat(_summed(read_trees(vlm, encoded, prefill, trees), trees, per_item, ()))
-    except Exception:  # whatever such a model raises at a mask of its own kind: rows it is
-        return False
+    except MODEL_ERRORS as exc:
+        log.debug("%s: choices as a tree", vlm.name, exc_info=True)
+        return failure(exc)
     room = max(1e-4, 8 * torch.finfo(vlm.dtype).eps)
-    return bool(((tree - rows).abs() <= room * (1 + rows.abs())).all())
+    worst = float(((tree - rows).abs() / (1 + rows.abs())).max())
+    return "" if worst <= room else f"a tree's scores differ from those of rows by {worst:.1e}"

@@ -36,6 +36,7 @@ def ask_once(asked: Asked) -> str:
         DataError: the picture or the boxes cannot be used. ModelError: the model cannot be loaded.
         StudyError: heads are to be muted and no atlas of this model is known.
     """
+    from headscope.capture.form import warning_of
     from headscope.data.pictures import read_rgb
     from headscope.interventions.edits import edit, mute
     from headscope.models.vlm import load_model
@@ -57,6 +58,9 @@ def ask_once(asked: Asked) -> str:
     lines = [answer.text.strip()]
     if choices:
         lines += [f"  {c}: {p:.3f}" for c, p in sorted(answer.logprobs.items(), key=lambda x: -x[1])]
+    if answer.total is not None:
+        lines.append(f"  (all of them together: {100 * answer.total:.3g} %)")
+        lines += [f"  warning: {said}" for said in [warning_of(answer.total)] if said]
     if chosen:
         lines.append(f"  (muted: {', '.join(str(h) for h in chosen)})")
     return "\n".join(lines)

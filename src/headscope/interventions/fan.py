@@ -4,6 +4,8 @@ A prompt is given to the model once, as a batch of one. The hook at the first pr
 touches multiplies the one row of z by one factor per edit, so that its output has a row per edit; the
 residual stream, of one row until then, grows by broadcasting, and all later layers run on all rows. So the
 picture, the layers below and that layer's attention are computed once for all edits, and nothing is padded.
+Where a model does something between its layers that takes one row alone (DeepStack adds features of the
+picture at a mask), the rows are kept aside (:func:`headscope.interventions.decoder.rows_aside`).
 Behind the attention of the last layer only the position that predicts the answer is computed.
 What a model makes of such a forward is compared with whole runs before it is trusted (:func:`fan_of`).
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,14 +22,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from headscope.capture.ask import ask, is_right, margin_of, scored_choices
+from headscope.capture.ask import Outcome, ask, is_right, margin_of, scored_choices
 from headscope.capture.generation import Prefill, before_end, greedy_config, pad_id, watching
 from headscope.capture.items import Item
 from headscope.capture.scoring import score_choices
-from headscope.errors import HeadscopeError, ModelError
+from headscope.errors import ModelError
+from headscope.interventions.decoder import difference, rows_aside
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.models.answers import parse_answer
 from headscope.models.types import Encoded
+from headscope.models.ways import FAN, MODEL_ERRORS, failure, note_way
 
 log = logging.getLogger(__name__)
 # Largest difference of logits between a fan and whole runs, relative to the largest logit.
@@ -39,11 +43,13 @@ _MLPS = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 class Fan:
     """How a model's prompts may be fanned out: not at all where there is a ``refusal``.
 
-    ``trimmed``: whether the last layer may be left at the position that predicts the answer.
+    ``trimmed``: whether the last layer may be left at the position that predicts the answer; ``aside``:
+    whether the rows are kept from what the model does between its layers.
     """
 
     refusal: str = ""
     trimmed: bool = False
+    aside: bool = False
 
 
 _KNOWN: WeakKeyDictionary[Any, dict[str, Fan]] = WeakKeyDictionary()
@@ -66,14 +72,19 @@ class Fanned:
 
 
 def fan_out(
-    vlm: Any, encoded: Encoded, item: Item, rows: int, max_new_tokens: int, trimmed: bool = False
+    vlm: Any,
+    encoded: Encoded,
+    item: Item,
+    rows: int,
+    max_new_tokens: int,
+    how: Fan = Fan(),  # frozen
 ) -> Fanned:
     """Ask one item once under ``rows`` edits, which are held by the caller: ``BatchedEdit(..., fan=True)``.
 
     Args:
         encoded: the prompt of this one item.
         max_new_tokens: length limit of an answer, its end token included.
-        trimmed: see :class:`Fan`.
+        how: as :func:`fan_of` found it.
 
     Raises:
         ModelError: more than one prompt, or a forward that did not grow to ``rows`` rows.
@@ -83,12 +94,17 @@ def fan_out(
     encoded = encoded.to(vlm.device)
     choices = scored_choices(item)
     with torch.no_grad():
-        with vlm.reading(encoded), last_position(vlm) if trimmed else nullcontext():
+        with ExitStack() as held:
+            held.enter_context(vlm.reading(encoded))
+            if how.trimmed:
+                held.enter_context(last_position(vlm))
+            if how.aside:
+                held.enter_context(rows_aside(vlm))
             prefill = _prefill(vlm, encoded, rows)
         tiled = behind(encoded, rows)
         with vlm.reading(tiled):
             tokens = go_on(vlm, tiled, prefill, max_new_tokens)
-            logprobs = score_choices(vlm, tiled, prefill, [choices] * rows)
+            scores = score_choices(vlm, tiled, prefill, [choices] * rows)
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
     right = {
@@ -96,7 +112,7 @@ def fan_out(
     }
     assert prefill.logits is not None
     correct = [float(right[tuple(t)]) for t in said]
-    return Fanned(correct, [margin_of(item, one) for one in logprobs], said, prefill.logits)
+    return Fanned(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)
 
 
 def _prefill(vlm: Any, encoded: Encoded, rows: int) -> Prefill:
@@ -127,7 +143,7 @@ def _widen(cache: Any, rows: int) -> None:
     for layer in cache.layers:
         states = getattr(layer, "conv_states", None)
         if states is None:
-            held = [layer.keys]
+            held = [] if layer.keys is None else [layer.keys]  # none where keys of a layer below are read
         else:
             held = [s for s in (*states.values(), *layer.recurrent_states.values()) if s is not None]
         if not held or held[0].numel() == 0 or held[0].shape[0] == rows:
@@ -173,7 +189,7 @@ def last_position(vlm: Any) -> Iterator[None]:
     """Of the last layer's output projection and MLP compute the last position alone; others hold nothing."""
 
     def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (args[0][:, -1:], *args[1:])
+        return (args[0][:, -1:].contiguous(), *args[1:])
 
     with ExitStack() as stack:
         for module in behind_last_attention(vlm):
@@ -200,35 +216,56 @@ def fan_of(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_ne
     """
     scope = edits[0].scope
     known = _KNOWN.setdefault(vlm, {})
+    if any(head.tower != "decoder" for edit in edits for head in edit.heads):
+        return Fan("heads of a vision tower are edited")
     if scope not in known:
-        ways = (True, False) if behind_last_attention(vlm) else (False,)
-        for trimmed in ways:
-            why = _refusal(vlm, encoded, item, edits, max_new_tokens, trimmed)
-            known[scope] = Fan(why, trimmed and not why)
-            if not why:
-                break
-        if known[scope].refusal:
-            log.warning("%s: edits are read on whole runs: %s", vlm.name, known[scope].refusal)
+        known[scope] = found = _found(vlm, encoded, item, edits, max_new_tokens)
+        usual = encoded.apart
+        note_way(vlm, f"{FAN}, scope {scope}", found.refusal, instead="whole runs", usual=usual)
     return known[scope]
 
 
-def _refusal(
-    vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int, trimmed: bool
-) -> str:
-    first = Edit((vlm.geometry.sites[0].heads[0],), mute(), edits[0].scope)
-    tried = [first, Edit((), mute(), first.scope), *edits[:3]]
-    if any(head.tower != "decoder" for edit in (first, *edits) for head in edit.heads):
-        return "heads of a vision tower are edited"
+def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Fan:
+    """The quickest way that gives what whole runs give."""
     if encoded.apart:
-        return "an encoder reads the prompt, apart from the decoder"
-    try:
-        with BatchedEdit(tuple(tried), fan=True).applied(vlm):
-            fanned = fan_out(vlm, encoded, item, len(tried), max_new_tokens, trimmed)
-    except (HeadscopeError, RuntimeError, ValueError, TypeError, IndexError, AttributeError) as exc:
-        return f"{type(exc).__name__}: {(str(exc).splitlines() or [''])[0]}"
+        return Fan("an encoder reads the prompt, apart from the decoder")
+    sites = [s for s in vlm.geometry.sites if s.tower == "decoder"]
+    first = Edit((sites[0].heads[0],), mute(), edits[0].scope)
+    tried = [first, Edit((), mute(), first.scope), *edits[:3]]
     whole = [ask(vlm, encoded, [item], edit=e, max_new_tokens=max_new_tokens) for e in tried]
+    refusal = ""
+    for how in _ways(vlm):
+        refusal = _refusal(vlm, encoded, item, (tried, whole), max_new_tokens, how)
+        if not refusal:
+            return how
+    return Fan(refusal)
+
+
+def _ways(vlm: Any) -> Iterator[Fan]:
+    """What may be saved, most first; rows are kept aside only where they cannot stay in the model's hands."""
+    for aside in (False, True):
+        if behind_last_attention(vlm):
+            yield Fan(trimmed=True, aside=aside)
+        yield Fan(aside=aside)
+
+
+def _refusal(
+    vlm: Any,
+    encoded: Encoded,
+    item: Item,
+    tried: tuple[Sequence[Edit], Sequence[Outcome]],
+    max_new_tokens: int,
+    how: Fan,
+) -> str:
+    edits, whole = tried
+    try:
+        with BatchedEdit(tuple(edits), fan=True).applied(vlm):
+            fanned = fan_out(vlm, encoded, item, len(edits), max_new_tokens, how)
+    except MODEL_ERRORS as exc:
+        log.debug("%s: fanned out as %s", vlm.name, how, exc_info=True)
+        return failure(exc)
     logits = torch.cat([one.logits for one in whole if one.logits is not None])
-    gap = float((fanned.logits - logits).abs().max() / logits.abs().max())
+    gap = difference(fanned.logits, logits)
     if not gap <= TOLERANCE.get(vlm.dtype, 3e-2):
         return f"logits differ from those of whole runs by {gap:.1e} of the largest"
     exact = vlm.dtype in (torch.float32, torch.float64)

@@ -179,7 +179,7 @@ class Reader:
         if fan is None:
             self._run_tiled(edits, tokens, table)
         else:
-            self._run_fanned(edits, tokens, table, fan.trimmed)
+            self._run_fanned(edits, tokens, table, fan)
         return [Reading(one[0], one[1]) for one in table]
 
     def _fan(self, edits: Sequence[Edit]) -> Fan | None:
@@ -212,7 +212,7 @@ class Reader:
         longest = max(self._encoded_alone(i).length for i in range(len(self.items)))
         return min(self.rows, max(8, CACHE // (self.vlm.dtype.itemsize * longest * wide)))
 
-    def _run_fanned(self, edits: Sequence[Edit], tokens: Floats, table: Floats, trimmed: bool) -> None:
+    def _run_fanned(self, edits: Sequence[Edit], tokens: Floats, table: Floats, how: Fan) -> None:
         """Prompt by prompt, as many edits as fit into ``rows`` at once."""
         bounds, rows = self._bounds(tokens), self._rows_at_once()
         for start in range(0, len(edits), rows):
@@ -220,7 +220,7 @@ class Reader:
             with BatchedEdit(tuple(part), fan=True).applied(self.vlm):
                 for i, item in enumerate(self.items):
                     alone, most = self._encoded_alone(i), int(bounds[i])
-                    found = fan_out(self.vlm, alone, item, len(part), most, trimmed)
+                    found = fan_out(self.vlm, alone, item, len(part), most, how)
                     table[start : start + len(part), :, i] = np.array([found.correct, found.margin]).T
 
     def _run_tiled(self, edits: Sequence[Edit], tokens: Floats, table: Floats) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from headscope.data.numerals import NUMBER_WORDS
+from headscope.models.thinking import without_thoughts
 
 Words = tuple[str, ...]
 
@@ -29,14 +30,19 @@ _SAME = (
 )
 # A number with a point is one word: "3.5" mentions neither three nor five.
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_OPEN_THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
-_END_OF_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 # Where a text itself says what its answer is: a statement up to the end of its sentence, a box, bold type.
 _STATED = re.compile(
     r"\b(?:answer|option|choice|conclusion)\b[*_]*\s*(?:is|was|would be|must be|:|=)[*_]*\s*"
     r"(?P<said>[^\n.;!?]+)",
     re.IGNORECASE,
+)
+# Marks around an answer, as reasoning models are trained to set them.
+_TAGGED = re.compile(
+    r"<answer>(?P<said>.*?)</answer>|<\|begin_of_box\|>(?P<more>.*?)<\|end_of_box\|>",
+    re.DOTALL | re.IGNORECASE,
+)
+_TAGS = re.compile(
+    r"</?answer>|<\|(?:begin|end)_of_box\|>|<\|(?:START|END)_RESPONSE\|>|<\|return\|>", re.IGNORECASE
 )
 _BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?(?P<said>[^{}]*)\}")
 _BOLD = re.compile(r"\*\*(?P<said>[^*\n]+)\*\*|__(?P<more>[^_\n]+)__")
@@ -81,9 +87,10 @@ def parse_answer(text: str, choices: Sequence[str]) -> str | None:
 
     A text that is a choice to the letter is that choice. Otherwise:
 
-    - a finished thought (``<think>``) does not count; of an unfinished one nothing does;
-    - where a text states its answer ("The answer is (B).", ``\\boxed{...}``, or in bold type), that counts
-      alone; two statements that differ amount to nothing;
+    - a finished thought (``<think>`` and other families' marks, :data:`headscope.models.thinking.STYLES`)
+      does not count; of an unfinished one nothing does;
+    - where a text states its answer (``<answer>``, "The answer is (B).", ``\\boxed{...}``, or bold type),
+      that counts alone; two statements that differ amount to nothing;
     - case, punctuation and articles do not count; number words and digits are the same;
     - "true" stands for "yes", "false" for "no", and back, if the choices use only the other pair;
     - "upper" and "top", "lower" and "bottom", "middle" and "center", two spellings of a word stand for each
@@ -102,29 +109,23 @@ def parse_answer(text: str, choices: Sequence[str]) -> str | None:
         'three'
     """
     if not choices:
-        return normalise(_spoken_part(text)) or None
+        said = without_thoughts(text)
+        tagged = [m["said"] or m["more"] or "" for m in _TAGGED.finditer(said)]
+        return normalise(_TAGS.sub(" ", tagged[-1] if tagged else said)) or None
     for same in (lambda c: c == text, lambda c: c.strip() == text.strip()):
         exact = next((c for c in choices if same(c)), None)
         if exact is not None:
             return exact
     targets = _targets(choices)
-    said = _spoken_part(text)
-    for way in (_STATED, _BOXED, _BOLD):
+    said = without_thoughts(text)
+    for way in (_TAGGED, _STATED, _BOXED, _BOLD):
         stated = {
             _amounts(m["said"] or m.groupdict().get("more") or "", targets, choices)
             for m in way.finditer(said)
         }
         if found := stated - {None}:
             return found.pop() if len(found) == 1 else None
-    return _amounts(said, targets, choices)
-
-
-def _spoken_part(text: str) -> str:
-    """A text without its thoughts; empty if the thought never ended."""
-    rest = _THOUGHT.sub(" ", text)
-    # Where the prompt opened the thought, only its end is in the text.
-    rest = _END_OF_THOUGHT.split(rest)[-1]
-    return "" if _OPEN_THOUGHT.search(rest) else rest
+    return _amounts(_TAGS.sub(" ", said), targets, choices)
 
 
 def _amounts(text: str, targets: dict[Words, str], choices: Sequence[str]) -> str | None:

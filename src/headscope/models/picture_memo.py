@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +12,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-log = logging.getLogger(__name__)
+from headscope.models.contiguous import gives_contiguous
+from headscope.models.ways import PICTURES, note_way
+
 # Largest difference between features kept and features computed anew, relative to the largest.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 # What an output may hold beside the features: what no decoder reads.
@@ -51,6 +52,8 @@ class PictureMemo:
         pixels: Any = kwargs.get(PIXELS, args[0] if args else None)
         rest = [*args[1:], *(v for k, v in kwargs.items() if k != PIXELS)]
         plain = isinstance(pixels, Tensor) and pixels.ndim == 4 and not any(_holds_inputs(v) for v in rest)
+        if not plain:
+            self._refuse("a picture is not one array of pixels that says all about it")
         if not plain or not _AGREE.get(self.vlm, True) or self._watched():
             return compute(*args, **kwargs)
         keys = [self._key(row) for row in pixels]
@@ -64,6 +67,7 @@ class PictureMemo:
                 self._keep(fresh, 0)
                 return output
             if not fresh:
+                self._refuse("features do not come picture by picture")
                 return compute(*args, **kwargs)
         found = {**self._kept, **fresh}
         made = [found[key] for key in keys]
@@ -74,6 +78,9 @@ class PictureMemo:
         self._keep(fresh, len(keys) - len(new))
         kind, stacked = self._kind
         return kind(pooler_output=torch.stack(made) if stacked else made)
+
+    def _refuse(self, why: str) -> None:
+        note_way(self.vlm, PICTURES, why, instead="pictures encoded anew each time", usual=True)
 
     def _key(self, row: Tensor) -> bytes:
         plain = row.detach().to("cpu").contiguous().view(torch.uint8)
@@ -92,7 +99,7 @@ class PictureMemo:
     def _watched(self) -> bool:
         """Whether anyone but transformers itself has a hook on the tower."""
         return any(
-            not str(getattr(hook, "__module__", "")).startswith("transformers.")
+            not (str(getattr(hook, "__module__", "")).startswith("transformers.") or gives_contiguous(hook))
             for module in self._tower
             if module._forward_pre_hooks or module._forward_hooks
             for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
@@ -106,8 +113,8 @@ class PictureMemo:
             a.shape == b.shape and float((a - b).abs().max()) <= tolerance * float(b.abs().max())
             for a, b in zip(made, other, strict=True)
         )
-        if not same:
-            log.warning("%s: pictures are encoded anew each time: kept features differ", self.vlm.name)
+        refusal = "" if same else "kept features differ"
+        note_way(self.vlm, PICTURES, refusal, instead="pictures encoded anew each time")
         return same
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from headscope.errors import ModelError
+from headscope.models import thinking
 from headscope.models.types import Prompt
 
 _MARK = "zqxmark"
 _ANSWER = _MARK + "a"
-_OPEN_THOUGHT = re.compile(r"<think>\s*$")
-# Template variables by which families switch their thinking off.
-_NO_THINKING = {"enable_thinking": False, "thinking": False}
 
 
 class _Format(NamedTuple):
@@ -98,13 +95,54 @@ class Template:
         self.framed = family in _FRAMED
         self.added = tokenizer.eos_token if self.framed else "\n" if family == "paligemma" else ""
         self._listed = True  # answers in a dialogue as lists of parts, as most templates want them
+        self._variables: dict[str, Any] = {}
+        self._header = ""  # what the template writes before any answer, other than blanks
+        self._thought: tuple[thinking.Style, str] | None = None
         self._check()
+        self._thought = self._written_thought()
+        self._measure()
+
+    def _written_thought(self) -> tuple[thinking.Style, str] | None:
+        """How the template writes out a thought that it is given; None where it takes none."""
+        if self._chat is None:
+            return None
+        mark = _MARK + "t"
+        content: Any = [{"type": "text", "text": _ANSWER}] if self._listed else _ANSWER
+        question = [{"type": "image"}, {"type": "text", "text": _MARK}]
+        for name in ("reasoning_content", "thinking", "reasoning"):
+            messages = [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": content, name: mark},
+            ]
+            try:
+                text = str(
+                    self._processor.tokenizer.apply_chat_template(
+                        messages, chat_template=self._chat, tokenize=False, **self._variables
+                    )
+                )
+            except Exception:  # templates raise many kinds; this one takes no thought
+                continue
+            found = thinking.written(text, mark, _ANSWER)
+            if found is not None:
+                return found
+        return None
+
+    def _measure(self) -> None:
+        """Settle what stands before an answer and behind it."""
         opened = self._render((), _MARK, None)
         self.tail = opened[opened.rindex(_MARK) + len(_MARK) :]
         finished = self._render((), _MARK, _ANSWER)
         before, _, self.closing = finished.rpartition(_ANSWER)
-        lead = before[len(opened) :] if before.startswith(opened) else ""
-        self.lead = lead.removeprefix(self.added)
+        lead = (before[len(opened) :] if before.startswith(opened) else "").removeprefix(self.added)
+        fixed = lead.rstrip(" ") if self._chat is not None else ""
+        self.lead = lead[len(fixed) :]
+        self._header += fixed  # said before any answer, hence of the prompt: "\n" behind an empty thought
+        self.tail += fixed
+
+    def leave_out(self, style: thinking.Style) -> None:
+        """End prompts with an empty thought, for a model that opens one by itself."""
+        self._header += style.opening + thinking.empty(style, self._chat or "", self._thought)
+        self._measure()
 
     @cached_property
     def closing_id(self) -> int | None:
@@ -116,9 +154,12 @@ class Template:
     def _check(self) -> None:
         """Settle how the chat template wants answers; it must write the picture once, question and answer."""
         problems = []
-        for self._listed in (True, False):
+        told = thinking.variables(self._chat or "")
+        # A model that cannot but think may refuse to be told otherwise.
+        for self._variables, self._listed in ((told, True), (told, False), ({}, True), ({}, False)):
             try:
                 text = self._render((), _MARK, _ANSWER)
+                self._render((), _MARK, None)
             except Exception as exc:  # templates raise many kinds
                 problems.append(str(exc).split("\n")[0])
                 continue
@@ -184,11 +225,13 @@ class Template:
                 chat_template=self._chat,
                 tokenize=False,
                 add_generation_prompt=answer is None,
-                **_NO_THINKING,
+                **self._variables,
             )
         )
-        # Some templates open a thought whatever they are told; an empty one leads on to the answer.
-        return rendered.rstrip() + "\n\n</think>\n\n" if _OPEN_THOUGHT.search(rendered) else rendered
+        if answer is not None:
+            return rendered
+        behind = rendered.rfind(question.strip()) + len(question.strip())
+        return thinking.ended(rendered, max(behind, 0), self._chat, self._thought) + self._header
 
     def _default(self, questions: list[str], answers: list[str | None]) -> str:
         """The prompt format that the family was published with."""

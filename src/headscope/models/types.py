@@ -83,12 +83,14 @@ class Encoded:
 class Answer:
     """What a model said: raw text, the choice that it amounts to (None if none), and log-probabilities.
 
-    ``logprobs`` holds each choice's log-probability per token.
+    ``logprobs`` holds each choice's log-probability per token; ``total`` is the probability of all of them
+    together (None for fewer than two): where it is tiny, the model does not want to answer in this form.
     """
 
     text: str
     parsed: str | None
     logprobs: dict[str, float] = field(default_factory=dict)
+    total: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import nn
 
 from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.checkpoints import check_folder, folder_revision, locate
+from headscope.models.contiguous import give_contiguous
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.library_messages import quiet
@@ -22,8 +25,13 @@ from headscope.models.other_formats import naming_own_code
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import check_image_backend, image_backend_of, load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.thinking import opened, special_ids
 from headscope.models.types import Answer, Encoded, Frame, Prompt
+from headscope.models.ways import MODEL_ERRORS, failure
 from headscope.models.weights import LoadedWeights, Weights, refuse_training
+
+log = logging.getLogger(__name__)
+_FIRST_TOKENS = 6  # of an answer, enough for the mark that opens a thought
 
 
 @dataclass(eq=False, repr=False)
@@ -55,6 +63,9 @@ class VLM:
     proof: Any = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        give_contiguous(self.model)
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.family}, revision {self.revision}, {self.geometry.summary()})"
@@ -181,9 +192,21 @@ class VLM:
                 self._answers[answer] = answer_ids(self.tokenizer, self.template, answer, apart)
         return [list(self._answers[answer]) for answer in answers]
 
+    @cached_property
+    def _special(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Special tokens that mark thoughts, and the others."""
+        return special_ids(self.tokenizer)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Text of an answer's tokens; of special ones only those that tell thought and answer apart."""
+        marks, others = self._special
+        if marks.isdisjoint(ids):
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        return str(self.tokenizer.decode([i for i in ids if i not in others], skip_special_tokens=False))
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of an answer's tokens, special ones and outer blanks left out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+        """The same without outer blanks."""
+        return self.text_of(ids).strip()
 
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
@@ -277,7 +300,24 @@ def load_model(
         from headscope.models.proof import prove_geometry
 
         vlm.proof = proof_or_refusal(vlm, prove_geometry)
+        leave_thoughts_out(vlm)
     return vlm
+
+
+def leave_thoughts_out(vlm: VLM) -> None:
+    """End prompts with an empty thought where the model is seen to open one by itself."""
+    from headscope.capture.generation import generate
+
+    blank = Image.new("RGB", (32, 32), (127, 90, 60))
+    try:
+        tokens, _ = generate(vlm, vlm.encode([Prompt(blank, "What is in the picture?")]), _FIRST_TOKENS)
+    except MODEL_ERRORS as exc:
+        log.debug("%s: no answer to see whether it thinks: %s", vlm.name, failure(exc))
+        return
+    style = opened(vlm.decode(tokens[0].tolist()))
+    if style is not None:
+        vlm.template.leave_out(style)
+        log.info("%s: opens a thought by itself; prompts end with an empty one", vlm.name)
 
 
 def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:

@@ -18,7 +18,7 @@ from headscope.models.library_messages import quiet
 from headscope.models.processors import load_processor, prepared
 from headscope.models.prompts import Template
 from headscope.models.types import Prompt
-from headscope.models.vlm import VLM, proof_or_refusal
+from headscope.models.vlm import VLM, leave_thoughts_out, proof_or_refusal
 from headscope.models.weights import HashedWeights, LoadedWeights, refuse_offloaded, refuse_training
 
 
@@ -71,6 +71,7 @@ def wrap(
         from headscope.models.proof import prove_geometry
 
         vlm.proof = proof_or_refusal(vlm, prove_geometry)
+        leave_thoughts_out(vlm)
     return vlm
 
 

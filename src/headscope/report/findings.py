@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headscope.capture.form import form_of, warnings_of
 from headscope.functions import MAIN
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA
@@ -175,7 +176,17 @@ def _wake(study: StudyView) -> list[Finding]:
 
 
 def banner(study: StudyView) -> tuple[str, bool] | None:
-    """A plain warning, and whether it is a grave one, if the model does no better than blind guessing."""
+    """A plain warning, and whether it is a grave one, if the model does no better than blind guessing, or
+    does not want to answer in the form it is asked for."""
+    form = [f"{said[0].upper()}{said[1:]}." for said in warnings_of(form_of(study.answers or ()))]
+    blind = _blind(study)
+    if not form:
+        return blind
+    text, grave = blind or ("", False)
+    return " ".join([*form, text]).strip(), grave
+
+
+def _blind(study: StudyView) -> tuple[str, bool] | None:
     weak, seen = [], []
     for name in [*study.functions, MAIN]:
         rows = select(study, function=name, context="gold") or select(study, function=name)

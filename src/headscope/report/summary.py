@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headscope.capture.form import Form, form_of, warnings_of
 from headscope.functions import MAIN
 from headscope.report.charts.base import words
 from headscope.report.measure import accuracy, select
@@ -61,6 +62,7 @@ def summarise(study: StudyView) -> Row:
         "cases": {split: run.cases.get(split, 0) for split in ("fit", "select", "test")},
         "steps": run.steps,
         **_accuracies(study),
+        "form": _form(study),
         "joint_probe": {key: joint.get(key) for key in ("accuracy", "majority", "shuffled")},
         "functional_heads": _heads(study),
         "ablation": _ablation(study),
@@ -87,6 +89,12 @@ def _accuracies(study: StudyView) -> Row:
         "accuracy_by_things": {str(n): _mean([r for r in steps if r["things"] == n]) for n in counts},
         "main_by_context": {c: _mean(rows) for c, rows in contexts.items()},
     }
+
+
+def _form(study: StudyView) -> Row:
+    """How probable the choices are together; empty where they were not scored."""
+    found = form_of(study.answers or ())
+    return found.to_json() if found is not None else {}
 
 
 def _mean(rows: list[Row]) -> float | None:
@@ -217,6 +225,8 @@ def _lines(summary: Row) -> list[str]:
     """One line for each of the other findings; stages that were not run are said to be so."""
     contexts = [f"{c} {percent(v)}" for c, v in summary["main_by_context"].items() if v is not None]
     lines = [f"Main questions by context: {', '.join(contexts)}"] if contexts else ["Answers: not captured"]
+    form = summary.get("form")
+    lines += [f"Warning: {said}" for said in (warnings_of(Form(**form)) if form else ())]
     raised, wake = summary["emphasis"], summary["wake"].get("both")
     if raised:
         lines.append(

@@ -18,9 +18,10 @@ from models.families.folders import family_folder
 
 EVERY = {
     "llava_next", "llava_onevision", "qwen2_vl", "qwen3_vl", "qwen3_vl_moe", "idefics3", "internvl",
-    "paligemma", "glm4v",
+    "glm4v",
 }  # fmt: skip
-ALL_ONLY = {"gemma3", "qwen3_5", "lfm3_vl"}  # windows shorter than the prompt, states of linear attention
+# Windows shorter than the prompt, states of linear attention, a prefix that sees its last position.
+ALL_ONLY = {"gemma3", "qwen3_5", "lfm3_vl", "paligemma"}
 NONE = {"gemma4"}  # layers that read the keys of layers below
 
 

@@ -219,7 +219,10 @@ def paligemma() -> Parts:
     tower.vision_use_head = False
     config = hf.PaliGemmaConfig(
         vision_config=tower,
-        text_config=hf.GemmaConfig(**text(tokenizer, head_dim=12, vocab_size=len(tokenizer) + 1200)),
+        # Three layers: what its prefix, which sees both ways, does with an edit shows in the third.
+        text_config=hf.GemmaConfig(
+            **text(tokenizer, head_dim=12, vocab_size=len(tokenizer) + 1200, num_hidden_layers=3)
+        ),
         image_token_index=token(tokenizer, "<image>"),
         projection_dim=32,
         hidden_size=32,

@@ -19,7 +19,7 @@ def trimmed(call: Call, hidden: Tensor, fit: Any, cache: Any) -> Tensor:
     args, kwargs = attention_input(call, hidden, fit, cache)
 
     def cut(_m: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (given[0][:, -1:], *given[1:])
+        return (given[0][:, -1:].contiguous(), *given[1:])
 
     handle = call.site.projection.register_forward_pre_hook(cut)
     try:

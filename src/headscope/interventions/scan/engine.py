@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,18 +12,19 @@ from torch import Tensor
 
 from headscope.capture.generation import Prefill, generate
 from headscope.capture.scoring import _run
-from headscope.errors import HeadscopeError, ModelError
+from headscope.errors import ModelError
+from headscope.interventions.decoder import difference
 from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.interventions.fan import TOLERANCE, behind
 from headscope.interventions.scan.layers import Variant
-from headscope.interventions.scan.sharing import ODD, Sharing, find_sharing
+from headscope.interventions.scan.sharing import Sharing, find_sharing
 from headscope.interventions.scan.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.interventions.scan.trace import Trace, run_clean
 from headscope.models.geometry import Head
 from headscope.models.types import Encoded
+from headscope.models.ways import MODEL_ERRORS, REPLAY, failure, note_way
 
-log = logging.getLogger(__name__)
 SCOPES = ("all", "last", "answer")
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
 
@@ -68,8 +68,7 @@ def engine_for(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     known = _ENGINES.setdefault(vlm, {})
     if scope not in known:
         known[scope] = _find(vlm, encoded, scope)
-        if known[scope].refusal:
-            log.warning("%s: heads are scanned by whole runs: %s", vlm.name, known[scope].refusal)
+        note_way(vlm, f"{REPLAY}, scope {scope}", known[scope].refusal, instead="whole runs")
     return known[scope]
 
 
@@ -80,8 +79,8 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
         return Engine(scope, refusal="heads of a vision tower are edited")
     try:
         trace = run_clean(vlm, encoded)
-    except ODD as exc:
-        return Engine(scope, refusal=_said(exc))
+    except MODEL_ERRORS as exc:
+        return Engine(scope, refusal=failure(exc))
     less = _trimmed(vlm, encoded, trace)
     trace = less or trace
     tried = [Edit((head,), mute(), scope) for head in checked_heads(vlm, trace)]
@@ -91,10 +90,10 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     reasons = []
     for how in (How(), How(trimmed=False), How(joined=False, trimmed=False)):
         try:
-            gap = _gap(sweep_of(scope)(trace, variants, how).logits(), wanted)
-            clean = _gap(_from_the_start(trace, scope, how, vlm), wanted[:1])
-        except ODD as exc:
-            reasons.append(_said(exc))
+            gap = difference(sweep_of(scope)(trace, variants, how).logits(), wanted)
+            clean = difference(_from_the_start(trace, scope, how, vlm), wanted[:1])
+        except MODEL_ERRORS as exc:
+            reasons.append(failure(exc))
             continue
         worst = max(gap, clean)
         if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
@@ -109,12 +108,12 @@ def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
     """The clean run without what nobody reads, if it ends with the same logits; None if not."""
     try:
         trace = run_clean(vlm, encoded, trimmed=True)
-    except ODD:
+    except MODEL_ERRORS:
         return None
     found, wanted = trace.prefill.logits, whole.prefill.logits
     assert found is not None
     assert wanted is not None
-    return trace if _gap(found, wanted) <= TOLERANCE.get(vlm.dtype, 3e-2) else None
+    return trace if difference(found, wanted) <= TOLERANCE.get(vlm.dtype, 3e-2) else None
 
 
 def _whole(vlm: Any, trace: Trace, edit: Edit) -> Prefill:
@@ -138,8 +137,8 @@ def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefi
         for one, own in zip(tried, runs, strict=True):
             with torch.no_grad(), vlm.reading(trace.encoded), one.applied(vlm):
                 whole.append(_run(vlm, trace.encoded, own, given[:1], 1))
-        return _gap(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
-    except ODD:
+        return difference(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
+    except MODEL_ERRORS:
         return False
 
 
@@ -162,18 +161,6 @@ def checked_heads(vlm: Any, trace: Trace) -> list[Head]:
         kinds.setdefault(kind, site.heads[-1])
     chosen = [sites[0].heads[0], *kinds.values(), sites[-1].heads[0]]
     return list(dict.fromkeys(chosen))
-
-
-def _gap(found: Tensor, wanted: Tensor) -> float:
-    gap = float((found - wanted).abs().max() / wanted.abs().max())
-    return gap if gap == gap else float("inf")
-
-
-def _said(exc: Exception) -> str:
-    text = str(exc).splitlines()
-    return (
-        text[0] if isinstance(exc, HeadscopeError) and text else f"{type(exc).__name__}: {(text or [''])[0]}"
-    )
 
 
 def sweep_of(scope: str) -> type[Sweep]:

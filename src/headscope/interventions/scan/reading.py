@@ -48,8 +48,8 @@ def one_token(vlm: Any, item: Item) -> bool:
 def clean_margin(vlm: Any, trace: Trace, item: Item) -> float:
     """The margin of the clean run."""
     with torch.no_grad(), vlm.reading(trace.encoded):
-        found = score_choices(vlm, trace.encoded, trace.prefill, [scored_choices(item)])
-    return margin_of(item, found[0])
+        (found,) = score_choices(vlm, trace.encoded, trace.prefill, [scored_choices(item)])
+    return margin_of(item, found.logprobs)
 
 
 def read_item(
@@ -95,18 +95,18 @@ def _read_part(
     if not kept:
         assert prefill.logits is not None
         tokens = prefill.logits.float().argmax(dim=-1, keepdim=True)
-        logprobs = score_choices(vlm, tiled, prefill, choices)
+        scores = score_choices(vlm, tiled, prefill, choices)
     else:
         prefill.cache = sweep.cache()
         position = trace.prefill.position
         prefill.position = None if position is None else position.repeat_interleave(rows, dim=-2)
         with torch.no_grad(), vlm.reading(tiled), BatchedEdit(tuple(edits)).applied(vlm):
             tokens = go_on(vlm, tiled, prefill, most)
-            logprobs = score_choices(vlm, tiled, prefill, choices)
+            scores = score_choices(vlm, tiled, prefill, choices)
     inside = before_end(tokens, vlm.end_ids)
     said = [tuple(row[mask].tolist()) for row, mask in zip(tokens.cpu(), inside.cpu(), strict=True)]
     right = {t: is_right(item, parse_answer(vlm.decode(list(t)), item.choices)) for t in set(said)}
-    margins = np.array([margin_of(item, one) for one in logprobs])
+    margins = np.array([margin_of(item, one.logprobs) for one in scores])
     return Under(margins, np.array([float(right[t]) for t in said]))
 
 

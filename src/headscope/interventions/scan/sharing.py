@@ -20,12 +20,13 @@ from transformers.cache_utils import Cache
 from headscope.capture.batches import length_key, plan_batches
 from headscope.capture.generation import PLAIN, Prefill
 from headscope.capture.items import Item
-from headscope.errors import HeadscopeError, ModelError
+from headscope.errors import ModelError
+from headscope.interventions.decoder import difference
 from headscope.interventions.scan.trace import Trace, run_clean, run_prompts
 from headscope.models.types import Encoded
+from headscope.models.ways import MODEL_ERRORS, SHARED, failure, note_way
 
 log = logging.getLogger(__name__)
-ODD = (HeadscopeError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)
 PROMPTS = 8  # in one forward at most
 _SIMPLE = (type(None), bool, int, float, str, torch.dtype, torch.device, Cache)
 
@@ -188,12 +189,13 @@ def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) ->
         for part, prompt in zip(split(batch, layout, prompts), prompts, strict=True):
             alone = run_clean(vlm, prompt, trimmed)  # one at a time: a run of a large model is large
             found, wanted = _tensors(part), _tensors(alone)
-            worst = max(_gap(found[place], wanted[place]) for place in wanted)
+            worst = max(difference(found[place], wanted[place]) for place in wanted)
             if worst > tolerance:
                 raise ModelError(f"a prompt read among others differs by {worst:.1e} of the largest")
-    except ODD as exc:
-        log.info("%s: prompts are read one by one: %s", vlm.name, exc)
+    except MODEL_ERRORS as exc:
+        note_way(vlm, SHARED, failure(exc), instead="prompts one by one", usual=True)
         return None
+    note_way(vlm, SHARED)
     return Sharing(layout, max(1, per_position))
 
 
@@ -206,18 +208,6 @@ def _other(encoded: Encoded, change: Callable[[Tensor], Tensor]) -> Encoded:
     """The same question about another picture."""
     pixels = {n: change(v) for n, v in encoded.inputs.items() if n.startswith("pixel_values")}
     return replace(encoded, inputs={**encoded.inputs, **pixels})
-
-
-def _gap(found: Tensor, wanted: Tensor) -> float:
-    """Largest difference, relative to the largest value; infinite where the forms differ."""
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return float("inf")
-    if torch.equal(found, wanted):
-        return 0.0
-    if not wanted.is_floating_point():
-        return float("inf")
-    gap = float((found - wanted).abs().max() / wanted.abs().max())
-    return gap if gap == gap else float("inf")
 
 
 def plan_prompts(
@@ -258,7 +248,9 @@ def _group(
         try:
             yield from run_together(vlm, prompts, sharing, trimmed)
             return
-        except ODD as exc:  # seen to be right for other prompts, but not made for these, or too large
+        except (
+            MODEL_ERRORS
+        ) as exc:  # seen to be right for other prompts, but not made for these, or too large
             log.warning("%s: %d prompts are read one by one: %s", vlm.name, len(prompts), exc)
     for prompt in prompts:
         try:

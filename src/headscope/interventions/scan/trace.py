@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from headscope.capture.generation import Prefill, generate
 from headscope.errors import ModelError
-from headscope.interventions.fan import last_position
+from headscope.interventions.decoder import decoder_layers, difference
+from headscope.interventions.fan import TOLERANCE, last_position
 from headscope.models.sites import Site
 from headscope.models.types import Encoded
 
@@ -74,29 +75,6 @@ class Trace:
     def length(self) -> int:
         """Positions of the prompt."""
         return self.encoded.length
-
-
-def decoder_layers(vlm: Any) -> nn.ModuleList:
-    """The list that holds the decoder's layers.
-
-    Raises:
-        ModelError: there is no one such list.
-    """
-    lists: dict[int, nn.ModuleList] = {}
-    for site in vlm.geometry.sites:
-        if site.tower != "decoder":
-            continue
-        module, found = vlm.model, None
-        for name in site.path.split("."):
-            if isinstance(module, nn.ModuleList) and name == str(site.layer) and found is None:
-                found = module
-            module = getattr(module, name)
-        if found is None:
-            raise ModelError(f"{site.path} stands in no list of layers")
-        lists[id(found)] = found
-    if len(lists) != 1:
-        raise ModelError(f"the decoder's layers stand in {len(lists)} lists")
-    return next(iter(lists.values()))
 
 
 def first_tensor(output: Any, items: int = 1) -> Tensor:
@@ -236,7 +214,7 @@ def _tail(vlm: Any, seen: Sequence[tuple[nn.Module, Any, Any]], hidden: Tensor, 
     if hidden.ndim == 3 and hidden.shape[-1] == logits.shape[-1]:
         for after in _afters(vlm.config):
             found = after(hidden[:, -1]).to(logits.dtype)
-            if torch.allclose(found, logits, rtol=1e-5, atol=1e-6):
+            if difference(found, logits) <= TOLERANCE.get(logits.dtype, 3e-2):
                 return Tail(modules, after)
     raise ModelError("what follows the last layer is more than modules in a row")
 
