@@ -52,7 +52,10 @@ def trace_decoder(model: nn.Module, inputs: Mapping[str, Any]) -> Geometry:
         GeometryError: no such attention ran, or two claim one place.
     """
     wanted = tuple(prompt_ids(model, inputs).shape)
-    taken = [t for t in _traced(model, inputs) if (t.returned.items, t.returned.positions) == wanted]
+    taken: dict[str, _Taken] = {}  # of a module that is called again, the first call: the proof will refuse it
+    for one in _traced(model, inputs):
+        if (one.returned.items, one.returned.positions) == wanted:
+            taken.setdefault(one.path, one)
     if not taken:
         raise GeometryError(
             f"in a forward of {type(model).__name__} no attention over the prompt's {wanted} (item, position) "
@@ -60,7 +63,7 @@ def trace_decoder(model: nn.Module, inputs: Mapping[str, Any]) -> Geometry:
         )
     modules = dict(model.named_modules())
     sites, places = [], []
-    for order, one in enumerate(taken):
+    for order, one in enumerate(taken.values()):
         path = _shared(one.path, one.returned.path)
         listed, layer = _place(modules, path)
         places.append((listed, layer))

@@ -53,7 +53,7 @@ _VISION: dict[str, Any] = {
 _ANY: dict[str, Any] = {
     "projection_dim": 32, "projector_hidden_size": 48, "projection_hidden_size": 48, "image_size": 16,
     "image_text_hidden_size": 32, "num_query_tokens": 4, "latent_query_num": 4, "out_hidden_size": 32,
-    "patch_size": 4,
+    "patch_size": 4, "mm_tokens_per_image": 4,
 }  # fmt: skip
 TOKENS = ("_token_id", "_token_index", "im_start_id", "im_end_id", "im_newline_id", "image_patch_id")
 _FIXED_TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
@@ -126,7 +126,9 @@ def shrink(
         if name.endswith(TOKENS) and isinstance(value, int) and name not in _NO_TOKENS:
             given[name] = tokens.id(name)
         elif name in sizes and isinstance(value, (int, list, tuple)) and not isinstance(value, bool):
-            given[name] = sizes[name]
+            several = isinstance(value, (list, tuple)) and not isinstance(sizes[name], list)
+            given[name] = [sizes[name]] * len(value) if several else sizes[name]
+    _rotary(default, given)
     if equal:
         given.update(_equals(default, given))
     given.update({k: v for k, v in changes.items() if k not in subs})
@@ -161,6 +163,22 @@ def _equals(default: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     if heads in given and shared in given and before.get(heads) == before.get(shared):
         found[shared] = given[heads]
     return found
+
+
+def _rotary(default: Any, given: dict[str, Any]) -> None:
+    """Sections of rotary positions (time, row, column) that add up to half the rotated width, as by default."""
+    rope = getattr(default, "rope_parameters", None)
+    section = rope.get("mrope_section") if isinstance(rope, Mapping) else None
+    if not section:
+        return
+    total, part = sum(section), rope.get("partial_rotary_factor", 1.0)
+    for name in ("qk_rope_head_dim", "head_dim"):
+        if name in given and int(getattr(default, name) * part) == 2 * total:
+            half = int(given[name] * part) // 2
+            small = [half * width // total for width in section]
+            small[0] += half - sum(small)
+            given["rope_parameters"] = {**rope, "mrope_section": small}
+            return
 
 
 def _layers(default: Any, given: dict[str, Any]) -> None:
