@@ -112,7 +112,9 @@ def _registered(site: Site, change: Change, calls: list[int]) -> Iterator[None]:
 
 @contextmanager
 def every_function(
-    modules: Sequence[nn.Module], change: Callable[[nn.Module, Tensor], Tensor], inside: list[int] | None = None
+    modules: Sequence[nn.Module],
+    change: Callable[[nn.Module, Tensor], Tensor],
+    inside: list[int] | None = None,
 ) -> Iterator[None]:
     """Within, what any attention function of the modules' registries returns passes through ``change``.
 

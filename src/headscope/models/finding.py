@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -43,7 +43,9 @@ class _Found(NamedTuple):
 
 
 def find_geometry(
-    model: nn.Module, towers: Sequence[str] = ("decoder",), inputs: Mapping[str, Any] | None = None
+    model: nn.Module,
+    towers: Sequence[str] = ("decoder",),
+    inputs: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Geometry:
     """Locate the attention heads of a model from its module structure, or else by running it.
 
@@ -58,7 +60,7 @@ def find_geometry(
     Args:
         model: any transformers model.
         towers: ``decoder`` (of an encoder-decoder, its decoder; sites ``self`` and ``cross``), ``vision``.
-        inputs: keyword arguments of the model for one item, for the forward that is looked into.
+        inputs: makes keyword arguments of the model for one item, for the forward that is looked into.
 
     Raises:
         GeometryError: no attention layer was found, or one of them is ambiguous; the message says which.
@@ -73,7 +75,7 @@ def find_geometry(
     )
 
 
-def _found(model: nn.Module, tower: str, inputs: Mapping[str, Any] | None) -> Geometry:
+def _found(model: nn.Module, tower: str, inputs: Callable[[], Mapping[str, Any]] | None) -> Geometry:
     try:
         return _by_structure(model, tower)
     except GeometryError as unnamed:
@@ -82,7 +84,7 @@ def _found(model: nn.Module, tower: str, inputs: Mapping[str, Any] | None) -> Ge
         from headscope.models.tracing import trace_decoder
 
         try:
-            return trace_decoder(model, inputs)
+            return trace_decoder(model, inputs())
         except GeometryError as untraced:
             raise GeometryError(f"{unnamed}; {untraced}") from unnamed
 

@@ -39,10 +39,10 @@ class _Taken(NamedTuple):
 def trace_decoder(model: nn.Module, inputs: Mapping[str, Any]) -> Geometry:
     """Locate the decoder's heads by one forward, whatever its modules and their sizes are called.
 
-    What the attention function returns, (item, position, head, width), tells number and width of the heads. In
-    the forward it is made the start of a gradient's graph, and the first linear module whose input has that
-    start and is as wide as all heads together is their projection. The decoder's attention is the one that
-    reads the prompt's positions.
+    What the attention function returns, (item, position, head, width), tells number and width of the heads.
+    In the forward it is made the start of a gradient's graph, and the first linear module whose input has
+    that start and is as wide as all heads together is their projection. The decoder's attention is the one
+    that reads the prompt's positions.
 
     Args:
         model: any transformers model.
@@ -52,14 +52,16 @@ def trace_decoder(model: nn.Module, inputs: Mapping[str, Any]) -> Geometry:
         GeometryError: no such attention ran, or two claim one place.
     """
     wanted = tuple(prompt_ids(model, inputs).shape)
-    taken: dict[str, _Taken] = {}  # of a module that is called again, the first call: the proof will refuse it
+    taken: dict[
+        str, _Taken
+    ] = {}  # of a module that is called again, the first call: the proof will refuse it
     for one in _traced(model, inputs):
         if (one.returned.items, one.returned.positions) == wanted:
             taken.setdefault(one.path, one)
     if not taken:
         raise GeometryError(
-            f"in a forward of {type(model).__name__} no attention over the prompt's {wanted} (item, position) "
-            "was seen whose heads enter a linear module side by side"
+            f"in a forward of {type(model).__name__} no attention over the prompt's {wanted} (item, "
+            "position) was seen whose heads enter a linear module side by side"
         )
     modules = dict(model.named_modules())
     sites, places = [], []
@@ -151,9 +153,7 @@ class _Trace(TorchFunctionMode):
         items, heads, positions, width = shape
         return self.give(output, self.running[-1], items, positions, heads, width)
 
-    def give(
-        self, output: Tensor, path: str, items: int, positions: int, heads: int, width: int
-    ) -> Tensor:
+    def give(self, output: Tensor, path: str, items: int, positions: int, heads: int, width: int) -> Tensor:
         """What attention returned, as the start of a graph of its own."""
         start = output.detach().clone().requires_grad_()
         self.open.append(_Returned(path, start, items, positions, heads, width))

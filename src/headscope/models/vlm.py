@@ -226,12 +226,19 @@ def load_model(
     identity = commit or revision(folder)
     if quantization:
         identity += f"-{quantization}"
-    vlm = VLM(model, processor, find_geometry(model, towers), name, identity, folder, template)
+    vlm = VLM(model, processor, Geometry(()), name, identity, folder, template)
+    vlm.geometry = find_geometry(model, towers, lambda: _proof_inputs(vlm))
     if prove:
         from headscope.models.proof import prove_geometry
 
         vlm.proof = proof_or_refusal(vlm, prove_geometry)
     return vlm
+
+
+def _proof_inputs(vlm: VLM) -> dict[str, Any]:
+    from headscope.models.proofs.full import proof_inputs
+
+    return proof_inputs(vlm)
 
 
 def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:

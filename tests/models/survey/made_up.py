@@ -1,7 +1,7 @@
 """Image-text-to-text classes that no release of transformers has, their parts called as nobody calls them.
 
-One that reads a picture and answers; the same with attention computed by plain products; and ones that fail on
-the way in ways of their own. Each is registered with transformers' auto maps, as a library of models does it.
+One that reads a picture and answers; the same with attention computed by plain products; and ones that fail
+in ways of their own. Each is registered with transformers' auto maps, as a library of models does it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    GenerationMixin,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -110,7 +116,8 @@ class MadeUp(PreTrainedModel, GenerationMixin):
         return self.words
 
     def get_image_features(self, pixel_values: Tensor) -> Tensor:
-        pieces = pixel_values.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+        pieces = pixel_values.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5)
+        pieces = pieces.flatten(3).flatten(1, 2)
         threads = self.retina(pieces)
         for ply in self.look:
             threads = ply(threads)

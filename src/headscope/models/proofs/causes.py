@@ -13,8 +13,8 @@ _INDEX = {
 CAUSES: dict[str, dict[str, str]] = {
     "blip": {"batch": "learned positions are counted from the padded start"},
     "diffusion_gemma": {
-        "positions": "it denoises a canvas of tokens beside the prompt and writes many at once; no position of "
-        "its decoder is a prompt's token or predicts the next",
+        "positions": "it denoises a canvas of tokens beside the prompt and writes many at once; no position "
+        "of its decoder is a prompt's token or predicts the next",
         "batch": "its canvas is no answer that follows a prompt",
         "cached": "it does not generate token by token",
     },

@@ -21,7 +21,6 @@ from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, 
 from headscope.models.sites import Geometry
 from headscope.models.types import Prompt
 
-
 Items = tuple[list[dict[str, Tensor]], dict[str, Tensor]]
 """Inputs of several items each by itself, and of the padded batch of them."""
 
@@ -116,7 +115,12 @@ def _given(
 ) -> tuple[nn.Module, dict[str, Tensor], Geometry]:
     model = vlm.model if hasattr(vlm, "processor") else vlm
     geometry = geometry or getattr(vlm, "geometry", None) or find_geometry(model)
-    return model, inputs if inputs is not None else _encoded(vlm, _prompts()[:1]), geometry
+    return model, proof_inputs(vlm) if inputs is None else inputs, geometry
+
+
+def proof_inputs(vlm: Any) -> dict[str, Tensor]:
+    """The one small prompt over which a VLM is proved."""
+    return _encoded(vlm, _prompts()[:1])
 
 
 def _prompts() -> list[Prompt]:
@@ -133,9 +137,7 @@ def _encoded(vlm: Any, prompts: list[Prompt]) -> dict[str, Tensor]:
     return inputs
 
 
-def _batch(
-    vlm: Any, model: nn.Module, inputs: dict[str, Tensor], items: Items | None = None
-) -> Step:
+def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor], items: Items | None = None) -> Step:
     """Two items alone and in a batch: through the processor where there is one."""
     if not hasattr(vlm, "processor"):
         return prove_batch(model, *(items or padded_batch(inputs)))

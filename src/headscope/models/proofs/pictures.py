@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from headscope.models.proofs.steps import REFUSED, Step, gap, logits_of
 
 _SHOWN = "a changed picture changes the last logits; relative change"
-# Least change that counts. The same input gives the same bits (step ``restored``), so any change is the picture's;
-# this is above what a stray rounding of another kernel could do in float32.
+# Least change that counts. The same input gives the same bits (step ``restored``), so any change is the
+# picture's; this is above what a stray rounding could do in float32.
 _LEAST = 1e-4
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,9 @@ SHAPED = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.
 class Step:
     """One step of the proof: what was shown, and the figure that it rests on.
 
-    ``status`` is ``held``, ``refused`` (the model does not do this), ``not applicable``, or ``on a checkpoint``
-    (left to one, whose processor is needed); then ``reason`` says why. ``numbered``: it holds where position ids are passed to the model.
+    ``status`` is ``held``, ``refused`` (the model does not do this), ``not applicable``, or ``on a
+    checkpoint`` (left to one, whose processor is needed); then ``reason`` says why. ``numbered``: it holds
+    where position ids are passed to the model.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Proof:
         return any(s.numbered for s in self.steps)
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["PROVED", "PARTLY"]:
         """``PROVED`` if every step held or is left to a checkpoint, else ``PARTLY``."""
         return "PARTLY" if self._lost else "PROVED"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from headscope.models.survey.recipes import recipe
 from headscope.models.survey.shrink import FIRST_SPECIAL, TOKENS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,7 +47,7 @@ class Row:
 
 def survey(families: Sequence[str] | None = None) -> list[Row]:
     """Rows of the families asked for, all by default; about a second each on one thread."""
-    return list(survey_rows(family_names() if families is None else families))
+    return [survey_row(family) for family in (family_names() if families is None else families)]
 
 
 def survey_row(family: str) -> Row:
@@ -69,7 +69,7 @@ def survey_row(family: str) -> Row:
 def _proved(family: str, name: str) -> Row:
     model = tiny_model(family)
     inputs = tiny_inputs(family, model)
-    geometry = find_geometry(model, inputs=inputs)
+    geometry = find_geometry(model, inputs=lambda: inputs)
     alone = [tiny_inputs(family, model, first=number) for number in range(2)]
     proof = prove(model, inputs, geometry, (alone, tiny_inputs(family, model, items=2)))
     proofs: dict[str, float | str] = {"heads": geometry.summary().removeprefix("found ")}

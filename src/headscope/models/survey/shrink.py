@@ -126,8 +126,9 @@ def shrink(
         if name.endswith(TOKENS) and isinstance(value, int) and name not in _NO_TOKENS:
             given[name] = tokens.id(name)
         elif name in sizes and isinstance(value, (int, list, tuple)) and not isinstance(value, bool):
-            several = isinstance(value, (list, tuple)) and not isinstance(sizes[name], list)
-            given[name] = [sizes[name]] * len(value) if several else sizes[name]
+            given[name] = sizes[name]
+            if isinstance(value, (list, tuple)) and not isinstance(sizes[name], list):
+                given[name] = [sizes[name]] * len(value)
     _rotary(default, given)
     if equal:
         given.update(_equals(default, given))
@@ -143,7 +144,9 @@ def shrink(
         kind = CONFIG_MAPPING[change["model_type"]] if "model_type" in change else type(sub)
         if kind is type(None):
             continue
-        small = shrink(kind, {k: v for k, v in change.items() if k != "model_type"}, _role(name), tokens, equal)
+        small = shrink(
+            kind, {k: v for k, v in change.items() if k != "model_type"}, _role(name), tokens, equal
+        )
         given[name] = small.to_dict() if small.model_type else small
     return config_class(**given)
 
@@ -166,11 +169,11 @@ def _equals(default: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rotary(default: Any, given: dict[str, Any]) -> None:
-    """Sections of rotary positions (time, row, column) that add up to half the rotated width, as by default."""
+    """Sections of rotary positions (time, row, column) that add up to half the rotated width."""
     rope = getattr(default, "rope_parameters", None)
-    section = rope.get("mrope_section") if isinstance(rope, Mapping) else None
-    if not section:
+    if not isinstance(rope, Mapping) or not rope.get("mrope_section"):
         return
+    section = rope["mrope_section"]
     total, part = sum(section), rope.get("partial_rotary_factor", 1.0)
     for name in ("qk_rope_head_dim", "head_dim"):
         if name in given and int(getattr(default, name) * part) == 2 * total:
