@@ -11,7 +11,8 @@ import torch
 from headscope.errors import GeometryError, ModelError
 from headscope.models.geometry import find_geometry
 from headscope.models.proof import prove
-from headscope.models.proofs.batches import PICTURES, negative, numbered, padded_batch, prove_batch
+from headscope.models.proofs.batches import numbered, padded_batch, prove_batch
+from headscope.models.proofs.pictures import is_picture, negative
 from headscope.models.proofs.steps import Proof, Step
 from headscope.models.sites import Head, parse_head
 from headscope.models.survey import tiny_inputs, tiny_model
@@ -35,7 +36,7 @@ def test_pictures_numbered_over_the_batch_are_refused_at_load(tmp_path: Path) ->
 def test_items_of_the_padded_batch_have_pictures_that_differ(family: str) -> None:
     model = tiny_model(family)
     alone, together = padded_batch(tiny_inputs(family, model))
-    (name,) = [n for n in alone[0] if n in PICTURES]
+    (name,) = [n for n in alone[0] if is_picture(n)]
     one, other = (item[name] for item in alone)
     assert torch.equal(torch.cat([one, other]), together[name])
     assert torch.equal(other, negative(name, one))

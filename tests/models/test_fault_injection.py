@@ -35,7 +35,8 @@ def test_the_sound_adapter_passes_every_step(tiny: VLM) -> None:
     assert proof.status == "PROVED"
     assert proof.reason == ""
     assert [s.name for s in proof.steps] == [
-        "hooks", "blocks", "sum", "edit", "restored", "positions", "baked", "batch", "cached", "spans"
+        "hooks", "blocks", "sum", "edit", "restored", "positions", "baked", "batch", "cached",
+        "picture", "spans",
     ]  # fmt: skip
     assert proof.figure("baked") <= 1e-5
     assert proof.figure("batch") <= 1e-4

@@ -90,7 +90,7 @@ def test_the_attention_registry_is_put_back_after_success_and_after_failure(tiny
 def test_a_failed_proof_refuses_the_model_at_load(
     tiny_llava_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(model: nn.Module, towers: Sequence[str]) -> Geometry:
+    def wrong(model: nn.Module, towers: Sequence[str], inputs: object) -> Geometry:
         sites = find_geometry(model, towers).sites
         return Geometry(tuple(replace(s, n_heads=6, head_dim=8) for s in sites))
 

@@ -294,8 +294,9 @@ def load_model(
     identity = commit or folder_revision(folder)
     if quantization:
         identity += f"-{quantization}"
-    geometry, weights = find_geometry(model, towers), LoadedWeights(model)
-    vlm = VLM(model, processor, geometry, name, identity, folder, template, weights, how)
+    weights = LoadedWeights(model)
+    vlm = VLM(model, processor, Geometry(()), name, identity, folder, template, weights, how)
+    vlm.geometry = find_geometry(model, towers, lambda: proof_inputs_of(vlm))
     if prove:
         from headscope.models.proof import prove_geometry
 
@@ -318,6 +319,13 @@ def leave_thoughts_out(vlm: VLM) -> None:
     if style is not None:
         vlm.template.leave_out(style)
         log.info("%s: opens a thought by itself; prompts end with an empty one", vlm.name)
+
+
+def proof_inputs_of(vlm: VLM) -> dict[str, Any]:
+    """Inputs of one small prompt, for what has to be seen in a forward."""
+    from headscope.models.proofs.full import proof_inputs
+
+    return proof_inputs(vlm)
 
 
 def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:

@@ -14,11 +14,12 @@ from torch import nn
 
 from headscope.errors import ModelError
 from headscope.models.finding import find_geometry
+from headscope.models.geometry import Geometry
 from headscope.models.library_messages import quiet
 from headscope.models.processors import load_processor, prepared
 from headscope.models.prompts import Template
 from headscope.models.types import Prompt
-from headscope.models.vlm import VLM, leave_thoughts_out, proof_or_refusal
+from headscope.models.vlm import VLM, leave_thoughts_out, proof_inputs_of, proof_or_refusal
 from headscope.models.weights import HashedWeights, LoadedWeights, refuse_offloaded, refuse_training
 
 
@@ -62,8 +63,8 @@ def wrap(
         read = isinstance(processor, str | Path)
         ready = load_processor(Path(processor), config) if read else prepared(copy.deepcopy(processor), own)
         template = Template(ready, str(config.model_type))
-    geometry = find_geometry(inner, towers)
-    vlm = VLM(inner, ready, geometry, own, "", None, template, LoadedWeights(inner))
+    vlm = VLM(inner, ready, Geometry(()), own, "", None, template, LoadedWeights(inner))
+    vlm.geometry = find_geometry(inner, towers, lambda: proof_inputs_of(vlm))
     proof_or_refusal(vlm, lambda v: _use_once(v, model))
     vlm.weights = weights = HashedWeights(inner)
     vlm.revision = weights.revision

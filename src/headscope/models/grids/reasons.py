@@ -15,6 +15,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     ),
     _ENCODER: ("blip", "florence2", "pix2struct", "t5gemma2", "udop", "vision-encoder-decoder"),
     _UNTESTED: (
+        "apertus1p5", "hy_v4_vl", "inkling2_loop",
         "chameleon", "deepseek_vl_hybrid", "diffusion_gemma", "dots3_note", "emu3", "fuyu", "gemma3n",
         "glm5_next",
         "got_ocr2", "granite4_vision", "granite_docling", "hunyuan_vl", "minicpmv4_6", "minicpmv4_7", "ovis2",

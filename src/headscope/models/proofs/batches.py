@@ -10,13 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headscope.models.proofs.pictures import is_picture, negative
 from headscope.models.proofs.steps import HELD, REFUSED, SHAPED, Step, encodes, gap, logits_of, prompt_ids
 
 _SHOWN = "each item of a padded batch gives the logits it gives alone; relative difference"
 # How many positions of padding the shorter item gets.
 _PADDING = 3
-# Arguments that hold a picture's pixels.
-PICTURES = ("pixel_values", "high_res_pixel_values", "flattened_patches")
 
 Inputs = dict[str, Any]
 
@@ -83,14 +82,6 @@ def _lies(inputs: Inputs, together: Inputs, item: int, side: str) -> bool:
     return torch.equal(row[: len(alone)] if side == "right" else row[-len(alone) :], alone)
 
 
-def negative(name: str, pixels: Tensor) -> Tensor:
-    """A picture's negative, of the same shape; ``name`` is one of :data:`PICTURES`."""
-    changed = pixels.clone()
-    places = 2 if name == "flattened_patches" else 0  # rows and columns stand before the pixels
-    changed[..., places:] *= -1
-    return changed
-
-
 def padded_batch(alone: Inputs) -> tuple[list[Inputs], Inputs]:
     """An item, its picture's negative with a few more words at the end, and the padded batch of the two.
 
@@ -103,7 +94,7 @@ def padded_batch(alone: Inputs) -> tuple[list[Inputs], Inputs]:
     for name, value in alone.items():
         if not isinstance(value, Tensor) or value.ndim == 0:
             continue
-        if name in PICTURES:
+        if is_picture(name):
             longer[name] = negative(name, value)
         following = longer[name]
         if name == "image_token_pooling":  # names patches by their number over the whole batch

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headscope.models.finding import find_geometry
+from headscope.models.grids.families import image_grids, map_kind
 from headscope.models.proofs.baked import prove_baked
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
+from headscope.models.proofs.causes import explained
 from headscope.models.proofs.heads import prove_heads
+from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import NOT_APPLICABLE, Proof, Step, attempt
+from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt
 from headscope.models.sites import Geometry
 from headscope.models.types import Prompt
+
+Items = tuple[list[dict[str, Tensor]], dict[str, Tensor]]
+"""Inputs of several items each by itself, and of the padded batch of them."""
 
 
 def prove_geometry(
@@ -49,10 +56,15 @@ def prove_geometry(
         steps = prove_heads(model, given, geometry)
         if inputs is None:  # a VLM: its processor makes the batch
             steps.append(attempt("batch", lambda: _batch(vlm, model, given)))
-    return Proof(tuple(steps))
+    return _proof(model, steps)
 
 
-def prove(vlm: Any, inputs: dict[str, Tensor] | None = None, geometry: Geometry | None = None) -> Proof:
+def prove(
+    vlm: Any,
+    inputs: dict[str, Tensor] | None = None,
+    geometry: Geometry | None = None,
+    items: Items | None = None,
+) -> Proof:
     """Prove everything: the steps of :func:`prove_geometry`, then what edits, batches and caches do.
 
     - ``baked``: a head scaled by a hook equals its columns scaled in the projection's weight, to 1e-5 of the
@@ -61,13 +73,17 @@ def prove(vlm: Any, inputs: dict[str, Tensor] | None = None, geometry: Geometry 
     - ``batch``: each item of a left-padded batch gives the logits it gives alone, to 1e-4 of the largest in
       float32 (5e-2 in bfloat16, 1e-2 in float16).
     - ``cached``: with a head muted, each generated token's logits agree with and without a cache (same).
+    - ``picture``: the negative of the picture changes the last logits.
     - ``spans``: changing the picture inside one cell of the image grid changes exactly the image tokens that
-      are mapped to it. Needs a VLM with a processor and an image grid.
+      are mapped to it; not applicable to families without such a grid. Of a bare model whose family has one,
+      the step is left to a checkpoint, whose processor makes it.
 
     Args:
         vlm: as in :func:`prove_geometry`.
         inputs: as in :func:`prove_geometry`.
         geometry: as in :func:`prove_geometry`.
+        items: of a bare model, inputs of several items each by itself, and of the padded batch of them; by
+            default ``inputs``, its picture's negative with more words, and the two padded.
 
     Returns:
         The proof; steps that do not hold are ``refused`` or ``not applicable``, with the reason.
@@ -79,10 +95,19 @@ def prove(vlm: Any, inputs: dict[str, Tensor] | None = None, geometry: Geometry 
     with torch.no_grad():
         steps = prove_heads(model, inputs, geometry)
         steps.append(prove_baked(model, inputs, geometry))
-        steps.append(attempt("batch", lambda: _batch(vlm, model, inputs)))
+        steps.append(attempt("batch", lambda: _batch(vlm, model, inputs, items)))
         steps.append(attempt("cached", lambda: prove_cached(model, inputs, geometry)))
-        steps.append(attempt("spans", lambda: _spans(vlm)))
-    return Proof(tuple(steps))
+        steps.append(attempt("picture", lambda: prove_picture(model, inputs)))
+        steps.append(attempt("spans", lambda: _spans(vlm, model)))
+    return _proof(model, steps)
+
+
+def _proof(model: nn.Module, steps: Sequence[Step]) -> Proof:
+    return Proof(tuple(explained(step, _family(model)) for step in steps))
+
+
+def _family(model: nn.Module) -> str:
+    return str(getattr(getattr(model, "config", None), "model_type", ""))
 
 
 def _given(
@@ -90,7 +115,12 @@ def _given(
 ) -> tuple[nn.Module, dict[str, Tensor], Geometry]:
     model = vlm.model if hasattr(vlm, "processor") else vlm
     geometry = geometry or getattr(vlm, "geometry", None) or find_geometry(model)
-    return model, inputs if inputs is not None else _encoded(vlm, _prompts()[:1]), geometry
+    return model, proof_inputs(vlm) if inputs is None else inputs, geometry
+
+
+def proof_inputs(vlm: Any) -> dict[str, Tensor]:
+    """The one small prompt over which a VLM is proved."""
+    return _encoded(vlm, _prompts()[:1])
 
 
 def _prompts() -> list[Prompt]:
@@ -107,10 +137,10 @@ def _encoded(vlm: Any, prompts: list[Prompt]) -> dict[str, Tensor]:
     return inputs
 
 
-def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor]) -> Step:
+def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor], items: Items | None = None) -> Step:
     """Two items alone and in a batch: through the processor where there is one."""
     if not hasattr(vlm, "processor"):
-        return prove_batch(model, *padded_batch(inputs))
+        return prove_batch(model, *(items or padded_batch(inputs)))
     # An earlier proof would refuse the batch that is to be tried.
     before, vlm.proof = getattr(vlm, "proof", None), None
     try:
@@ -120,8 +150,11 @@ def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor]) -> Step:
     return prove_batch(model, alone, together)
 
 
-def _spans(vlm: Any) -> Step:
-    if not hasattr(vlm, "processor"):
-        reason = "shown on checkpoints with a processor only"
-        return Step("spans", "", float("nan"), NOT_APPLICABLE, reason)
-    return prove_spans(vlm)
+def _spans(vlm: Any, model: nn.Module) -> Step:
+    if hasattr(vlm, "processor"):
+        return prove_spans(vlm)
+    family = _family(model)
+    if map_kind(family):
+        return Step("spans", "", float("nan"), ON_CHECKPOINT, "its processor makes the image grid")
+    (none,) = image_grids(None, family, [(1, 1)], {})
+    return Step("spans", "", float("nan"), NOT_APPLICABLE, none.reason)

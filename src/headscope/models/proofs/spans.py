@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from headscope.models.finding import find_geometry
 from headscope.models.proofs.steps import HELD, NOT_APPLICABLE, REFUSED, Step
 from headscope.models.types import Encoded, Prompt
 
@@ -128,7 +127,7 @@ def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
 
 def _layer(vlm: Any) -> nn.Module:
     """The decoder's first layer."""
-    path = find_geometry(vlm.model).sites[0].path
+    path = next(site.path for site in vlm.geometry.sites if site.tower == "decoder")
     match = re.match(r"(.*?\.\d+)(\.|$)", path)
     listed = vlm.model.get_submodule(match[1].rpartition(".")[0]) if match else vlm.model
     return next(iter(listed.children()))

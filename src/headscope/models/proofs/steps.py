@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from headscope.errors import GeometryError, ModelError
 from headscope.models.sites import Geometry, Site
 
 HELD, REFUSED, NOT_APPLICABLE = "held", "refused", "not applicable"
+# Of a model without its processor: what can be shown only where there is one.
+ON_CHECKPOINT = "on a checkpoint"
 
 # Greatest difference allowed between a projection's output and the sum of its heads' parts, relative to the
 # output.
@@ -31,8 +33,9 @@ SHAPED = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.
 class Step:
     """One step of the proof: what was shown, and the figure that it rests on.
 
-    ``status`` is ``held``, ``refused`` (the model does not do this) or ``not applicable``; then ``reason``
-    says why. ``numbered``: it holds where position ids are passed to the model.
+    ``status`` is ``held``, ``refused`` (the model does not do this), ``not applicable``, or ``on a
+    checkpoint`` (left to one, whose processor is needed); then ``reason`` says why. ``numbered``: it holds
+    where position ids are passed to the model.
     """
 
     name: str
@@ -73,14 +76,18 @@ class Proof:
         return any(s.numbered for s in self.steps)
 
     @property
-    def status(self) -> str:
-        """``PROVED`` if every step held, else ``PARTLY``."""
-        return "PROVED" if all(s.status == HELD for s in self.steps) else "PARTLY"
+    def status(self) -> Literal["PROVED", "PARTLY"]:
+        """``PROVED`` if every step held or is left to a checkpoint, else ``PARTLY``."""
+        return "PARTLY" if self._lost else "PROVED"
 
     @property
     def reason(self) -> str:
         """Why it is not ``PROVED``: the steps that did not hold, with their reasons."""
-        return "; ".join(f"{s.name} {s.status}: {s.reason}" for s in self.steps if s.status != HELD)
+        return "; ".join(f"{s.name} {s.status}: {s.reason}" for s in self._lost)
+
+    @property
+    def _lost(self) -> list[Step]:
+        return [s for s in self.steps if s.status not in (HELD, ON_CHECKPOINT)]
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Name of each step -> its status, what was shown, figure (None where there is none), reason."""

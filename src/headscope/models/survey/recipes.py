@@ -9,6 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from headscope.errors import HeadscopeError
+
+
+class Unbuildable(HeadscopeError):
+    """No tiny model or input of this family can be made here; the message says why."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -18,7 +24,6 @@ class Recipe:
         config: changes to the shrunk configuration, nested like it.
         inputs: name of an input maker, empty for the one that fits the arguments of the model.
         tower: configuration of a vision tower put in place of one that cannot be had.
-        why: reasons in words for what is refused, by check ("batch", "generation", "picture").
         words: how many words the first item has, each later one three more; where an index picks positions,
             many more than it picks.
         note: what a reader of the survey's result has to know about how the model was built.
@@ -28,7 +33,6 @@ class Recipe:
     config: Mapping[str, Any] = field(default_factory=dict)
     inputs: str = ""
     tower: Mapping[str, Any] = field(default_factory=dict)
-    why: Mapping[str, str] = field(default_factory=dict)
     words: int = 6
     note: str = ""
     unbuildable: str = ""
@@ -40,6 +44,11 @@ def _tables() -> dict[str, dict[str, Any]]:
     for file in sorted((Path(__file__).parent / "recipes").glob("*.toml")):
         tables.update(tomllib.loads(file.read_text("utf-8")))
     return tables
+
+
+def known_recipes() -> tuple[str, ...]:
+    """Families that have a recipe."""
+    return tuple(_tables())
 
 
 def recipe(family: str) -> Recipe:
