@@ -186,7 +186,7 @@ def test_an_edit_that_stops_after_the_prompt_is_caught(tiny: VLM, monkeypatch: p
     monkeypatch.setattr(edits, "scaled", prompt_only)
     step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
-    assert "token 1" in step.reason
+    assert "in a call over 1 positions, heads [0]" in step.reason
 
 
 def test_a_stale_cache_is_caught(tiny: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_generation_that_reads_several_positions_a_token_is_refused(
     tiny: VLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = cached._generated
-    monkeypatch.setattr(cached, "_generated", lambda model, inputs, _use_cache: plain(model, inputs, False))
+    monkeypatch.setattr(cached, "_generated", lambda model, inputs, tokens, _cache=True: plain(model, inputs, tokens, False))
     step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
     assert "positions read" in step.reason

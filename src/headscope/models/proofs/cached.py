@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from headscope.models.memory import is_out_of_memory
 from headscope.models.proofs import edits, places
-from headscope.models.proofs.rounding import Compared, other_order
+from headscope.models.proofs.rounding import Compared, difference, logit_difference, other_order
 from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, logits_of, number_format
 from headscope.models.sites import Site
 
@@ -43,12 +44,13 @@ def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Ste
         return _refused(f"a head muted while tokens are generated: {faults[0]}")
     kept = places.compared_sites(sites, calls[site.path][0] + _TOKENS)
     given = torch.stack(tokens, dim=1)
+    compare = _Comparison(model, inputs, kept, given)
     step: Step | None = None
-    for whole in (continued, _own_inputs):  # not every family can be given tokens, or generate without a cache
+    for way in (compare.with_one_forward, compare.with_generation):
         try:
-            worst = _compare(model, inputs, kept, given, whole(inputs, given[:, :-1], model))
+            worst = way()
         except Exception as exc:
-            if is_out_of_memory(exc) or (whole is _own_inputs and step is None):
+            if is_out_of_memory(exc) or (way == compare.with_generation and step is None):
                 raise
             continue
         if worst.held:
@@ -67,19 +69,47 @@ def _refused(reason: str, worst: Compared | None = None, status: str = REFUSED) 
     return Step("cached", _SHOWN, figure, status, reason, limit=limit)
 
 
-def _compare(model: Any, inputs: Inputs, sites: list[Site], tokens: Tensor, whole: Inputs) -> Compared:
-    """Generation of given tokens (item, token), piece by piece, beside one forward over ``whole``."""
-    with edits.scaled(sites[0], {0: 0.0}):
-        trace = places.record(sites, lambda: logits_of(model, whole))
-        trace.logits = trace.logits[-_TOKENS:]
-        sites = [s for s in sites if s.path in trace.z]
-        with other_order(model):
-            noise = places.compare(sites, {0: trace}, lambda: logits_of(model, whole))[0]
-        found = places.compare(sites, {0: trace}, lambda: _generated(model, inputs, tokens)[0])[0]
-    return places.worst(found, noise, number_format(model))
+@dataclass(frozen=True)
+class _Comparison:
+    """Generation of given tokens (item, token) with a cache beside a run without one, one head muted in both."""
+
+    model: Any
+    inputs: Inputs
+    sites: list[Site]
+    tokens: Tensor
+
+    def with_one_forward(self) -> Compared:
+        """Beside one forward over the prompt and the tokens; not every family can be given these."""
+        whole = continued(self.inputs, self.tokens[:, :-1])
+        with edits.scaled(self.sites[0], {0: 0.0}):
+            trace = places.record(self.sites, lambda: logits_of(self.model, whole))
+            trace.logits = trace.logits[-_TOKENS:]
+            sites = [s for s in self.sites if s.path in trace.z]
+            with other_order(self.model):
+                noise = places.compare(sites, {0: trace}, lambda: logits_of(self.model, whole))[0]
+            return self._generation(sites, trace, noise)
+
+    def with_generation(self) -> Compared:
+        """Beside generation without a cache, which not every family can do; its last forward reads all."""
+
+        def whole() -> Tensor:
+            return _generated(self.model, self.inputs, self.tokens, use_cache=False)[0]
+
+        with edits.scaled(self.sites[0], {0: 0.0}):
+            trace = places.record(self.sites, whole)
+            sites = [s for s in self.sites if s.path in trace.z]
+            with other_order(self.model):
+                again = places.record(sites, whole)
+            noise = {s.path: difference(trace.z[s.path], again.z[s.path], s.n_heads) for s in sites}
+            noise[places.LOGITS] = logit_difference(trace.logits, again.logits)
+            return self._generation(sites, trace, noise)
+
+    def _generation(self, sites: list[Site], trace: places.Trace, noise: Mapping[str, float]) -> Compared:
+        found = places.compare(sites, {0: trace}, lambda: _generated(self.model, self.inputs, self.tokens)[0])
+        return places.worst(found[0], noise, number_format(self.model))
 
 
-def continued(inputs: Inputs, tokens: Tensor, _model: Any = None) -> Inputs:
+def continued(inputs: Inputs, tokens: Tensor) -> Inputs:
     """Inputs with tokens (item, token) behind the text; what else has its positions goes on as it ended."""
     name = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
     shape = inputs[name].shape
@@ -95,19 +125,6 @@ def continued(inputs: Inputs, tokens: Tensor, _model: Any = None) -> Inputs:
         else:
             longer[key] = value
     return longer
-
-
-def _own_inputs(inputs: Inputs, tokens: Tensor, model: Any) -> Inputs:
-    """What the model gives itself for the last of the tokens when it generates without a cache."""
-    given: list[Inputs] = []
-    handle = model.register_forward_pre_hook(
-        lambda _module, _args, kwargs: given.append(dict(kwargs)), with_kwargs=True
-    )
-    try:
-        _generated(model, inputs, torch.cat([tokens, tokens[:, -1:]], dim=1), use_cache=False)
-    finally:
-        handle.remove()
-    return {name: value for name, value in given[-1].items() if value is not None}
 
 
 @contextmanager

@@ -75,40 +75,64 @@ def record(sites: Sequence[Site], run: Callable[[], Tensor], last: int | None = 
 def following(sites: Sequence[Site], traces: Mapping[int, Trace]) -> Iterator[dict[tuple[int, str], float]]:
     """Within, runs over a batch are compared at each site with traces of its items, and go on with their z.
 
-    A run may come in pieces (a prompt, then token by token); a piece goes on where the last one ended.
+    A run may come in pieces (a prompt, then token by token). A site may read fewer positions of a piece than
+    the first one does (layers that only borrow keys and values are read for the last position alone); these
+    are then the last.
 
     Args:
-        sites: those that the traces were recorded at.
+        sites: those that the traces were recorded at, in their order.
         traces: row of the batch -> what it should be.
 
     Yields:
         (row, path of the site) -> greatest difference so far; infinite where shapes do not fit.
     """
     figures: dict[tuple[int, str], float] = {}
-    done: dict[str, int] = {}
+    run = _Progress()
 
-    def hook(site: Site) -> Callable[..., Any]:
+    def hook(number: int, site: Site) -> Callable[..., Any]:
         def follow(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
             z = args[0].clone()
-            start = done.get(site.path, 0)
+            if number == 0:
+                run.advance(z.shape[1])
             for row, trace in traces.items():
-                key = (row, site.path)
-                wanted = trace.z[site.path][start:][: z.shape[1] if z.ndim == 3 else 0]
-                if z.ndim != 3 or row >= len(z) or not len(wanted) or z.shape[2] != wanted.shape[1]:
+                key, kept = (row, site.path), trace.z[site.path]
+                rows = run.rows(len(kept), z.shape[1])
+                if z.ndim != 3 or row >= len(z) or not rows or z.shape[2] != kept.shape[1]:
                     figures[key] = torch.inf
                     continue
-                part = z[row, -len(wanted) :]
+                wanted, part = kept[rows.start : rows.stop], z[row, -len(rows) :]
                 figures[key] = max(figures.get(key, 0.0), difference(wanted, part, site.n_heads), key=_worse)
                 part.copy_(wanted)
-            done[site.path] = start + (z.shape[1] if z.ndim == 3 else 0)
             return (z, *args[1:])
 
         return follow
 
     with ExitStack() as stack:
-        for site in sites:
-            stack.callback(site.projection.register_forward_pre_hook(hook(site)).remove)
+        for number, site in enumerate(sites):
+            stack.callback(site.projection.register_forward_pre_hook(hook(number, site)).remove)
         yield figures
+
+
+@dataclass
+class _Progress:
+    """How far a run has come."""
+
+    end: int = 0
+    first: int = 0
+
+    def advance(self, positions: int) -> None:
+        """Another piece begins."""
+        self.first = self.first or positions
+        self.end += positions
+
+    def rows(self, kept: int, positions: int) -> range:
+        """Which rows of a trace are the last ``positions`` of the piece; empty where it holds none of them.
+
+        A trace that holds fewer positions than the first piece has (padding, a picture in front) ends where
+        that piece ends.
+        """
+        end = self.end - max(0, self.first - kept)
+        return range(max(0, end - positions), end) if end <= kept else range(0)
 
 
 def _worse(figure: float) -> float:

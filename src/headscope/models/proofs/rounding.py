@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from headscope.models.proofs.steps import vocabulary_map
+
 # Below these a difference is never a fault: what the number format does to a single layer.
 TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 # How many times its own rounding a model may differ by; two other orders of summation differ by up to three.
@@ -138,11 +140,7 @@ def in_halves(module: nn.Module, rows: Tensor) -> Tensor:
 
 def _linear_maps(model: nn.Module) -> list[nn.Module]:
     """Modules that multiply by one matrix, except the map onto the vocabulary."""
-    lookup: Any = getattr(model, "get_output_embeddings", None)
-    try:
-        last = lookup() if lookup is not None else None
-    except (AttributeError, NotImplementedError):  # wrappers that name none
-        last = None
+    last = vocabulary_map(model)
     found = [m for m in model.modules() if _is_linear(m) and m is not last]
     return [m for m in found if not any(_is_linear(c) for c in m.modules() if c is not m)]
 

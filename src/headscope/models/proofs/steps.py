@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,23 +111,51 @@ class Proof:
 def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
     """Logits (item, position, vocabulary) of the last :data:`LAST` positions, one forward without a cache.
 
-    A model that can is asked for these alone; of any other the rest is let go of.
+    The map onto the vocabulary is given these positions alone. Models' own ``logits_to_keep`` is not used: some
+    of them leave positions out of their last layers then, whose heads are what is under proof.
 
     Raises:
         GeometryError: the model puts out no logits.
     """
-    given = dict(inputs)
+    given = {name: value for name, value in inputs.items() if name != "logits_to_keep"}
     if takes(model, "use_cache"):
         given["use_cache"] = False
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        given["logits_to_keep"] = LAST
-    logits = getattr(model(**given), "logits", None)
+    with _last_positions(vocabulary_map(model)):
+        logits = getattr(model(**given), "logits", None)
     if not isinstance(logits, Tensor):
         raise GeometryError(
             f"proof step 'hooks' failed: {type(model).__name__} puts out no logits; it does not answer in "
             "text"
         )
     return logits[:, -LAST:].clone() if logits.shape[1] > LAST else logits
+
+
+@contextmanager
+def _last_positions(module: nn.Module | None) -> Iterator[None]:
+    """Within, a module is given the last positions of (item, position, width) alone."""
+
+    def cut(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        states = args[0] if args else None
+        if not isinstance(states, Tensor) or states.ndim != 3:
+            return args
+        return (states[:, -LAST:], *args[1:])
+
+    handle = module.register_forward_pre_hook(cut) if module is not None else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def vocabulary_map(model: nn.Module) -> nn.Module | None:
+    """The module that makes logits; None where the model names none."""
+    lookup: Any = getattr(model, "get_output_embeddings", None)
+    try:
+        found = lookup() if lookup is not None else None
+    except (AttributeError, NotImplementedError):
+        return None
+    return found if isinstance(found, nn.Module) else None
 
 
 def encodes(model: nn.Module) -> bool:
