@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.survey import class_name, tiny_inputs
 from headscope.models.survey.recipes import recipe
 from headscope.models.survey.shrink import shrink

@@ -13,14 +13,13 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicLayer
 
-from headscope.errors import GeometryError, ModelError
+from headscope.errors import ModelError
 from headscope.models.geometry import Site
 from headscope.models.proof import Proof, Step, prove, prove_geometry
 from headscope.models.proofs import baked, cached, edits
 from headscope.models.proofs.baked import compare_baked
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.edits import scaled
 from headscope.models.proofs.steps import logits_of
 from headscope.models.types import Encoded, ImageGrid, Prompt
 from headscope.models.vlm import VLM
@@ -91,7 +90,7 @@ def test_rows_baked_for_columns_are_caught(tiny_qwen: VLM, monkeypatch: pytest.M
     assert compare_baked(*z_at(tiny_qwen, 1)).figure > 0.7
     step = prove_geometry(tiny_qwen).step("baked")
     assert step.status == "refused"
-    assert "in the hook and in the weight differ" in step.reason
+    assert "in the hook and in the weight give different outputs" in step.reason
 
 
 def test_weights_after_the_proof_are_the_bits_from_before(tiny: VLM) -> None:
@@ -211,7 +210,9 @@ def test_generation_that_reads_several_positions_a_token_is_refused(
     tiny: VLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = cached._generated
-    monkeypatch.setattr(cached, "_generated", lambda model, inputs, tokens, _cache=True: plain(model, inputs, tokens, False))
+    monkeypatch.setattr(
+        cached, "_generated", lambda model, inputs, tokens, _cache=True: plain(model, inputs, tokens, False)
+    )
     step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
     assert "positions read" in step.reason

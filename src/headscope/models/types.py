@@ -117,7 +117,7 @@ class Frame:
 
     @contextmanager
     def following(self, model: nn.Module) -> Iterator[None]:
-        """While inside, forwards are watched: positions given to each; of an encoder-decoder, those cached."""
+        """While inside, forwards are watched for the positions given; of an encoder-decoder, those cached."""
 
         def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if self.encoded.apart:

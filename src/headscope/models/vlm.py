@@ -21,8 +21,8 @@ from headscope.models.loading import count_weights, input_device, load_weights
 from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
-from headscope.models.proofs.steps import REFUSED
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.proofs.steps import REFUSED
 from headscope.models.types import Answer, Encoded, Frame, ImageGrid, Prompt
 
 log = logging.getLogger(__name__)

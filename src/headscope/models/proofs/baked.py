@@ -19,8 +19,8 @@ _FACTOR = 1.7
 # Rows of z that are used at each site.
 ROWS = 16
 _SHOWN = (
-    "a head scaled by a hook equals its columns scaled in the weight; difference of the projections' outputs, "
-    "relative to what the edit does to them"
+    "a head scaled by a hook equals its columns scaled in the weight; difference of its outputs, "
+    "relative to the edit's effect on them"
 )
 
 
@@ -59,8 +59,8 @@ def baked_step(model: nn.Module, geometry: Geometry, compared: list[Compared]) -
     if worst.held:
         return Step("baked", _SHOWN, worst.figure, limit=worst.limit)
     reason = (
-        f"at {worst.place} a head scaled by {_FACTOR} in the hook and in the weight differ by "
-        f"{worst.figure:.3g} relative (limit {worst.limit:.3g}) of what the edit does"
+        f"a head scaled by {_FACTOR} in the hook and in the weight give different outputs "
+        f"({worst.place}: {worst.figure:.3g} relative, limit {worst.limit:.3g})"
     )
     return Step("baked", _SHOWN, worst.figure, REFUSED, reason, limit=worst.limit)
 

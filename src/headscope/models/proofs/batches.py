@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,9 +25,7 @@ PICTURES = ("pixel_values", "high_res_pixel_values", "flattened_patches")
 Inputs = dict[str, Any]
 
 
-def prove_batch(
-    model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: Sequence[Site]
-) -> Step:
+def prove_batch(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: Sequence[Site]) -> Step:
     """The step ``batch``, refused where being in a batch, or padded, changes what an item gives.
 
     Args:
@@ -72,7 +71,7 @@ def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: S
     sites = places.compared_sites(sites, sum(lengths))
     traces: dict[int, places.Trace] = {}
     for item, (inputs, last) in enumerate(zip(alone, lengths, strict=True)):
-        traces[item] = places.record(sites, lambda inputs=inputs: logits_of(model, inputs), last)
+        traces[item] = places.record(sites, partial(logits_of, model, inputs), last)
     sites = [s for s in sites if all(s.path in trace.z for trace in traces.values())]
     with other_order(model):
         noise = places.compare(sites, {0: traces[0]}, lambda: logits_of(model, alone[0]))[0]
@@ -84,8 +83,8 @@ def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: S
     if worst.held:
         return Step("batch", _SHOWN, worst.figure, limit=worst.limit)
     reason = (
-        f"the batch changes item {item} at {worst.place} by {worst.figure:.3g} relative (limit "
-        f"{worst.limit:.3g}); ask one item at a time"
+        "the batch changes what an item gives; ask one item at a time "
+        f"(item {item}, {worst.place}: {worst.figure:.3g} relative, limit {worst.limit:.3g})"
     )
     return Step("batch", _SHOWN, worst.figure, REFUSED, reason, limit=worst.limit)
 

@@ -17,7 +17,7 @@ from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, logits_
 from headscope.models.sites import Site
 
 _TOKENS = 4
-_SHOWN = f"{_TOKENS} tokens generated with a cache under an edit, against none; relative difference of z and logits"
+_SHOWN = f"{_TOKENS} tokens generated with a cache under an edit, against none; relative difference"
 
 Inputs = dict[str, Any]
 
@@ -30,21 +30,19 @@ def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Ste
     """
     if not sites:
         return _refused("none of the heads asked for is the decoder's", status=NOT_APPLICABLE)
-    site = sites[0]
+    site, tokens = sites[0], _words(model, inputs)
     with edits.watched(sites, site, 0, 0.0) as faults, _read(sites) as calls:
-        tokens = _generated(model, inputs, None)[1]
+        _generated(model, inputs, tokens)
     odd = next((path for path, seen in calls.items() if seen[1:] != [1] * (_TOKENS - 1)), None)
-    if len(tokens) != _TOKENS or odd is not None:
-        seen = calls.get(odd or site.path)
+    if odd is not None:
         return _refused(
-            f"positions read at {odd or site.path} for {len(tokens)} generated tokens: {seen}; expected the "
-            "prompt, then one each"
+            f"positions read at {odd} for {_TOKENS} generated tokens: {calls[odd]}; expected the prompt, "
+            "then one each"
         )
     if faults:
         return _refused(f"a head muted while tokens are generated: {faults[0]}")
     kept = places.compared_sites(sites, calls[site.path][0] + _TOKENS)
-    given = torch.stack(tokens, dim=1)
-    compare = _Comparison(model, inputs, kept, given)
+    compare = _Comparison(model, inputs, kept, tokens)
     step: Step | None = None
     for way in (compare.with_one_forward, compare.with_generation):
         try:
@@ -56,8 +54,8 @@ def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Ste
         if worst.held:
             return Step("cached", _SHOWN, worst.figure, limit=worst.limit)
         reason = (
-            f"with and without a cache, under the same edit, {worst.place} differs by {worst.figure:.3g} "
-            f"relative (limit {worst.limit:.3g})"
+            "a cache changes what a token gives under the same edit "
+            f"({worst.place}: {worst.figure:.3g} relative, limit {worst.limit:.3g})"
         )
         step = step or _refused(reason, worst)
     assert step is not None
@@ -71,7 +69,7 @@ def _refused(reason: str, worst: Compared | None = None, status: str = REFUSED) 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Generation of given tokens (item, token) with a cache beside a run without one, one head muted in both."""
+    """Generation of given tokens (item, token) with a cache beside a run without; a head is muted in both."""
 
     model: Any
     inputs: Inputs
@@ -93,7 +91,7 @@ class _Comparison:
         """Beside generation without a cache, which not every family can do; its last forward reads all."""
 
         def whole() -> Tensor:
-            return _generated(self.model, self.inputs, self.tokens, use_cache=False)[0]
+            return _generated(self.model, self.inputs, self.tokens, use_cache=False)
 
         with edits.scaled(self.sites[0], {0: 0.0}):
             trace = places.record(self.sites, whole)
@@ -105,7 +103,7 @@ class _Comparison:
             return self._generation(sites, trace, noise)
 
     def _generation(self, sites: list[Site], trace: places.Trace, noise: Mapping[str, float]) -> Compared:
-        found = places.compare(sites, {0: trace}, lambda: _generated(self.model, self.inputs, self.tokens)[0])
+        found = places.compare(sites, {0: trace}, lambda: _generated(self.model, self.inputs, self.tokens))
         return places.worst(found[0], noise, number_format(self.model))
 
 
@@ -144,6 +142,23 @@ def _read(sites: Sequence[Site]) -> Iterator[dict[str, list[int]]]:
             handle.remove()
 
 
+def _words(model: Any, inputs: Inputs) -> Tensor:
+    """Tokens (item, token) to be generated: the likeliest after the prompt, but no picture and no end."""
+    special = set(_named_ids(model.config.to_dict()))
+    special.update(_named_ids(getattr(model, "generation_config", model.config).to_dict()))
+    ranked = logits_of(model, inputs)[0, -1].argsort(descending=True).tolist()
+    return torch.tensor([[t for t in ranked if t not in special][:_TOKENS]])
+
+
+def _named_ids(config: Mapping[str, Any]) -> Iterator[int]:
+    """Tokens that a configuration names, parts of it included."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _named_ids(value)
+        elif "token" in str(name):
+            yield from (v for v in (value if isinstance(value, list) else [value]) if isinstance(v, int))
+
+
 class _Given:
     """Lets generation take given tokens (item, token), whatever it would have said."""
 
@@ -156,10 +171,8 @@ class _Given:
         return torch.full_like(scores, -torch.inf).scatter(1, wanted, 0.0)
 
 
-def _generated(
-    model: Any, inputs: Inputs, tokens: Tensor | None, use_cache: bool = True
-) -> tuple[Tensor, list[Tensor]]:
-    """Logits (item, token, vocabulary) and, per token, what was generated (item,): greedily, or as given."""
+def _generated(model: Any, inputs: Inputs, tokens: Tensor, use_cache: bool = True) -> Tensor:
+    """Logits (item, token, vocabulary) of generation that takes given tokens (item, token)."""
     from transformers import GenerationConfig, LogitsProcessorList
 
     config = GenerationConfig(
@@ -173,10 +186,9 @@ def _generated(
         pad_token_id=0,
         decoder_start_token_id=_start(model, inputs),
     )
-    given: Any = {} if tokens is None else {"logits_processor": LogitsProcessorList([_Given(tokens)])}
-    output = model.generate(**inputs, generation_config=config, **given)
-    said = output.sequences[:, -_TOKENS:]
-    return torch.stack(list(output.logits), dim=1), [said[:, i] for i in range(len(output.logits))]
+    given = LogitsProcessorList([_Given(tokens)])
+    output = model.generate(**inputs, generation_config=config, logits_processor=given)
+    return torch.stack(list(output.logits), dim=1)
 
 
 def _start(model: Any, inputs: Inputs) -> int | None:

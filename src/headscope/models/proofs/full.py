@@ -45,7 +45,7 @@ def prove_geometry(
         geometry: the claim to be tested; the VLM's own, or what is found on the model, by default.
 
     Raises:
-        GeometryError: a step before ``positions`` failed; the message names it, the layer, and what was found.
+        GeometryError: a step before ``positions`` failed; the message names it, the layer, what was found.
         OutOfMemoryError: memory ran out on the way.
     """
     model, given, geometry = _given(vlm, inputs, geometry)

@@ -284,7 +284,8 @@ def _prove_edit(
         edited = logits_of(model, inputs)
     if faults:
         raise GeometryError(
-            f"proof step 'edit' failed at {site.path}: head 0 was muted at the projection's input, and {faults[0]}"
+            f"proof step 'edit' failed at {site.path}: head 0 was muted at the projection's input, and "
+            f"{faults[0]}"
         )
     change = (edited - bare).abs().max().item()
     if not change > 0:

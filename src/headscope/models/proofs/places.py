@@ -1,9 +1,9 @@
-"""z of every site and the logits of one run, beside those of another run that should be equal but for rounding.
+"""z of every site and the logits of one run, beside those of another that should differ by rounding alone.
 
 Differences of rounding grow with depth until they hide a fault, so they are not let grow: in the run that is
 compared, each site hands on what the same site had in the first run, once the two have been compared. What a
-site then shows is its own layer's doing. Nothing is hidden by that: every z is compared before it is replaced,
-and what does not go through a site (the picture's features, layers without heads) is not replaced at all.
+site then shows is its own layer's doing. Nothing is hidden by that: every z is compared before it is
+replaced, and what does not go through a site (a picture's features, layers without heads) is not replaced.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOGITS = "the logits"
 
 @dataclass
 class Trace:
-    """One item's run: z by a site's path, (position, head * width), and the last logits, (position, vocabulary)."""
+    """One item's run: path of a site -> z (position, head * width); last logits (position, vocabulary)."""
 
     z: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.zeros(0, 0))

@@ -87,7 +87,7 @@ class Proof:
         return "; ".join(f"{s.name} {s.status}: {s.reason}" for s in self.steps if s.status != HELD)
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Name of each step -> status, what was shown, figure and limit (None where there is none), reason."""
+        """Name of each step -> status, what was shown, figure and limit (None if there is none), reason."""
         return {
             s.name: {
                 "status": s.status,
@@ -111,8 +111,8 @@ class Proof:
 def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
     """Logits (item, position, vocabulary) of the last :data:`LAST` positions, one forward without a cache.
 
-    The map onto the vocabulary is given these positions alone. Models' own ``logits_to_keep`` is not used: some
-    of them leave positions out of their last layers then, whose heads are what is under proof.
+    The map onto the vocabulary is given these positions alone. Models' own ``logits_to_keep`` is not used:
+    some leave positions out of their last layers then, whose heads are under proof.
 
     Raises:
         GeometryError: the model puts out no logits.
