@@ -195,6 +195,7 @@ def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int
     Raises:
         ModelError: the model does not go on behind a cache of its own.
     """
+    vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     try:
         return _behind(vlm, encoded, prefill, given, times)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError) as exc:

@@ -21,12 +21,14 @@ from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.library_messages import quiet
 from headscope.models.loading import count_weights, input_device, load_weights
+from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.other_formats import naming_own_code
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import check_image_backend, image_backend_of, load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.proofs.steps import REFUSED
 from headscope.models.thinking import opened, special_ids
-from headscope.models.types import Answer, Encoded, Frame, Prompt
+from headscope.models.types import Answer, Encoded, Frame, ImageGrid, Prompt
 from headscope.models.ways import MODEL_ERRORS, failure
 from headscope.models.weights import LoadedWeights, Weights, refuse_training
 
@@ -150,6 +152,15 @@ class VLM:
             f"{self.name}: the configuration of {self.family} names no image token; not supported"
         )
 
+    def require(self, step: str, asked: str) -> None:
+        """Refuse what rests on a step of the proof that was tried and did not hold.
+
+        Raises:
+            ModelError: it did not; the message says what was asked and why the model does not do it.
+        """
+        if self.proof is not None:
+            self.proof.require(step, asked)
+
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """Encode prompts as one left-padded batch with spans and image grids, on the model's device.
 
@@ -165,8 +176,8 @@ class VLM:
         Raises:
             ModelError: no prompts, or something that the processor cannot take.
         """
-        if self.proof is not None and len(prompts) > 1:
-            self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
+        if len(prompts) > 1:
+            self.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
         with quiet():
             encoded = encode_prompts(
                 self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
@@ -175,6 +186,9 @@ class VLM:
             from headscope.models.proofs.batches import numbered
 
             encoded.inputs = numbered(encoded.inputs)
+        reason = self.proof.refusal("spans") if self.proof is not None else ""
+        if reason:
+            encoded.grids = [ImageGrid(None, None, reason) for _ in encoded.grids]
         for name, value in encoded.inputs.items():
             if value.is_floating_point():
                 encoded.inputs[name] = value.to(self.dtype)
@@ -211,8 +225,7 @@ class VLM:
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
         """While inside, hooks find the spans of this batch in ``frame``; may be nested."""
-        if self.proof is not None:
-            self.proof.require("positions", "a reading of the prompt's tokens")
+        self.require("positions", "a reading of the prompt's tokens")
         before, self.frame = self.frame, Frame(encoded, encoded.length)
         try:
             with self.frame.following(self.model):
@@ -260,7 +273,8 @@ def load_model(
     Args:
         device: as torch names it ("cpu", "cuda", "cuda:1", ...), or "auto".
         dtype: "float32", "bfloat16", "float16", or "auto" for the checkpoint's own.
-        prove: prove the head geometry (a few forwards over a tiny input) before the model is handed out.
+        prove: prove the model over a tiny input before it is handed out, as ``headscope models check`` does.
+            What a step refuses is said in a warning, and refused wherever it is asked for.
         device_map: instead of ``device``: "auto", "balanced", "sequential", or module name -> device; layers
             then sit on several devices. Needs accelerate.
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
@@ -274,7 +288,8 @@ def load_model(
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
             not possible here.
-        GeometryError: its heads could not be located, or a step of the proof failed.
+        GeometryError: its heads could not be located, or a step failed without which nothing works.
+        OutOfMemoryError: memory ran out during the proof.
     """
     if not isinstance(name_or_path, str | Path):
         raise ModelError(
@@ -298,11 +313,23 @@ def load_model(
     vlm = VLM(model, processor, Geometry(()), name, identity, folder, template, weights, how)
     vlm.geometry = find_geometry(model, towers, lambda: proof_inputs_of(vlm))
     if prove:
-        from headscope.models.proof import prove_geometry
-
-        vlm.proof = proof_or_refusal(vlm, prove_geometry)
-        leave_thoughts_out(vlm)
+        prove_loaded(vlm)
     return vlm
+
+
+def prove_loaded(vlm: VLM) -> None:
+    """Prove a model before it is handed out; what is refused is said once, and thoughts are left out.
+
+    Raises:
+        GeometryError, ModelError, OutOfMemoryError: as :func:`proof_or_refusal`.
+    """
+    from headscope.models.proof import prove
+
+    vlm.proof = proof_or_refusal(vlm, prove)
+    for step in vlm.proof.steps:
+        if step.status == REFUSED:
+            log.warning("%s: loaded, but %s", vlm.name, vlm.proof.refusal(step.name))
+    leave_thoughts_out(vlm)
 
 
 def leave_thoughts_out(vlm: VLM) -> None:
@@ -332,7 +359,8 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
     """Run a proof; what the model itself raises on the way becomes a refusal, never a proof.
 
     Raises:
-        GeometryError: a step failed.
+        GeometryError: a step failed without which nothing works.
+        OutOfMemoryError: memory ran out, which is no refusal of the model.
         ModelError: the model ended the proof with an error of its own.
     """
     try:
@@ -341,6 +369,8 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
     except HeadscopeError:
         raise
     except Exception as exc:  # odd models fail in odd places
+        if is_out_of_memory(exc):
+            refuse_out_of_memory(exc, f"{vlm.name}: the proof")
         raise ModelError(
             f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {in_one_line(exc)}"
         ) from exc

@@ -19,7 +19,7 @@ from headscope.models.library_messages import quiet
 from headscope.models.processors import load_processor, prepared
 from headscope.models.prompts import Template
 from headscope.models.types import Prompt
-from headscope.models.vlm import VLM, leave_thoughts_out, proof_inputs_of, proof_or_refusal
+from headscope.models.vlm import VLM, proof_inputs_of, proof_or_refusal, prove_loaded
 from headscope.models.weights import HashedWeights, LoadedWeights, refuse_offloaded, refuse_training
 
 
@@ -69,10 +69,7 @@ def wrap(
     vlm.weights = weights = HashedWeights(inner)
     vlm.revision = weights.revision
     if prove:
-        from headscope.models.proof import prove_geometry
-
-        vlm.proof = proof_or_refusal(vlm, prove_geometry)
-        leave_thoughts_out(vlm)
+        prove_loaded(vlm)
     return vlm
 
 

@@ -81,7 +81,7 @@ def _proved(family: str, name: str) -> Row:
 
 def _without_figures(reason: str) -> str:
     """A reason without its measured figures, which differ from machine to machine."""
-    return re.sub(r" by [0-9.e+-]+ relative \(limit [0-9.e+-]+\)", "", reason)
+    return re.sub(r" \([^()]*: \S+ relative, limit \S+\)", "", reason)
 
 
 def _left_out(geometry: Geometry) -> str:
