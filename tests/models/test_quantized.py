@@ -125,7 +125,7 @@ def test_a_projection_that_accelerate_places_is_plain_still(tiny_llava_folder: P
 
 def test_a_quantisation_that_transformers_does_not_know_is_refused(copy: Path) -> None:
     name_quantisation(copy, "nobody_knows")
-    with pytest.raises(ModelError, match="quantised by 'nobody_knows', .* would pass for weights"):
+    with pytest.raises(ModelError, match=r"quantised by 'nobody_knows', .* would pass for weights"):
         hs.load_model(copy)
 
 
