@@ -418,5 +418,6 @@ def test_a_study_of_a_loaded_model_records_how_it_was_loaded(
     hs.Study.create(tmp_path / "study", model=vlm, data=cases)
     again = hs.Study(tmp_path / "study").vlm
     assert (again.dtype, again.config._attn_implementation) == (torch.bfloat16, "eager")
-    with pytest.raises(StudyError, match="for a model that is still to be loaded"):
-        hs.Study.create(tmp_path / "other", model=vlm, data=cases, dtype="bfloat16")
+    hs.Study.create(tmp_path / "study", model=vlm, data=cases, dtype="bfloat16")  # what it is
+    with pytest.raises(StudyError, match="asked for dtype 'float16' with a model that is loaded already"):
+        hs.Study.create(tmp_path / "other", model=vlm, data=cases, dtype="float16")
