@@ -18,9 +18,9 @@ from headscope.sizes import Size, size_named
 from headscope.storage import read_json, write_json
 from headscope.study_record import (
     SCHEMA,
+    checked_options,
     checked_probe_device,
     load,
-    loading_of,
     refuse_others,
     settings_of,
     taxonomy_of,
@@ -90,8 +90,7 @@ class Study:
             size: ``quick``, ``demo`` or ``full``; see :mod:`headscope.sizes`.
             seed: of the splits and of everything drawn at random.
             taxonomy: a JSON file with other functions than the default nine.
-            device, dtype: where and in which number format a model that is named is loaded.
-            batch_size: how many questions are asked at once.
+            device, dtype, batch_size: how the model is run.
             model_options: ``device_map``, ``max_memory``, ``quantization``, ``attention`` of
                 :func:`headscope.models.vlm.load_model`, in plain values.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
@@ -106,12 +105,12 @@ class Study:
         cases = data if isinstance(data, Cases) else load_cases(data, chosen)
         size_named(size)
         checked_probe_device(probe_device)
-        how = loading_of(model, device, dtype, model_options)
-        vlm = load(model, **how) if isinstance(model, str) else model
+        options = checked_options(model, model_options)
+        vlm = load(model, device, dtype, options) if isinstance(model, str) else model
         splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
         wanted = settings_of(vlm, model, cases, splits, chosen, taxonomy)
-        wanted |= {"size": size, "seed": seed, "batch_size": batch_size, **how}
-        wanted |= {"probe_device": probe_device or "cpu"}
+        wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
+        wanted |= {"model_options": options, "probe_device": probe_device or "cpu"}
         path = folder / "study.json"
         if path.exists():
             refuse_others(folder, read_json(path), wanted)
@@ -166,8 +165,8 @@ class Study:
                     f"(revision {self.settings['model']['revision']}); open it with that model: "
                     "Study.create(folder, model=hs.wrap(model, processor, name), data=...)"
                 )
-            how: dict[str, Any] = {k: self.settings.get(k) for k in ("device", "dtype", "model_options")}
-            loaded = load(self.settings["load"], **how)
+            how = self.settings["device"], self.settings["dtype"], self.settings.get("model_options")
+            loaded = load(self.settings["load"], *how)
             if loaded.revision != self.settings["model"]["revision"]:
                 raise StudyError(
                     f"{self.settings['load']}: the model changed since the study in {self.folder} began "

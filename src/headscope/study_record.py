@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,34 +22,11 @@ def taxonomy_of(path: str | Path | None) -> Taxonomy:
     return load_taxonomy(path) if path else DEFAULT
 
 
-def load(name: str, device: str, dtype: str, model_options: Mapping[str, Any] | None = None) -> VLM:
+def load(name: str, device: str, dtype: str, options: Mapping[str, Any] | None = None) -> VLM:
     """The model of a study."""
     from headscope.models.vlm import load_model
 
-    return load_model(name, device=device, dtype=dtype, **(model_options or {}))
-
-
-def loading_of(
-    model: str | VLM, device: str, dtype: str, model_options: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """``device``, ``dtype`` and ``model_options`` as a study records them: of a model in memory, its own.
-
-    Raises:
-        ModelError: an option that does not exist. StudyError: options for a model that is loaded already.
-    """
-    options = checked_options(model, model_options)
-    if isinstance(model, str):
-        return {"device": device, "dtype": dtype, "model_options": options}
-    if (device, dtype) != ("cpu", "float32"):
-        raise StudyError(
-            "device and dtype are for a model that is still to be loaded; give them to load_model"
-        )
-    if model.loading is None:
-        dtype = str(model.dtype).removeprefix("torch.")
-        return {"device": str(model.device), "dtype": dtype, "model_options": None}
-    how = asdict(model.loading)
-    device, dtype = how.pop("device"), how.pop("dtype")
-    return {"device": device, "dtype": dtype, "model_options": checked_options("", how)}
+    return load_model(name, device=device, dtype=dtype, **(options or {}))
 
 
 def checked_options(model: str | VLM, given: Mapping[str, Any] | None) -> dict[str, Any] | None:

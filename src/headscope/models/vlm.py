@@ -38,7 +38,6 @@ class VLM:
         revision: hub commit, or 16 hex digits over configuration and weights; with "-wrapped" where these
             were hashed in memory.
         folder: the checkpoint folder; None of a model that was wrapped.
-        loading: how it was loaded; None of a model that was wrapped.
         proof: the proof of the geometry, None if it was not asked for.
         frame: spans of the batch now being read, None outside :meth:`reading`.
     """
@@ -51,7 +50,6 @@ class VLM:
     folder: Path | None
     template: Template
     weights: Weights
-    loading: Placement | None = None
     proof: Any = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
@@ -263,7 +261,7 @@ def load_model(
     if quantization:
         identity += f"-{quantization}"
     geometry, weights = find_geometry(model, towers), LoadedWeights(model)
-    vlm = VLM(model, processor, geometry, name, identity, folder, template, weights, how)
+    vlm = VLM(model, processor, geometry, name, identity, folder, template, weights)
     if prove:
         from headscope.models.proof import prove_geometry
 
