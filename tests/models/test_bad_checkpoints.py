@@ -138,10 +138,35 @@ def test_a_hub_repository_of_another_format_is_refused_by_its_names(tmp_path: Pa
         (["config.json", "onnx/decoder_model_merged.onnx"], "ONNX"),
         (["config.json", "pytorch_model-00001-of-00002.bin"], "safetensors only"),
         (["adapter_config.json", "adapter_model.safetensors"], "is an adapter"),
+        (["model_index.json", "flux.safetensors", "vae/config.json"], "diffusers pipeline"),
     ):
         with pytest.raises(ModelError, match=f"^org/name: .*{reason}"):
             refuse_names("org/name", names, tmp_path)
     refuse_names("org/name", ["config.json", "model.safetensors", "model.gguf", "params.json"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["model-Q4_K_M.gguf"], "weights of llama.cpp"),
+        (["flux.safetensors", "README.md"], "holds no config.json"),
+    ],
+)
+def test_what_is_no_checkpoint_is_not_fetched_from_the_hub(
+    names: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def fetch(_name: str, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_: names)
+    with pytest.raises(ModelError, match=f"^org/name: .*{reason}"):
+        load_model("org/name")
+    assert asked == [["config.json", "adapter_config.json"]]
 
 
 def test_a_refusal_comes_as_json_too(copy: Path, headscope: Command) -> None:

@@ -108,6 +108,8 @@ def _download(name: str) -> tuple[Path, str, str]:
         if not constants.HF_HUB_OFFLINE:
             names = HfApi().list_repo_files(name)
             other_formats.refuse_names(name, names, first)
+            if "config.json" not in names:
+                raise ModelError(f"{name}: holds no config.json, so it is no checkpoint of transformers'")
             _check_names(name, names)
         folder = Path(snapshot_download(name, allow_patterns=_FILES))
     except (OSError, ValueError, HfHubHTTPError) as exc:

@@ -85,9 +85,10 @@ def refuse_names(where: str, names: Iterable[str], folder: Path) -> None:
     top = [n for n in names if "/" not in n]
     others = ("adapter_", "consolidated")
     weights = [n for n in top if n.endswith(".safetensors") and not n.startswith(others)]
+    whole = "config.json" in top and bool(weights)
     if ADAPTER in top:
-        _refuse_adapter(where, folder, full="config.json" in top and bool(weights))
-    if weights:
+        _refuse_adapter(where, folder, whole)
+    if whole:
         refuse_mlx(where, read_settings(folder / "config.json"), {})
         return
     for (start, end), what, advice in _FORMATS:
