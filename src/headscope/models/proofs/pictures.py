@@ -14,11 +14,13 @@ _SHOWN = "a changed picture changes the last logits; relative change"
 # Least change that counts. The same input gives the same bits (step ``restored``), so any change is the
 # picture's; this is above what a stray rounding could do in float32.
 _LEAST = 1e-4
+# Arguments that hold pixels under another name than ``pixel_values...``.
+_OTHERS = ("high_res_pixel_values", "flattened_patches", "image_patches")
 
 
 def is_picture(name: str) -> bool:
     """Whether an argument of this name holds a picture's pixels."""
-    return name.startswith("pixel_values") or name in ("high_res_pixel_values", "flattened_patches")
+    return name.startswith("pixel_values") or name in _OTHERS
 
 
 def negative(name: str, pixels: Tensor) -> Tensor:
@@ -39,4 +41,4 @@ def prove_picture(model: nn.Module, inputs: dict[str, Any]) -> Step:
         figure = logit_difference(logits_of(model, inputs)[:, -1], logits_of(model, changed)[:, -1])
     if figure > _LEAST:
         return Step("picture", _SHOWN, figure)
-    return Step("picture", _SHOWN, figure, REFUSED, "it takes no picture")
+    return Step("picture", _SHOWN, figure, REFUSED, "no change of a picture reaches the logits")

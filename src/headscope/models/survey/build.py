@@ -123,7 +123,8 @@ def _stand_in(model_class: Any, tower: Mapping[str, Any]) -> Iterator[None]:
     class StandIn:
         @staticmethod
         def from_config(config: Any) -> Any:
-            return AutoModel.from_config(other if "vision" in config.model_type else config)
+            kind = config.model_type
+            return AutoModel.from_config(other if "vision" in kind or kind == "timm_wrapper" else config)
 
     code: Any = sys.modules[model_class.__module__]
     code.AutoModel = StandIn

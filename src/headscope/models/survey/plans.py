@@ -16,7 +16,7 @@ from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.steps import HELD, logits_of
 from headscope.models.survey.build import build, class_name, configure
 from headscope.models.survey.inputs import Scene, likeliest
-from headscope.models.survey.makers import makers
+from headscope.models.survey.makers import BLIND, makers
 from headscope.models.survey.recipes import Recipe, Unbuildable, known_recipes, recipe
 
 # How many of the families whose configurations are most alike lend their recipes.
@@ -171,8 +171,9 @@ def _input_kind(family: str, how: Recipe, model: nn.Module) -> tuple[str, bool, 
         why the likeliest kind is not taken, empty if one is.
     """
     runs, failure = "", ""
-    likely = how.inputs or likeliest(Scene(family, model, 1))
-    for name in dict.fromkeys((likely, *makers())):
+    scene = Scene(family, model, 1)
+    # Words alone come last, for a class that reads no picture of any known kind.
+    for name in dict.fromkeys((how.inputs or likeliest(scene), *makers(), BLIND)):
         try:
             with torch.no_grad():
                 inputs = makers()[name](Scene(family, model, 1))
@@ -182,8 +183,8 @@ def _input_kind(family: str, how: Recipe, model: nn.Module) -> tuple[str, bool, 
         except Exception as exc:  # forwards raise whatever they like
             failure = failure or f"its forward fails: {told(exc)}"
             continue
-        runs = runs or name
-    return runs, False, "" if runs else failure
+        runs = name if name == BLIND else runs
+    return runs, False, "" if runs else failure or "it reads no picture of any kind that is known here"
 
 
 def _unbuilt(exc: Exception) -> str:

@@ -114,7 +114,7 @@ def shrink(
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     tokens = tokens or Tokens()
-    default = config_class()
+    default = _default(config_class, changes)
     subs: dict[str, Any] = dict(default.sub_configs)
     sizes = {"text": _TEXT, "vision": _VISION}.get(role, _ANY)
     if role == "any" and (not subs or getattr(default, "num_hidden_layers", None) is not None):
@@ -149,6 +149,21 @@ def shrink(
         )
         given[name] = small.to_dict() if small.model_type else small
     return config_class(**given)
+
+
+def _default(config_class: Any, changes: Mapping[str, Any]) -> Any:
+    """A configuration as its class has it; one that wants to be given its parts gets those that are named."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    try:
+        return config_class()
+    except ValueError:
+        kinds = {
+            n: c["model_type"] for n, c in changes.items() if isinstance(c, Mapping) and "model_type" in c
+        }
+        if not kinds:
+            raise
+        return config_class(**{name: CONFIG_MAPPING[kind]().to_dict() for name, kind in kinds.items()})
 
 
 def _role(name: str) -> str:
