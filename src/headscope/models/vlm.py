@@ -215,8 +215,9 @@ def load_model(
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
         quantization: "8bit" or "4bit"; needs accelerate and bitsandbytes. The revision then says so.
         towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
-        image_backend: "pil" or "torchvision"; "auto" is what transformers itself takes: torchvision where it
-            is installed and the family has that form. ``VLM.image_backend`` says which it was.
+        image_backend: "pil" or "torchvision"; "auto" is what the folder states ("image_backend" in
+            processor_config.json), else what transformers itself takes: torchvision where it is installed and
+            the family has that form. ``VLM.image_backend`` says which it was.
 
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is

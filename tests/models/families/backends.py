@@ -1,4 +1,4 @@
-"""How far the pixels and the logits of a model differ between PIL and torchvision, in the range of the picture."""
+"""How far the pixels and the logits of a model differ between PIL and torchvision."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def logit_gap(one: VLM, other: VLM, pictures: Sequence[Image.Image]) -> float:
     for picture in pictures:
         with torch.no_grad():
             a, b = (
-                vlm.model(**vlm.encode([Prompt(picture, QUESTION)]).inputs, use_cache=False).logits[0, -1].double()
+                vlm.model(**vlm.encode([Prompt(picture, QUESTION)]).inputs, use_cache=False)
+                .logits[0, -1]
+                .double()
                 for vlm in (one, other)
             )
         worst = max(worst, float((a - b).abs().max() / a.std()))

@@ -85,4 +85,6 @@ def inkling2(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -
     """Inkling 2: patches of the picture as it is, padded on the right and below."""
     edge = processor.image_processor.size
     _, rows, columns = (int(n) for n in inputs["image_grid_thw"][item])
-    return ImageGrid(cells((columns * int(edge["width"]), rows * int(edge["height"])), rows, columns), (rows, columns))
+    return ImageGrid(
+        cells((columns * int(edge["width"]), rows * int(edge["height"])), rows, columns), (rows, columns)
+    )
