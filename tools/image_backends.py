@@ -23,7 +23,11 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # the folders of tiny models
 
 PAGE = ROOT / "docs" / "environments.md"
-HEAD = "| family | image processor | scenes: largest | mean | noise: largest | mean | logits |\n" + "|---" * 7 + "|\n"
+HEAD = (
+    "| family | image processor | scenes: largest | mean | noise: largest | mean | logits |\n"
+    + "|---" * 7
+    + "|\n"
+)
 PUBLISHED = "| settings of | filter | pictures | largest | mean | pixels that differ |\n" + "|---" * 6 + "|\n"
 FILTERS = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic"}
 EXAMPLES = 300  # drawn scenes that the embedded model is asked about
@@ -31,7 +35,9 @@ EXAMPLES = 300  # drawn scenes that the embedded model is asked about
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folders", type=Path, default=ROOT.parent / "shared" / "skeletons")
     parser.add_argument("--photographs", type=Path, default=ROOT.parent / "shared" / "data" / "tiny_coco")
     asked = parser.parse_args()
@@ -61,12 +67,14 @@ def family_rows() -> list[str]:
             logits = backends.logit_gap(one, other, scenes)
             images = [backends.plain(vlm.processor.image_processor) for vlm in (one, other)]
             drawn, random = (
-                backends.pixel_gap(*(backends.pixels(i, pictures) for i in images)) for pictures in (scenes, noise)
+                backends.pixel_gap(*(backends.pixels(i, pictures) for i in images))
+                for pictures in (scenes, noise)
             )
             name = type(images[1]).__name__
             rows.append(
-                f"| {family} | {name}, {FILTERS[int(images[1].resample)]} | {drawn.largest:.0f} | {drawn.mean:.4f} "
-                f"| {random.largest:.0f} | {random.mean:.4f} | {logits:.4f} |\n"
+                f"| {family} | {name}, {FILTERS[int(images[1].resample)]} "
+                f"| {drawn.largest:.0f} | {drawn.mean:.4f} | {random.largest:.0f} | {random.mean:.4f} "
+                f"| {logits:.4f} |\n"
             )
             print(rows[-1], end="", flush=True)
     return rows
@@ -79,7 +87,8 @@ def published_rows(folders: Path, photographs: Sequence[Image.Image]) -> list[st
     from models.families import backends
 
     rows = []
-    for folder in sorted(p.parent for p in folders.glob("*/preprocessor_config.json")):
+    published = sorted(p.parent for p in folders.glob("*/preprocessor_config.json"))
+    for folder in (p for p in published if not p.name.startswith("refuse")):
         images: list[Any] = []
         for form in ("pil", "torchvision"):
             made = AutoImageProcessor.from_pretrained(folder, backend=form, local_files_only=True)
@@ -93,8 +102,8 @@ def published_rows(folders: Path, photographs: Sequence[Image.Image]) -> list[st
         largest, mean = max(float(g.max()) for g in gaps), sum(float(g.sum()) for g in gaps) / total
         share = sum(int((g > 0.5).sum()) for g in gaps) / total
         rows.append(
-            f"| {folder.name} | {FILTERS[int(images[1].resample)]} | {len(photographs)} photographs | {largest:.0f} "
-            f"| {mean:.4f} | {100 * share:.2f} % |\n"
+            f"| {folder.name} | {FILTERS[int(images[1].resample)]} | {len(photographs)} photographs "
+            f"| {largest:.0f} | {mean:.4f} | {100 * share:.2f} % |\n"
         )
         print(rows[-1], end="", flush=True)
     return rows
@@ -130,9 +139,9 @@ def embedded() -> str:
                     chose += max(a, key=lambda c: a[c]) != max(b, key=lambda c: b[c])
                     moved = max(moved, *(abs(a[c] - b[c]) for c in a))
     return (
-        f"Over {len(items):,} questions on {EXAMPLES} drawn scenes, {said} answers of the embedded model would change "
-        f"their words and, of the {scored:,} with choices, {chose} their choice; pixels differ by at most "
-        f"{largest:.0f}/255, a choice's log-probability by at most {moved:.3f}.\n"
+        f"Over {len(items):,} questions on {EXAMPLES} drawn scenes, torchvision would change the words of "
+        f"{said} of the embedded model's answers and, of the {scored:,} with choices, the choice of {chose}; pixels "
+        f"differ by at most {largest:.0f}/255, a choice's log-probability by at most {moved:.3f}.\n"
     )
 
 

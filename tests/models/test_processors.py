@@ -1,5 +1,5 @@
-"""Processors of every family with and without torchvision: which image backend is taken, and which choices are
-refused with what to do."""
+"""Processors of every family with and without torchvision: which image backend is taken, and which choices
+are refused with what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import is_torchvision_available
 
 from headscope.errors import ModelError
-from headscope.models.processors import image_backend_of, load_processor
+from headscope.models.processors import image_backend_of, load_processor, state_image_backend
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model
 from models.families.folders import family_folder, tokenizer_of
@@ -48,10 +48,10 @@ UNFIT = {
 }
 # Special tokens that processors ask their tokenizer for by name.
 NAMES = (
-    "image", "video", "audio", "boi", "eoi", "boa", "eoa", "eol", "eof", "image_start", "image_end", "image_break",
-    "image_boundary", "fake_image", "slice_start", "slice_end", "image_id_start", "image_id_end",
-    "img_line_break", "start_image", "end_image", "context_image", "image_wrapper", "vision_start", "vision_end",
-    "video_start", "video_end", "end_of_utterance",
+    "image", "video", "audio", "boi", "eoi", "boa", "eoa", "eol", "eof", "image_start", "image_end",
+    "image_break", "image_boundary", "fake_image", "slice_start", "slice_end", "image_id_start",
+    "image_id_end", "img_line_break", "start_image", "end_image", "context_image", "image_wrapper",
+    "vision_start", "vision_end", "video_start", "video_end", "end_of_utterance",
 )  # fmt: skip
 
 
@@ -133,6 +133,25 @@ def test_a_backend_that_there_is_not_is_refused_before_anything_is_read(tmp_path
 def test_torchvision_that_is_not_installed_is_refused_with_the_line_that_installs_it(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"not installed: pip install torchvision$"):
         load_model(tmp_path / "nothing", image_backend="torchvision")
+
+
+@with_torchvision
+def test_a_folder_may_state_what_its_pictures_are_read_with(folder_of: Any) -> None:
+    folder, config = folder_of("llava"), config_of("llava")
+    state_image_backend(folder, "pil")
+    assert image_backend_of(load_processor(folder, config)) == "pil"
+    assert image_backend_of(load_processor(folder, config, "torchvision")) == "torchvision", "asked for"
+
+
+def test_a_folder_that_states_what_there_is_not_is_refused(folder_of: Any) -> None:
+    folder = folder_of("llava")
+    state_image_backend(folder, "cv2")
+    with pytest.raises(ModelError, match=r"processor_config\.json: asked for image backend 'cv2'; there are"):
+        load_processor(folder, config_of("llava"))
+
+
+def test_the_embedded_model_is_read_with_the_pixels_that_it_was_trained_on() -> None:
+    assert load_model("embedded", prove=False).image_backend == "pil"
 
 
 def test_a_folder_that_names_no_processor_is_refused(tmp_path: Path) -> None:

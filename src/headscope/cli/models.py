@@ -37,8 +37,8 @@ ImageBackendOption = Annotated[
     str,
     typer.Option(
         "--image-backend",
-        help="What pictures are read with: pil, torchvision, or auto (torchvision where it is installed; in a "
-        "study that was begun, what it was begun with).",
+        help="What pictures are read with: pil, torchvision, or auto (torchvision where it is installed; in "
+        "a study that was begun, what it was begun with).",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]

@@ -11,6 +11,7 @@ from typing import Any
 
 from headscope.errors import ModelError, in_one_line
 from headscope.models.library_messages import quiet
+from headscope.storage import read_json, write_json
 
 IMAGE_BACKENDS = ("auto", "pil", "torchvision")
 # The one processor class that names torchvision although its image processor has a PIL form.
@@ -28,12 +29,15 @@ def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> An
     Args:
         folder: the checkpoint folder.
         config: the model's configuration.
-        image_backend: one of ``IMAGE_BACKENDS``; "auto" is what transformers itself takes: torchvision where
-            it is installed and the family has that form, else PIL.
+        image_backend: one of ``IMAGE_BACKENDS``; "auto" is what the folder states
+            (:func:`state_image_backend`), else what transformers itself takes: torchvision where it is
+            installed and the family has that form, else PIL.
 
     Raises:
         ModelError: the folder's processor files cannot be used, or not with that image backend here.
     """
+    if image_backend == "auto":
+        image_backend = _stated(folder)
     kind = _class(folder, config)
     try:
         with quiet():
@@ -82,6 +86,29 @@ def image_backend_of(processor: Any) -> str:
     return "torchvision" if getattr(processor.image_processor, "backend", "") == "torchvision" else "pil"
 
 
+def state_image_backend(folder: Path, name: str) -> None:
+    """Write into a folder what its pictures are read with unless another backend is asked for.
+
+    For a model that was trained on, or whose published figures rest on, the pixels of one backend.
+    """
+    path = folder / "processor_config.json"
+    write_json(path, read_json(path) | {"image_backend": name})
+
+
+def _stated(folder: Path) -> str:
+    """The image backend that a folder states, "auto" if none.
+
+    Raises:
+        ModelError: one that does not exist, or not here.
+    """
+    stated = next(iter(_settings(folder, "image_backend", _NAMING[:1])), "auto")
+    try:
+        check_image_backend(stated)
+    except ModelError as exc:
+        raise ModelError(f"{folder}/processor_config.json: {exc}") from exc
+    return stated
+
+
 def check_image_backend(name: str) -> None:
     """Refuse an image backend that does not exist, or not here.
 
@@ -105,7 +132,10 @@ def _class(folder: Path, config: Any) -> Any:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
     from transformers.utils import is_torchvision_available
 
-    kind = next((k for n in _named(folder) if (k := processor_class_from_name(n)) is not None), None)
+    kind = next(
+        (k for n in _settings(folder, "processor_class") if (k := processor_class_from_name(n)) is not None),
+        None,
+    )
     kind = kind or PROCESSOR_MAPPING.get(type(config), None)
     if kind is None:
         raise ModelError(
@@ -115,15 +145,15 @@ def _class(folder: Path, config: Any) -> Any:
     return kind if is_torchvision_available() else _without_torchvision(folder, config, kind)
 
 
-def _named(folder: Path) -> list[str]:
-    """The processor classes that a folder's files name."""
+def _settings(folder: Path, key: str, names: tuple[str, ...] = _NAMING) -> list[str]:
+    """What a folder's files say under a key, in their order."""
     found = []
-    for name in _NAMING:
+    for name in names:
         try:
-            found.append(json.loads((folder / name).read_text("utf-8")).get("processor_class"))
-        except (OSError, ValueError, AttributeError):
+            found.append(json.loads((folder / name).read_text("utf-8")).get(key))
+        except (OSError, ValueError, AttributeError):  # what cannot be read is refused where it is needed
             continue
-    return [name for name in found if isinstance(name, str)]
+    return [value for value in found if isinstance(value, str)]
 
 
 def _without_torchvision(folder: Path, config: Any, kind: Any) -> Any:
@@ -182,7 +212,7 @@ def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
     names: list[str] = list(family.get_attributes())
     own = ("image_processor", "video_processor")
 
-    class Rest(family):  # type: ignore[misc]
+    class Rest(family):
         """What transformers loads of the other parts, in its own way."""
 
         @classmethod
@@ -206,5 +236,5 @@ def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
     methods = {"check_argument_for_proper_class": check, "_get_arguments_from_pretrained": classmethod(parts)}
     Rest.__name__ = family.__name__  # transformers loads some families' tokenizers by the class's name
     # Through from_pretrained, which reads the processor's own settings (tokens a tile, ...) and template.
-    kind = type(family.__name__, (family,), methods)
-    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)  # type: ignore[attr-defined]
+    kind: Any = type(family.__name__, (family,), methods)
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

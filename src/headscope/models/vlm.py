@@ -282,8 +282,9 @@ def load_model(
         attention: the attention kernel: "sdpa", "eager", "flash_attention_2", "flash_attention_3" or
             "flex_attention", as transformers names them; None: what the configuration names, else its choice.
         towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
-        image_backend: "pil" or "torchvision"; "auto" is what transformers itself takes: torchvision where it
-            is installed and the family has that form. ``VLM.image_backend`` says which it was.
+        image_backend: "pil" or "torchvision"; "auto" is what the folder states ("image_backend" in
+            processor_config.json), else what transformers itself takes: torchvision where it is installed and
+            the family has that form. ``VLM.image_backend`` says which it was.
 
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is

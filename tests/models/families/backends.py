@@ -1,4 +1,4 @@
-"""How far the pixels and the logits of a model differ between PIL and torchvision, in the range of the picture."""
+"""How far the pixels and the logits of a model differ between PIL and torchvision."""
 
 from __future__ import annotations
 

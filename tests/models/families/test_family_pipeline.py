@@ -29,8 +29,8 @@ FAMILIES = (
     "llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm",
     "internvl", "gemma3", "paligemma", "mllama",
 )  # fmt: skip
-# Families whose pictures cannot stand in one batch: their numbers of tiles must be equal; an index picks blocks
-# of positions counted from the padded start.
+# Families whose pictures cannot stand in one batch: their numbers of tiles must be equal; an index picks
+# blocks of positions counted from the padded start.
 ALONE = ("perception_lm", "minimax_m3_vl")
 # Beyond those asked for: hybrids with linear attention, mixtures of experts, other layouts of pictures.
 MORE = (

@@ -18,7 +18,8 @@ Map = Callable[[Any, Size, dict[str, Tensor], int], ImageGrid]
 _MERGED = (
     "cohere_compass", "cosmos3_edge", "ernie4_5_vl_moe", "exaone4_5", "glm46v", "glm4v", "glm4v_moe",
     "glm_ocr", "glmga", "hyperclovax_vision_v2", "lfm3_vl", "minimax_m3_vl", "muse_glimmer", "muse_spark",
-    "paddleocr_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe", "qwen4_exp", "video_llama_3",
+    "paddleocr_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe",
+    "qwen4_exp", "video_llama_3",
 )  # fmt: skip
 MAPS: dict[str, Map] = {
     **dict.fromkeys(_MERGED, dynamic.merged),

@@ -1,5 +1,5 @@
 """Maps of families that look at a picture several times, each with a cut of its own: tiles, slices, windows,
-crops, and the whole. Their image processors exist only with torchvision; what they decide is asked of them."""
+crops, and the whole. Their image processors exist only with torchvision and are asked what they decide."""
 
 from __future__ import annotations
 
