@@ -45,7 +45,9 @@ DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")
 ]
 StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
-SizeOption = Annotated[str, typer.Option("--size", help="How much is read: quick, demo or full.")]
+SizeOption = Annotated[
+    str, typer.Option("--size", help="How much is read: smoke (does it run?), quick, demo or full.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of everything drawn at random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]

@@ -1,9 +1,9 @@
 """Few-layer models from published folders without their weights: the class that the configuration names, as
-many heads a layer and as wide as published, random weights under the published names, all other files as
-they are.
+many heads a layer and as wide as published, random weights under the published names, all other files as they
+are.
 
-Cut, and said in :attr:`Skeleton.cuts`: the number of layers (every kind of layer kept), the width of MLPs, the
-hidden sizes where the heads stay as they are, the heads of the vision tower, experts.
+Cut, and said in :attr:`Skeleton.cuts`: the number of layers (every kind of layer kept), the width of MLPs,
+the hidden sizes where the heads stay as they are, the heads of the vision tower, experts.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def build_skeleton(published: Path, path: Path, layers: int = 2, seed: int = 0) 
             found = _heads(cut, path)
         except Exception:  # a cut that this class does not allow
             continue
-        if {h for h in found} <= {h for h in wanted}:
+        if set(found) <= set(wanted):
             break
     else:
         raise AssertionError(f"{published.name}: no cut leaves the heads as they are")
