@@ -51,7 +51,7 @@ SIZES = {
             "test_items": 3,
             "max_new_tokens": 3,
         },
-        wake={"max_items": 8, "select_items": 4, "max_new_tokens": 3},
+        wake={"max_items": 4, "select_items": 2, "max_new_tokens": 3},
     ),
     # a look at whether everything runs: too few draws for a claim
     "quick": Size(

@@ -1,1 +1,1 @@
-"""Everything that headscope relies on, tried on one checkpoint: ``headscope models check MODEL --thorough``."""
+"""What headscope relies on, tried on one checkpoint: ``headscope models check MODEL --thorough``."""

@@ -1,8 +1,8 @@
 """The step ``grid``: where in the picture each image token looks, measured, against the map of its family.
 
 Stripes of the picture are changed, all over its height and then all over its width, and every image token is
-watched: it answers to the stripes that cross what it stands for. Nothing here knows how a family cuts pictures.
-The vision part's attention is silenced meanwhile, so that a token answers to its own patches alone.
+watched: it answers to the stripes that cross what it stands for. Nothing here knows how a family cuts
+pictures. The vision part's attention is silenced meanwhile, so that a token answers to its own patches alone.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from headscope.acceptance.results import Acceptance
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 _INTRO = (
-    "What headscope relies on, tried on this checkpoint: `headscope models check {} --thorough`. `held` is what "
-    "was shown; `refused` and `not applicable` are what headscope does not do with this model, and why; "
-    "`failed` is a fault."
+    "What headscope relies on, tried on this checkpoint: headscope models check {} --thorough. *held* is "
+    "what was shown; *refused* and *not applicable* are what headscope does not do with this model, and why; "
+    "*failed* is a fault."
 )
 
 

@@ -69,7 +69,7 @@ class Acceptance:
 
     @property
     def status(self) -> str:
-        """``PROVED`` if every step held, ``REFUSED`` if it is not proved or a step failed, else ``PARTLY``."""
+        """``PROVED`` if every step held, ``REFUSED`` if it has no proof or a step failed, else ``PARTLY``."""
         found = {r.status for r in self.results}
         if FAILED in found or not self.proof:
             return "REFUSED"
@@ -113,14 +113,13 @@ class Acceptance:
         data = page.with_suffix(".json")
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, "utf-8")
-        data.write_text(
-            json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
-        )
+        same = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        data.write_text(same + "\n", "utf-8")
         return page, data
 
 
 def peak_gb() -> float:
-    """Most memory in use by this process so far, of the host and, where there is one, of the GPU: GB (1e9)."""
+    """Most memory in use by this process so far, of the host and of the GPU if there is one: GB (1e9)."""
     import torch
 
     unit = 1 if sys.platform == "darwin" else 1024

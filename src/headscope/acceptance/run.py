@@ -114,5 +114,5 @@ def _prove(found: Acceptance, vlm: VLM) -> Finding:
     held = [s for s in vlm.proof.steps if s.status == "held"]
     figure = f"{len(held)} of {len(vlm.proof.steps)} steps held"
     refused = "; ".join(f"{s.name}: {s.reason}" for s in vlm.proof.steps if s.status == REFUSED)
-    status = "refused" if refused else "held"
-    return Finding("the proof of the heads, of edits, batches, caches and spans", figure, status, refused)
+    shown = "the proof of the heads, of edits, batches, caches and spans"
+    return Finding(shown, figure, "refused" if refused else "held", refused)

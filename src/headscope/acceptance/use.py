@@ -13,9 +13,10 @@ from headscope.acceptance.results import Finding
 from headscope.data.cases import Cases
 from headscope.data.schema import Case
 
-CASES = 16
-"""Scenes of the study; the fewest of which every stage finds something in ``fit``, ``select`` and ``test``."""
-_CAPTURED = 2
+CASES = 6
+"""Scenes of the study: few, and yet some in ``fit``, ``select`` and ``test`` each."""
+_FUNCTION = "spatial_perception"
+_CAPTURED = 4
 _BATCH = 8
 # How far z may differ between a question alone and in a batch, as a share of what its head puts out: rounding
 # in float32; a wrong head or position differs by about 1.
@@ -27,12 +28,18 @@ _STUDY = "capture, probe, ablate, emphasize, wake, report on a few scenes"
 
 
 def make_cases(folder: Path) -> Cases:
-    """The scenes that the steps use."""
-    from headscope.data.cases import load_cases
+    """The scenes that the steps use, each with its first spatial step and its main question."""
+    from headscope.data.cases import save_cases
     from headscope.data.scenes.generate import generate
 
-    generate(folder, CASES, seed=4, things=(2, 4), hard=0.1, card=False)
-    return load_cases(folder)
+    drawn = generate(folder / "drawn", 2 * CASES, seed=4, things=(2, 4), hard=0.1, card=False)
+    short = [_shortened(case) for case in drawn if _FUNCTION in {s.function for s in case.steps}]
+    return save_cases(short[:CASES], folder)
+
+
+def _shortened(case: Case) -> Case:
+    first = next(s for s in case.steps if s.function == _FUNCTION).model_copy(update={"depends_on": ()})
+    return case.model_copy(update={"steps": (first,), "image": f"drawn/{case.image}"})
 
 
 def check_asking(vlm: Any, cases: Cases) -> Finding:
@@ -78,7 +85,7 @@ def _largest(one: dict[str, float], other: dict[str, float]) -> float:
 def check_capture(vlm: Any, cases: Cases, folder: Path) -> Finding:
     """Capture the same cases in batches of one and of eight, and compare answers and z."""
     from headscope.capture.run import capture
-    from headscope.capture.store import open_answers, open_activations
+    from headscope.capture.store import open_activations, open_answers
 
     few = [c.id for c in list(cases)[:_CAPTURED]]
     some = cases.subset(few)

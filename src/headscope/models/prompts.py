@@ -93,6 +93,7 @@ class Template:
         tokenizer = processor.tokenizer
         names = ("image_placeholder_token", "image_token")  # the first where a processor tells them apart
         self.image_token: str = next((t for n in names if (t := getattr(processor, n, None))), "<image>")
+        self._placeholders = _placeholders(processor, self.image_token)
         chat = getattr(processor, "chat_template", None) or tokenizer.chat_template
         self._chat: str | None = chat.get("default") if isinstance(chat, dict) else chat
         if self._chat is None and family not in FORMATS:
@@ -156,10 +157,12 @@ class Template:
                 f"asked {quoted(prompt.question)}; found no words in it; ask a question that is not empty"
             )
         for text in (prompt.question, *(t for turn in prompt.history for t in turn)):
-            if self.image_token in text:
+            found = next((p for p in self._placeholders if p in text), None)
+            if found is not None:
+                kind = "image token" if found == self.image_token else "token"
                 raise ModelError(
-                    f"asked {quoted(text)}; found the image token {self.image_token!r} in it, which "
-                    "stands for a picture; take it out"
+                    f"asked {quoted(text)}; found the {kind} {found!r} in it, in whose place the model's "
+                    "processor puts a picture, a video or the like; take it out"
                 )
         return self._render(prompt.history, prompt.question, None)
 
@@ -223,6 +226,14 @@ def _filled(part: str, fill: dict[str, str]) -> str:
     for name, value in fill.items():
         part = part.replace(name, value)
     return part
+
+
+def _placeholders(processor: Any, image_token: str) -> tuple[str, ...]:
+    """What a processor looks for in texts, to put a picture, a video or the like in its place."""
+    named = {
+        v for k, v in vars(processor).items() if k.endswith("_token") and isinstance(v, str) and v.strip()
+    }
+    return tuple(sorted({image_token, *named}))
 
 
 def quoted(text: str) -> str:

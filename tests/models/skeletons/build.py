@@ -84,7 +84,7 @@ def _heads(raw: dict[str, Any], folder: Path) -> list[tuple[int, int]]:
     """(heads, head width) of each decoder layer that a configuration stands for."""
     with torch.device("meta"):
         model = _class_of(raw, folder)
-    return [(site.heads, site.width) for site in find_geometry(model).sites]
+    return [(site.n_heads, site.head_dim) for site in find_geometry(model).sites]
 
 
 def _class_of(raw: dict[str, Any], folder: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -103,7 +103,7 @@ def cut_config(
 
     Args:
         thin_text: give the decoder another hidden size than heads x head width.
-        thin_vision: leave the vision tower two heads.
+        thin_vision: leave the vision tower one head.
     """
     from transformers import CONFIG_MAPPING
 
@@ -121,7 +121,7 @@ def cut_config(
         if "audio" in name or "dit" in name:
             _cut_layers(part, sub, 1, said, name)
             continue
-        _cut_layers(part, sub, layers, said, name)
+        _cut_layers(part, sub, layers if text else _vision_layers(raw), said, name)
         for key, size in {**_MLP, **_EXPERTS}.items():
             before = getattr(sub, key, None)
             if isinstance(before, int) and before > size:
@@ -134,9 +134,20 @@ def cut_config(
     text_width = _width(cut, config)
     for name in config.sub_configs:  # towers that write into the decoder's width
         sub, part = getattr(config, name), cut.get(name)
-        if sub is not None and isinstance(part, dict) and getattr(sub, "out_hidden_size", None):
+        if sub is None or not isinstance(part, dict):
+            continue
+        if getattr(sub, "out_hidden_size", None):
             part["out_hidden_size"] = text_width
+        elif "embed_dim" in part:
+            part["hidden_size"] = text_width
     return cut, said
+
+
+def _vision_layers(raw: dict[str, Any]) -> int:
+    """As many layers of the vision tower as the decoder reads from: the last but one of two, or one."""
+    read = raw.get("vision_feature_layer", -1)
+    layers = read if isinstance(read, list) else [read]
+    return max(2 if layer != -1 else 1 for layer in layers)
 
 
 def _width(cut: dict[str, Any], config: Any) -> int:
@@ -198,17 +209,18 @@ def _thin_text(part: dict[str, Any], sub: Any, said: list[str], name: str) -> No
 
 def _thin_vision(part: dict[str, Any], sub: Any, said: list[str], name: str) -> None:
     key = _named(_HEADS, part, sub)
-    hidden = getattr(sub, "hidden_size", None)
-    if key is None or not isinstance(hidden, int) or int(getattr(sub, key)) <= 2:
+    wide = "embed_dim" if "embed_dim" in part else "hidden_size"  # Qwen2-VL's hidden size is the decoder's
+    hidden = getattr(sub, wide, None)
+    if key is None or not isinstance(hidden, int) or int(getattr(sub, key)) == 1:
         return
     heads = int(getattr(sub, key))
-    part[key], part["hidden_size"] = 2, 2 * (hidden // heads)
+    part[key], part[wide] = 1, hidden // heads
     if isinstance(getattr(sub, "num_key_value_heads", None), int):
-        part["num_key_value_heads"] = 2
+        part["num_key_value_heads"] = 1
     if isinstance(getattr(sub, "vision_output_dim", None), int):
         taken = part.get("intermediate_layers_indices") or []
-        part["vision_output_dim"] = part["hidden_size"] * (len(taken) + 1)
-    said.append(f"{name}.{key} {heads} -> 2, hidden_size {hidden} -> {part['hidden_size']}")
+        part["vision_output_dim"] = part[wide] * (len(taken) + 1)
+    said.append(f"{name}.{key} {heads} -> 1, {wide} {hidden} -> {part[wide]}")
 
 
 def _write_weights(path: Path, published: Path, seed: int) -> None:
