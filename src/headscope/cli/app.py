@@ -54,7 +54,8 @@ DataOption = Annotated[
 ]
 StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
 SizeOption = Annotated[
-    str | None, typer.Option("--size", help="How much is read: quick, demo (default) or full.")
+    str | None,
+    typer.Option("--size", help="How much is read: smoke (does it run?), quick, demo (default) or full."),
 ]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Seed of splits and of everything drawn at random; default 0.")

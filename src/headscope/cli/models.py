@@ -76,8 +76,24 @@ def check(
     tower: TowerOption = "decoder",
     image_backend: ImageBackendOption = "auto",
     as_json: JsonOption = False,
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Try everything on it, a small study too; write a page to send."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --thorough: the page (.md); its JSON goes beside it.")
+    ] = None,
 ) -> None:
     """Load a model; prove geometry, spans, edits, batching, generation; exit 1 with the reason if refused."""
+    if thorough:
+        from headscope.cli.thorough import check_thoroughly
+
+        options = model_options(device_map, max_memory, quantization) or {}
+        raise typer.Exit(check_thoroughly(model, device, dtype, options, tower, out, as_json))
+    if out is not None:
+        raise ModelError(
+            f"asked for a page at {out}; only --thorough writes one: say --thorough, or leave out --out"
+        )
     from headscope.models.proof import prove
     from headscope.models.vlm import load_model, proof_or_refusal
 
