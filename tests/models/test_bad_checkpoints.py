@@ -13,6 +13,7 @@ import pytest
 from headscope.cli.app import main
 from headscope.data.scenes.generate import generate
 from headscope.errors import ModelError
+from headscope.models import placement
 from headscope.models.other_formats import refuse_names
 from headscope.models.vlm import load_model
 from models.spoiled import REFUSALS, write
@@ -167,6 +168,21 @@ def test_what_is_no_checkpoint_is_not_fetched_from_the_hub(
     with pytest.raises(ModelError, match=f"^org/name: .*{reason}"):
         load_model("org/name")
     assert asked == [["config.json", "adapter_config.json"]]
+
+
+def test_merging_says_what_it_needs(
+    copy: Path, headscope: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "find_spec", lambda name: None)
+    code, _, err = headscope("models", "merge", copy, "--out", tmp_path / "out")
+    assert (code, err.endswith("needs the package peft, which is not installed: pip install peft\n")) == (
+        1,
+        True,
+    )
+    monkeypatch.setattr(placement, "find_spec", lambda name: object())
+    code, _, err = headscope("models", "merge", copy, "--out", tmp_path / "out")
+    assert (code, "is no adapter; expected adapter_config.json" in err) == (1, True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_refusal_comes_as_json_too(copy: Path, headscope: Command) -> None:
