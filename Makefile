@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format clean bench bench-peers
+.PHONY: demo test lint format clean bench bench-peers survey-matrix
 
 demo: $(READY)          ## the whole study on the embedded model: runs/demo/report.html
 	$(BIN)/headscope demo --study runs/demo
@@ -25,6 +25,9 @@ bench: $(READY)         ## every ratio but those of peers, cost curves: benchmar
 bench-peers: $(READY)   ## the same work in other libraries, each in an environment of its own (about 1 GB each)
 	$(BIN)/python benchmarks/bench_peers.py
 	$(BIN)/python benchmarks/table.py
+
+survey-matrix: $(READY) ## the survey and tests of the model rooms on the newest, the last and the oldest transformers
+	$(BIN)/python tools/survey_matrix.py
 
 format: $(READY)        ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -27,3 +27,7 @@ class EditError(HeadscopeError):
 
 class StudyError(HeadscopeError):
     """A stage asked for before the stages that it rests on, or with settings that clash."""
+
+
+class UntriedReleaseWarning(UserWarning):
+    """The installed transformers is none of the releases that headscope was tried with."""

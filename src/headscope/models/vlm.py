@@ -20,6 +20,7 @@ from headscope.models.loading import count_weights, input_device, load_weights
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.releases import check_release, other_release
 from headscope.models.types import Answer, Encoded, Frame, Prompt
 
 
@@ -212,9 +213,10 @@ def load_model(
 
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
-            not possible here.
+            not possible here, or transformers is older than any release that headscope works with.
         GeometryError: its heads could not be located, or a step of the proof failed.
     """
+    check_release(_transformers())
     how = Placement(device, dtype, device_map, max_memory, quantization)
     if device_map is None:
         device_named(device)
@@ -233,6 +235,12 @@ def load_model(
 
         vlm.proof = proof_or_refusal(vlm, prove_geometry)
     return vlm
+
+
+def _transformers() -> str:
+    import transformers
+
+    return str(transformers.__version__)
 
 
 def _proof_inputs(vlm: VLM) -> dict[str, Any]:
@@ -254,4 +262,7 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
         raise
     except Exception as exc:  # odd models fail in odd places
         first = (str(exc).strip().splitlines() or [""])[0]
-        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
+        elsewhere = other_release(vlm.family, _transformers())
+        raise ModelError(
+            f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}{elsewhere}"
+        ) from exc

@@ -106,5 +106,8 @@ def side(count: int) -> int:
 
 def setting(processor: Any, name: str) -> Any:
     """An image setting as it is used: the processor's own defaults come before the image processor's."""
-    own = getattr(processor, "images_kwargs", None) or {}
+    own = getattr(processor, "images_kwargs", None)
+    if own is None:  # transformers before 5.23 keeps them with the types of the arguments
+        kinds = getattr(processor, "valid_processor_kwargs", None)
+        own = getattr(kinds, "_defaults", {}).get("images_kwargs", {})
     return own[name] if name in own else getattr(processor.image_processor, name, None)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from headscope.models.survey.inputs import Scene, counts, image_token, with_text
 
-
 BLIND = "text"
 """The kind of input without a picture."""
 # What releases have called the pixels beside ``pixel_values``.
