@@ -7,7 +7,7 @@ VISION_READY := $(VISION)/.ready
 # What depends on how pictures are read: model rooms and families, asking, pointing, and whole small studies.
 VISION_TESTS := tests/models tests/capture tests/visual_prompting tests/test_study_record.py
 
-.PHONY: demo test test-vision lint format clean bench bench-peers
+.PHONY: demo test test-vision lint format clean bench bench-peers survey-matrix
 
 demo: $(READY)          ## the whole study on the embedded model: runs/demo/report.html
 	$(BIN)/headscope demo --study runs/demo
@@ -32,6 +32,9 @@ bench: $(READY)         ## every ratio but those of peers, cost curves: benchmar
 bench-peers: $(READY)   ## the same work in other libraries, each in an environment of its own (about 1 GB each)
 	$(BIN)/python benchmarks/bench_peers.py
 	$(BIN)/python benchmarks/table.py
+
+survey-matrix: $(READY) ## the survey and tests of the model rooms on the newest, the last and the oldest transformers
+	$(BIN)/python tools/survey_matrix.py
 
 format: $(READY)        ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

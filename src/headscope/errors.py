@@ -33,6 +33,10 @@ class StudyError(HeadscopeError):
     """A stage asked for before the stages that it rests on, or with settings that clash."""
 
 
+class UntriedReleaseWarning(UserWarning):
+    """The installed transformers is none of the releases that headscope was tried with."""
+
+
 def in_one_line(exc: BaseException) -> str:
     """What another library's error says, its lines joined and cut at 300 characters; its name if nothing.
 

@@ -23,7 +23,7 @@ from headscope.models.proof import prove
 from headscope.models.sites import has_plain_matrix
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM
-from headscope.visual_prompting.awakening import contribution_norms
+from headscope.visual_prompting.awakening import ContributionNorms
 
 HEADS = (Head(0, 1), Head(2, 3))
 PROMPT = Prompt(Image.new("RGB", (32, 24), (200, 30, 30)), "Is the dog facing the horse?")
@@ -96,7 +96,7 @@ def test_projections_of_whole_numbers_are_proved_edited_and_not_baked(
 def test_what_each_head_writes_is_known_without_a_weight(model: Any, tiny_llava_folder: Path) -> None:
     vlm = hs.wrap(pack(model), tiny_llava_folder, prove=False)
     z = torch.randn(2, 12, 12, generator=torch.Generator().manual_seed(0)).numpy()
-    found = contribution_norms(vlm.geometry, z)
+    found = ContributionNorms(vlm.geometry)(z)
     for site in vlm.geometry.sites:
         weight = (site.projection.qweight * site.projection.scales).double().numpy()  # type: ignore[operator]
         for h in range(4):

@@ -27,6 +27,7 @@ from headscope.models.placement import Placement, device_named
 from headscope.models.processors import check_image_backend, image_backend_of, load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
 from headscope.models.proofs.steps import REFUSED
+from headscope.models.releases import check_release, other_release
 from headscope.models.thinking import opened, special_ids
 from headscope.models.types import Answer, Encoded, Frame, ImageGrid, Prompt
 from headscope.models.ways import MODEL_ERRORS, failure
@@ -288,7 +289,7 @@ def load_model(
 
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
-            not possible here.
+            not possible here, or transformers is older than any release that headscope works with.
         GeometryError: its heads could not be located, or a step failed without which nothing works.
         OutOfMemoryError: memory ran out during the proof.
     """
@@ -297,6 +298,7 @@ def load_model(
             f"load_model: expected a name or a folder, found {type(name_or_path).__name__}; for a model that "
             "is in memory already: hs.wrap(model, processor)"
         )
+    check_release(_transformers())
     how = Placement(device, dtype, device_map, max_memory, quantization, attention)
     if device_map is None:
         device_named(device)
@@ -316,6 +318,12 @@ def load_model(
     if prove:
         prove_loaded(vlm)
     return vlm
+
+
+def _transformers() -> str:
+    import transformers
+
+    return str(transformers.__version__)
 
 
 def prove_loaded(vlm: VLM) -> None:
@@ -372,6 +380,7 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
     except Exception as exc:  # odd models fail in odd places
         if is_out_of_memory(exc):
             refuse_out_of_memory(exc, f"{vlm.name}: the proof")
+        elsewhere = other_release(vlm.family, _transformers())
         raise ModelError(
-            f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {in_one_line(exc)}"
+            f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {in_one_line(exc)}{elsewhere}"
         ) from exc
