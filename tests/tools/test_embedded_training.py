@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from headscope.data.scenes.scene import SIDE as SCENE_SIDE
-from headscope.models.embedded.architecture import (
+from embedded_training.architecture import (
     IMAGE_TOKENS,
     PATCH,
     SIDE,
@@ -20,10 +19,13 @@ from headscope.models.embedded.architecture import (
     corpus,
     save,
 )
-from headscope.models.embedded.episodes import Mix, episode, plain_scene
-from headscope.models.embedded.muon import orthogonalise
-from headscope.models.embedded.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
-from headscope.models.embedded.train import main
+from embedded_training.episodes import Mix, episode, plain_scene
+from embedded_training.muon import orthogonalise
+from embedded_training.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
+from embedded_training.train import main
+from headscope.data.scenes.scene import SIDE as SCENE_SIDE
+from headscope.models.embedded import weights_folder
+from headscope.models.training_facts import training_facts
 
 MIX = Mix(2, 5, captions=0.5, singles=4, relations=3, lessons=2, chains=1.0, mains=1.0, hard=0.3)
 
@@ -53,7 +55,7 @@ def test_training_pixels_are_what_the_processor_makes(processor) -> None:  # typ
 
 
 def test_packed_blocks_read_like_the_chat_template(processor) -> None:  # type: ignore[no-untyped-def]
-    from headscope.models.embedded.packing import Packed
+    from embedded_training.packing import Packed
 
     rng = random.Random(5)
     scene, blocks = episode(rng, MIX)
@@ -132,6 +134,7 @@ def test_a_short_run_learns_resumes_and_leaves_a_plain_checkpoint(tmp_path: Path
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(x["part"], x["step"]) for x in lines] == [("vision", 6), ("language", 4), ("language", 8)]
     assert lines[-1]["loss"] < lines[1]["loss"]
+    assert training_facts(tmp_path / "model") == training_facts(weights_folder()), "it states its training"
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
     assert model.dtype == torch.float32
     assert (
