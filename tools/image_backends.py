@@ -140,8 +140,8 @@ def embedded() -> str:
                     moved = max(moved, *(abs(a[c] - b[c]) for c in a))
     return (
         f"Over {len(items):,} questions on {EXAMPLES} drawn scenes, torchvision would change the words of "
-        f"{said} of the embedded model's answers and, of the {scored:,} with choices, the choice of {chose}; pixels "
-        f"differ by at most {largest:.0f}/255, a choice's log-probability by at most {moved:.3f}.\n"
+        f"{said} of the embedded model's answers and, of the {scored:,} with choices, the choice of {chose}; "
+        f"pixels differ by at most {largest:.0f}/255, a choice's log-probability by at most {moved:.3f}.\n"
     )
 
 

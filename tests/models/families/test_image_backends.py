@@ -1,5 +1,5 @@
-"""What docs/environments.md says of PIL and torchvision: how far pixels and logits differ, for every family that
-has both forms."""
+"""What docs/environments.md says of PIL and torchvision: how far pixels and logits differ, for every family
+that has both forms."""
 
 from __future__ import annotations
 
