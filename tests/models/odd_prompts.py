@@ -76,7 +76,7 @@ BLANKS = (
     "        ",
 )
 PLAIN = (
-    "Is the dog facing the horse?", "Where?", "user", "assistant", "How many sheep are there?", "left", "?", "a",
+    "Is the dog facing the horse?", "Where?", "user", "assistant", "How many sheep?", "left", "?", "a",
     "Where is the dog? Where is the dog?", "answer en", "What  is   this", "WHERE", "system",
 )  # fmt: skip
 HALF = ("\ud800", "dog \udfff?")

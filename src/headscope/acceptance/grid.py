@@ -8,6 +8,7 @@ pictures. The vision part's attention is silenced meanwhile, so that a token ans
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -23,15 +24,17 @@ from headscope.models.types import Encoded, Prompt
 
 SIZE = (320, 240)
 """Width and height of the picture, in pixels."""
-# The picture is cut into _COARSE x _FINE lines a side; stripes are every line of one coarse part, or the same
-# line of every coarse part, which together tell one line.
-_COARSE, _FINE = 4, 5
-# How much of a token's side a stripe must cover to be seen, and how far off it may still be seen, since
-# resizing mixes neighbouring pixels; in parts of the token's side, and at least so many pixels.
+# Into how many stripes each side is cut.
+_STRIPES = 20
+# What part of a token's side a stripe must cover to be seen, unless it lies wholly inside; how far off it may
+# still be seen, since resizing mixes pixels: in parts of the token's side, and at least so many pixels.
 _SEEN, _REACH, _PIXELS = 0.34, 0.3, 2.0
 # Shares of a token's strongest answer: seen is more than the first, not seen no more than the second.
-_CLEARLY, _FAINTLY = 1e-3, 0.1
+_CLEARLY, _FAINTLY = 0.02, 0.1
 _SHOWN = "every image token answers to changes in its own rectangle of the picture, and to none elsewhere"
+
+
+Stripe = tuple[int, int, int]  # axis (0: across), first and last pixel
 
 
 class _Reached(Exception):
@@ -48,8 +51,8 @@ def check_grid(vlm: Any) -> Finding:
         return Finding(_SHOWN, status="not applicable", reason=grid.reason)
     before = _tokens(vlm, plain)
     boxes = grid.boxes.double().numpy()
-    stripes = [(axis, lines) for axis in (0, 1) for lines in _stripes()]
-    moved = np.stack([_moved(vlm, picture, before, *stripe) for stripe in stripes], axis=1)
+    stripes = [(axis, *_stripe(axis, number)) for axis in (0, 1) for number in range(_STRIPES)]
+    moved = np.stack([_moved(vlm, picture, before, stripe) for stripe in stripes], axis=1)
     strongest = moved.max(axis=1, keepdims=True)
     placed = np.isfinite(boxes).all(axis=1)
     if not (strongest[placed] > 0).all():
@@ -70,27 +73,19 @@ def _prompt(picture: Image.Image) -> Prompt:
     return Prompt(picture, "What is in the picture?")
 
 
-def _stripes() -> list[tuple[int, ...]]:
-    """Sets of lines that are changed together."""
-    coarse = [tuple(range(c * _FINE, (c + 1) * _FINE)) for c in range(_COARSE)]
-    return coarse + [tuple(range(f, _COARSE * _FINE, _FINE)) for f in range(_FINE)]
+def _stripe(axis: int, number: int) -> tuple[int, int]:
+    """First and last pixel (exclusive) of a stripe along an axis (0: across)."""
+    step = SIZE[axis] // _STRIPES
+    return number * step, (number + 1) * step
 
 
-def _spans(axis: int, lines: tuple[int, ...]) -> list[tuple[int, int]]:
-    """First and last pixel (exclusive) of each line along an axis (0: across)."""
-    step = SIZE[axis] // (_COARSE * _FINE)
-    return [(line * step, (line + 1) * step) for line in lines]
-
-
-def _moved(
-    vlm: Any, picture: Image.Image, before: Tensor, axis: int, lines: tuple[int, ...]
-) -> NDArray[np.float64]:
-    """(image token,) how far each moves when lines of the picture are turned into their negative."""
+def _moved(vlm: Any, picture: Image.Image, before: Tensor, stripe: Stripe) -> NDArray[np.float64]:
+    """(image token,) how far each moves when a stripe of the picture is turned into its negative."""
+    axis, start, end = stripe
+    area = (start, 0, end, SIZE[1]) if axis == 0 else (0, start, SIZE[0], end)
     changed = picture.copy()
-    for start, end in _spans(axis, lines):
-        area = (start, 0, end, SIZE[1]) if axis == 0 else (0, start, SIZE[0], end)
-        part = picture.crop(area).point(lambda value: 255 - value if abs(2 * value - 255) > 60 else 255)
-        changed.paste(part, area[:2])
+    part = picture.crop(area).point(lambda value: 255 - value if abs(2 * value - 255) > 60 else 255)
+    changed.paste(part, area[:2])
     after = _tokens(vlm, vlm.encode([_prompt(changed)]))
     if after.shape != before.shape:
         raise ValueError("the number of image tokens depends on the picture's content")
@@ -98,9 +93,7 @@ def _moved(
     return found
 
 
-def _misfits(
-    boxes: NDArray[np.float64], moved: NDArray[np.float64], stripes: list[tuple[int, tuple[int, ...]]]
-) -> list[str]:
+def _misfits(boxes: NDArray[np.float64], moved: NDArray[np.float64], stripes: Sequence[Stripe]) -> list[str]:
     """What does not fit between the map and the measurement, in words.
 
     Args:
@@ -108,16 +101,14 @@ def _misfits(
         moved: (token, stripe) its answer to each, as a share of its strongest.
     """
     wrong = []
-    for number, (axis, lines) in enumerate(stripes):
+    for number, (axis, start, end) in enumerate(stripes):
         low, high = boxes[:, axis], boxes[:, axis + 2]
-        inside_low, inside_high = np.maximum(low, 0), np.minimum(high, SIZE[axis])
+        inside = np.minimum(high, SIZE[axis]) - np.maximum(low, 0)
+        covered = np.minimum(high, end) - np.maximum(low, start)
         reach = np.maximum(_REACH * (high - low), _PIXELS)
-        covered, near = np.zeros(len(boxes)), np.zeros(len(boxes), bool)
-        for start, end in _spans(axis, lines):
-            covered += np.maximum(np.minimum(inside_high, end) - np.maximum(inside_low, start), 0)
-            near |= (low - reach < end) & (high + reach > start)
-        must = covered >= np.maximum(_SEEN * (inside_high - inside_low), 1.0)
-        where = f"changes at {'x' if axis == 0 else 'y'} = {_spans(axis, lines)}"
+        must = covered >= np.maximum(np.minimum(_SEEN * inside, end - start), 1.0)
+        near = (low - reach < end) & (high + reach > start)
+        where = f"changes at {'xy'[axis]} = {start} to {end}"
         for token in np.nonzero(must & (moved[:, number] <= _CLEARLY))[0]:
             wrong.append(f"image token {token} ({_box(boxes[token])}) does not answer to {where}")
         for token in np.nonzero(~near & (moved[:, number] > _FAINTLY))[0]:

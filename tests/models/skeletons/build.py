@@ -136,6 +136,9 @@ def cut_config(
         sub, part = getattr(config, name), cut.get(name)
         if sub is None or not isinstance(part, dict):
             continue
+        for holder in (part, cut):
+            if holder.get("projection_dim") == config.get_text_config().hidden_size:  # PaliGemma's
+                holder["projection_dim"] = text_width
         if getattr(sub, "out_hidden_size", None):
             part["out_hidden_size"] = text_width
         elif "embed_dim" in part:
