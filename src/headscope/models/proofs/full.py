@@ -12,6 +12,7 @@ from headscope.models.proofs.baked import prove_baked
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.heads import prove_heads
+from headscope.models.proofs.known import known_refusal
 from headscope.models.proofs.spans import prove_spans
 from headscope.models.proofs.steps import NOT_APPLICABLE, Proof, Step, attempt
 from headscope.models.sites import Geometry
@@ -117,7 +118,7 @@ def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor]) -> Step:
         alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
     finally:
         vlm.proof = before
-    return prove_batch(model, alone, together)
+    return known_refusal(prove_batch(model, alone, together), vlm.family, vlm.dtype)
 
 
 def _spans(vlm: Any) -> Step:
