@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from embedded_training import train
 from headscope.errors import ModelError
 from headscope.models.embedded import weights_folder
 from headscope.models.training_facts import FILE, TrainingFacts, training_facts, write_training_facts

@@ -183,6 +183,13 @@ class VLM:
             encoded = encode_prompts(
                 self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
             )
+        attended = encoded.inputs.get("attention_mask")
+        if len(prompts) == 1 and attended is not None and not attended.all():
+            raise ModelError(
+                f"{self.name}: its processor padded a single prompt, which models are known to read "
+                "otherwise than a bare one; check the padding settings in tokenizer.json and "
+                "processor_config.json"
+            )
         if self.proof is not None and self.proof.numbered:
             from headscope.models.proofs.batches import numbered
 

@@ -15,6 +15,7 @@ from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.causes import explained
 from headscope.models.proofs.heads import prove_heads
+from headscope.models.proofs.known import known_refusal
 from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.spans import prove_spans
 from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt
@@ -162,7 +163,7 @@ def _batch(
         alone, together = items or padded_batch(inputs)
         return prove_batch(model, alone, together, sites)
     alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
-    return prove_batch(model, alone, together, sites)
+    return known_refusal(prove_batch(model, alone, together, sites), vlm.family, vlm.dtype)
 
 
 def _spans(vlm: Any, model: nn.Module) -> Step:
