@@ -158,7 +158,8 @@ def _rest(
         given[i, : len(one) - 1] = torch.tensor(one[:-1], dtype=torch.long)
     if cache is None:
         raise ModelError(
-            f"{vlm.name}: keeps no cache of the prompt; choices of several tokens cannot be estimated"
+            f"{vlm.name}: keeps no cache of the prompt, so choices of several tokens cannot be estimated; "
+            "scan exactly instead"
         )
     repeat_cache(cache, rows)
     _keep_states(cache)
