@@ -13,6 +13,10 @@ class ModelError(HeadscopeError):
     """A model that cannot be loaded, or an input that it cannot take."""
 
 
+class OutOfMemoryError(ModelError):
+    """A device, or the machine, ran out of memory; it tells nothing about the model."""
+
+
 class GeometryError(ModelError):
     """Attention heads could not be located, or the proof of their location failed."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from headscope.errors import GeometryError, ModelError
 from headscope.models.geometry import find_geometry
@@ -14,7 +15,7 @@ from headscope.models.proof import prove
 from headscope.models.proofs.batches import numbered, padded_batch, prove_batch
 from headscope.models.proofs.pictures import is_picture, negative
 from headscope.models.proofs.steps import Proof, Step
-from headscope.models.sites import Head, parse_head
+from headscope.models.sites import Head, Site, parse_head
 from headscope.models.survey import tiny_inputs, tiny_model
 from headscope.models.types import Frame, Prompt
 from headscope.models.vlm import load_model
@@ -23,10 +24,14 @@ from models.families.test_family_pipeline import PROMPTS
 from tiny import tiny_llava
 
 
+def sites_of(model: nn.Module) -> tuple[Site, ...]:
+    return find_geometry(model).sites
+
+
 def test_pictures_numbered_over_the_batch_are_refused_at_load(tmp_path: Path) -> None:
     vlm = load_model(family_folder("hunyuan_vl", tmp_path / "hunyuan"))
     assert vlm.proof.step("batch").status == "refused"
-    assert "changes an item's logits" in vlm.proof.step("batch").reason
+    assert "the batch changes what an item gives" in vlm.proof.step("batch").reason
     with pytest.raises(ModelError, match="'batch'"):
         vlm.encode(PROMPTS[:2])
     assert vlm.encode(PROMPTS[:1]).items == 1
@@ -54,17 +59,17 @@ def test_items_of_the_padded_batch_have_pictures_that_differ(family: str) -> Non
 def test_a_batch_that_mixes_its_pictures_up_is_refused() -> None:
     model = tiny_model("llava")
     alone, together = padded_batch(tiny_inputs("llava", model))
-    assert prove_batch(model, alone, together).status == "held"
+    assert prove_batch(model, alone, together, sites_of(model)).status == "held"
     swapped = {**together, "pixel_values": together["pixel_values"].flip(0)}
-    assert prove_batch(model, alone, swapped).status == "refused"
+    assert prove_batch(model, alone, swapped, sites_of(model)).status == "refused"
     doubled = {**together, "pixel_values": together["pixel_values"][:1].expand(2, -1, -1, -1)}
-    assert prove_batch(model, alone, doubled).status == "refused"
+    assert prove_batch(model, alone, doubled, sites_of(model)).status == "refused"
 
 
 def test_positions_counted_from_the_padded_start_are_passed_where_the_model_takes_them() -> None:
     model = tiny_model("git")
     alone, together = padded_batch(tiny_inputs("git", model))
-    step = prove_batch(model, alone, together)
+    step = prove_batch(model, alone, together, sites_of(model))
     assert (step.status, step.numbered) == ("held", True)
     assert "position_ids passed" in step.shown
     padding = int((together["attention_mask"][0] == 0).sum())
@@ -72,7 +77,7 @@ def test_positions_counted_from_the_padded_start_are_passed_where_the_model_take
     expected = [[0] * padding + list(range(length - padding)), list(range(length))]
     assert numbered(together)["position_ids"].tolist() == expected
     model = tiny_model("llava")
-    assert not prove_batch(model, *padded_batch(tiny_inputs("llava", model))).numbered
+    assert not prove_batch(model, *padded_batch(tiny_inputs("llava", model)), sites_of(model)).numbered
 
 
 def test_a_model_that_needs_positions_in_batches_gets_them_from_encode(tmp_path: Path) -> None:

@@ -181,6 +181,8 @@ def generate(vlm: Any, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, P
     """
     prefill = Prefill()
     config = greedy_config(vlm, max_new_tokens)
+    if max_new_tokens > 1:
+        vlm.require("cached", f"{max_new_tokens} generated tokens")
     with torch.no_grad(), watching(vlm.model, prefill):
         if encoded.apart:
             config.decoder_start_token_id = int(encoded.inputs["decoder_input_ids"][0, 0])

@@ -163,6 +163,7 @@ def _log_probabilities(logits: Tensor, target: Tensor, ends: tuple[int, ...]) ->
 
 def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
     """Logits (row, step, vocabulary) of tokens given after the cached prompt, items ``times`` in a row."""
+    vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     if encoded.apart:
         with torch.no_grad():
             output = vlm.model(  # what the encoder read is not read again

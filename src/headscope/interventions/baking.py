@@ -57,6 +57,7 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
     _refuse_model(vlm)
+    vlm.require("baked", "an edit baked into the weights")
     replaced: dict[int, Tensor] = {}
     for site, pair in compile_edit(vlm.geometry, change).items():
         _refuse(vlm.model, site, pair)

@@ -150,6 +150,8 @@ def go_on(vlm: Any, tiled: Encoded, prefill: Prefill, most: int) -> Tensor:
     """Greedy tokens (row, step), padded after a row's end token; the prompt's cache stays as it is."""
     assert prefill.logits is not None
     tokens = prefill.logits.float().argmax(dim=-1, keepdim=True)
+    if most > 1:
+        vlm.require("cached", f"{most} generated tokens")
     cache = prefill.repeated(1) if most > 1 else None
     mask, tiles = tiled.inputs["attention_mask"], tiled.inputs.get("cross_attention_mask")
     extra: dict[str, Any] = {} if tiles is None else {"cross_attention_mask": tiles[:, -1:]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,15 @@ from headscope.models.checkpoints import check_folder, locate, revision
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.loading import count_weights, input_device, load_weights
+from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.placement import Placement, device_named
 from headscope.models.processors import load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.proofs.steps import REFUSED
 from headscope.models.releases import check_release, other_release
-from headscope.models.types import Answer, Encoded, Frame, Prompt
+from headscope.models.types import Answer, Encoded, Frame, ImageGrid, Prompt
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, repr=False)
@@ -110,6 +115,15 @@ class VLM:
             f"{self.name}: the configuration of {self.family} names no image token; not supported"
         )
 
+    def require(self, step: str, asked: str) -> None:
+        """Refuse what rests on a step of the proof that was tried and did not hold.
+
+        Raises:
+            ModelError: it did not; the message says what was asked and why the model does not do it.
+        """
+        if self.proof is not None:
+            self.proof.require(step, asked)
+
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """Encode prompts as one left-padded batch with spans and image grids, on the model's device.
 
@@ -125,8 +139,8 @@ class VLM:
         Raises:
             ModelError: no prompts, or something that the processor cannot take.
         """
-        if self.proof is not None and len(prompts) > 1:
-            self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
+        if len(prompts) > 1:
+            self.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
         encoded = encode_prompts(
             self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
         )
@@ -134,6 +148,9 @@ class VLM:
             from headscope.models.proofs.batches import numbered
 
             encoded.inputs = numbered(encoded.inputs)
+        reason = self.proof.refusal("spans") if self.proof is not None else ""
+        if reason:
+            encoded.grids = [ImageGrid(None, None, reason) for _ in encoded.grids]
         for name, value in encoded.inputs.items():
             if value.is_floating_point():
                 encoded.inputs[name] = value.to(self.dtype)
@@ -158,8 +175,7 @@ class VLM:
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
         """While inside, hooks find the spans of this batch in ``frame``; may be nested."""
-        if self.proof is not None:
-            self.proof.require("positions", "a reading of the prompt's tokens")
+        self.require("positions", "a reading of the prompt's tokens")
         before, self.frame = self.frame, Frame(encoded, encoded.length)
         try:
             with self.frame.following(self.model):
@@ -204,7 +220,8 @@ def load_model(
     Args:
         device: as torch names it ("cpu", "cuda", "cuda:1", ...), or "auto".
         dtype: "float32", "bfloat16", "float16", or "auto" for the checkpoint's own.
-        prove: prove the head geometry (a few forwards over a tiny input) before the model is handed out.
+        prove: prove the model over a tiny input before it is handed out, as ``headscope models check`` does.
+            What a step refuses is said in a warning, and refused wherever it is asked for.
         device_map: instead of ``device``: "auto", "balanced", "sequential", or module name -> device; layers
             then sit on several devices. Needs accelerate.
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
@@ -214,7 +231,8 @@ def load_model(
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
             not possible here, or transformers is older than any release that headscope works with.
-        GeometryError: its heads could not be located, or a step of the proof failed.
+        GeometryError: its heads could not be located, or a step failed without which nothing works.
+        OutOfMemoryError: memory ran out during the proof.
     """
     check_release(_transformers())
     how = Placement(device, dtype, device_map, max_memory, quantization)
@@ -231,9 +249,12 @@ def load_model(
     vlm = VLM(model, processor, Geometry(()), name, identity, folder, template)
     vlm.geometry = find_geometry(model, towers, lambda: _proof_inputs(vlm))
     if prove:
-        from headscope.models.proof import prove_geometry
+        from headscope.models.proof import prove as prove_all
 
-        vlm.proof = proof_or_refusal(vlm, prove_geometry)
+        vlm.proof = proof_or_refusal(vlm, prove_all)
+        for step in vlm.proof.steps:
+            if step.status == REFUSED:
+                log.warning("%s: loaded, but %s", vlm.name, vlm.proof.refusal(step.name))
     return vlm
 
 
@@ -253,7 +274,8 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
     """Run a proof; what the model itself raises on the way becomes a refusal, never a proof.
 
     Raises:
-        GeometryError: a step failed.
+        GeometryError: a step failed without which nothing works.
+        OutOfMemoryError: memory ran out, which is no refusal of the model.
         ModelError: the model ended the proof with an error of its own.
     """
     try:
@@ -261,6 +283,8 @@ def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
     except HeadscopeError:
         raise
     except Exception as exc:  # odd models fail in odd places
+        if is_out_of_memory(exc):
+            refuse_out_of_memory(exc, f"{vlm.name}: the proof")
         first = (str(exc).strip().splitlines() or [""])[0]
         elsewhere = other_release(vlm.family, _transformers())
         raise ModelError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import transformers
 from headscope.models import survey
 from headscope.models.proof import prove
 from headscope.models.survey import survey_row
+from headscope.models.survey.rows import without_figures
 from headscope.models.vlm import load_model
 from models.families import kinds, kinds_encoders, kinds_surveyed  # noqa: F401  (they fill the table)
 from models.families.folders import FAMILIES, family_folder
@@ -41,10 +41,6 @@ def test_a_checkpoint_gives_what_the_row_of_its_family_says(family: str, tmp_pat
         else:
             assert step.status == ("held" if isinstance(found, float) else found), step
     assert without_figures(proof.reason) in row.reason
-
-
-def without_figures(text: str) -> str:
-    return re.sub(r" by [0-9.e+-]+ relative \(limit [0-9.e+-]+\)", "", text)
 
 
 def test_an_image_grid_that_no_map_gives_is_told_on_the_page_and_by_the_check(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def _rest(
     vlm: Any, encoded: Encoded, cache: Any, tokens: Sequence[tuple[int, ...]], position: Tensor | None
 ) -> Tensor:
     """(choice,) log-probability of all tokens after the first, one row a choice behind the prompt."""
+    vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     steps, rows = max(map(len, tokens)) - 1, len(tokens)
     mask = encoded.inputs["attention_mask"].expand(rows, -1)
     given = torch.full((rows, steps), pad_id(vlm), device=mask.device)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headscope.models.proofs.steps import REFUSED, Step, gap, logits_of
+from headscope.models.proofs.rounding import logit_difference
+from headscope.models.proofs.steps import REFUSED, Step, logits_of
 
 _SHOWN = "a changed picture changes the last logits; relative change"
 # Least change that counts. The same input gives the same bits (step ``restored``), so any change is the
@@ -37,7 +38,7 @@ def prove_picture(model: nn.Module, inputs: dict[str, Any]) -> Step:
         for name, value in inputs.items()
     }
     with torch.no_grad():
-        figure = gap(logits_of(model, inputs)[:, -1], logits_of(model, changed)[:, -1])
+        figure = logit_difference(logits_of(model, inputs)[:, -1], logits_of(model, changed)[:, -1])
     if figure > _LEAST:
         return Step("picture", _SHOWN, figure)
     return Step("picture", _SHOWN, figure, REFUSED, "no change of a picture reaches the logits")

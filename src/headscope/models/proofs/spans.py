@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -100,16 +100,20 @@ def _wrong(boxes: Tensor, core: tuple[int, int, int, int], moved: Tensor) -> str
     return ""
 
 
+class _Enough(Exception):
+    """The decoder's first layer is reached: nothing behind it is needed."""
+
+
 def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
     """(image token, width): what the decoder's first layer gets at the image positions, vision silenced."""
     seen: list[Tensor] = []
 
     def first(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not seen:
-            seen.append(args[0] if args else kwargs["hidden_states"])
+        seen.append(args[0] if args else kwargs["hidden_states"])
+        raise _Enough
 
     layer = _layer(vlm)
-    with ExitStack() as stack, silenced(vlm.model):
+    with ExitStack() as stack, silenced(vlm.model), suppress(_Enough):
         stack.callback(layer.register_forward_pre_hook(first, with_kwargs=True).remove)
         vlm.model(**encoded.inputs, use_cache=False)
     states = seen[0]
