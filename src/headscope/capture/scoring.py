@@ -10,6 +10,7 @@ from torch import Tensor
 
 from headscope.capture.generation import Prefill, pad_id
 from headscope.capture.tree import END, tree_totals
+from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
 
 # At most this many logits, and this many rows with a copy of the prompt's cache, in one forward over choices.
@@ -168,8 +169,8 @@ def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int
         with torch.no_grad():
             output = vlm.model(  # what the encoder read is not read again
                 decoder_input_ids=given,
-                past_key_values=prefill.repeated(times),
                 use_cache=True,
+                **cache_argument(vlm.model, prefill.repeated(times)),
                 **prefill.encoder_repeated(times),
             )
         after: Tensor = output.logits
@@ -190,8 +191,8 @@ def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int
         output = vlm.model(
             input_ids=given,
             attention_mask=torch.cat([mask, mask.new_ones(mask.shape[0], steps)], dim=1),
-            past_key_values=prefill.repeated(times),
             use_cache=True,
+            **cache_argument(vlm.model, prefill.repeated(times)),
             **extra,
         )
     logits: Tensor = output.logits

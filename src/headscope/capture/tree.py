@@ -15,6 +15,7 @@ from transformers.cache_utils import DynamicLayer
 
 from headscope.capture.generation import Prefill, generate, pad_id
 from headscope.errors import ModelError
+from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded, Prompt
 
 END = -1  # stands for any token that ends an answer
@@ -98,8 +99,8 @@ def read_trees(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tre
         output = vlm.model(
             input_ids=given.to(device),
             attention_mask=mask,
-            past_key_values=prefill.repeated(1),
             use_cache=True,
+            **cache_argument(vlm.model, prefill.repeated(1)),
             **extra,
         )
     logits: Tensor = output.logits
