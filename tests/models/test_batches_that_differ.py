@@ -134,10 +134,15 @@ def test_cross_attention_in_a_list_of_its_own_is_named_without_doubt() -> None:
     assert geometry.site_of(Head(1, 0, site="cross")).path == "model.gated_cross_attn_layers.1.cross_attn"
 
 
-def test_a_frame_of_an_ordinary_decoder_watches_nothing(tmp_path: Path) -> None:
+def test_a_frame_takes_its_hooks_away_and_knows_a_forward_only_while_it_runs(tmp_path: Path) -> None:
     vlm = load_model(tiny_llava(tmp_path / "llava"), prove=False)
     encoded = vlm.encode([Prompt(PROMPTS[0].image, "Where?")])
-    frame = Frame(encoded, encoded.length)
-    before = len(vlm.model._forward_pre_hooks)
+    frame, hooks = Frame(encoded, encoded.length), (vlm.model._forward_pre_hooks, vlm.model._forward_hooks)
+    before = [len(h) for h in hooks]
     with frame.following(vlm.model):
-        assert len(vlm.model._forward_pre_hooks) == before
+        with torch.no_grad():
+            vlm.model(**encoded.inputs)
+        mask = frame.scope_mask("answer", 1, 1)  # outside a forward one position is an answer's token
+    assert mask.tolist() == [[True]]
+    assert not frame.scope_mask("last", 1, 1).any()
+    assert [len(h) for h in hooks] == before

@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, EncoderDecoderCache
 
 from headscope.errors import ModelError
+from headscope.models.caches import returned_cache
 from headscope.models.types import Encoded
 
 # Layers of a cache that hold keys and values, a row an item, and nothing else. These are replaced, never
@@ -126,7 +127,7 @@ def watching(model: Any, prefill: Prefill) -> Iterator[None]:
         if kwargs.get("encoder_outputs") is not None:
             names = ("encoder_outputs", "attention_mask")
             prefill.encoder = {n: kwargs[n] for n in names if kwargs.get(n) is not None}
-        prefill.cache = snapshot(output.past_key_values)
+        prefill.cache = snapshot(returned_cache(output))
 
     handle = model.register_forward_hook(after, with_kwargs=True)
     try:

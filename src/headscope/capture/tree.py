@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from headscope.capture.generation import Prefill, generate, pad_id
 from headscope.errors import ModelError
+from headscope.models.caches import cache_argument
 from headscope.models.contiguous import gives_contiguous
 from headscope.models.types import Encoded, Prompt
 from headscope.models.ways import MODEL_ERRORS, TREE, failure, note_way
@@ -110,8 +111,8 @@ def read_trees(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tre
         output = vlm.model(
             input_ids=given.to(device),
             attention_mask=mask,
-            past_key_values=prefill.repeated(1),
             use_cache=True,
+            **cache_argument(vlm.model, prefill.repeated(1)),
             **extra,
         )
     logits: Tensor = output.logits

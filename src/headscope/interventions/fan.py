@@ -30,6 +30,7 @@ from headscope.errors import ModelError
 from headscope.interventions.decoder import difference, rows_aside
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.models.answers import parse_answer
+from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
 from headscope.models.ways import FAN, MODEL_ERRORS, failure, note_way
 
@@ -179,7 +180,11 @@ def go_on(vlm: Any, tiled: Encoded, prefill: Prefill, most: int) -> Tensor:
         if prefill.position is not None:
             extra["position_ids"] = prefill.position + step
         output = vlm.model(
-            input_ids=tokens[:, -1:], attention_mask=mask, past_key_values=cache, use_cache=True, **extra
+            input_ids=tokens[:, -1:],
+            attention_mask=mask,
+            use_cache=True,
+            **cache_argument(vlm.model, cache),
+            **extra,
         )
         best = output.logits[:, -1].float().argmax(dim=-1)
         tokens = torch.cat([tokens, torch.where(alive, best, pad_id(vlm))[:, None]], dim=1)

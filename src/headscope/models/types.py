@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from headscope.errors import ModelError
+from headscope.models.caches import given_cache
 
 SCOPES = ("all", "image", "question", "last", "answer")
 
@@ -123,7 +124,7 @@ class Frame:
 
         def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if self.encoded.apart:
-                cache = kwargs.get("past_key_values")
+                cache = given_cache(kwargs)
                 self._cached[:] = [int(cache.get_seq_length()) if cache is not None else 0]
                 return
             given = (kwargs.get("input_ids"), kwargs.get("inputs_embeds"), *args[:1])

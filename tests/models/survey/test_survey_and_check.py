@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+import transformers
 
+from headscope.models import survey
 from headscope.models.proof import prove
 from headscope.models.survey import survey_row
+from headscope.models.survey.rows import without_figures
 from headscope.models.vlm import load_model
 from models.families import kinds, kinds_encoders, kinds_surveyed  # noqa: F401  (they fill the table)
 from models.families.folders import FAMILIES, family_folder
 
-# A map of image tokens; none, since the picture enters by cross-attention, by queries, or in an encoder;
+# A map of image tokens; none, since the picture enters by cross-attention or in an encoder;
 # another step refused.
-QUICK = ("llava", "qwen2_vl", "mllama", "idefics", "blip-2", "florence2", "blip", "hunyuan_vl", "kosmos-2")
+QUICK = ("llava", "qwen2_vl", "mllama", "florence2", "gemma3", "mistral_large4")
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,8 @@ QUICK = ("llava", "qwen2_vl", "mllama", "idefics", "blip-2", "florence2", "blip"
     ],
 )
 def test_a_checkpoint_gives_what_the_row_of_its_family_says(family: str, tmp_path: Path) -> None:
+    if family not in survey.FAMILIES:
+        pytest.skip(f"transformers {transformers.__version__} has no {family}")
     vlm = load_model(family_folder(family, tmp_path / family), prove=False)
     proof, row = prove(vlm), survey_row(vlm.family)
     assert proof.status == row.status
@@ -37,10 +41,6 @@ def test_a_checkpoint_gives_what_the_row_of_its_family_says(family: str, tmp_pat
         else:
             assert step.status == ("held" if isinstance(found, float) else found), step
     assert without_figures(proof.reason) in row.reason
-
-
-def without_figures(text: str) -> str:
-    return re.sub(r" by [0-9.e+-]+ relative \(limit [0-9.e+-]+\)", "", text)
 
 
 def test_an_image_grid_that_no_map_gives_is_told_on_the_page_and_by_the_check(tmp_path: Path) -> None:

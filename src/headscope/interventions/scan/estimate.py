@@ -23,6 +23,7 @@ from headscope.capture.tree import END
 from headscope.errors import ModelError
 from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import Edit, What, mute
+from headscope.models.caches import cache_argument, returned_cache
 from headscope.models.types import Encoded
 
 
@@ -111,7 +112,7 @@ def _margin(
     first = output.logits[0, -1].float().log_softmax(dim=-1)
     totals = torch.stack([first[t[0]] for t in tokens])
     if longer:
-        totals = totals + _rest(vlm, encoded, output.past_key_values, tokens, position)
+        totals = totals + _rest(vlm, encoded, returned_cache(output), tokens, position)
     means = totals / torch.tensor([len(t) for t in tokens], device=totals.device)
     texts = scored_choices(item)
     true = texts.index(item.truth)
@@ -171,7 +172,8 @@ def _rest(
     tiles = encoded.inputs.get("cross_attention_mask")
     if tiles is not None:
         extra["cross_attention_mask"] = tiles[:, -1:].expand(rows, steps, *tiles.shape[2:])
-    output = vlm.model(input_ids=given, attention_mask=whole, past_key_values=cache, use_cache=True, **extra)
+    extra |= cache_argument(vlm.model, cache)
+    output = vlm.model(input_ids=given, attention_mask=whole, use_cache=True, **extra)
     found = output.logits.float().log_softmax(dim=-1)
     sums = []
     for i, one in enumerate(tokens):

@@ -67,14 +67,14 @@ def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: S
             return Step("batch", _SHOWN, float("nan"), REFUSED, reason)
     # Where a model puts its picture in front of the text, the padding stands behind the picture.
     lengths = [prompt_ids(model, inputs).shape[1] for inputs in alone]
-    sites = places.compared_sites(sites, sum(lengths))
+    compared = places.places_of(model, sites, sum(lengths))
     traces: dict[int, places.Trace] = {}
     for item, (inputs, last) in enumerate(zip(alone, lengths, strict=True)):
-        traces[item] = places.record(sites, partial(logits_of, model, inputs), last)
-    sites = [s for s in sites if all(s.path in trace.z for trace in traces.values())]
+        traces[item] = places.record(compared, partial(logits_of, model, inputs), last)
+    compared = places.recorded(compared, traces)
     with other_order(model):
-        noise = places.compare(sites, {0: traces[0]}, lambda: logits_of(model, alone[0]))[0]
-    found = places.compare(sites, traces, lambda: logits_of(model, together))
+        noise = places.compare(compared, {0: traces[0]}, lambda: logits_of(model, alone[0]))[0]
+    found = places.compare(compared, traces, lambda: logits_of(model, together))
     kind = number_format(model)
     item, worst = max(
         ((item, places.worst(gaps, noise, kind)) for item, gaps in found.items()), key=lambda p: p[1].share

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from headscope.models.memory import is_out_of_memory
 from headscope.models.proofs import edits, places
-from headscope.models.proofs.rounding import Compared, difference, logit_difference, other_order
+from headscope.models.proofs.rounding import Compared, logit_difference, other_order
 from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, logits_of, number_format
 from headscope.models.sites import Site
 
@@ -41,8 +41,8 @@ def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Ste
         )
     if faults:
         return _refused(f"a head muted while tokens are generated: {faults[0]}")
-    kept = places.compared_sites(sites, calls[site.path][0] + _TOKENS)
-    compare = _Comparison(model, inputs, kept, tokens)
+    compared = places.places_of(model, sites, calls[site.path][0] + _TOKENS)
+    compare = _Comparison(model, inputs, site, compared, tokens)
     step: Step | None = None
     for way in (compare.with_one_forward, compare.with_generation):
         try:
@@ -73,19 +73,20 @@ class _Comparison:
 
     model: Any
     inputs: Inputs
-    sites: list[Site]
+    muted: Site
+    among: list[places.Place]
     tokens: Tensor
 
     def with_one_forward(self) -> Compared:
         """Beside one forward over the prompt and the tokens; not every family can be given these."""
         whole = continued(self.inputs, self.tokens[:, :-1])
-        with edits.scaled(self.sites[0], {0: 0.0}):
-            trace = places.record(self.sites, lambda: logits_of(self.model, whole))
+        with edits.scaled(self.muted, {0: 0.0}):
+            trace = places.record(self.among, lambda: logits_of(self.model, whole))
             trace.logits = trace.logits[-_TOKENS:]
-            sites = [s for s in self.sites if s.path in trace.z]
+            compared = places.recorded(self.among, {0: trace})
             with other_order(self.model):
-                noise = places.compare(sites, {0: trace}, lambda: logits_of(self.model, whole))[0]
-            return self._generation(sites, trace, noise)
+                noise = places.compare(compared, {0: trace}, lambda: logits_of(self.model, whole))[0]
+            return self._generation(compared, trace, noise)
 
     def with_generation(self) -> Compared:
         """Beside generation without a cache, which not every family can do; its last forward reads all."""
@@ -93,17 +94,19 @@ class _Comparison:
         def whole() -> Tensor:
             return _generated(self.model, self.inputs, self.tokens, use_cache=False)
 
-        with edits.scaled(self.sites[0], {0: 0.0}):
-            trace = places.record(self.sites, whole)
-            sites = [s for s in self.sites if s.path in trace.z]
+        with edits.scaled(self.muted, {0: 0.0}):
+            trace = places.record(self.among, whole)
+            compared = places.recorded(self.among, {0: trace})
             with other_order(self.model):
-                again = places.record(sites, whole)
-            noise = {s.path: difference(trace.z[s.path], again.z[s.path], s.n_heads) for s in sites}
+                again = places.record(compared, whole)
+            noise = {p.name: p.compare(trace.values[p.name], again.values[p.name]) for p in compared}
             noise[places.LOGITS] = logit_difference(trace.logits, again.logits)
-            return self._generation(sites, trace, noise)
+            return self._generation(compared, trace, noise)
 
-    def _generation(self, sites: list[Site], trace: places.Trace, noise: Mapping[str, float]) -> Compared:
-        found = places.compare(sites, {0: trace}, lambda: _generated(self.model, self.inputs, self.tokens))
+    def _generation(
+        self, compared: list[places.Place], trace: places.Trace, noise: Mapping[str, float]
+    ) -> Compared:
+        found = places.compare(compared, {0: trace}, lambda: _generated(self.model, self.inputs, self.tokens))
         return places.worst(found[0], noise, number_format(self.model))
 
 

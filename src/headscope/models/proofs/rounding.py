@@ -88,6 +88,29 @@ def difference(expected: Tensor, found: Tensor, heads: int = 1) -> float:
     return float(relative.max())
 
 
+def stream_difference(expected: Tensor, found: Tensor) -> float:
+    """Greatest difference of any position, each channel relative to its own size over positions.
+
+    A few channels of a residual stream are far louder than the others: so they do not hide these, and their
+    own last bits do not count.
+
+    Args:
+        expected: (position, channel).
+        found: the same.
+    """
+    kind, rows = wide(expected.dtype), max(1, _VALUES // expected.shape[-1])
+    found = found.to(expected.device)
+    size = sum(one.to(kind).pow(2).sum(dim=0) for one in expected.split(rows))
+    size = (torch.as_tensor(size) / len(expected)).sqrt()
+    size = size.clamp_min(_SILENT * float(size.median()))
+    worst = torch.zeros((), dtype=kind)
+    for one, other in zip(expected.split(rows), found.split(rows), strict=True):
+        gap = one.to(kind) - other.to(kind)
+        relative = torch.where(gap == 0, 0.0, gap / size)
+        worst = torch.maximum(worst, relative.pow(2).mean(dim=1).amax().cpu())
+    return float(worst.sqrt())
+
+
 def logit_difference(expected: Tensor, found: Tensor) -> float:
     """The same of logits (position, vocabulary), each position's mean taken out; banned ones left out.
 

@@ -75,11 +75,11 @@ def _proved(family: str, name: str) -> Row:
     proofs: dict[str, float | str] = {"heads": geometry.summary().removeprefix("found ")}
     for step in proof.steps:
         proofs[step.name] = float(f"{step.figure:.2g}") if step.status == HELD else step.status
-    said = [_without_figures(proof.reason), _left_out(geometry), plan(family).recipe.note]
+    said = [without_figures(proof.reason), _left_out(geometry), plan(family).recipe.note]
     return Row(family, name, proof.status, ". ".join(text for text in said if text), proofs)
 
 
-def _without_figures(reason: str) -> str:
+def without_figures(reason: str) -> str:
     """A reason without its measured figures, which differ from machine to machine."""
     return re.sub(r" \([^()]*: \S+ relative, limit \S+\)", "", reason)
 
