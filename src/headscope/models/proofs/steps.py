@@ -19,7 +19,7 @@ from headscope.models.sites import Geometry, Site
 HELD, REFUSED, NOT_APPLICABLE = "held", "refused", "not applicable"
 
 # Logits of so many positions, counted from the end, are looked at; each depends on all positions before it.
-LAST = 32
+LAST = 8
 
 
 @dataclass(frozen=True)
