@@ -22,46 +22,10 @@ from typing import Any
 import torch
 
 from harness import record
+from wordy import wordy_llava
 
-VOCABULARY, SIDE, PATCH = 151_936, 360, 8
+SIDE, HIDDEN, LAYERS = 360, 224, 6
 PHASES = ("load", "forward", "all_logits", "proof")
-
-
-def make_folder(folder: Path) -> Path:
-    """A LLaVA of 6 layers of 8 heads; one token for each of 45 x 45 patches."""
-    import transformers
-
-    from tiny import LLAVA_TEMPLATE, make_tokenizer
-
-    tokenizer = make_tokenizer(["<image>"])
-    vision = transformers.SiglipVisionConfig(
-        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        image_size=SIDE, patch_size=PATCH,
-    )  # fmt: skip
-    vision.vision_use_head = False
-    text = transformers.Qwen3Config(
-        vocab_size=VOCABULARY, hidden_size=224, intermediate_size=512, num_hidden_layers=6,
-        num_attention_heads=8, num_key_value_heads=2, head_dim=32, max_position_embeddings=4096,
-        tie_word_embeddings=False, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    config = transformers.LlavaConfig(
-        vision_config=vision, text_config=text, image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        vision_feature_select_strategy="full", vision_feature_layer=-1,
-        image_seq_length=(SIDE // PATCH) ** 2, tie_word_embeddings=False,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = transformers.LlavaForConditionalGeneration(config)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    processor = transformers.LlavaProcessor(
-        image_processor=transformers.SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE}),
-        tokenizer=tokenizer, patch_size=PATCH, vision_feature_select_strategy="full",
-        chat_template=LLAVA_TEMPLATE,
-    )  # fmt: skip
-    processor.save_pretrained(folder)
-    return folder
 
 
 def phase(folder: Path, name: str) -> dict[str, float]:
@@ -106,7 +70,7 @@ def main() -> None:
         return
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as root:
-        folder = make_folder(Path(root) / "model")
+        folder = wordy_llava(Path(root) / "model", SIDE, HIDDEN, LAYERS)
         for name in PHASES:
             command = [sys.executable, __file__, "--folder", str(folder), "--phase", name]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

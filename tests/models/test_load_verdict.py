@@ -1,4 +1,4 @@
-"""Loading runs the proof that `models check` prints; what it refuses is said, and refused where it is used."""
+"""Loading runs the proof that `models check` prints; what it refuses is said, and refused in use."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def test_a_refused_map_of_image_tokens_is_not_handed_out(tiny: VLM) -> None:
 MESSAGES = {
     "torch": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     "cpu": RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
-        "allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
+        "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
+        "to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
     ),
     "mps": RuntimeError("MPS backend out of memory (MPS allocated: 17.1 GB, max allowed: 18.13 GB)."),
     "cublas": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),

@@ -21,7 +21,7 @@ HELD, REFUSED, NOT_APPLICABLE = "held", "refused", "not applicable"
 ON_CHECKPOINT = "on a checkpoint"
 
 # Logits of so many positions, counted from the end, are looked at; each depends on all positions before it.
-LAST = 32
+LAST = 8
 
 
 @dataclass(frozen=True)
