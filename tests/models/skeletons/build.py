@@ -31,6 +31,8 @@ _EXPERTS = {"n_routed_experts": 8, "num_experts": 8, "num_local_experts": 8}
 _HEADS = ("num_attention_heads", "num_heads", "attention_heads")
 _LISTS = ("layer_types", "mlp_layer_types", "no_rope_layers", "layer_rope_theta")
 _NUMBERED = re.compile(r"\.(\d+)\.")
+_STRIP = 4_000_000
+_HUGE = 300_000_000
 WIDTH = 256
 """Hidden size, about, of decoders that can have another than heads x head width."""
 
@@ -64,14 +66,14 @@ def build_skeleton(published: Path, path: Path, layers: int = 2, seed: int = 0) 
             shutil.copyfile(file, path / file.name)  # contents alone: the originals may be read-only
     raw = json.loads((published / "config.json").read_text("utf-8"))
     cuts = [complete_tokenizer(published, path)]
-    wanted = _heads(raw, published)
+    wanted = _heads(raw)
     for thin in ((True, True), (False, True), (True, False), (False, False)):
-        cut, said = cut_config(raw, published, layers, *thin)
+        cut, said = cut_config(raw, layers, *thin)
         try:
-            found = _heads(cut, path)
+            found = _heads(cut)
         except Exception:  # a cut that this class does not allow
             continue
-        if set(found) <= set(wanted):
+        if set(found) <= set(wanted) and len(found) < len(wanted):
             break
     else:
         raise AssertionError(f"{published.name}: no cut leaves the heads as they are")
@@ -80,24 +82,26 @@ def build_skeleton(published: Path, path: Path, layers: int = 2, seed: int = 0) 
     return Skeleton(path, str(raw["model_type"]), [c for c in (*cuts, *said) if c])
 
 
-def _heads(raw: dict[str, Any], folder: Path) -> list[tuple[int, int]]:
+def _heads(raw: dict[str, Any]) -> list[tuple[int, int]]:
     """(heads, head width) of each decoder layer that a configuration stands for."""
     with torch.device("meta"):
-        model = _class_of(raw, folder)
+        model = _class_of(raw)
     return [(site.n_heads, site.head_dim) for site in find_geometry(model).sites]
 
 
-def _class_of(raw: dict[str, Any], folder: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
+def _class_of(raw: dict[str, Any], dtype: torch.dtype = torch.float32) -> Any:
     from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
+    from transformers.initialization import no_init_weights
 
-    del folder
     config = CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
-    model: nn.Module = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+    with no_init_weights():  # they are drawn anew
+        model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+    model.tie_weights()
     return model
 
 
 def cut_config(
-    raw: dict[str, Any], published: Path, layers: int, thin_text: bool, thin_vision: bool
+    raw: dict[str, Any], layers: int, thin_text: bool, thin_vision: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """A published configuration with fewer layers, in its own spelling, and what was cut.
 
@@ -107,7 +111,6 @@ def cut_config(
     """
     from transformers import CONFIG_MAPPING
 
-    del published
     cut: dict[str, Any] = json.loads(json.dumps(raw))
     config = CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
     said: list[str] = []
@@ -129,6 +132,9 @@ def cut_config(
                 said.append(f"{name}.{key} {before} -> {size}")
         if text and thin_text:
             _thin_text(part, sub, said, name)
+        elif text and sub.vocab_size * sub.hidden_size > _HUGE and not _ties(config):
+            cut["tie_word_embeddings"] = part["tie_word_embeddings"] = True
+            said.append("the output map is the embeddings")
         if not text and thin_vision:
             _thin_vision(part, sub, said, name)
     text_width = _width(cut, config)
@@ -144,6 +150,10 @@ def cut_config(
         elif "embed_dim" in part:
             part["hidden_size"] = text_width
     return cut, said
+
+
+def _ties(config: Any) -> bool:
+    return bool(getattr(config, "tie_word_embeddings", False))
 
 
 def _vision_layers(raw: dict[str, Any]) -> int:
@@ -230,7 +240,7 @@ def _write_weights(path: Path, published: Path, seed: int) -> None:
     """Random weights in the published number format, split into files where the published ones are."""
     raw = json.loads((path / "config.json").read_text("utf-8"))
     named = raw.get("torch_dtype") or raw.get("dtype") or "float32"
-    model = _class_of(raw, path, getattr(torch, str(named)))
+    model = _class_of(raw, getattr(torch, str(named)))
     randomise(model, seed)
     index = published / "model.safetensors.index.json"
     size = sum(v.numel() * v.element_size() for v in model.state_dict().values())
@@ -252,12 +262,25 @@ def randomise(model: nn.Module, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     for name, value in model.named_parameters():
         if value.ndim <= 1:
-            value.add_(torch.empty_like(value).normal_(0, 0.1, generator=draw))
+            start = 0.0 if "bias" in name else 1.0 if "norm" in name or "ln_" in name else 0.5
+            value.normal_(start, 0.1, generator=draw)
             if "gate" in name:  # tanh(0) would keep a cross-attention layer shut
                 value.add_(0.5)
         else:
             fan_in = value[0].numel() if value.ndim > 2 else value.shape[-1]
-            value.normal_(0, 1 / math.sqrt(max(fan_in, 1)), generator=draw)
+            _fill(value, 1 / math.sqrt(max(fan_in, 1)), draw)
+
+
+def _fill(value: torch.Tensor, spread: float, draw: torch.Generator) -> None:
+    """Normal noise; rows of large tables are windows of one long strip of it, each beginning elsewhere."""
+    if value.ndim != 2 or value.numel() < _STRIP:
+        value.normal_(0, spread, generator=draw)
+        return
+    strip = torch.empty(_STRIP, dtype=value.dtype).normal_(0, spread, generator=draw)
+    width = value.shape[1]
+    starts = torch.randperm(_STRIP - width, generator=draw)[: len(value)]
+    for row, start in zip(value, starts.tolist(), strict=True):
+        row.copy_(strip[start : start + width])
 
 
 def names_of(index: Path) -> set[str]:

@@ -44,8 +44,8 @@ def test_weights_have_their_published_names(skeleton: Skeleton) -> None:
         assert (skeleton.path / "model.safetensors").is_file()
         return
     names = names_of(skeleton.path / published.name)
-    assert names - names_of(published) <= {"lm_head.weight"}, "an embedding model is published without"
-    assert names_of(published) <= names
+    # An embedding model is published without an output map; where it is cut, the embeddings are.
+    assert names ^ names_of(published) <= {"lm_head.weight"}
     files = set(json.loads((skeleton.path / published.name).read_text("utf-8"))["weight_map"].values())
     assert len(files) > 1
 
