@@ -102,3 +102,12 @@ def test_chance_and_majority_are_what_a_blind_guesser_reaches() -> None:
     hits = [bool(r["choices"]) and rng.integers(len(r["choices"])) == 0 for r in rows for _ in range(200)]
     assert abs(chance(rows) - np.mean(hits)) < 0.01
     assert majority(rows) == 0.8
+
+
+def test_choices_that_the_model_does_not_want_are_said_on_top_of_the_page(study: StudyView) -> None:
+    rows = tuple({**row, "total": 0.001} for row in study.answers or ())
+    said = banner(replace(study, answers=rows))
+    assert said is not None
+    assert "all choices together have less than 1% of the probability" in said[0]
+    before = banner(study)
+    assert before is None or "all choices together" not in before[0]
