@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,9 @@ def test_a_question_is_answered_with_and_without_boxes(
     assert saved.exists()
     assert "left:" in done.stdout
     assert "right:" in done.stdout
+    together = re.search(r"all of them together: (\S+) %", done.stdout)
+    assert together is not None
+    assert ("does not want to answer in this form" in done.stdout) == (float(together[1]) < 1)
 
 
 def test_a_picture_is_saved_only_in_a_known_format_and_a_folder_that_is_there(

@@ -144,3 +144,12 @@ def test_of_a_model_that_states_nothing_the_page_says_nothing_of_its_training(
     summary = write_summary(of_unknown_training)
     assert "delta_points_in_training_range" not in summary["wake"]["both"]
     assert summary["wake"]["both"]["delta_points"] == unknown.wake.delta("both").delta.value  # type: ignore[union-attr]
+
+
+def test_choices_that_the_model_does_not_want_are_said_on_top_of_the_page(study: StudyView) -> None:
+    rows = tuple({**row, "total": 0.001} for row in study.answers or ())
+    said = banner(replace(study, answers=rows))
+    assert said is not None
+    assert "all choices together have less than 1% of the probability" in said[0]
+    before = banner(study)
+    assert before is None or "all choices together" not in before[0]

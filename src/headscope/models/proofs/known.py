@@ -1,4 +1,4 @@
-"""What the survey of families has shown in single precision, and the rounding of half precision would hide."""
+"""What the survey of families has shown in single precision, which rounding in half precision would hide."""
 
 from __future__ import annotations
 
