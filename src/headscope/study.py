@@ -20,7 +20,9 @@ from headscope.study_record import (
     SCHEMA,
     checked_options,
     checked_probe_device,
+    image_backend_for,
     load,
+    recorded_options,
     refuse_others,
     settings_of,
     taxonomy_of,
@@ -90,8 +92,9 @@ class Study:
             seed: of the splits and of everything drawn at random.
             taxonomy: a JSON file with other functions than the default nine.
             device, dtype, batch_size: how the model is run.
-            model_options: ``device_map``, ``max_memory``, ``quantization`` of
-                :func:`headscope.models.vlm.load_model`, in plain values.
+            model_options: ``device_map``, ``max_memory``, ``quantization``, ``image_backend`` of
+                :func:`headscope.models.vlm.load_model`, in plain values. By default the image backend is
+                what the study in the folder began with, in a new one "auto".
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
                 study in the folder began with, "cpu" in a new one. It may change from run to run.
 
@@ -105,11 +108,11 @@ class Study:
         size_named(size)
         checked_probe_device(probe_device)
         options = checked_options(model, model_options)
-        vlm = load(model, device, dtype, options) if isinstance(model, str) else model
+        vlm = model if not isinstance(model, str) else _loaded(folder, model, device, dtype, options)
         splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
         wanted = settings_of(vlm, model, cases, splits, chosen, taxonomy)
         wanted |= {"size": size, "seed": seed, "device": device, "dtype": dtype, "batch_size": batch_size}
-        wanted |= {"model_options": options, "probe_device": probe_device or "cpu"}
+        wanted |= {"model_options": recorded_options(options), "probe_device": probe_device or "cpu"}
         path = folder / "study.json"
         if path.exists():
             refuse_others(folder, read_json(path), wanted)
@@ -159,7 +162,7 @@ class Study:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
             how = self.settings["device"], self.settings["dtype"], self.settings.get("model_options")
-            loaded = load(self.settings["load"], *how)
+            loaded = _loaded(self.folder, self.settings["load"], *how)
             if loaded.revision != self.settings["model"]["revision"]:
                 raise StudyError(
                     f"{self.settings['load']}: the model changed since the study in {self.folder} began "
@@ -280,3 +283,9 @@ class Study:
                 **self.common,
                 **options,
             )
+
+
+def _loaded(folder: Path, name: str, device: str, dtype: str, options: Mapping[str, Any] | None) -> VLM:
+    """The model of the study in a folder, reading pictures as the study does."""
+    backend = image_backend_for(folder, options)
+    return load(name, device, dtype, {**(options or {}), "image_backend": backend})

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
+from headscope.storage import read_json
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
 
 SCHEMA = "headscope/study/1"
+# What studies read pictures with before they recorded it.
+_FIRST_IMAGE_BACKEND = "pil"
 
 
 def taxonomy_of(path: str | Path | None) -> Taxonomy:
@@ -30,7 +33,7 @@ def load(name: str, device: str, dtype: str, options: Mapping[str, Any] | None =
 
 
 def checked_options(model: str | VLM, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Model options as a study records them: plain values, None where there are none.
+    """Model options in plain values; None where there are none.
 
     Raises:
         ModelError: an option that does not exist. StudyError: options for a model that is loaded already.
@@ -42,6 +45,54 @@ def checked_options(model: str | VLM, given: Mapping[str, Any] | None) -> dict[s
     from headscope.models.placement import Options
 
     return Options.of(given)
+
+
+def recorded_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Model options as ``study.json`` holds them: the image backend stands there by itself."""
+    return {k: v for k, v in (options or {}).items() if k != "image_backend"} or None
+
+
+def image_backend_for(folder: Path, options: Mapping[str, Any] | None) -> str:
+    """What a study's model is to read pictures with: what was asked for, else what the study began with.
+
+    Args:
+        folder: of the study, which may not be there yet.
+        options: model options as :func:`checked_options` returns them.
+
+    Raises:
+        StudyError: another than the study began with, or one that is not here.
+    """
+    asked = str((options or {}).get("image_backend", "auto"))
+    path = folder / "study.json"
+    if not path.exists():
+        return asked
+    began = str(read_json(path).get("image_backend", _FIRST_IMAGE_BACKEND))
+    if asked == "auto":
+        from transformers.utils import is_torchvision_available
+
+        if began == "torchvision" and not is_torchvision_available():
+            raise StudyError(
+                f"{folder}: holds a study that reads its pictures with torchvision; here there is only pil, "
+                "whose pixels differ: pip install torchvision, or name another folder"
+            )
+        return began
+    refuse_other_image_backend(folder, began, asked)
+    return asked
+
+
+def refuse_other_image_backend(folder: Path, began: str | None, asked: str) -> None:
+    """A study reads all its pictures in one way.
+
+    Raises:
+        StudyError: it began with another image backend.
+    """
+    began = began or _FIRST_IMAGE_BACKEND
+    if asked != began:
+        raise StudyError(
+            f"{folder}: holds a study that reads its pictures with {began}, asked for {asked}, whose pixels "
+            f"differ; say image backend {began} (--image-backend, load_model's image_backend), or name "
+            "another folder"
+        )
 
 
 def checked_probe_device(name: str | None) -> None:
@@ -72,6 +123,7 @@ def settings_of(
         **trained,
         "schema": SCHEMA,
         "load": model if isinstance(model, str) else str(vlm.folder or vlm.name),
+        "image_backend": vlm.image_backend,
         "model": {
             "name": vlm.name,
             "revision": vlm.revision,
@@ -101,9 +153,11 @@ def settings_of(
 
 def refuse_others(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """A study is one set of settings."""
+    if "image_backend" in wanted:
+        refuse_other_image_backend(folder, found.get("image_backend"), wanted["image_backend"])
     for key, value in wanted.items():
         there = found.get(key)
-        if key in ("versions", "load", "taxonomy_file", "probe_device") or there == value:
+        if key in ("versions", "load", "taxonomy_file", "probe_device", "image_backend") or there == value:
             continue
         if key == "data" and there and there["fingerprint"] == value["fingerprint"]:
             continue

@@ -20,6 +20,8 @@ from headscope.models.types import Encoded
 # Layers of a cache that hold keys and values, a row an item, and nothing else. These are replaced, never
 # written in place, so a shallow copy is a snapshot that costs nothing.
 PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)
+# Where a layer whose window slides behind the prompt holds the prompt; transformers forgets to repeat it.
+_PROMPT = ("prefill_keys", "prefill_values")
 # Settings of a checkpoint that make generation say other than the likeliest token; transformers fills them in
 # wherever a request leaves them open.
 _FORCING = (
@@ -80,7 +82,11 @@ def _repeat(cache: Any, times: int) -> None:
     for layer in layers:
         states = getattr(layer, "conv_states", None)
         if states is None:
+            prompt = {n: v for n in _PROMPT if isinstance(v := getattr(layer, n, None), Tensor)}
             layer.batch_repeat_interleave(times)
+            for name, value in prompt.items():
+                if len(getattr(layer, name)) == len(value):
+                    setattr(layer, name, value.repeat_interleave(times, dim=0))
             continue
         held = [s for s in (*states.values(), *layer.recurrent_states.values()) if s is not None]
         if held:

@@ -40,6 +40,7 @@ def make_plan(vlm: Any, items: Sequence[Item], settings: Mapping[str, Any], case
         "model": vlm.revision,
         "model_name": vlm.name,
         "dtype": str(vlm.dtype).removeprefix("torch."),
+        "image_backend": vlm.image_backend,
         "cases": cases,
         "settings": dict(settings),
         "heads": {

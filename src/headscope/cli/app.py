@@ -15,6 +15,7 @@ from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import (
     DeviceMapOption,
+    ImageBackendOption,
     MaxMemoryOption,
     QuantizationOption,
     TowerOption,
@@ -83,13 +84,22 @@ def open_study(
     """The study in the folder, or a new one where it holds none yet."""
     from headscope.errors import StudyError
     from headscope.study import Study
-    from headscope.study_record import checked_options, checked_probe_device, refuse_others
+    from headscope.study_record import (
+        checked_options,
+        checked_probe_device,
+        image_backend_for,
+        recorded_options,
+        refuse_others,
+    )
 
     if data is None:
         if (study / "study.json").exists():
             found = Study(study, announce=say)
             if options:
-                refuse_others(study, found.settings, {"model_options": checked_options("", options)})
+                checked = checked_options("", options)
+                image_backend_for(study, checked)
+                if recorded := recorded_options(checked):
+                    refuse_others(study, found.settings, {"model_options": recorded})
             checked_probe_device(probe_device)
             found.probe_device = probe_device or found.probe_device
             return found
@@ -125,9 +135,10 @@ def _add_stage(name: str, text: str) -> None:
         max_memory: MaxMemoryOption = None,
         quantization: QuantizationOption = None,
         tower: TowerOption = "decoder",
+        image_backend: ImageBackendOption = "auto",
         probe_device: ProbeDeviceOption = None,
     ) -> None:
-        options = model_options(device_map, max_memory, quantization, tower)
+        options = model_options(device_map, max_memory, quantization, tower, image_backend)
         opened = open_study(
             study, model, data, size, seed, device, dtype, batch_size, taxonomy, options, probe_device
         )

@@ -25,6 +25,14 @@ MaxMemoryOption = Annotated[
 ]
 QuantizationOption = Annotated[str | None, typer.Option("--quantization", help="8bit or 4bit.")]
 TowerOption = Annotated[str, typer.Option("--tower", help="decoder, or vision for its heads too.")]
+ImageBackendOption = Annotated[
+    str,
+    typer.Option(
+        "--image-backend",
+        help="What pictures are read with: pil, torchvision, or auto (torchvision where it is installed; in "
+        "a study that was begun, what it was begun with).",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 _COLOURS = {"PROVED": "green", "PARTLY": "yellow", "REFUSED": "red"}
@@ -57,6 +65,7 @@ def check(
     max_memory: MaxMemoryOption = None,
     quantization: QuantizationOption = None,
     tower: TowerOption = "decoder",
+    image_backend: ImageBackendOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Load a model; prove geometry, spans, edits, batching, generation; exit 1 with the reason if refused."""
@@ -64,7 +73,7 @@ def check(
     from headscope.models.vlm import load_model, proof_or_refusal
 
     options = {
-        **(model_options(device_map, max_memory, quantization) or {}),
+        **(model_options(device_map, max_memory, quantization, image_backend=image_backend) or {}),
         "towers": tuple(dict.fromkeys(("decoder", tower))),
     }
     family = ""
@@ -100,7 +109,11 @@ def families() -> list[dict[str, Any]]:
 
 
 def model_options(
-    device_map: str | None, max_memory: str | None, quantization: str | None, tower: str = "decoder"
+    device_map: str | None,
+    max_memory: str | None,
+    quantization: str | None,
+    tower: str = "decoder",
+    image_backend: str = "auto",
 ) -> dict[str, Any] | None:
     """The options as ``load_model`` takes them; None if none was given.
 
@@ -119,6 +132,8 @@ def model_options(
         options["quantization"] = quantization
     if tower != "decoder":
         options["tower"] = tower
+    if image_backend != "auto":
+        options["image_backend"] = image_backend
     return options or None
 
 
@@ -188,6 +203,7 @@ def _show_proof(vlm: Any, entry: Mapping[str, Any]) -> None:
     console = Console()
     places = ", ".join(sorted(set(vlm.placement.values())))
     console.print(escape(f"{vlm.name}: {vlm.family}, {vlm.dtype}, on {places}; {vlm.geometry.summary()}"))
+    console.print(f"pictures read with {vlm.image_backend}")
     table = Table("step", "", "what was shown, or why not", "figure")
     for name, found in entry["proofs"].items():
         held, figure = _held(found), found.get("figure")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from headscope.errors import ModelError
 from headscope.models.grids import image_grids
+from headscope.models.loading import LISTS
 from headscope.models.prompts import Template
 from headscope.models.types import Encoded, Prompt
 
@@ -90,10 +91,12 @@ def _processed(
             # Chat templates often write the begin token themselves; it must not come twice.
             add_special_tokens=not framed and not (begin and texts[0].startswith(begin)),
         )
-    except (ValueError, TypeError, NotImplementedError) as exc:
+    except (ValueError, TypeError, RuntimeError) as exc:
+        alone = "; ask one item at a time (batch size 1)" if len(prompts) > 1 else ""
         raise ModelError(
-            f"the model's processor ({type(processor).__name__}) refused the prompts: {exc}"
+            f"the model's processor ({type(processor).__name__}) refused the prompts: {exc}{alone}"
         ) from exc
+    batch.update({k: torch.tensor(batch[k]) for k in LISTS.get(family, ())})
     return {k: v for k, v in batch.items() if isinstance(v, Tensor) and k not in _TRAINING}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,14 +11,17 @@ from importlib.util import find_spec
 from logging import ERROR, getLogger
 from math import prod
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headscope.errors import ModelError
 from headscope.models.placement import Placement, device_named, spread
 
+# What some classes take as lists of numbers alone; a batch holds it as tensors.
+LISTS = {"unlimited_ocr": ("num_local_patches", "patches_grid")}
 _NUMBERED = re.compile(r"\.(\d+)\.")
 
 
@@ -41,6 +46,8 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
     _refuse_gaps(folder, model, info)
     if place is not None:
         model = model.to(place)
+    if names := LISTS.get(str(config.model_type)):
+        _give_lists(model.base_model, names)
     return model.eval().requires_grad_(False)
 
 
@@ -56,6 +63,20 @@ def _from_pretrained(folder: Path, keywords: dict[str, Any]) -> Any:
         ignore_mismatched_sizes=True,  # reported by name in _refuse_gaps
         **keywords,
     )
+
+
+def _give_lists(inner: Any, names: tuple[str, ...]) -> None:
+    """Let a model's image features be asked for with these arguments as tensors."""
+    compute = type(inner).get_image_features
+
+    @functools.wraps(compute)  # generation reads the signature
+    def features(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(compute).bind(self, *args, **kwargs)
+        tensors = {n: v for n in names if isinstance(v := given.arguments.get(n), Tensor)}
+        given.arguments.update({n: v.tolist() for n, v in tensors.items()})
+        return compute(*given.args, **given.kwargs)
+
+    inner.get_image_features = MethodType(features, inner)  # a copied model's own, where a closure is not
 
 
 def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Options:
     max_memory: dict[str, Any] | None = None
     quantization: str | None = None
     tower: str = "decoder"
+    image_backend: str = "auto"
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -104,6 +105,8 @@ class Options:
                 "`headscope models check --tower vision` proves them, and edit() acts on them in Python: "
                 "load_model(..., towers=('decoder', 'vision'))"
             )
+        if chosen["image_backend"] == "auto":
+            del chosen["image_backend"]
         if "max_memory" in chosen:
             chosen["max_memory"] = {str(k): v for k, v in chosen["max_memory"].items()}
         return chosen or None

@@ -20,7 +20,7 @@ from headscope.models.geometry import Geometry, find_geometry
 from headscope.models.loading import count_weights, input_device, load_weights
 from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.placement import Placement, device_named
-from headscope.models.processors import load_processor
+from headscope.models.processors import check_image_backend, image_backend_of, load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
 from headscope.models.proofs.steps import REFUSED
 from headscope.models.releases import check_release, other_release
@@ -88,6 +88,11 @@ class VLM:
     def dtype(self) -> torch.dtype:
         """Number format of the weights."""
         return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
+
+    @property
+    def image_backend(self) -> str:
+        """What pictures are turned into numbers with: ``torchvision`` or ``pil``."""
+        return image_backend_of(self.processor)
 
     @property
     def parameters(self) -> int:
@@ -211,6 +216,7 @@ def load_model(
     max_memory: Mapping[Any, Any] | None = None,
     quantization: str | None = None,
     towers: Sequence[str] = ("decoder",),
+    image_backend: str = "auto",
 ) -> VLM:
     """Load a vision-language model: "embedded", a checkpoint folder, or a Hugging Face Hub id (org/name).
 
@@ -227,6 +233,9 @@ def load_model(
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
         quantization: "8bit" or "4bit"; needs accelerate and bitsandbytes. The revision then says so.
         towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
+        image_backend: "pil" or "torchvision"; "auto" is what the folder states ("image_backend" in
+            processor_config.json), else what transformers itself takes: torchvision where it is installed and
+            the family has that form. ``VLM.image_backend`` says which it was.
 
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
@@ -238,9 +247,10 @@ def load_model(
     how = Placement(device, dtype, device_map, max_memory, quantization)
     if device_map is None:
         device_named(device)
+    check_image_backend(image_backend)
     folder, name, commit = locate(name_or_path)
     config = check_folder(folder)
-    processor = load_processor(folder, config)
+    processor = load_processor(folder, config, image_backend)
     model = load_weights(folder, config, how)
     template = Template(processor, str(config.model_type))
     identity = commit or revision(folder)

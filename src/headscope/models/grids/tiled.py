@@ -185,7 +185,9 @@ def _pan_and_scan(images: Any, size: Size, options: dict[str, Any]) -> list[Rect
     """Crops in a row or in a column, all as large as the first but the last, which may be cut off."""
     width, height = size
     blank = np.broadcast_to(np.zeros(1, np.uint8), (3, height, width))
-    crops = [c.shape[1:] for c in images.pan_and_scan(blank, **options)]
+    # The PIL form's method, else torchvision's; both cut by the picture's shape alone.
+    cut = getattr(images, "pan_and_scan", None) or images.pan_and_scan_batched
+    crops = [c.shape[1:] for c in cut(blank, **options)]
     if not crops:
         return []
     high, wide = crops[0]

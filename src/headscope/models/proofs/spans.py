@@ -44,7 +44,7 @@ def prove_spans(vlm: Any, size: tuple[int, int] = (336, 280)) -> Step:
         if grid.boxes is None:
             return Step("spans", _SHOWN, float("nan"), NOT_APPLICABLE, grid.reason)
         before = _tokens(vlm, plain)
-        placed = torch.nonzero(grid.boxes.isfinite().all(dim=1)).flatten()
+        placed = torch.nonzero(_inside(grid.boxes, size)).flatten()
         chosen = placed[torch.linspace(0, len(placed) - 1, min(_CELLS, len(placed))).long()]
         for token in chosen.tolist():
             core = _core(grid.boxes[token], size)
@@ -54,6 +54,13 @@ def prove_spans(vlm: Any, size: tuple[int, int] = (336, 280)) -> Step:
             if wrong:
                 return Step("spans", _SHOWN, float("nan"), REFUSED, f"pixels {core} changed: {wrong}")
     return Step("spans", _SHOWN, float(len(chosen)), HELD)
+
+
+def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(image token,) bool: which stand for a place in the picture, and not for padding beyond it."""
+    x0, y0, x1, y1 = boxes.unbind(dim=1)
+    shown = (x0 < size[0]) & (y0 < size[1]) & (x1 > 0) & (y1 > 0)
+    return boxes.isfinite().all(dim=1) & shown
 
 
 def _core(box: Tensor, size: tuple[int, int]) -> tuple[int, int, int, int]:

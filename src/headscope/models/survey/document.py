@@ -40,6 +40,10 @@ Their encoder reads picture and question. The decoder's prompt is the tokens tha
 `answer`; `image` and `question` are refused. Cross-attention heads are addressed as `L0H1.cross`; the decoder
 of t5gemma2 attends to itself and to the encoder in one.
 
+The rows are about models; a checkpoint also needs a processor that takes a question. 18 families have one
+only where torchvision is installed, and are refused elsewhere with the line that installs it
+([environments](environments.md)).
+
 ## Releases of transformers
 
 `make survey-matrix` runs the survey, and tests of loading, encoding, proof, families and capture, on each;
