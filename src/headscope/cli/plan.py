@@ -10,6 +10,7 @@ import typer
 
 from headscope.cli.models import (
     DeviceMapOption,
+    ImageBackendOption,
     MaxMemoryOption,
     QuantizationOption,
     model_options,
@@ -38,6 +39,7 @@ def plan(
     device_map: DeviceMapOption = None,
     max_memory: MaxMemoryOption = None,
     quantization: QuantizationOption = None,
+    image_backend: ImageBackendOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
     """Count what a study will ask; with a model, time a few questions and say the hours and the disk."""
@@ -46,7 +48,7 @@ def plan(
     from headscope.sizes import size_named
     from headscope.study_record import load, taxonomy_of
 
-    options = model_options(device_map, max_memory, quantization)
+    options = model_options(device_map, max_memory, quantization, image_backend=image_backend)
     if model is None and (unused := [v for v in (device, dtype, batch_size, options) if v is not None]):
         raise StudyError(
             f"plan: {unused[0]!r} says how a model is run, but none was named; add --model, or leave it out"

@@ -132,10 +132,14 @@ def _class(folder: Path, config: Any) -> Any:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
     from transformers.utils import is_torchvision_available
 
-    kind = next(
-        (k for n in _settings(folder, "processor_class") if (k := processor_class_from_name(n)) is not None),
-        None,
-    )
+    names = [name for name in _settings(folder, "processor_class") if isinstance(name, str)]
+    own = any("AutoProcessor" in code for code in _settings(folder, "auto_map"))
+    if names and own and processor_class_from_name(names[0]) is None:
+        raise ModelError(
+            f"{folder}: its processor {names[0]} is unknown to the installed transformers: it brings its own "
+            "code, which headscope never runs"
+        )
+    kind = next((k for n in names if (k := processor_class_from_name(n)) is not None), None)
     kind = kind or PROCESSOR_MAPPING.get(type(config), None)
     if kind is None:
         raise ModelError(
@@ -145,15 +149,15 @@ def _class(folder: Path, config: Any) -> Any:
     return kind if is_torchvision_available() else _without_torchvision(folder, config, kind)
 
 
-def _settings(folder: Path, key: str, names: tuple[str, ...] = _NAMING) -> list[str]:
-    """What a folder's files say under a key, in their order."""
+def _settings(folder: Path, key: str, names: tuple[str, ...] = _NAMING) -> list[Any]:
+    """What a folder's files say under a key, in their order; those that say nothing are left out."""
     found = []
     for name in names:
         try:
             found.append(json.loads((folder / name).read_text("utf-8")).get(key))
         except (OSError, ValueError, AttributeError):  # what cannot be read is refused where it is needed
             continue
-    return [value for value in found if isinstance(value, str)]
+    return [value for value in found if value is not None]
 
 
 def _without_torchvision(folder: Path, config: Any, kind: Any) -> Any:

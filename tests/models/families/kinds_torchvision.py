@@ -6,7 +6,7 @@ from typing import Any
 
 import transformers as hf
 
-from models.families.folders import LLAMA_TEMPLATE, Parts, chatml, tokenizer_of
+from models.families.folders import LLAMA_TEMPLATE, Parts, chatml, text, token, tokenizer_of, vision
 from models.families.kinds_surveyed import EDGES, fitted, single
 
 # In the order of their entries below.
@@ -65,8 +65,14 @@ def llama4() -> Parts:
 def perception_lm() -> Parts:
     """The whole, then tiles of the stretched picture."""
     tokenizer = tokenizer_of((), image_token="<|image|>", video_token="<|video|>")
-    ids = {"image_token_id": "<|image|>", "video_token_id": "<|video|>"}
-    config = fitted("perception_lm", tokenizer, ids)
+    tower = vision(image_size=16, patch_size=4)  # in the place of the family's own, which timm has
+    config = hf.PerceptionLMConfig(
+        vision_config={"model_type": "vit", **tower, "model_args": {"embed_dim": tower["hidden_size"]}},
+        text_config={"model_type": "llama", **text(tokenizer)},
+        image_token_id=token(tokenizer, "<|image|>"),
+        video_token_id=token(tokenizer, "<|video|>"),
+        vision_use_cls_token=True,
+    )
     images = hf.PerceptionLMImageProcessor(tile_size=16, max_num_tiles=6)
     options = {"patch_size": 4, "pooling_ratio": int(config.projector_pooling_ratio)}
     return Parts(config, tokenizer, images, "PerceptionLMProcessor", chatml("<|image|>"), options)

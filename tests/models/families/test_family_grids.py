@@ -152,7 +152,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", list(BROKEN))
-@pytest.mark.parametrize("family", ["llava_next", "idefics3", "internvl", "qwen3_vl", "gemma3"])
+@pytest.mark.parametrize(
+    "family",
+    ["llava_next", "idefics3", "internvl", "qwen3_vl", "gemma3", "cohere2_vision", "kimi_k25", "lfm2_vl"],
+)
 def test_the_experiment_tells_a_wrong_map(
     family: str, fault: str, models: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from transformers.utils import is_torchvision_available
 
@@ -78,6 +79,8 @@ def family_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def made(name: str) -> VLM:
         if name in TORCHVISION_ONLY and not is_torchvision_available():
             pytest.skip("torchvision is not installed")
+        if name == "llama4" and transformers.__version__.startswith("5.24."):
+            pytest.skip("Llama 4 of transformers 5.24 ends in an error of its own (image_outputs)")
         vlm = load_model(family_folder(name, tmp_path_factory.mktemp("families") / name))
         if name in FAMILIES:
             vlm.model.double()

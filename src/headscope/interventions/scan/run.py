@@ -121,6 +121,8 @@ def scan_sets(
             "revision": vlm.confirmed_revision(),
             "data": cases.fingerprint,
             "dtype": str(vlm.dtype),
+            # Work that was begun before this was noted was read with PIL, and goes on.
+            **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
             "edits": fingerprint([e.describe() for e in edits]),
         },
     )
