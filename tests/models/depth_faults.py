@@ -14,7 +14,8 @@ from transformers.cache_utils import Cache
 from headscope.errors import GeometryError
 from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs import baked, edits
-from headscope.models.proofs.batches import PICTURES, padded_batch, prove_batch
+from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.pictures import is_picture
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.heads import prove_heads
 from headscope.models.proofs.steps import REFUSED, Step
@@ -177,7 +178,7 @@ def _padding_attended(model: nn.Module, inputs: Inputs, geometry: Geometry, laye
 def _pictures_swapped(model: nn.Module, inputs: Inputs, geometry: Geometry, _layer: int) -> Outcome:
     """Each item of a batch gets the other's picture."""
     alone, together = padded_batch(inputs)
-    name = next(n for n in together if n in PICTURES)
+    name = next(n for n in together if is_picture(n))
     rows = together[name].unflatten(0, (2, -1)).flip(0).flatten(0, 1)
     return _outcome(prove_batch(model, alone, {**together, name: rows}, geometry.sites))
 
@@ -214,5 +215,5 @@ FAULTS: dict[str, Fault] = {
     "a stale cache": _stale_cache,
 }
 
-# A cache that is wrong in its newest value alone changes, in half precision, at times less than rounding does.
+# A cache wrong in its newest value alone changes, in half precision, at times less than rounding does.
 BELOW_ROUNDING = ("a stale cache",)
