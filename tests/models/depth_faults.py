@@ -15,9 +15,9 @@ from headscope.errors import GeometryError
 from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs import baked, edits
 from headscope.models.proofs.batches import padded_batch, prove_batch
-from headscope.models.proofs.pictures import is_picture
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.heads import prove_heads
+from headscope.models.proofs.pictures import is_picture
 from headscope.models.proofs.steps import REFUSED, Step
 from models.broken import swapped
 
