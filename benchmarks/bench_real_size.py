@@ -10,7 +10,7 @@ question has more tokens than with the published one. The picture is a photograp
 Figures, in gigabytes of 10^9 bytes, each the high-water mark of the process's resident memory in that phase:
 `real_load_gb` (weights into memory, proof left out), `real_proof_gb` (the proof that runs at load;
 `above_forward`: less the peak of one plain forward of a photograph and a question), `real_ask_s` (seconds of
-one answer of at most 16 tokens with two choices scored, second of two).
+one answer of at most 16 tokens with two choices scored, second of two). `--scan` takes minutes more.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     import numpy as np
     from PIL import Image
 
-    from headscope.models.proof import prove_geometry
+    from headscope.models.proof import prove
     from headscope.models.types import Prompt
 
     pixels = np.random.default_rng(0).integers(0, 255, (*PHOTOGRAPH[::-1], 3), dtype=np.uint8)
@@ -172,7 +172,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
             vlm.model(**encoded.inputs, use_cache=False, logits_to_keep=1)
 
     forward()
-    found = {"load": load, "forward": peak_of(forward)[1], "proof": peak_of(lambda: prove_geometry(vlm))[1]}
+    found = {"load": load, "forward": peak_of(forward)[1], "proof": peak_of(lambda: prove(vlm))[1]}
 
     def ask() -> None:
         vlm.answer(picture, QUESTION, choices=("yes", "no"))
@@ -206,10 +206,10 @@ def scan_one(vlm: Any, encoded: Any) -> None:
     logits_under(vlm, run_clean(vlm, encoded), edits, engine, 2**30)
 
 
-def in_a_process(folder: Path) -> dict[str, dict[str, float]]:
+def in_a_process(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     """The same in a process of its own, whole seconds of it and its own peak besides."""
     start = time.perf_counter()
-    command = [sys.executable, __file__, "--folder", str(folder)]
+    command = [sys.executable, __file__, "--folder", str(folder), *(["--scan"] if scan else [])]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, dict[str, float]] = json.loads(done.stdout.strip().splitlines()[-1])
     found["whole"] = {"seconds": time.perf_counter() - start}
@@ -220,11 +220,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("shapes", nargs="*", choices=[*SHAPES, []], help="which shapes; all by default")
     parser.add_argument("--folder", type=Path, help="measure this folder in this process")
+    parser.add_argument("--scan", action="store_true", help="also scan every head of one prompt (minutes)")
     parser.add_argument("--keep", type=Path, help="where the folders are kept for another run")
     parser.add_argument("--no-record", action="store_true", help="print only; leave results.json alone")
     args = parser.parse_args()
     if args.folder:
-        print(json.dumps(phases(args.folder, scan=True)))
+        print(json.dumps(phases(args.folder, args.scan)))
         return
     root = args.keep or Path(tempfile.mkdtemp(prefix="headscope-real-size-"))
     found = {}
@@ -232,7 +233,7 @@ def main() -> None:
         folder = root / shape
         if not (folder / "generation_config.json").is_file():
             make_folder(shape, folder)
-        found[shape] = in_a_process(folder)
+        found[shape] = in_a_process(folder, args.scan)
         print(shape, json.dumps(found[shape], indent=1), flush=True)
         if not args.keep:
             shutil.rmtree(folder)
