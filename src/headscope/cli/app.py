@@ -21,6 +21,7 @@ from headscope.cli.models import (
     model_options,
     models_app,
 )
+from headscope.cli.plan import plan
 from headscope.cli.scan import scan
 from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
@@ -267,3 +268,4 @@ def _stop(message: str, code: int) -> None:
 app.command("validate-method")(validate_method)
 app.command()(evaluate)
 app.command()(scan)
+app.command()(plan)

@@ -50,8 +50,8 @@ def _embedded() -> Path:
     folder = Path(weights_folder())
     if not (folder / "config.json").is_file():
         raise ModelError(
-            "the embedded model's weights are missing from this installation; install headscope again, or "
-            "train them with: python -m headscope.models.embedded.train"
+            "the embedded model's weights are missing from this installation; install headscope again (in "
+            "the repository, `python tools/train_embedded.py` trains them)"
         )
     return folder
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from embedded_training.lesson_wordings import WORDINGS
 from headscope.data.scenes.kinds import KINDS, SIGN
 from headscope.data.scenes.scene import Scene, Thing
 from headscope.data.scenes.story import WAYS, the
-from headscope.models.embedded.lesson_wordings import WORDINGS
 
 Turn = tuple[str, str, str]  # question, answer, tag for the log
 
@@ -156,7 +156,7 @@ def _order(sort: str, rng: random.Random, x: Thing, y: Thing) -> tuple[dict, str
 def lesson(rng: random.Random, scene: Scene, unique: Sequence[Thing]) -> Turn | None:
     """A training-only question about a scene, if one of twelve draws fits; ``unique`` ones go by kind.
 
-    >>> from headscope.models.embedded.episodes import plain_scene
+    >>> from embedded_training.episodes import plain_scene
     >>> scene = plain_scene(random.Random(1), 4)
     >>> lesson(random.Random(0), scene, [t for t in scene.things if scene.count(t.kind) == 1])[2][:7]
     'lesson/'

@@ -8,12 +8,12 @@ from collections import Counter
 
 import pytest
 
+from embedded_training.lesson_wordings import WORDINGS
+from embedded_training.lessons import CLEAR, GRAIN, SORTS, lesson
 from headscope.data.scenes.chains import build
 from headscope.data.scenes.kinds import KINDS
 from headscope.data.scenes.scene import Scene, Thing
 from headscope.data.scenes.wordings import MAIN, STEPS
-from headscope.models.embedded.lesson_wordings import WORDINGS
-from headscope.models.embedded.lessons import CLEAR, GRAIN, SORTS, lesson
 
 SCENES = [
     ("sign", 4),

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from embedded_training.architecture import IMAGE_TOKENS, PATCH, SIDE
+from embedded_training.episodes import Block
 from headscope.data.scenes.kinds import COLOURS, KINDS, LETTERS, SIZES
 from headscope.data.scenes.scene import SIDE as SCENE_SIDE
 from headscope.data.scenes.scene import Scene
-from headscope.models.embedded.architecture import IMAGE_TOKENS, PATCH, SIDE
-from headscope.models.embedded.episodes import Block
 
 DENSE = {"kind": len(KINDS) + 1, "colour": len(COLOURS), "size": 2, "facing": 2, "letter": len(LETTERS)}
 IGNORE = -100

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from headscope.models.embedded.architecture import save as save_model
+from embedded_training.architecture import save as save_model
 from headscope.storage import write_atomic, write_json
 
 

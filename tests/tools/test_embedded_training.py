@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from headscope.data.scenes.scene import SIDE as SCENE_SIDE
-from headscope.models.embedded.architecture import (
+from embedded_training.architecture import (
     IMAGE_TOKENS,
     PATCH,
     SIDE,
@@ -20,10 +19,11 @@ from headscope.models.embedded.architecture import (
     corpus,
     save,
 )
-from headscope.models.embedded.episodes import Mix, episode, plain_scene
-from headscope.models.embedded.muon import orthogonalise
-from headscope.models.embedded.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
-from headscope.models.embedded.train import main
+from embedded_training.episodes import Mix, episode, plain_scene
+from embedded_training.muon import orthogonalise
+from embedded_training.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
+from embedded_training.train import main
+from headscope.data.scenes.scene import SIDE as SCENE_SIDE
 
 MIX = Mix(2, 5, captions=0.5, singles=4, relations=3, lessons=2, chains=1.0, mains=1.0, hard=0.3)
 
@@ -53,7 +53,7 @@ def test_training_pixels_are_what_the_processor_makes(processor) -> None:  # typ
 
 
 def test_packed_blocks_read_like_the_chat_template(processor) -> None:  # type: ignore[no-untyped-def]
-    from headscope.models.embedded.packing import Packed
+    from embedded_training.packing import Packed
 
     rng = random.Random(5)
     scene, blocks = episode(rng, MIX)

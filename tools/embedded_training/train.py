@@ -1,4 +1,4 @@
-"""Trains the embedded model: ``python -m headscope.models.embedded.train --out FOLDER``.
+"""Trains the embedded model: ``python tools/train_embedded.py --out FOLDER``.
 
 Staged as real VLMs are: the vision tower on dense patch labels, then captions, then single questions and
 multi-turn step chains. Every batch is a function of (seed, stage, step), so a killed run resumes exactly.
@@ -19,12 +19,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from embedded_training import checkpoints
+from embedded_training.architecture import build_model, build_processor
+from embedded_training.episodes import Mix, episode, plain_scene
+from embedded_training.muon import Muon
+from embedded_training.packing import DENSE, IGNORE, Packed, Packer, dense_labels, pixels_of
 from headscope.errors import HeadscopeError
-from headscope.models.embedded import checkpoints
-from headscope.models.embedded.architecture import build_model, build_processor
-from headscope.models.embedded.episodes import Mix, episode, plain_scene
-from headscope.models.embedded.muon import Muon
-from headscope.models.embedded.packing import DENSE, IGNORE, Packed, Packer, dense_labels, pixels_of
 
 STAGES = (
     # until this share of the language steps -> what is asked
@@ -222,7 +222,7 @@ class Trainer:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the training module."""
-    parser = argparse.ArgumentParser(prog="python -m headscope.models.embedded.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python tools/train_embedded.py", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for log, checkpoints and model")
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile the decoder (needs a C++ compiler)"
