@@ -37,6 +37,13 @@ WINDOW = 512  # positions, longer than any prompt here
 class TinyVLM(VLM):
     """A model of the survey as a VLM: it has no processor, so that prompts are the survey's own inputs."""
 
+    def __init__(self, family: str, model: nn.Module, geometry: Any) -> None:
+        """What asking and editing need, and nothing of a checkpoint's folder."""
+        self.model, self.geometry, self.name = model, geometry, family
+        self.processor = SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
+        self.proof = self.frame = None
+        self._answers = {}
+
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """As many inputs of the survey as there are prompts, item i the same whatever stands beside it."""
         from headscope.models.proofs.batches import numbered
@@ -75,8 +82,7 @@ def tiny_vlm(family: str) -> TinyVLM:
 
     model = tiny_model(family)
     geometry = find_geometry(model)
-    stub = SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
-    vlm = TinyVLM(model, stub, geometry, family, "tiny", Path(), None)  # type: ignore[arg-type]
+    vlm = TinyVLM(family, model, geometry)
     vlm.proof = prove(model, tiny_inputs(family, model), geometry)
     return vlm
 
