@@ -133,7 +133,7 @@ def _class(folder: Path, config: Any) -> Any:
     from transformers.utils import is_torchvision_available
 
     names = [name for name in _settings(folder, "processor_class") if isinstance(name, str)]
-    own = any("AutoProcessor" in code for code in _settings(folder, "auto_map"))
+    own = any("AutoProcessor" in code for code in _settings(folder, "auto_map") if isinstance(code, dict))
     if names and own and processor_class_from_name(names[0]) is None:
         raise ModelError(
             f"{folder}: its processor {names[0]} is unknown to the installed transformers: it brings its own "
