@@ -37,9 +37,9 @@ def make_cases(folder: Path) -> Cases:
     return save_cases(short[:CASES], folder)
 
 
-def _shortened(case: Case) -> Case:
-    first = next(s for s in case.steps if s.function == _FUNCTION).model_copy(update={"depends_on": ()})
-    return case.model_copy(update={"steps": (first,), "image": f"drawn/{case.image}"})
+def _shortened(drawn: Case) -> Case:
+    first = next(s for s in drawn.steps if s.function == _FUNCTION).model_copy(update={"depends_on": ()})
+    return drawn.model_copy(update={"steps": (first,), "image": f"drawn/{drawn.image}"})
 
 
 def check_asking(vlm: Any, cases: Cases) -> Finding:

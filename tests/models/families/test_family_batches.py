@@ -29,10 +29,10 @@ from models.families.test_family_pipeline import FAMILIES, HISTORY, MORE, QUESTI
 SOME = ("llava", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma3", "hunyuan_vl")
 # Batches of the families that need torchvision are read in test_family_pipeline.
 LEFT_OUT = {*SOME, *TORCHVISION_ONLY}
-TRIED = (*FAMILIES, *MORE, "glmga", "florence2", "t5gemma2", "mistral_large4")
+TRIED = (*FAMILIES, *MORE, "glmga", "florence2", "t5gemma2")
 REST = [f for f in TRIED if f not in LEFT_OUT]
 # Pictures numbered over the batch; an index that picks other positions where there is padding.
-REFUSED = {"hunyuan_vl", "mistral_large4"}
+REFUSED = {"hunyuan_vl"}
 READOUTS = ("prompt_last", "answer_mean")
 SIZES = [(120, 70), (64, 130), (100, 100), (48, 48), (96, 64), (70, 120), (110, 60), (64, 64)]
 ASKED = (
