@@ -20,6 +20,7 @@ ORDER = (
     "visual_prompting",
     "validation",
     "report",
+    "acceptance",
 )
 TOP = ("study", "benchmarking", "stages", "study_record", "sizes", "demo", "cli")
 

@@ -64,7 +64,7 @@ class JointProbe(nn.Module):
             part = z[:, heads] if rows is None else z[rows, heads]
             found = torch.nan_to_num(_tensor(part))
             self.mean[heads] = found.mean(0)
-            spread = found.std(0)
+            spread = found.std(0, correction=min(1, len(found) - 1))  # of one item: none
             self.spread[heads] = torch.where(spread > 1e-8, spread, torch.ones_like(spread))
 
     def features(self, z: Tensor) -> Tensor:
