@@ -128,7 +128,9 @@ class Vocabulary:
         core = json.loads(tokenizer.backend_tokenizer.to_str())
         self.normal = (core["normalizer"] or {}).get("type")
         self._of = _of_level if "ByteLevel" in json.dumps(core["decoder"]) else _of_pieces
-        self.added = {int(i): token.content for i, token in tokenizer.added_tokens_decoder.items()}
+        # Added tokens stand for themselves, but those of blanks are written as pieces are.
+        added = ((int(i), t.content) for i, t in tokenizer.added_tokens_decoder.items())
+        self.added = {i: text for i, text in added if "▁" not in text}
         self._names = tokenizer.convert_ids_to_tokens
 
     def bytes_of(self, ids: Sequence[int]) -> list[bytes]:

@@ -3,6 +3,7 @@ sees."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,55 @@ def test_cells_cover_the_picture_without_gap_or_overlap() -> None:
     assert areas.sum().item() == pytest.approx(35.0)
     assert boxes[:, :2].min() == 0
     assert boxes[5].tolist() == pytest.approx([7 / 4, 5 / 3, 14 / 4, 10 / 3])
+
+
+def onevision(pinpoints: list[list[int]], tokens: int = 729, edge: int = 384) -> Any:
+    """As much of LLaVA-OneVision's processor as its map needs: tiles of 384 pixels, 27 x 27 patches."""
+    images = SimpleNamespace(size={"height": edge, "width": edge}, image_grid_pinpoints=pinpoints)
+    return SimpleNamespace(
+        image_processor=images, num_image_tokens=tokens, vision_aspect_ratio="anyres_max_9"
+    )
+
+
+def test_patches_that_do_not_fill_a_tile_leave_its_edge_unseen() -> None:
+    inputs = {"pixel_values": torch.zeros(1, 5, 3, 384, 384)}
+    (grid,) = image_grids(onevision([[768, 768]]), "llava_onevision", [(768, 768)], inputs)
+    assert grid.boxes is not None
+    base, lines = grid.boxes[:729], grid.boxes[729:].reshape(54, 55, 4)
+    # The whole picture at half its size: 14 pixels of a tile are 28 of the picture.
+    assert base[0].tolist() == [0, 0, 28, 28]
+    assert base[26].tolist() == [728, 0, 756, 28]
+    # The tiles at full size: the second begins at 384, six pixels after the first one's last patch ends.
+    row = lines[0]
+    assert row[26].tolist() == [364, 0, 378, 14]
+    assert row[27].tolist() == [384, 0, 398, 14]
+    assert row[53].tolist() == [748, 0, 762, 14]
+    assert lines[27, 0].tolist() == [0, 384, 14, 398]
+    assert row[54].isnan().all()
+
+
+def test_a_grid_that_is_shrunk_reaches_over_the_gap_between_tiles() -> None:
+    inputs = {"pixel_values": torch.zeros(1, 17, 3, 384, 384)}
+    (grid,) = image_grids(onevision([[1536, 1536]]), "llava_onevision", [(1536, 1536)], inputs)
+    assert grid.boxes is not None
+    # 4 x 27 tokens a side are shrunk by 4/3 to 81; each stands for 4/3 patches.
+    lines = grid.boxes[729:].reshape(81, 82, 4)
+    assert lines[0, 0].tolist() == pytest.approx([0, 0, 14 * 4 / 3, 14 * 4 / 3], abs=1e-3)
+    # Token 20 begins at patch 26 2/3 of the first tile and ends at patch 1 of the second.
+    assert lines[0, 20, [0, 2]].tolist() == pytest.approx([14 * 80 / 3, 384 + 14], abs=1e-3)
+
+
+def test_what_a_processor_sets_itself_comes_before_its_published_image_settings() -> None:
+    images = SimpleNamespace(
+        crop_to_patches=False, size={"height": 448, "width": 448}, min_patches=1, max_patches=12
+    )
+    processor = SimpleNamespace(
+        image_processor=images, image_seq_length=256, images_kwargs={"crop_to_patches": True}
+    )
+    (grid,) = image_grids(processor, "internvl", [(896, 448)], {})
+    assert grid.boxes is not None
+    assert len(grid.boxes) == 256 * 3, "two tiles and the whole picture"
+    processor.images_kwargs = {}
+    (grid,) = image_grids(processor, "internvl", [(896, 448)], {})
+    assert grid.boxes is not None
+    assert len(grid.boxes) == 256

@@ -7,7 +7,6 @@ import re
 import shutil
 from copy import copy
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +19,10 @@ from headscope.models.processors import load_processor
 from headscope.models.prompts import Template
 from headscope.models.types import Prompt
 from models.odd_prompts import Vocabulary, odd_prompts
-from models.skeletons.build import published_folders
+from models.skeletons.build import PUBLISHED, published_folders
 from models.skeletons.tokenizers_of import complete_tokenizer
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "skeletons"
-FOLDERS = [f for f in published_folders(PUBLISHED) if not f.name.startswith("refuse")]
+FOLDERS = [f for f in published_folders() if not f.name.startswith("refuse")]
 TINY = ("tiny", "tiny_qwen", "embedded")
 COUNT = 1000
 PICTURE = Image.new("RGB", (32, 32), (200, 30, 60))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from torch import nn
 from headscope.models.finding import find_geometry
 from models.skeletons.tokenizers_of import complete_tokenizer
 
+PUBLISHED = Path(os.environ.get("HEADSCOPE_SKELETONS") or Path(__file__).parents[4] / "shared" / "skeletons")
+"""Where the published folders are; another folder of such folders by HEADSCOPE_SKELETONS."""
 _LAYERS = ("num_hidden_layers", "depth", "n_layers", "num_layers")
 _MLP = {
     "intermediate_size": 64, "ffn_dim": 64, "mlp_dim": 64, "moe_intermediate_size": 32,
@@ -46,7 +49,7 @@ class Skeleton:
     cuts: list[str] = field(default_factory=list)
 
 
-def published_folders(shared: Path) -> list[Path]:
+def published_folders(shared: Path = PUBLISHED) -> list[Path]:
     """Folders of published files, by name."""
     return sorted(p for p in shared.iterdir() if (p / "config.json").is_file()) if shared.is_dir() else []
 

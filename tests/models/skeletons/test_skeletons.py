@@ -18,10 +18,9 @@ from headscope.acceptance.run import STEPS, check_thoroughly
 from headscope.errors import ModelError
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model
-from models.skeletons.build import Skeleton, build_skeleton, names_of, published_folders
+from models.skeletons.build import PUBLISHED, Skeleton, build_skeleton, names_of, published_folders
 
-PUBLISHED = Path(os.environ.get("HEADSCOPE_SKELETONS") or Path(__file__).parents[4] / "shared" / "skeletons")
-FOLDERS = published_folders(PUBLISHED)
+FOLDERS = published_folders()
 SOUND = [f.name for f in FOLDERS if not f.name.startswith("refuse")]
 REFUSED = [f.name for f in FOLDERS if f.name.startswith("refuse")]
 # The study takes most of the time of prompts with a thousand image tokens; all folders go through it where
