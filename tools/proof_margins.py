@@ -4,8 +4,8 @@
 ``python tools/proof_margins.py --table`` only writes the table anew from the file.
 
 Sound: every family, depth and format of ``tests/models/deep.py``, with each kind of weights, two seeds.
-Broken: every fault of ``tests/models/depth_faults.py``, in the first and the last layer, in every family. A
-share is a figure divided by its limit; what is compared bit for bit has none.
+Broken: every fault of ``tests/models/depth_faults.py``, in the first and in the last layer, in every family.
+A share is a figure divided by its limit; what is compared bit for bit has none.
 """
 
 from __future__ import annotations

@@ -215,5 +215,5 @@ FAULTS: dict[str, Fault] = {
     "a stale cache": _stale_cache,
 }
 
-# A cache wrong in its newest value alone changes, in half precision, at times less than rounding does.
+# Of a cache that is wrong in its newest value alone, half precision may show less than rounding does.
 BELOW_ROUNDING = ("a stale cache",)

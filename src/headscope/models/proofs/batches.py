@@ -82,7 +82,7 @@ def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: S
     if worst.held:
         return Step("batch", _SHOWN, worst.figure, limit=worst.limit)
     reason = (
-        "the batch changes what an item gives; ask one item at a time "
+        "the batch changes an item's logits; ask one item at a time "
         f"(item {item}, {worst.place}: {worst.figure:.3g} relative, limit {worst.limit:.3g})"
     )
     return Step("batch", _SHOWN, worst.figure, REFUSED, reason, limit=worst.limit)

@@ -108,8 +108,9 @@ def record(places: Sequence[Place], run: Callable[[], Tensor], last: int | None 
 
 
 def recorded(places: Sequence[Place], traces: Mapping[int, Trace]) -> list[Place]:
-    """The places that all traces hold."""
-    return [p for p in places if all(p.name in trace.values for trace in traces.values())]
+    """The places that all traces hold, in the order in which a run comes by them."""
+    named, (first, *others) = {p.name: p for p in places}, traces.values()
+    return [named[name] for name in first.values if all(name in trace.values for trace in others)]
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def following(places: Sequence[Place], traces: Mapping[int, Trace]) -> Iterator[
     these are then the last.
 
     Args:
-        places: those that the traces hold, in their order.
+        places: what :func:`recorded` gives.
         traces: row of the batch -> what it should be.
 
     Yields:
