@@ -64,6 +64,7 @@ def test_steps_that_did_not_hold_are_named() -> None:
     assert cli._steps({"heads": "4 heads", "hooks": 0.0, "sum": {"status": "held"}}) == "all"
     assert cli._steps({"heads": "4 heads", "hooks": 0.0, "cached": "refused"}) == "all but cached"
     assert cli._steps({"hooks": 0.0, "spans": {"status": "not applicable"}}) == "all but spans"
+    assert cli._steps({"hooks": 0.0, "spans": "on a checkpoint"}) == "all"
     assert cli._steps({}) == "none"
 
 

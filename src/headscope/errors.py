@@ -34,7 +34,7 @@ class StudyError(HeadscopeError):
 
 
 class UntriedReleaseWarning(UserWarning):
-    """The installed transformers is none of the releases that headscope was tried with."""
+    """The installed transformers is newer than the releases that headscope was tried with."""
 
 
 def in_one_line(exc: BaseException) -> str:

@@ -44,6 +44,8 @@ ImageBackendOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 _COLOURS = {"PROVED": "green", "PARTLY": "yellow", "REFUSED": "red"}
+# Status in the survey of a step that a checkpoint's processor is needed for.
+_LATER = "on a checkpoint"
 _FIELDS = ("family", "status", "reason", "proofs")
 
 
@@ -229,7 +231,7 @@ def _family_table(rows: Sequence[Mapping[str, Any]]) -> Any:
 
 def _steps(proofs: Mapping[str, Any]) -> str:
     """Which steps of the proof held, in few words; ``heads`` is no step but says what was found."""
-    steps = [name for name in proofs if name != "heads"]
+    steps = [name for name in proofs if name != "heads" and proofs[name] != _LATER]
     lost = [name for name in steps if not _held(proofs[name])]
     if len(lost) == len(steps):
         return "none"

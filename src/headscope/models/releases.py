@@ -118,7 +118,7 @@ def minor_of(release: str) -> tuple[int, int]:
 
 
 def check_release(installed: str) -> None:
-    """Say so where the installed transformers is none of the releases that were tried.
+    """Say so where the installed transformers is newer than the releases that were tried.
 
     Args:
         installed: its version.
@@ -134,7 +134,7 @@ def check_release(installed: str) -> None:
             f"transformers {installed} is installed; the oldest release that headscope works with is "
             f"{known.oldest}: {advice}"
         )
-    if version not in {minor_of(one.release) for one in known.releases}:
+    if version > minor_of(known.newest):
         warnings.warn(
             f"transformers {installed} is installed; headscope was tried with {known.oldest} to "
             f"{known.newest}. The proof at load tells whether this model's heads are found; if it is "

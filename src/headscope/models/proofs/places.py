@@ -153,8 +153,10 @@ def following(places: Sequence[Place], traces: Mapping[int, Trace]) -> Iterator[
 
         return follow
 
+    # As they ran, which need not be the order of the layers' numbers: Idefics keeps cross-attention apart.
+    ran = {name: number for trace in traces.values() for number, name in enumerate(trace.values)}
     with ExitStack() as stack:
-        for number, place in enumerate(places):
+        for number, place in enumerate(sorted(places, key=lambda place: ran[place.name])):
             handle = place.module.register_forward_pre_hook(hook(number, place), with_kwargs=True)
             stack.callback(handle.remove)
         yield figures
