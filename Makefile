@@ -2,14 +2,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VISION := .venv-vision
+VISION_READY := $(VISION)/.ready
+# What depends on how pictures are read: model rooms and families, asking, pointing, and whole small studies.
+VISION_TESTS := tests/models tests/capture tests/visual_prompting tests/test_study_record.py
 
-.PHONY: demo test lint format clean bench bench-peers
+.PHONY: demo test test-vision lint format clean bench bench-peers survey-matrix
 
 demo: $(READY)          ## the whole study on the embedded model: runs/demo/report.html
 	$(BIN)/headscope demo --study runs/demo
 
 test: $(READY)          ## every test
 	$(BIN)/python -m pytest
+
+test-vision: $(VISION_READY)   ## model rooms, families, pointing, small studies with torchvision (5.5 GB)
+	$(VISION)/bin/python -m pytest $(VISION_TESTS)
 
 lint: $(READY)          ## ruff (lint and format) and types
 	$(BIN)/ruff check .
@@ -26,6 +33,9 @@ bench-peers: $(READY)   ## the same work in other libraries, each in an environm
 	$(BIN)/python benchmarks/bench_peers.py
 	$(BIN)/python benchmarks/table.py
 
+survey-matrix: $(READY) ## the survey and tests of the model rooms on the newest, the last and the oldest transformers
+	$(BIN)/python tools/survey_matrix.py
+
 format: $(READY)        ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -37,5 +47,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
 
-clean:                  ## remove the environment and the demo
-	rm -rf $(VENV) runs/demo
+$(VISION_READY): pyproject.toml constraints-vision.txt
+	$(PYTHON) -m venv $(VISION)
+	$(VISION)/bin/python -m pip install --quiet --upgrade pip
+	$(VISION)/bin/python -m pip install --quiet --constraint constraints-vision.txt torch torchvision
+	$(VISION)/bin/python -m pip install --quiet --constraint constraints-vision.txt --editable ".[dev]"
+	touch $(VISION_READY)
+
+clean:                  ## remove the environments and the demo
+	rm -rf $(VENV) $(VISION) runs/demo

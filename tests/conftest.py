@@ -24,6 +24,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is read from, or left in, the user's cache."""
+    os.environ["HEADSCOPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_llava_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint folder of the tiny LLaVA; copy it before changing anything in it."""

@@ -96,6 +96,15 @@ def test_a_question_is_answered_with_and_without_boxes(
     assert ("does not want to answer in this form" in done.stdout) == (float(together[1]) < 1)
 
 
+def test_a_picture_is_saved_only_in_a_known_format_and_a_folder_that_is_there(
+    cases_folder: Path, tiny_llava_folder: Path, tmp_path: Path
+) -> None:
+    image = sorted((cases_folder / "images").iterdir())[0]
+    words = ("ask", "--model", tiny_llava_folder, "--image", image, "Where is the dog?", "--save")
+    refused(run(*words, tmp_path / "seen.none"), "seen.none", "such as seen.png")
+    refused(run(*words, tmp_path / "nowhere" / "seen.png"), "could not write: No such file or directory")
+
+
 def test_validation_reports_faults_and_exits_with_one(cases_folder: Path, tmp_path: Path) -> None:
     assert run("data", "validate", cases_folder).returncode == 0
     bad = tmp_path / "bad"

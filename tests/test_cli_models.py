@@ -156,8 +156,9 @@ def test_a_study_records_model_options_and_refuses_others(
     assert json.loads((folder / "study.json").read_text())["model_options"] == {"device_map": {"": "cpu"}}
     assert Study(folder).vlm.placement == {"": "cpu"}, "an opened study loads its model the same way"
     Study.create(folder, **common, model_options={"device_map": {"": "cpu"}, "quantization": None})
+    assert Study.create(folder, **common).vlm.placement == {"": "cpu"}, "what is left out is as it was"
     with pytest.raises(StudyError, match=r"model_options .* name another folder"):
-        Study.create(folder, **common)
+        Study.create(folder, **common, model_options={"device_map": {"": "cpu"}, "quantization": "8bit"})
     code, _, err = headscope("capture", "--study", folder, "--device-map", "auto")
     assert (code, "model_options" in err, "Traceback" in err) == (1, True, False)
 

@@ -21,7 +21,7 @@ ORDER = (
     "validation",
     "report",
 )
-TOP = ("study", "benchmarking", "stages", "study_record", "sizes", "demo", "cli")
+TOP = ("study", "benchmarking", "stages", "study_record", "study_given", "sizes", "demo", "cli")
 
 
 def imports(path: Path) -> set[str]:

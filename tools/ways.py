@@ -135,7 +135,7 @@ def row_of(family: str) -> dict[str, Any]:
     ``refused``: why there are none, where nothing can be asked.
     """
     from headscope.models.survey import load
-    from headscope.models.ways import ODD, failure
+    from headscope.models.ways import MODEL_ERRORS, failure
 
     surveyed = {r.family: r for r in load()}.get(family)
     if surveyed is not None and not surveyed.captured:
@@ -148,14 +148,18 @@ def row_of(family: str) -> dict[str, Any]:
             found = _plain(tried(again))
             if found != row["ways"]:
                 row["long"] = found
-    except ODD as exc:
-        return {"refused": failure(exc)}
+    except MODEL_ERRORS as exc:
+        return {"refused": _without_figures(failure(exc))}
     return row
 
 
 def _plain(ways: Mapping[str, str]) -> dict[str, str]:
-    """Without figures, which differ from machine to machine."""
-    return {way: re.sub(r" by [0-9.e+-]+(?: of the largest)?", "", why) for way, why in ways.items()}
+    """Reasons without figures, which differ from machine to machine."""
+    return {way: _without_figures(why) for way, why in ways.items()}
+
+
+def _without_figures(why: str) -> str:
+    return re.sub(r" by [0-9.e+-]+(?: of the largest)?|: [0-9.a-z+-]+ relative, limit [0-9.e+-]+", "", why)
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -29,6 +29,7 @@ _HOMES = {
     "mute": "headscope.interventions.edits",
     "point": "headscope.visual_prompting.styles",
     "scale": "headscope.interventions.edits",
+    "wrap": "headscope.models.wrapping",
 }
 __all__ = [
     "Atlas",
@@ -44,6 +45,7 @@ __all__ = [
     "mute",
     "point",
     "scale",
+    "wrap",
 ]
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from headscope.interventions.edits import add, edit, mute, scale
     from headscope.models.geometry import Head
     from headscope.models.vlm import load_model
+    from headscope.models.wrapping import wrap
     from headscope.probing.atlas import Atlas
     from headscope.study import Study
     from headscope.visual_prompting.styles import point

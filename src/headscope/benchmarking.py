@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headscope.errors import DataError, StudyError
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
 
 SCHEMA = "headscope/evaluation/1"
 
@@ -32,12 +35,19 @@ class Intervention:
 
 @dataclass(frozen=True)
 class Loading:
-    """How the model is loaded and asked."""
+    """How the model is loaded and asked; ``options``: further ones of ``load_model``, in plain values."""
 
     device: str = "cpu"
     dtype: str = "float32"
     batch_size: int = 32
     max_new_tokens: int = 16
+    options: Mapping[str, Any] | None = None
+
+    def load(self, model: str | Path) -> VLM:
+        """The model, so loaded."""
+        from headscope.study_record import load
+
+        return load(str(model), self.device, self.dtype, self.options)
 
 
 def evaluate(
@@ -69,14 +79,13 @@ def evaluate(
     from headscope.data.cases import load_cases
     from headscope.data.splits import picture_groups
     from headscope.evaluation.benchmark import judged, score
-    from headscope.models.vlm import load_model
 
     cases = load_cases(data, taxonomy=None)
     if limit is not None:
         cases = cases[:limit]
     if not len(cases):
         raise DataError(f"{data}: no cases to evaluate on")
-    vlm = load_model(model, device=loading.device, dtype=loading.dtype)
+    vlm = loading.load(model)
     images = picture_groups(cases)
     heads = _heads(intervention, vlm) if intervention and intervention.kind != "wake" else ()
     pictures = _pointing(cases, intervention) if intervention and intervention.kind == "wake" else {}
@@ -164,7 +173,6 @@ def _changed(
 ) -> list[dict[str, Any]]:
     from headscope.interventions.baking import bake
     from headscope.interventions.edits import Edit, mute
-    from headscope.models.vlm import load_model
 
     if intervention.kind == "mute":
         return answer_all(vlm, cases, loading, edit=Edit(heads, mute()))
@@ -172,8 +180,7 @@ def _changed(
         return answer_all(vlm, cases, loading, pictures=pictures)
     with tempfile.TemporaryDirectory(prefix="headscope-baked-") as folder:
         written = bake(vlm, heads, intervention.factor, Path(folder) / "model")
-        baked = load_model(written, device=loading.device, dtype=loading.dtype)
-        return answer_all(baked, cases, loading)
+        return answer_all(loading.load(written), cases, loading)
 
 
 def _heads(intervention: Intervention, vlm: Any) -> tuple[Any, ...]:

@@ -5,31 +5,66 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from headscope.data.cases import load_cases
+from headscope.data.cases import Cases, load_cases
 from headscope.data.scenes.generate import generate
+from headscope.errors import StudyError
+from headscope.folder_lock import FolderLock
 from headscope.storage import read_json, write_json
 from headscope.study import Study
+
+CASES, SEED = 500, 1
 
 
 def run_demo(
     folder: str | Path,
     *,
-    cases: int,
-    seed: int,
-    size: str = "demo",
-    model: str = "embedded",
+    cases: int | None = None,
+    seed: int | None = None,
+    size: str | None = None,
+    model: str | None = None,
     announce: Callable[[str], None] | None = None,
+    wait: bool = False,
 ) -> Study:
-    """Draw ``cases`` scenes into ``folder/data``, then run every stage; resumes like any study."""
+    """Draw ``cases`` scenes (500) into ``folder/data``, then run every stage; resumes like any study.
+
+    Raises:
+        StudyError: the folder holds a demo with other scenes or settings than those that are given, or
+            another process works on it and ``wait`` is not set.
+    """
     folder = Path(folder)
     data = folder / "data"
     start = time.perf_counter()
-    found = load_cases(data) if (data / "cases.jsonl").exists() else generate(data, cases, seed)
+    with FolderLock(folder, wait, announce):
+        if (data / "cases.jsonl").exists():
+            found = load_cases(data)
+            _refuse_others(found, cases, seed)
+        else:
+            found = generate(data, CASES if cases is None else cases, SEED if seed is None else seed)
+    if seed is None and not (folder / "study.json").exists():
+        seed = SEED
     seconds = round(time.perf_counter() - start, 2)
-    study = Study.create(folder, model=model, data=found, size=size, seed=seed, announce=announce)
-    path = folder / "timings.json"
-    timings = read_json(path) if path.exists() else {}
-    write_json(path, {"data": seconds, **timings})
-    study.run()
+    telling: dict[str, Any] = {"announce": announce, "wait": wait}
+    study = Study.create(folder, model=model, data=found, size=size, seed=seed, **telling)
+    with study.lock:
+        path = folder / "timings.json"
+        timings = read_json(path) if path.exists() else {}
+        write_json(path, {"data": seconds, **timings})
+        study.run()
     return study
+
+
+def _refuse_others(found: Cases, cases: int | None, seed: int | None) -> None:
+    """Scenes that are there must be those that are asked for."""
+    there, first = len(found), found[0].id
+    if cases not in (None, there):
+        raise StudyError(
+            f"{found.folder}: holds {there} scenes, asked for {cases}; leave --cases out to go on with "
+            "these, or name another folder"
+        )
+    if seed is not None and not first.startswith(f"scene-{seed}-"):
+        raise StudyError(
+            f"{found.folder}: holds scenes such as {first}, asked for those of seed {seed}; leave --seed out "
+            "to go on with these, or name another folder"
+        )

@@ -13,6 +13,10 @@ class ModelError(HeadscopeError):
     """A model that cannot be loaded, or an input that it cannot take."""
 
 
+class OutOfMemoryError(ModelError):
+    """A device, or the machine, ran out of memory; it tells nothing about the model."""
+
+
 class GeometryError(ModelError):
     """Attention heads could not be located, or the proof of their location failed."""
 
@@ -27,3 +31,18 @@ class EditError(HeadscopeError):
 
 class StudyError(HeadscopeError):
     """A stage asked for before the stages that it rests on, or with settings that clash."""
+
+
+class UntriedReleaseWarning(UserWarning):
+    """The installed transformers is none of the releases that headscope was tried with."""
+
+
+def in_one_line(exc: BaseException) -> str:
+    """What another library's error says, its lines joined and cut at 300 characters; its name if nothing.
+
+    Example:
+        >>> in_one_line(ValueError("no such key:\n  'x'"))
+        "no such key: 'x'"
+    """
+    said = " ".join(str(exc).split()) or type(exc).__name__
+    return said if len(said) <= 300 else f"{said[:297]}..."

@@ -25,6 +25,34 @@ class Size:
 
 
 SIZES = {
+    # whether every stage runs on a model: nothing in it may be read as a finding
+    "smoke": Size(
+        "smoke",
+        capture={"max_new_tokens": 3},
+        probe={"max_steps": 60, "permutations": 3, "controls": 2, "draws": 20, "epochs": 2},
+        causal={"max_items": 2},
+        ablate={
+            "draws": 2,
+            "select_draws": 1,
+            "main_draws": 1,
+            "ks": (1,),
+            "mutes": ("zero",),
+            "scopes": ("all",),
+            "select_items": 3,
+            "test_items": 3,
+            "mean_items": 2,
+            "max_new_tokens": 3,
+        },
+        emphasize={
+            "scales": (1.5,),
+            "strengths": (1.0,),
+            "ks": (1,),
+            "select_items": 3,
+            "test_items": 3,
+            "max_new_tokens": 3,
+        },
+        wake={"max_items": 4, "select_items": 2, "max_new_tokens": 3},
+    ),
     # a look at whether everything runs: too few draws for a claim
     "quick": Size(
         "quick",

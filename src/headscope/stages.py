@@ -41,6 +41,7 @@ def capture(study: Study) -> None:
 def probe(study: Study) -> Atlas:
     """The causal score of every head on ``select``, then the probes."""
     from headscope.capture.store import iter_answers, open_activations
+    from headscope.data.splits import picture_groups
     from headscope.interventions.causal import causal_scores
     from headscope.probing.settings import ProbeSettings
     from headscope.probing.stage import probe
@@ -58,7 +59,7 @@ def probe(study: Study) -> Atlas:
         **study.size.causal,
     )
     captured, blank = study.folder / "capture", study.folder / "capture-blank"
-    images = {c.id: c.image for c in study.cases}
+    images = picture_groups(study.cases)
     answers = probed_answers(lambda: iter_answers(captured), study.taxonomy.functions, settings, images)
     items = {str(row["item"]) for row in answers}
     return probe(

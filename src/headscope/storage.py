@@ -43,12 +43,48 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
 
 
 def disk_error(path: Path, exc: OSError) -> StoreError:
-    """The one message for a write that failed."""
-    reason = "the disk is full" if exc.errno in (errno.ENOSPC, errno.EDQUOT) else exc.strerror or str(exc)
+    """The one message for a write of ``path`` that failed, or for the file that it was to be copied from."""
+    if exc.errno in _FULL:
+        return StoreError(
+            f"{path}: could not write: the disk is full; free space or name another folder, then run the "
+            "same command again: finished work is kept"
+        )
+    named = Path(exc.filename) if isinstance(exc.filename, str) else path
+    if exc.filename2 is None and not _written_for(path, named):
+        return read_error(named, exc)
     return StoreError(
-        f"{path}: could not write: {reason}; free space or name another folder, then run the same "
+        f"{path}: could not write: {_reason(exc)}; name a folder that can be written, then run the same "
         "command again: finished work is kept"
     )
+
+
+def read_error(path: Path, exc: OSError) -> StoreError:
+    """The one message for a file that could not be read."""
+    return StoreError(f"{path}: cannot be read: {_reason(exc)}; check the path and its permissions")
+
+
+def file_error(exc: OSError) -> StoreError:
+    """The message for an error of the system that may come from reading or from writing."""
+    if exc.errno in _FULL:
+        return disk_error(Path(exc.filename or "."), exc)
+    if exc.filename is None:
+        return StoreError(f"the system refused: {_reason(exc)}")
+    return StoreError(f"{exc.filename}: cannot be opened: {_reason(exc)}; check the path and its permissions")
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _written_for(path: Path, named: Path) -> bool:
+    """Whether a file is ``path``, its temporary twin, a part of either, or a folder that it lies in."""
+    if named.is_relative_to(path) or path.is_relative_to(named):
+        return True
+    twins = (p for p in (named, *named.parents) if p.parent == path.parent)
+    return any(p.name.startswith(f".{path.name}.") for p in twins)
+
+
+def _reason(exc: OSError) -> str:
+    return exc.strerror or str(exc)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -67,7 +103,9 @@ def read_json(path: str | Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError as exc:
         raise StoreError(f"{path}: not found; run the stage that writes it first") from exc
-    except (OSError, ValueError) as exc:
+    except OSError as exc:
+        raise read_error(path, exc) from exc
+    except ValueError as exc:
         raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
 
 
@@ -111,6 +149,8 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
         return rows
     except (OSError, pa.ArrowException) as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:  # pyarrow's own, on a damaged file, has none
+            raise read_error(path, exc) from exc
         raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
 
 

@@ -13,6 +13,7 @@ from headscope.interventions.baking import bake
 from headscope.interventions.edits import add, edit, mute, scale
 from headscope.models.geometry import Geometry, Head, find_geometry
 from headscope.models.vlm import load_model
+from headscope.models.weights import LoadedWeights
 from interventions.naive import generate, logits
 
 HEADS = (Head(0, 1), Head(1, 0), Head(1, 3))
@@ -26,8 +27,9 @@ def with_bias(vlm):
         old = block.self_attn.o_proj
         new = nn.Linear(old.in_features, old.out_features)
         new.weight = old.weight
-        block.self_attn.o_proj = new
+        block.self_attn.o_proj = new.eval()
     changed.geometry = find_geometry(changed.model)
+    changed.weights = LoadedWeights(changed.model)
     return changed
 
 
@@ -108,14 +110,14 @@ def test_quantised_and_shared_projections_are_refused(llava, tmp_path):
     quantised.model = copy.deepcopy(llava.model)
     projection = quantised.model.get_decoder().layers[0].self_attn.o_proj
     projection.weight = nn.Parameter(projection.weight.to(torch.int8), requires_grad=False)
-    quantised.geometry = find_geometry(quantised.model)
+    quantised.geometry, quantised.weights = find_geometry(quantised.model), LoadedWeights(quantised.model)
     with pytest.raises(EditError, match="quantised"):
         bake(quantised, HEADS, 2.0, tmp_path / "a")
     shared = copy.copy(llava)
     shared.model = copy.deepcopy(llava.model)
     layers = shared.model.get_decoder().layers
     layers[2].self_attn.o_proj.weight = layers[0].self_attn.o_proj.weight
-    shared.geometry = find_geometry(shared.model)
+    shared.geometry, shared.weights = find_geometry(shared.model), LoadedWeights(shared.model)
     with pytest.raises(EditError, match="shared"):
         bake(shared, HEADS, 2.0, tmp_path / "b")
     wrapped = copy.copy(llava)

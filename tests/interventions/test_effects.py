@@ -77,29 +77,49 @@ def test_a_control_set_that_was_read_twice_counts_once(pair):
     assert against_controls(clean, edited, [better] * 100, controls)["p"] == 1 / 3
 
 
+def result(**more):
+    """What a verdict reads of one function."""
+    made = {"p": 0.005, "q": 0.01, "distinct": 200, "draws": 200, "ci": (3.0, 9.0), "excess_points": 5.0}
+    return made | more
+
+
 @pytest.mark.parametrize(
-    ("p", "draws", "low", "claimed", "words"),
+    ("found", "claimed", "words"),
     [
-        (0.005, 200, 3.0, True, "functional"),
-        (0.005, 20, 3.0, False, "needs 200"),
-        (0.2, 200, 3.0, False, "controls hurt as much"),
-        (0.01, 200, 0.0, False, "may be nothing"),
-        (0.01, 200, float("nan"), False, "may be nothing"),
-        (None, 0, 3.0, False, "no claim"),
+        (result(), True, "functional"),
+        (result(distinct=20, draws=20), False, "no claim: 20 distinct control sets, a claim needs 200"),
+        (result(p=0.2, q=0.3), False, "controls hurt as much"),
+        (result(ci=(0.0, 9.0)), False, "may be nothing"),
+        (result(ci=(float("nan"), 9.0)), False, "may be nothing"),
+        (result(p=None, q=None, distinct=0, draws=0), False, "no claim"),
     ],
 )
-def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(p, draws, low, claimed, words):
-    found = verdict({"p": p, "draws": draws, "ci": (low, 9.0), "excess_points": 5.0}, 0.05)
-    assert found[0] is claimed
-    assert words in found[1]
+def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(found, claimed, words):
+    assert verdict(found, 0.05)[0] is claimed
+    assert words in verdict(found, 0.05)[1]
+
+
+def test_a_claim_goes_by_q_over_functions_not_by_p():
+    claimed, words = verdict(result(p=0.03, q=0.08), 0.05)
+    assert not claimed
+    assert "q = 0.080" in words
+
+
+def test_a_control_set_that_was_drawn_ten_times_is_one_of_the_sets_that_a_claim_needs():
+    claimed, words = verdict(result(draws=200, distinct=20), 0.05)
+    assert not claimed
+    assert words == "no claim: 20 distinct control sets, a claim needs 200"
+
+
+def test_a_claim_says_on_how_many_sets_it_rests():
+    assert "q = 0.010 over functions, 213 distinct control sets" in verdict(result(distinct=213), 0.05)[1]
 
 
 def test_a_claim_says_so_where_random_sets_with_shared_heads_hurt_as_much():
-    result = {"p": 0.005, "draws": 200, "ci": (3.0, 9.0), "excess_points": 5.0, "p_random": 0.2}
-    claimed, words = verdict(result, 0.05)
+    claimed, words = verdict(result(p_random=0.2), 0.05)
     assert claimed
     assert "one or two of these heads may carry the effect" in words
-    assert "may carry" not in verdict(result | {"p_random": 0.01}, 0.05)[1]
+    assert "may carry" not in verdict(result(p_random=0.01), 0.05)[1]
 
 
 def test_a_choice_is_frozen_once_beside_those_of_other_stages(tmp_path):

@@ -29,7 +29,8 @@ from headscope.models.geometry import Head
 from headscope.models.proof import prove_geometry
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
-from headscope.visual_prompting.awakening import attention_to, contribution_norms
+from headscope.models.weights import HashedWeights
+from headscope.visual_prompting.awakening import ContributionNorms, attention_to
 from two_devices import SECOND, Devices, seen, split
 
 HEADS = (Head(0, 1), Head(1, 0), Head(2, 3))  # on both devices
@@ -99,7 +100,7 @@ def readings(vlm: VLM) -> dict[str, Any]:
         outcome = ask(vlm, encoded, items(), edit=change, readouts=READOUTS, max_new_tokens=4)
         found[name] = [outcome.rows, outcome.logprobs, {k: v.tobytes() for k, v in outcome.z.items()}]
         if name == "none":
-            found["norms"] = contribution_norms(vlm.geometry, outcome.z["prompt_last"]).tobytes()
+            found["norms"] = ContributionNorms(vlm.geometry)(outcome.z["prompt_last"]).tobytes()
     found["means"] = head_means(vlm, [encoded]).tobytes()
     with torch.no_grad(), attention_to(vlm, encoded, {"image": encoded.image}) as mass:
         vlm.model(**encoded.inputs)
@@ -180,6 +181,8 @@ def main(folder: str) -> None:
             "sites": len(two.geometry.sites),
             "proof": str(prove_geometry(two)),
             "misplaced": misplaced(two),
+            "identities": [HashedWeights(vlm.model).revision for vlm in (one, two)],
+            "moved weights": two.weights.change(two.model),
         }
     print(json.dumps(result))
 

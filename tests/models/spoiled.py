@@ -132,6 +132,62 @@ def empty(folder: Path) -> None:
         file.unlink()
 
 
+ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "target_modules": ["q_proj"]}
+
+
+def other_model(**files: str) -> Spoil:
+    """Other files instead of the weights and configuration; ``__`` stands for a dot, ``_in_`` for a slash."""
+
+    def change(folder: Path) -> None:
+        empty(folder)
+        for name, text in files.items():
+            file = folder / name.replace("__", ".").replace("_in_", "/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+    return change
+
+
+def without_weights(name: str) -> Spoil:
+    """Another file instead of the weights, the configuration left."""
+    return all_of(without(WEIGHTS), write(name, "x"))
+
+
+def one_folder_down(*parts: str) -> Spoil:
+    """The checkpoint lies in a folder of its own inside."""
+
+    def move(folder: Path) -> None:
+        files = list(folder.iterdir())
+        inner = folder.joinpath(*parts)
+        inner.mkdir(parents=True)
+        for file in files:
+            file.rename(inner / file.name)
+
+    return move
+
+
+def for_mlx(folder: Path) -> None:
+    save_file(load_file(folder / WEIGHTS), folder / WEIGHTS, {"format": "mlx"})
+
+
+def florence(folder: Path) -> None:
+    """As the published folder: a type that transformers knows, with parts of the authors' own."""
+    names = {"AutoConfig": "configuration_florence2.Florence2Config"}
+    vision = {"model_type": "davit", "dim_embed": [8, 8], "depths": [1, 1]}
+    write("config.json", json.dumps({"model_type": "florence2", "auto_map": names, "vision_config": vision}))(
+        folder
+    )
+
+
+def own_code_beside(folder: Path) -> None:
+    """A known type with code of its own and a processor that transformers cannot read."""
+    rewrite(auto_map={"AutoModel": "code.Model"})(folder)
+    write("processor_config.json", "{")(folder)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n"
+FLASH = "names attention 'flash_attention_2', which needs the package flash-attn.*say --attention sdpa"
+
 REFUSALS: dict[str, tuple[Spoil, str]] = {
     "an empty folder": (empty, "found no config.json"),
     "truncated weights": (truncate(-100), "truncated or damaged"),
@@ -160,5 +216,51 @@ REFUSALS: dict[str, tuple[Spoil, str]] = {
     "an unknown model type": (rewrite(model_type="nobody_knows"), "'nobody_knows' is unknown"),
     "a model with code of its own": (own_code, "never runs"),
     "code of its own and no name": (nameless_own_code, "never runs"),
+    "a type of published code": (rewrite(model_type="internvl_chat"), "InternVL3-1B-hf"),
+    "Florence-2 with its own code": (florence, "never runs; .*florence-community/Florence-2-base"),
+    "own code where something else fails": (own_code_beside, "processor cannot be loaded.*never runs"),
+    "no tokenizer files": (without("tokenizer.json"), "found no tokenizer .*hf download ORG/NAME"),
+    "an adapter": (
+        other_model(adapter_config__json=json.dumps(ADAPTER), adapter_model__safetensors="x"),
+        r"adapter \(LORA\) of org/base, .*headscope models merge .* --out",
+    ),
+    "an adapter beside a model": (write("adapter_config.json", json.dumps(ADAPTER)), "does not guess"),
+    "a GGUF folder": (other_model(model_Q4__gguf="GGUF"), "llama.cpp.*give the checkpoint"),
+    "GGUF beside a configuration": (without_weights("model-Q4.gguf"), "llama.cpp.*give the checkpoint"),
+    "a diffusers pipeline": (
+        other_model(model_index__json="{}", unet_in_config__json="{}"),
+        "diffusers.*answers in text",
+    ),
+    "Mistral's own form": (
+        other_model(params__json="{}", consolidated__safetensors="x"),
+        "consolidated.safetensors.*transformers' form",
+    ),
+    "Meta's own form": (other_model(params__json="{}", consolidated__00__pth="x"), "transformers' form"),
+    "an ONNX export": (without_weights("model.onnx"), "an ONNX export"),
+    "an ONNX export in a folder": (other_model(onnx_in_decoder__onnx="x"), "onnx/decoder.onnx, an ONNX"),
+    "a conversion for MLX": (for_mlx, "converted for MLX"),
+    "packed by MLX": (rewrite(quantization={"bits": 4, "group_size": 64}), "converted for MLX"),
+    "a folder too high": (one_folder_down("checkpoint-500"), "its subfolders do: give one, as in .*-500"),
+    "the hub's cache": (one_folder_down("models--org--name", "snapshots", "abc"), "such as org/name"),
+    "a folder of the hub's cache": (one_folder_down("snapshots", "abc"), "the snapshot's folder, .*/abc"),
+    "a pointer for weights": (write(WEIGHTS, POINTER), "model.safetensors is a git-lfs pointer.* lfs pull"),
+    "a pointer for a tokenizer": (write("tokenizer.json", POINTER), "tokenizer.json is a git-lfs pointer"),
+    "a pointer for a configuration": (write("config.json", POINTER), "config.json is a git-lfs pointer"),
+    "flash attention": (rewrite(attn_implementation="flash_attention_2"), FLASH),
+    "flash attention, as it was spelt": (rewrite(_attn_implementation="flash_attention_2"), FLASH),
+    "flash attention 3": (rewrite(attn_implementation="flash_attention_3"), "flash-attn-3.*--attention sdpa"),
+    "flash attention of a part": (
+        rewrite(attn_implementation={"text_config": "flash_attention_2"}),
+        FLASH,
+    ),
+    "a kernel of the hub": (
+        rewrite(attn_implementation="kernels-community/flash-attn2"),
+        "is code on the Hugging Face Hub, .*--attention sdpa",
+    ),
+    "a kernel that nobody knows": (rewrite(attn_implementation="warp"), "none of sdpa.*--attention sdpa"),
+    "settings at odds": (
+        rewrite(attn_implementation="sdpa", output_attentions=True),
+        "'llava' model: .*output_attentions.*not supported",
+    ),
     "code of its own, pickled": (all_of(own_code, rename(WEIGHTS, "pytorch_model.bin")), "never runs"),
 }

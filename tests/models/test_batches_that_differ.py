@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from headscope.errors import GeometryError, ModelError
 from headscope.models.geometry import find_geometry
 from headscope.models.proof import prove
-from headscope.models.proofs.batches import PICTURES, negative, numbered, padded_batch, prove_batch
+from headscope.models.proofs.batches import numbered, padded_batch, prove_batch
+from headscope.models.proofs.pictures import is_picture, negative
 from headscope.models.proofs.steps import Proof, Step
-from headscope.models.sites import Head, parse_head
+from headscope.models.sites import Head, Site, parse_head
 from headscope.models.survey import tiny_inputs, tiny_model
 from headscope.models.types import Frame, Prompt
 from headscope.models.vlm import load_model
@@ -22,10 +24,14 @@ from models.families.test_family_pipeline import PROMPTS
 from tiny import tiny_llava
 
 
+def sites_of(model: nn.Module) -> tuple[Site, ...]:
+    return find_geometry(model).sites
+
+
 def test_pictures_numbered_over_the_batch_are_refused_at_load(tmp_path: Path) -> None:
     vlm = load_model(family_folder("hunyuan_vl", tmp_path / "hunyuan"))
     assert vlm.proof.step("batch").status == "refused"
-    assert "changes an item's logits" in vlm.proof.step("batch").reason
+    assert "the batch changes what an item gives" in vlm.proof.step("batch").reason
     with pytest.raises(ModelError, match="'batch'"):
         vlm.encode(PROMPTS[:2])
     assert vlm.encode(PROMPTS[:1]).items == 1
@@ -35,7 +41,7 @@ def test_pictures_numbered_over_the_batch_are_refused_at_load(tmp_path: Path) ->
 def test_items_of_the_padded_batch_have_pictures_that_differ(family: str) -> None:
     model = tiny_model(family)
     alone, together = padded_batch(tiny_inputs(family, model))
-    (name,) = [n for n in alone[0] if n in PICTURES]
+    (name,) = [n for n in alone[0] if is_picture(n)]
     one, other = (item[name] for item in alone)
     assert torch.equal(torch.cat([one, other]), together[name])
     assert torch.equal(other, negative(name, one))
@@ -53,17 +59,17 @@ def test_items_of_the_padded_batch_have_pictures_that_differ(family: str) -> Non
 def test_a_batch_that_mixes_its_pictures_up_is_refused() -> None:
     model = tiny_model("llava")
     alone, together = padded_batch(tiny_inputs("llava", model))
-    assert prove_batch(model, alone, together).status == "held"
+    assert prove_batch(model, alone, together, sites_of(model)).status == "held"
     swapped = {**together, "pixel_values": together["pixel_values"].flip(0)}
-    assert prove_batch(model, alone, swapped).status == "refused"
+    assert prove_batch(model, alone, swapped, sites_of(model)).status == "refused"
     doubled = {**together, "pixel_values": together["pixel_values"][:1].expand(2, -1, -1, -1)}
-    assert prove_batch(model, alone, doubled).status == "refused"
+    assert prove_batch(model, alone, doubled, sites_of(model)).status == "refused"
 
 
 def test_positions_counted_from_the_padded_start_are_passed_where_the_model_takes_them() -> None:
     model = tiny_model("git")
     alone, together = padded_batch(tiny_inputs("git", model))
-    step = prove_batch(model, alone, together)
+    step = prove_batch(model, alone, together, sites_of(model))
     assert (step.status, step.numbered) == ("held", True)
     assert "position_ids passed" in step.shown
     padding = int((together["attention_mask"][0] == 0).sum())
@@ -71,7 +77,7 @@ def test_positions_counted_from_the_padded_start_are_passed_where_the_model_take
     expected = [[0] * padding + list(range(length - padding)), list(range(length))]
     assert numbered(together)["position_ids"].tolist() == expected
     model = tiny_model("llava")
-    assert not prove_batch(model, *padded_batch(tiny_inputs("llava", model))).numbered
+    assert not prove_batch(model, *padded_batch(tiny_inputs("llava", model)), sites_of(model)).numbered
 
 
 def test_a_model_that_needs_positions_in_batches_gets_them_from_encode(tmp_path: Path) -> None:
@@ -128,10 +134,15 @@ def test_cross_attention_in_a_list_of_its_own_is_named_without_doubt() -> None:
     assert geometry.site_of(Head(1, 0, site="cross")).path == "model.gated_cross_attn_layers.1.cross_attn"
 
 
-def test_a_frame_of_an_ordinary_decoder_watches_nothing(tmp_path: Path) -> None:
+def test_a_frame_takes_its_hooks_away_and_knows_a_forward_only_while_it_runs(tmp_path: Path) -> None:
     vlm = load_model(tiny_llava(tmp_path / "llava"), prove=False)
     encoded = vlm.encode([Prompt(PROMPTS[0].image, "Where?")])
-    frame = Frame(encoded, encoded.length)
-    before = len(vlm.model._forward_pre_hooks)
+    frame, hooks = Frame(encoded, encoded.length), (vlm.model._forward_pre_hooks, vlm.model._forward_hooks)
+    before = [len(h) for h in hooks]
     with frame.following(vlm.model):
-        assert len(vlm.model._forward_pre_hooks) == before
+        with torch.no_grad():
+            vlm.model(**encoded.inputs)
+        mask = frame.scope_mask("answer", 1, 1)  # outside a forward one position is an answer's token
+    assert mask.tolist() == [[True]]
+    assert not frame.scope_mask("last", 1, 1).any()
+    assert [len(h) for h in hooks] == before

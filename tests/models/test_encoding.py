@@ -84,6 +84,18 @@ def test_earlier_turns_stand_in_the_prompt_in_order(vlm: VLM) -> None:
 
 
 @FAMILIES
+def test_the_end_tokens_are_tokenised_once(vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = vlm.end_ids
+    assert vlm.tokenizer.convert_tokens_to_ids("<|im_end|>") in known
+
+    def again(*_args: object, **_options: object) -> None:
+        raise AssertionError("tokenised again")
+
+    monkeypatch.setattr(type(vlm.tokenizer), "__call__", again)
+    assert vlm.end_ids == known
+
+
+@FAMILIES
 def test_an_answers_tokens_are_those_that_follow_the_prompt_in_a_finished_turn(vlm: VLM) -> None:
     answers = ["yes", "top left", "two", "A"]
     for answer, ids in zip(answers, vlm.encode_answers(answers), strict=True):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from headscope.errors import GeometryError
 from headscope.models.geometry import Site
 from headscope.models.proof import prove, prove_geometry
-from headscope.models.proofs import heads
-from headscope.models.proofs.steps import scaled
+from headscope.models.proofs import edits
+from headscope.models.proofs.edits import scaled
 from headscope.models.vlm import VLM
 from models.broken import claim, swapped
 
@@ -35,7 +35,8 @@ def test_the_sound_adapter_passes_every_step(tiny: VLM) -> None:
     assert proof.status == "PROVED"
     assert proof.reason == ""
     assert [s.name for s in proof.steps] == [
-        "hooks", "blocks", "sum", "edit", "restored", "positions", "baked", "batch", "cached", "spans"
+        "hooks", "blocks", "sum", "edit", "restored", "positions", "baked", "batch", "cached",
+        "picture", "spans",
     ]  # fmt: skip
     assert proof.figure("baked") <= 1e-5
     assert proof.figure("batch") <= 1e-4
@@ -172,7 +173,7 @@ def test_an_edit_that_reaches_nothing_is_caught(tiny: VLM, monkeypatch: pytest.M
     def idle(_site: Site, _factors: Mapping[int, float]) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(heads, "scaled", idle)
+    monkeypatch.setattr(edits, "scaled", idle)
     with pytest.raises(GeometryError, match="'edit'"):
         prove_geometry(tiny)
 
@@ -188,7 +189,7 @@ def test_a_hook_that_is_not_removed_is_caught(tiny: VLM, monkeypatch: pytest.Mon
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(heads, "scaled", staying)
+        patch.setattr(edits, "scaled", staying)
         try:
             with pytest.raises(GeometryError, match="'restored'"):
                 prove_geometry(tiny)

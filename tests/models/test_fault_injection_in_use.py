@@ -13,13 +13,14 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicLayer
 
-from headscope.errors import GeometryError, ModelError
+from headscope.errors import ModelError
 from headscope.models.geometry import Site
 from headscope.models.proof import Proof, Step, prove, prove_geometry
-from headscope.models.proofs import baked, cached
+from headscope.models.proofs import baked, cached, edits
+from headscope.models.proofs.baked import compare_baked
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import logits_of, scaled
+from headscope.models.proofs.steps import logits_of
 from headscope.models.types import Encoded, ImageGrid, Prompt
 from headscope.models.vlm import VLM
 from models.broken import adapter, claim, encoded, tiny_inputs
@@ -52,28 +53,44 @@ def test_a_decoder_that_reads_other_positions_is_refused_and_cannot_be_captured(
 # baked
 
 
+def z_at(vlm: VLM, number: int) -> tuple[Site, Tensor]:
+    """A site and what a forward brings there."""
+    site, seen = vlm.geometry.sites[number], []
+    handle = site.projection.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+    with torch.no_grad():
+        vlm.model(**tiny_inputs(vlm))
+    handle.remove()
+    return site, seen[0]
+
+
+@torch.no_grad()
 def test_columns_of_another_head_are_caught_by_baking(tiny: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare_baked(*z_at(tiny, 1)).figure < 1e-6
+    before = edits.scaled
     monkeypatch.setattr(
-        baked, "scaled", lambda site, factors: scaled(site, {h - 1: f for h, f in factors.items()})
+        edits, "scaled", lambda site, factors: before(site, {h - 1: f for h, f in factors.items()})
     )
-    with pytest.raises(GeometryError, match="'baked'"):
-        baked.prove_baked(tiny.model, tiny_inputs(tiny), tiny.geometry)
+    assert compare_baked(*z_at(tiny, 1)).figure > 0.7
 
 
+@torch.no_grad()
 def test_rows_baked_for_columns_are_caught(tiny_qwen: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    def rows(model: nn.Module, inputs: dict[str, Any], site: Site, head: int) -> Tensor:
+    @contextmanager
+    def rows(site: Site, head: int) -> Iterator[None]:
         weight: Any = site.projection.weight
         plain, new = weight.data, weight.data.clone()
         new[site.block(head)] *= 1.7
         weight.data = new
         try:
-            return logits_of(model, inputs)
+            yield
         finally:
             weight.data = plain
 
-    monkeypatch.setattr(baked, "_with_columns", rows)
-    with pytest.raises(GeometryError, match="'baked'"):
-        baked.prove_baked(tiny_qwen.model, tiny_inputs(tiny_qwen), tiny_qwen.geometry)
+    monkeypatch.setattr(baked, "scaled_columns", rows)
+    assert compare_baked(*z_at(tiny_qwen, 1)).figure > 0.7
+    step = prove_geometry(tiny_qwen).step("baked")
+    assert step.status == "refused"
+    assert "in the hook and in the weight give different outputs" in step.reason
 
 
 def test_weights_after_the_proof_are_the_bits_from_before(tiny: VLM) -> None:
@@ -91,7 +108,7 @@ def test_a_weight_that_two_projections_share_is_not_baked(tiny: VLM) -> None:
     plain = last.weight
     last.weight = first.weight  # type: ignore[assignment]
     try:
-        step = baked.prove_baked(tiny.model, tiny_inputs(tiny), tiny.geometry)
+        step = baked.baked_step(tiny.model, tiny.geometry, [])
     finally:
         last.weight = plain
     assert step.status == "not applicable"
@@ -101,7 +118,7 @@ def test_a_weight_that_two_projections_share_is_not_baked(tiny: VLM) -> None:
 def test_a_quantised_weight_is_not_baked(tiny: VLM) -> None:
     site = replace(tiny.geometry.sites[0], projection=nn.Linear(48, 32))
     site.projection.weight = nn.Parameter(torch.zeros(32, 48, dtype=torch.int8), requires_grad=False)
-    assert "quantised" in baked.why_not(tiny.model, site)
+    assert "quantised" in baked.why_not(tiny.model, [site])
 
 
 # batch
@@ -116,7 +133,7 @@ def test_right_padding_is_caught(tiny: VLM) -> None:
                 batch.inputs[name][row] = batch.inputs[name][row].roll(-empty)
         return batch
 
-    step = prove_geometry(adapter(tiny, encode=right)).step("batch")
+    step = prove(adapter(tiny, encode=right)).step("batch")
     assert step.status == "refused"
     assert "left" in step.reason
 
@@ -125,9 +142,9 @@ def test_right_padding_is_caught(tiny: VLM) -> None:
 def test_padding_that_is_attended_to_is_caught(family: str, request: pytest.FixtureRequest) -> None:
     vlm: VLM = request.getfixturevalue(family)
     alone, together = padded_batch(tiny_inputs(vlm))
-    assert prove_batch(vlm.model, alone, together).status == "held"
+    assert prove_batch(vlm.model, alone, together, vlm.geometry.sites).status == "held"
     together["attention_mask"] = torch.ones_like(together["attention_mask"])
-    step = prove_batch(vlm.model, alone, together)
+    step = prove_batch(vlm.model, alone, together, vlm.geometry.sites)
     assert step.status == "refused"
     assert step.figure > 1e-3
 
@@ -137,7 +154,7 @@ def test_another_items_picture_is_caught(tiny: VLM, item: int) -> None:
     alone, together = padded_batch(tiny_inputs(tiny))
     together["pixel_values"] = together["pixel_values"].clone()
     together["pixel_values"][item] += 1.0
-    assert prove_batch(tiny.model, alone, together).status == "refused"
+    assert prove_batch(tiny.model, alone, together, tiny.geometry.sites).status == "refused"
 
 
 def test_a_refused_batch_is_not_encoded_but_one_item_is(tiny: VLM) -> None:
@@ -165,10 +182,10 @@ def test_an_edit_that_stops_after_the_prompt_is_caught(tiny: VLM, monkeypatch: p
         yield
         handle.remove()
 
-    monkeypatch.setattr(cached, "scaled", prompt_only)
-    step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry)
+    monkeypatch.setattr(edits, "scaled", prompt_only)
+    step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
-    assert "token 1" in step.reason
+    assert "in a call over 1 positions, heads [0]" in step.reason
 
 
 def test_a_stale_cache_is_caught(tiny: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +201,7 @@ def test_a_stale_cache_is_caught(tiny: VLM, monkeypatch: pytest.MonkeyPatch) -> 
         return new[0], old
 
     monkeypatch.setattr(DynamicLayer, "update", stale)
-    step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry)
+    step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
     assert step.figure > 1e-3
 
@@ -193,8 +210,10 @@ def test_generation_that_reads_several_positions_a_token_is_refused(
     tiny: VLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = cached._generated
-    monkeypatch.setattr(cached, "_generated", lambda model, inputs, _use_cache: plain(model, inputs, False))
-    step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry)
+    monkeypatch.setattr(
+        cached, "_generated", lambda model, inputs, tokens, _cache=True: plain(model, inputs, tokens, False)
+    )
+    step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
     assert "positions read" in step.reason
 

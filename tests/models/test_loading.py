@@ -19,7 +19,7 @@ from headscope.models.geometry import Head
 from headscope.models.placement import Options, Placement
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
-from headscope.visual_prompting.awakening import contribution_norms
+from headscope.visual_prompting.awakening import ContributionNorms
 
 HEADS = (Head(0, 1), Head(2, 3))
 PROMPTS = [
@@ -80,7 +80,7 @@ def test_a_placed_model_answers_and_is_edited_as_one_in_memory(offloaded: VLM, t
 @needs_accelerate
 def test_contribution_norms_do_not_need_the_weights_in_memory(offloaded: VLM, tiny: VLM) -> None:
     z = torch.randn(2, 12, 12, generator=torch.Generator().manual_seed(0)).numpy()
-    found, expected = (contribution_norms(v.geometry, z) for v in (offloaded, tiny))
+    found, expected = (ContributionNorms(v.geometry)(z) for v in (offloaded, tiny))
     torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
 
@@ -184,7 +184,9 @@ def test_eight_bits_want_half_precision() -> None:
 def test_options_of_a_study_are_plain_and_only_those_that_were_given() -> None:
     assert Options.of(None) is Options.of({}) is Options.of({"tower": "decoder"}) is None
     assert Options.of({"max_memory": {0: "1GiB"}, "quantization": None}) == {"max_memory": {"0": "1GiB"}}
-    with pytest.raises(ModelError, match="'speed'; there are: device_map, max_memory, quantization, tower"):
+    with pytest.raises(
+        ModelError, match="'speed'; there are: device_map, max_memory, quantization, attention, tower"
+    ):
         Options.of({"speed": 3})
     with pytest.raises(ModelError, match="depends on the picture alone"):
         Options.of({"tower": "vision"})
@@ -194,7 +196,7 @@ def test_an_error_of_the_models_own_during_the_proof_is_a_refusal(monkeypatch: p
     def broken(vlm: VLM) -> None:
         raise RuntimeError("index out of range\nand more")
 
-    monkeypatch.setattr("headscope.models.proof.prove_geometry", broken)
+    monkeypatch.setattr("headscope.models.proof.prove", broken)
     with pytest.raises(
         ModelError, match="embedded: the proof ended in the model's RuntimeError: index out of range"
     ):

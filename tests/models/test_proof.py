@@ -16,7 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from headscope.errors import GeometryError, ModelError
 from headscope.models.geometry import Geometry, Site, find_geometry
 from headscope.models.proof import Proof, Step, prove_geometry
-from headscope.models.proofs.steps import gap
+from headscope.models.proofs.rounding import logit_difference
 from headscope.models.vlm import VLM, load_model
 
 
@@ -31,7 +31,7 @@ def test_the_proof_holds_on_both_families_and_says_what_it_showed(tiny: VLM, tin
     for vlm, heads in ((tiny, 12), (tiny_qwen, 8)):
         proof = prove_geometry(vlm)
         assert [s.name for s in proof.steps] == [
-            "hooks", "blocks", "sum", "edit", "restored", "positions", "batch"
+            "hooks", "blocks", "sum", "edit", "restored", "positions", "baked"
         ]  # fmt: skip
         assert proof.figure("blocks") == heads
         assert proof.figure("sum") < 1e-5
@@ -90,7 +90,7 @@ def test_the_attention_registry_is_put_back_after_success_and_after_failure(tiny
 def test_a_failed_proof_refuses_the_model_at_load(
     tiny_llava_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(model: nn.Module, towers: Sequence[str]) -> Geometry:
+    def wrong(model: nn.Module, towers: Sequence[str], inputs: object) -> Geometry:
         sites = find_geometry(model, towers).sites
         return Geometry(tuple(replace(s, n_heads=6, head_dim=8) for s in sites))
 
@@ -113,7 +113,7 @@ def test_a_proof_tells_its_status_reasons_and_figures() -> None:
     proof = Proof((held, refused))
     assert (proof.status, proof.reason) == ("PARTLY", "batch refused: padding changes it")
     assert proof.to_json()["hooks"] == {
-        "status": "held", "shown": "nothing changes", "figure": 0.0, "reason": ""
+        "status": "held", "shown": "nothing changes", "figure": 0.0, "limit": None, "reason": ""
     }  # fmt: skip
     assert proof.to_json()["batch"]["figure"] is None
     assert "batch: refused: padding changes it" in str(proof)
@@ -125,11 +125,13 @@ def test_a_proof_tells_its_status_reasons_and_figures() -> None:
 
 def test_the_gap_between_logits_counts_no_banned_ones_and_notices_a_ban() -> None:
     banned = torch.finfo(torch.float32).min
-    one, other = torch.tensor([2.0, banned, -4.0]), torch.tensor([2.0, banned, -4.4])
-    assert gap(one, other) == pytest.approx(0.1)
-    assert gap(one, torch.tensor([2.0, 0.0, -4.0])) == float("inf")
-    assert gap(one, torch.tensor([2.0, banned, float("nan")])) != gap(one, one) == 0.0
-    assert not gap(torch.full((2,), banned), torch.full((2,), banned)) <= 1.0
+    one, other = torch.tensor([[3.0, banned, -3.0]]), torch.tensor([[3.3, banned, -3.3]])
+    assert logit_difference(one, other) == pytest.approx(0.1)
+    assert logit_difference(one, torch.tensor([[3.0, 0.0, -3.0]])) == float("inf")
+    spoiled = torch.tensor([[3.0, banned, float("nan")]])
+    assert logit_difference(one, spoiled) != logit_difference(one, one) == 0.0
+    nothing = torch.full((1, 2), banned)
+    assert not logit_difference(nothing, nothing) <= 1.0
 
 
 def test_a_norm_over_all_heads_is_held_fixed_and_named() -> None:

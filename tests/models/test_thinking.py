@@ -17,7 +17,7 @@ from headscope.models.answers import parse_answer
 from headscope.models.prompts import Template, answer_ids
 from headscope.models.thinking import STYLES, answer_start, opened, variables, without_thoughts
 from headscope.models.types import Prompt
-from headscope.models.vlm import VLM, _leave_thoughts_out, load_model
+from headscope.models.vlm import VLM, leave_thoughts_out, load_model
 from models.families.folders import QWEN_TEMPLATE, family_folder, tokenizer_of
 from models.families.test_family_pipeline import PROMPTS, item_of, saying
 
@@ -257,10 +257,10 @@ def test_a_model_that_opens_a_thought_by_itself_gets_prompts_that_end_it(thinker
     odd = copy.copy(thinker)
     odd.template = Template(thinker.processor, thinker.family)
     plain = odd.template.render(ASKED_HERE)
-    _leave_thoughts_out(odd)
+    leave_thoughts_out(odd)
     assert odd.template.render(ASKED_HERE) == plain
     with saying(odd, "<think>So, the"):
-        _leave_thoughts_out(odd)
+        leave_thoughts_out(odd)
     assert odd.template.render(ASKED_HERE) == plain + "<think>\n\n</think>\n\n"
     assert odd.template.tail.endswith("<think>\n\n</think>\n\n")
     encoded = odd.encode([ASKED_HERE])

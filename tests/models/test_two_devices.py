@@ -62,3 +62,9 @@ def test_the_geometry_is_proved_across_devices(found: dict[str, Any]) -> None:
 def test_a_tensor_on_the_wrong_device_is_an_error_here(found: dict[str, Any]) -> None:
     assert "spare:0" in found["misplaced"]
     assert "spare:1" in found["misplaced"]
+
+
+def test_a_model_is_identified_by_its_weights_wherever_they_are(found: dict[str, Any]) -> None:
+    here, there = found["identities"]
+    assert here == there
+    assert found["moved weights"] == "", "a move is no change"

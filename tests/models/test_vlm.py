@@ -101,7 +101,7 @@ def test_a_hub_id_is_fetched_configuration_first_and_keeps_its_commit(
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     vlm = load_model("some-org/tiny", prove=False)
     assert (vlm.name, vlm.revision, vlm.folder) == ("some-org/tiny", commit, snapshot)
-    assert asked[0] == ["config.json"]
+    assert asked[0] == ["config.json", "adapter_config.json"]
     assert not any(p.endswith((".bin", ".py", ".pt")) for p in asked[1])
     text_only(snapshot)
     asked.clear()
@@ -126,9 +126,9 @@ def test_the_embedded_model_is_an_ordinary_folder(
 
 
 def test_a_file_is_no_model(tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").write_bytes(b"")
+    (tmp_path / "model.txt").write_bytes(b"")
     with pytest.raises(ModelError, match="is a file"):
-        load_model(tmp_path / "model.gguf")
+        load_model(tmp_path / "model.txt")
 
 
 def test_the_tiny_checkpoints_load_with_plain_transformers(

@@ -17,7 +17,7 @@ from headscope.interventions.emphasis import gain
 from headscope.storage import write_json, write_table
 from headscope.visual_prompting.comparison import HeadSums, Readings, gains, per_head, variant_table
 from headscope.visual_prompting.controls import CONTROLS
-from headscope.visual_prompting.summary import CAVEATS, contrasts, summary
+from headscope.visual_prompting.summary import caveats, contrasts, summary
 
 LOSSES = {"spatial_perception": 41.0, "orientation_perception": 33.0, "relational_reasoning": 24.0}
 DRAWS = 200
@@ -166,9 +166,14 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
 
 
 def wake(
-    folder: Path, cases: Cases, splits: dict[str, str], labels: list[str], rng: np.random.Generator
+    folder: Path,
+    cases: Cases,
+    splits: dict[str, str],
+    labels: list[str],
+    rng: np.random.Generator,
+    stated: bool = True,
 ) -> None:
-    """``wake.json`` and ``wake.parquet``."""
+    """``wake.json`` and ``wake.parquet``; ``stated``: of a model that states what it was trained on."""
     better = {
         "plain": 0.0,
         "both": 0.22,
@@ -190,6 +195,8 @@ def wake(
         v: [_wake_row(v, *one, luck[i], gain, rng) for i, one in enumerate(asked)]
         for v, gain in better.items()
     }
+    for row in (r for mine in rows.values() for r in mine if not stated):
+        row["range"] = None
     readings = Readings(rows, draws=300)
     styles = [v for v in better if v != "plain"]
     tables = {v: variant_table(readings, v, ("2-3", "4-7", "8+"), DEFAULT.functions) for v in styles}
@@ -197,7 +204,8 @@ def wake(
     spatial[rng.choice(len(labels), 10, replace=False)] = True
     sums = _sums(rows, labels, spatial, rng)
     woken: dict[str, Any] = {"both": {}}
-    for name, test in {"all": None, "in_training_range": "trained", "beyond": "beyond"}.items():
+    by_range = {"in_training_range": "trained", "beyond": "beyond"} if stated else {}
+    for name, test in {"all": None, **by_range}.items():
         plain, lit = (
             HeadSums.of(s, len(labels), lambda e, t=test: t is None or e["range"] == t)
             for s in sums  # type: ignore[misc]
@@ -209,7 +217,7 @@ def wake(
         "styles": ["box", "spotlight", "both", "crop"],
         "controls": list(CONTROLS),
         "seed": 0,
-        "settings": {"training_things": [2, 7]},
+        "settings": {"training_things": [2, 7] if stated else None},
         "select": {
             s: tables[t]["all"]
             for s, t in (("box", "random_box"), ("spotlight", "spotlight"), ("both", "both"))
@@ -220,7 +228,7 @@ def wake(
         "gains": woken,
         "heads": per_head(labels, plain, lit, spatial),
         "summary": summary(tables, woken),
-        "caveats": list(CAVEATS),
+        "caveats": caveats(stated),
     }
     write_table(folder / "wake.parquet", [{**r, "split": "test"} for v in rows for r in rows[v]])
     write_json(folder / "wake.json", content)

@@ -16,6 +16,7 @@ from headscope.data.cases import Cases, save_cases
 from headscope.data.scenes.sprites import paste, sprite
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT
+from headscope.models.training_facts import TrainingFacts
 from headscope.probing.atlas import Atlas, AtlasHead
 from headscope.probing.settings import ProbeSettings
 from headscope.probing.summary import derive, with_causal
@@ -36,6 +37,7 @@ def build_study(
     skill: float = 1.0,
     shape: tuple[int, int] = (LAYERS, HEADS),
     functions: Sequence[str] = DEFAULT.functions,
+    stated: bool = True,
 ) -> Path:
     """Write a study folder, and its cases in ``folder.parent / "cases"``.
 
@@ -45,12 +47,14 @@ def build_study(
         skill: 1: answers well; 0: guesses.
         shape: layers and heads per layer.
         functions: which functions have steps.
+        stated: whether the model states what it was trained on.
     """
     rng = np.random.default_rng(7)
     cases = _cases(folder.parent / "cases", count, rng, functions)
     splits = {c.id: ("test", "select", "fit", "fit", "fit")[i % 5] for i, c in enumerate(cases)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "study.json", _about(cases))
+    facts = TrainingFacts((2, 7), ("combination", "sprite", "wording")) if stated else TrainingFacts()
+    write_json(folder / "study.json", {**_about(cases), "training": facts.to_json()})
     write_json(folder / "splits.json", splits)
     seconds = {"data": 3.1, "capture": 190.2, "probe": 71.4, "ablate": 240.8, "emphasize": 66.0, "wake": 83.9}
     write_json(folder / "timings.json", {**seconds, "report": 9.7, "total": 665.1})
@@ -65,7 +69,7 @@ def build_study(
     if "emphasize" in stages:
         emphasis(folder, functions, labels, rng)
     if "wake" in stages:
-        wake(folder, cases, splits, labels, rng)
+        wake(folder, cases, splits, labels, rng, stated)
     return folder
 
 

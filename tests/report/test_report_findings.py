@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from study_fixture import build_study
 
 from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
 from headscope.report.measure import chance, majority
+from headscope.report.methods import methods
+from headscope.report.page import write_report
 from headscope.report.paragraph import paragraph
 from headscope.report.sources import read_study
 from headscope.report.stage_views import Estimate
+from headscope.report.summary import write_summary
 from headscope.report.views import StudyView
 
 
@@ -56,10 +60,22 @@ def test_help_by_true_answers_is_not_taken_for_help_by_the_models_own(study, mon
 
 def test_losses_within_controls_are_not_claimed(study: StudyView) -> None:
     assert study.ablation is not None
-    tests = tuple(replace(t, claimed=None, p=0.4) for t in study.ablation.tests)
+    tests = tuple(replace(t, claimed=None, p=0.01, q=0.4) for t in study.ablation.tests)
     weak = replace(study, ablation=replace(study.ablation, tests=tests))
     assert _of(weak, "muting") == [UNCLEAR] * 3
     assert "Beyond random heads: 0 of 3 spatial functions." in paragraph(weak)
+
+
+def test_a_finding_names_q_and_the_distinct_sets_behind_it_not_the_draws(study: StudyView) -> None:
+    assert study.ablation is not None
+    tests = tuple(replace(t, draws=200, distinct=20, q=0.031) for t in study.ablation.tests)
+    few = replace(study, ablation=replace(study.ablation, tests=tests))
+    told = [f.measured for f in findings(few) if f.anchor == "muting"]
+    assert told
+    assert all("q = 0.031, 20 distinct sets" in text and "200" not in text for text in told)
+    told_of = dict(methods(few))["Muting"][-1]
+    assert "too few for a claim, which needs 200: " in told_of
+    assert "spatial perception 20" in told_of
 
 
 def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_test(study: StudyView) -> None:
@@ -111,3 +127,29 @@ def test_choices_that_the_model_does_not_want_are_said_on_top_of_the_page(study:
     assert "all choices together have less than 1% of the probability" in said[0]
     before = banner(study)
     assert before is None or "all choices together" not in before[0]
+
+
+@pytest.fixture(scope="module")
+def of_unknown_training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a model that does not state what it was trained on."""
+    return build_study(tmp_path_factory.mktemp("unknown") / "study", stated=False)
+
+
+def test_of_a_model_that_states_nothing_the_page_says_nothing_of_its_training(
+    of_unknown_training: Path, study: StudyView
+) -> None:
+    told = re.compile(
+        r"(the model|it) was trained on|train(ing|ed) range|as trained on|model never saw|new to the model|"
+        r"its training|what the model knows|familiar ground|trained on 2"
+    )
+    for view, expected in ((study, True), (read_study(of_unknown_training), False)):
+        page = write_report(view.folder).read_text("utf-8")
+        said = {m[0] for m in told.finditer(page)}
+        assert bool(said) == expected, said
+    unknown = read_study(of_unknown_training)
+    assert "which of them are new to this model is not known" in page
+    assert unknown.wake is not None
+    assert unknown.wake.population == "all"
+    summary = write_summary(of_unknown_training)
+    assert "delta_points_in_training_range" not in summary["wake"]["both"]
+    assert summary["wake"]["both"]["delta_points"] == unknown.wake.delta("both").delta.value  # type: ignore[union-attr]

@@ -67,7 +67,7 @@ def test_wake_is_read_by_population_style_and_control(study: StudyView, study_fo
     assert contrast is not None
     assert contrast.delta.value == content["contrasts"]["both - equal_area"]["all"]["delta_points"]
     assert study.wake.population == content["summary"]["population"] == "beyond"
-    assert study.run.trained_things == (2, 7)
+    assert study.run.training.things == study.wake.trained_things == (2, 7)
 
 
 def test_examples_are_changed_answers_one_a_case_in_turn(study: StudyView) -> None:

@@ -28,7 +28,7 @@ FORM = {
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
     "ablation": {
         "spatial_perception": dict.fromkeys(
-            ("k", "drop_points", "control_mean", "control_max", "draws", "p"), 0
+            ("k", "drop_points", "control_mean", "control_max", "draws", "distinct", "p", "q"), 0
         )
         | {"ci": [0, 0]}
     },
@@ -101,7 +101,7 @@ def test_accuracies_are_shares_of_right_answers_on_test(summary: dict, study_fol
 def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> None:
     ablation = json.loads((study_folder / "ablation.json").read_text())
     for name, cell in summary["ablation"].items():
-        for key in ("k", "drop_points", "ci", "control_mean", "control_max", "draws", "p"):
+        for key in ("k", "drop_points", "ci", "control_mean", "control_max", "draws", "distinct", "p", "q"):
             assert cell[key] == ablation["functions"][name][key]
     assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
     emphasis = json.loads((study_folder / "emphasis.json").read_text())

@@ -24,6 +24,8 @@ from embedded_training.muon import orthogonalise
 from embedded_training.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
 from embedded_training.train import main
 from headscope.data.scenes.scene import SIDE as SCENE_SIDE
+from headscope.models.embedded import weights_folder
+from headscope.models.training_facts import training_facts
 
 MIX = Mix(2, 5, captions=0.5, singles=4, relations=3, lessons=2, chains=1.0, mains=1.0, hard=0.3)
 
@@ -132,6 +134,7 @@ def test_a_short_run_learns_resumes_and_leaves_a_plain_checkpoint(tmp_path: Path
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(x["part"], x["step"]) for x in lines] == [("vision", 6), ("language", 4), ("language", 8)]
     assert lines[-1]["loss"] < lines[1]["loss"]
+    assert training_facts(tmp_path / "model") == training_facts(weights_folder()), "it states its training"
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
     assert model.dtype == torch.float32
     assert (

@@ -9,10 +9,11 @@ from PIL import Image
 
 from headscope.errors import ModelError
 from headscope.models.types import ImageGrid, Prompt
+from headscope.visual_prompting import awakening
 from headscope.visual_prompting.awakening import (
+    ContributionNorms,
     attention_row,
     attention_to,
-    contribution_norms,
     object_tokens,
     token_positions,
 )
@@ -144,7 +145,24 @@ def test_contribution_norms_are_the_lengths_of_what_each_head_writes(tiny):
         z[:, i, : site.head_dim] = alone[:, site.block(head.head)].numpy()
         zero = site.projection(torch.zeros_like(alone))
         expected[:, i] = (site.projection(alone) - zero).norm(dim=1).numpy()
-    np.testing.assert_allclose(contribution_norms(geometry, z), expected, rtol=1e-4)
+    np.testing.assert_allclose(ContributionNorms(geometry)(z), expected, rtol=1e-4)
+
+
+def test_each_projection_is_read_once_however_many_batches_follow(tiny, monkeypatch):
+    read = []
+    plain = awakening._weight
+    monkeypatch.setattr(awakening, "_weight", lambda site: read.append(site.layer) or plain(site))
+    norms = ContributionNorms(tiny.geometry)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        z = rng.normal(size=(2, len(tiny.geometry.heads), tiny.geometry.max_width)).astype(np.float32)
+        found = norms(z)
+        for i, head in enumerate(tiny.geometry.heads):
+            site = tiny.geometry.site_of(head)
+            block = site.projection.weight[:, site.block(head.head)].double().numpy()
+            expected = np.linalg.norm(z[:, i, : site.head_dim].astype(np.float64) @ block.T, axis=1)
+            np.testing.assert_allclose(found[:, i], expected, rtol=1e-12)
+    assert read == [site.layer for site in tiny.geometry.sites]
 
 
 def test_tokens_of_an_object_are_those_that_its_box_covers_by_a_quarter_or_most():

@@ -63,6 +63,19 @@ def test_margins_that_are_missing_are_left_out_of_the_margin_alone():
     assert readings.compare("both", "plain", np.zeros(20, bool)) is None
 
 
+def test_where_no_range_is_known_there_is_no_set_of_questions_by_range():
+    readings = planted()
+    for r in (r for rows in readings.rows.values() for r in rows):
+        r["range"] = None
+    table = variant_table(readings, "both", ("2-3", "8+"), ("counting",))
+    assert not {"beyond", "in_training_range", "beyond_by_function"} & set(table)
+    assert table["masked"] == {"all": 0.5}
+    assert set(contrasts(readings, ["equal_area"])["both - equal_area"]) == {"all"}
+    found = summary({"both": table}, {"both": {"all": None}})
+    assert found["population"] == "all"
+    assert "delta_points_in_training_range" not in found["both"]
+
+
 def test_contrasts_pair_the_same_questions():
     found = contrasts(planted(), ["equal_area"])
     assert list(found) == ["both - equal_area"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from headscope.visual_prompting.experiment import spatial_heads, wake
 from headscope.visual_prompting.questions import WakeSettings, choose, questions_of, show
 
 SETTINGS = WakeSettings(
-    max_items=60, select_items=18, batch_size=16, max_new_tokens=3, unit_items=25, draws=200
-)
+    max_items=60, select_items=18, batch_size=16, max_new_tokens=3, unit_items=25, draws=200,
+    training_things=(2, 7),
+)  # fmt: skip
 
 
 class StubAtlas:
@@ -85,6 +87,20 @@ def test_the_summary_takes_crowded_pictures_and_has_every_field(study):
     assert both["delta_points"] == found["test"]["both"]["beyond"]["delta_points"]
     gain = found["gains"]["both"]["beyond"]["contribution"]["spatial"]["value"]
     assert both["head_gain_spatial"] == gain
+
+
+def test_of_a_model_that_states_no_training_range_nothing_is_said_of_one(tiny, cases, tmp_path):
+    few = replace(SETTINGS, training_things=None, max_items=12, select_items=6)
+    found = run(tiny, cases, tmp_path, settings=few, controls=("equal_area",))
+    assert found["settings"]["training_things"] is None
+    assert found["summary"]["population"] == "all"
+    assert "delta_points_in_training_range" not in found["summary"]["both"]
+    sets = [found["test"]["both"], found["gains"]["both"], found["contrasts"]["both - equal_area"]]
+    sets += [found["test"]["both"][k] for k in ("masked", "share_of_spotlight_area")]
+    assert all("all" in one for one in sets)
+    assert not {"beyond", "in_training_range", "beyond_by_function"} & {name for one in sets for name in one}
+    assert not any("trained" in line for line in found["caveats"])
+    assert {r["range"] for r in read_table(tmp_path / "wake.parquet")} == {None}
 
 
 def test_only_questions_that_name_something_are_read_and_steps_alone(study):

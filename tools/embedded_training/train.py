@@ -24,7 +24,9 @@ from embedded_training.architecture import build_model, build_processor
 from embedded_training.episodes import Mix, episode, plain_scene
 from embedded_training.muon import Muon
 from embedded_training.packing import DENSE, IGNORE, Packed, Packer, dense_labels, pixels_of
+from headscope.data.scenes.generate import NEW
 from headscope.errors import HeadscopeError
+from headscope.models.training_facts import TrainingFacts, write_training_facts
 
 STAGES = (
     # until this share of the language steps -> what is asked
@@ -218,6 +220,8 @@ class Trainer:
         ]
         self._loop("language", self.recipe.steps, groups, self.model)
         checkpoints.export(self.model, self.processor, self.folder / "model")
+        things = min(mix.fewest for _, mix in STAGES), max(mix.most for _, mix in STAGES)
+        write_training_facts(self.folder / "model", TrainingFacts(things, tuple(sorted(NEW))))
 
 
 def main(argv: list[str] | None = None) -> None:

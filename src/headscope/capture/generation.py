@@ -14,11 +14,14 @@ from transformers import GenerationConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, EncoderDecoderCache
 
 from headscope.errors import ModelError
+from headscope.models.caches import returned_cache
 from headscope.models.types import Encoded
 
 # Layers of a cache that hold keys and values, a row an item, and nothing else. These are replaced, never
 # written in place, so a shallow copy is a snapshot that costs nothing.
 PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)
+# Where a layer whose window slides behind the prompt holds the prompt; transformers forgets to repeat it.
+_PROMPT = ("prefill_keys", "prefill_values")
 # Settings of a checkpoint that make generation say other than the likeliest token; transformers fills them in
 # wherever a request leaves them open.
 _FORCING = (
@@ -50,7 +53,7 @@ class Prefill:
         """The prompt's cache with each item ``times`` times in a row, for one forward that may grow it."""
         cache = snapshot(self.cache)
         if times > 1:
-            _repeat(cache, times)
+            repeat_cache(cache, times)
         return cache
 
     def encoder_repeated(self, times: int) -> dict[str, Any]:
@@ -66,11 +69,11 @@ def _rows(value: Any, times: int) -> Any:
     return value.repeat_interleave(times, dim=0) if isinstance(value, Tensor) else value
 
 
-def _repeat(cache: Any, times: int) -> None:
+def repeat_cache(cache: Any, times: int) -> None:
     """Repeat every item in a row; states of linear attention have no such method but can be reordered."""
     if isinstance(cache, EncoderDecoderCache):
-        _repeat(cache.self_attention_cache, times)
-        _repeat(cache.cross_attention_cache, times)
+        repeat_cache(cache.self_attention_cache, times)
+        repeat_cache(cache.cross_attention_cache, times)
         return
     layers = getattr(cache, "layers", None)
     if layers is None:
@@ -79,7 +82,11 @@ def _repeat(cache: Any, times: int) -> None:
     for layer in layers:
         states = getattr(layer, "conv_states", None)
         if states is None:
+            prompt = {n: v for n in _PROMPT if isinstance(v := getattr(layer, n, None), Tensor)}
             layer.batch_repeat_interleave(times)
+            for name, value in prompt.items():
+                if len(getattr(layer, name)) == len(value):
+                    setattr(layer, name, value.repeat_interleave(times, dim=0))
             continue
         held = [s for s in (*states.values(), *layer.recurrent_states.values()) if s is not None]
         if held:
@@ -120,7 +127,7 @@ def watching(model: Any, prefill: Prefill) -> Iterator[None]:
         if kwargs.get("encoder_outputs") is not None:
             names = ("encoder_outputs", "attention_mask")
             prefill.encoder = {n: kwargs[n] for n in names if kwargs.get(n) is not None}
-        prefill.cache = snapshot(output.past_key_values)
+        prefill.cache = snapshot(returned_cache(output))
 
     handle = model.register_forward_hook(after, with_kwargs=True)
     try:
@@ -181,6 +188,8 @@ def generate(vlm: Any, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, P
     """
     prefill = Prefill()
     config = greedy_config(vlm, max_new_tokens)
+    if max_new_tokens > 1:
+        vlm.require("cached", f"{max_new_tokens} generated tokens")
     with torch.no_grad(), watching(vlm.model, prefill):
         if encoded.apart:
             config.decoder_start_token_id = int(encoded.inputs["decoder_input_ids"][0, 0])

@@ -37,9 +37,10 @@ def make_plan(vlm: Any, items: Sequence[Item], settings: Mapping[str, Any], case
     geometry = vlm.geometry
     return {
         "schema": SCHEMA,
-        "model": vlm.revision,
+        "model": vlm.confirmed_revision(),
         "model_name": vlm.name,
         "dtype": str(vlm.dtype).removeprefix("torch."),
+        "image_backend": vlm.image_backend,
         "cases": cases,
         "settings": dict(settings),
         "heads": {

@@ -12,6 +12,7 @@ from torch import Tensor
 from headscope.capture.generation import Prefill, pad_id
 from headscope.capture.tree import END, tree_totals
 from headscope.errors import ModelError
+from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
 from headscope.models.ways import failure
 
@@ -195,6 +196,7 @@ def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int
     Raises:
         ModelError: the model does not go on behind a cache of its own.
     """
+    vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     try:
         return _behind(vlm, encoded, prefill, given, times)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError) as exc:
@@ -209,8 +211,8 @@ def _behind(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: 
         with torch.no_grad():
             output = vlm.model(  # what the encoder read is not read again
                 decoder_input_ids=given,
-                past_key_values=prefill.repeated(times),
                 use_cache=True,
+                **cache_argument(vlm.model, prefill.repeated(times)),
                 **prefill.encoder_repeated(times),
             )
         after: Tensor = output.logits
@@ -231,8 +233,8 @@ def _behind(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: 
         output = vlm.model(
             input_ids=given,
             attention_mask=torch.cat([mask, mask.new_ones(mask.shape[0], steps)], dim=1),
-            past_key_values=prefill.repeated(times),
             use_cache=True,
+            **cache_argument(vlm.model, prefill.repeated(times)),
             **extra,
         )
     logits: Tensor = output.logits

@@ -30,6 +30,8 @@ ACTIVATIONS = "z.zarr"
 CHUNK_BYTES = 16 * 2**20
 # Parts of a plan that say where something lay or how much it is, not what is computed.
 _DESCRIPTIVE = ("bytes", "model_name")
+# What holds of a plan that was written before plans said it.
+_BEFORE = {"image_backend": "pil"}
 
 
 def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
@@ -42,7 +44,7 @@ def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
     if not path.exists():
         write_atomic(path, _text(plan))
         return
-    found = read_json(path)
+    found = {**_BEFORE, **read_json(path)}
     keys = [k for k in {**found, **plan} if k not in _DESCRIPTIVE and found.get(k) != plan.get(k)]
     if keys:
         how = "; ".join(_difference(found, plan, k) for k in keys[:4])

@@ -16,9 +16,10 @@ from transformers.cache_utils import DynamicLayer
 
 from headscope.capture.generation import Prefill, generate, pad_id
 from headscope.errors import ModelError
+from headscope.models.caches import cache_argument
 from headscope.models.contiguous import gives_contiguous
 from headscope.models.types import Encoded, Prompt
-from headscope.models.ways import ODD, TREE, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, TREE, failure, note_way
 
 log = logging.getLogger(__name__)
 END = -1  # stands for any token that ends an answer
@@ -110,8 +111,8 @@ def read_trees(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tre
         output = vlm.model(
             input_ids=given.to(device),
             attention_mask=mask,
-            past_key_values=prefill.repeated(1),
             use_cache=True,
+            **cache_argument(vlm.model, prefill.repeated(1)),
             **extra,
         )
     logits: Tensor = output.logits
@@ -223,7 +224,7 @@ def _differs(vlm: Any) -> str:
                 rows = rows_totals(vlm, encoded, prefill, per_item)
                 trees = [Tree(c) for c in per_item]
                 tree = torch.cat(_summed(read_trees(vlm, encoded, prefill, trees), trees, per_item, ()))
-    except ODD as exc:
+    except MODEL_ERRORS as exc:
         log.debug("%s: choices as a tree", vlm.name, exc_info=True)
         return failure(exc)
     room = max(1e-4, 8 * torch.finfo(vlm.dtype).eps)

@@ -14,7 +14,9 @@ from headscope.cli import review as _review  # noqa: F401  (registers its comman
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import (
+    AttentionOption,
     DeviceMapOption,
+    ImageBackendOption,
     MaxMemoryOption,
     QuantizationOption,
     TowerOption,
@@ -42,15 +44,33 @@ INTERRUPTED = 130
 ModelOption = Annotated[
     str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
 ]
+# Of a study: what is left out is as the study has it, and what it does not have is refused.
+StudyModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help='"embedded" (default), a checkpoint folder, or a hub id (org/name).'),
+]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")
 ]
 StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
-SizeOption = Annotated[str, typer.Option("--size", help="How much is read: quick, demo or full.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of everything drawn at random.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", help="How much is read: smoke (does it run?), quick, demo (default) or full."),
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of splits and of everything drawn at random; default 0.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
-BatchOption = Annotated[int, typer.Option("--batch-size", min=1, help="Questions in one forward.")]
+StudyDeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu (default), cuda, cuda:1, mps ...")
+]
+StudyDtypeOption = Annotated[
+    str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
+]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Questions in one forward; default 64.")
+]
 ProbeDeviceOption = Annotated[
     str | None,
     typer.Option(
@@ -60,6 +80,9 @@ ProbeDeviceOption = Annotated[
     ),
 ]
 TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
+]
 
 
 def say(text: str) -> None:
@@ -67,69 +90,62 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def open_study(
-    study: Path,
-    model: str | None,
-    data: Path | None,
-    size: str,
-    seed: int,
-    device: str,
-    dtype: str,
-    batch_size: int,
-    taxonomy: Path | None,
-    options: dict[str, Any] | None = None,
-    probe_device: str | None = None,
-) -> Any:
-    """The study in the folder, or a new one where it holds none yet."""
+def open_study(study: Path, data: Path | None, probe_device: str | None, wait: bool, **given: Any) -> Any:
+    """The study in the folder, or a new one where it holds none yet.
+
+    Args:
+        given: fields of :class:`headscope.study_given.Given`, None where the user said nothing.
+
+    Raises:
+        StudyError: nothing to start from, or a setting that differs from the study's.
+    """
     from headscope.errors import StudyError
     from headscope.study import Study
-    from headscope.study_record import checked_options, checked_probe_device, refuse_others
+    from headscope.study_given import Given
 
+    opening: dict[str, Any] = {"probe_device": probe_device, "announce": say, "wait": wait}
+    if (study / "study.json").exists():
+        return Study.open(study, Given(**given), data, **opening)
     if data is None:
-        if (study / "study.json").exists():
-            found = Study(study, announce=say)
-            if options:
-                refuse_others(study, found.settings, {"model_options": checked_options("", options)})
-            checked_probe_device(probe_device)
-            found.probe_device = probe_device or found.probe_device
-            return found
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
-    return Study.create(
-        study,
-        model=model or "embedded",
-        data=data,
-        size=size,
-        seed=seed,
-        taxonomy=taxonomy,
-        device=device,
-        dtype=dtype,
-        model_options=options,
-        batch_size=batch_size,
-        probe_device=probe_device,
-        announce=say,
-    )
+    return Study.create(study, data=data, **opening, **given)
 
 
 def _add_stage(name: str, text: str) -> None:
     def command(
         study: StudyOption,
-        model: ModelOption = "embedded",
+        model: StudyModelOption = None,
         data: DataOption = None,
-        size: SizeOption = "demo",
-        seed: SeedOption = 0,
-        device: DeviceOption = "cpu",
-        dtype: DtypeOption = "float32",
-        batch_size: BatchOption = 64,
+        size: SizeOption = None,
+        seed: SeedOption = None,
+        device: StudyDeviceOption = None,
+        dtype: StudyDtypeOption = None,
+        batch_size: BatchOption = None,
         taxonomy: TaxonomyOption = None,
         device_map: DeviceMapOption = None,
         max_memory: MaxMemoryOption = None,
         quantization: QuantizationOption = None,
+        attention: AttentionOption = None,
         tower: TowerOption = "decoder",
+        image_backend: ImageBackendOption = "auto",
         probe_device: ProbeDeviceOption = None,
+        wait: WaitOption = False,
     ) -> None:
-        options = model_options(device_map, max_memory, quantization, tower)
         opened = open_study(
-            study, model, data, size, seed, device, dtype, batch_size, taxonomy, options, probe_device
+            study,
+            data,
+            probe_device,
+            wait,
+            model=model,
+            size=size,
+            seed=seed,
+            taxonomy=taxonomy,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            model_options=model_options(
+                device_map, max_memory, quantization, tower, image_backend, attention
+            ),
         )
         result = getattr(opened, name)()
         if name in ("run", "report"):
@@ -166,15 +182,18 @@ for _name, _text in {
 @app.command()
 def demo(
     study: StudyOption = Path("runs/demo"),
-    cases: Annotated[int, typer.Option("--cases", help="How many scenes are drawn.")] = 500,
-    seed: SeedOption = 1,
-    size: SizeOption = "demo",
-    model: ModelOption = "embedded",
+    cases: Annotated[int | None, typer.Option("--cases", help="How many scenes; default 500.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of scenes, splits and everything else; default 1.")
+    ] = None,
+    size: SizeOption = None,
+    model: StudyModelOption = None,
+    wait: WaitOption = False,
 ) -> None:
     """Draw scenes, run the whole study on the embedded model, write the report."""
     from headscope.demo import run_demo
 
-    opened = run_demo(study, cases=cases, seed=seed, size=size, model=model, announce=say)
+    opened = run_demo(study, cases=cases, seed=seed, size=size, model=model, announce=say, wait=wait)
     show_summary(opened)
     say(f"report: {opened.folder / 'report.html'}")
 
@@ -198,12 +217,25 @@ def ask(
     save: Annotated[Path | None, typer.Option(help="Write the picture as the model sees it here.")] = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
+    attention: AttentionOption = None,
 ) -> None:
     """Ask one question about one picture."""
     from headscope.cli.ask import Asked, ask_once
 
     asked = Asked(
-        image, question, model, choices, mute, heads, atlas, tuple(boxes or ()), style, save, device, dtype
+        image,
+        question,
+        model,
+        choices,
+        mute,
+        heads,
+        atlas,
+        tuple(boxes or ()),
+        style,
+        save,
+        device,
+        dtype,
+        attention,
     )
     typer.echo(ask_once(asked))
 
@@ -248,11 +280,11 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as exc:
-        from headscope.storage import disk_error
+        from headscope.storage import file_error
 
         if exc.filename is None and exc.errno is None:
             raise
-        _stop(f"error: {disk_error(Path(exc.filename or '.'), exc)}", 1)
+        _stop(f"error: {file_error(exc)}", 1)
     except Exception as exc:
         if hasattr(exc, "show") and hasattr(exc, "exit_code"):  # a usage error of click's
             exc.show()

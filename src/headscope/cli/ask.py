@@ -26,6 +26,7 @@ class Asked:
     save: Path | None = None
     device: str = "cpu"
     dtype: str = "float32"
+    attention: str | None = None
 
 
 def ask_once(asked: Asked) -> str:
@@ -48,8 +49,8 @@ def ask_once(asked: Asked) -> str:
     if asked.boxes:
         image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image
     if asked.save:
-        image.save(asked.save)
-    vlm = load_model(asked.model, device=asked.device, dtype=asked.dtype)
+        _save(image, asked.save)
+    vlm = load_model(asked.model, device=asked.device, dtype=asked.dtype, attention=asked.attention)
     choices = tuple(c.strip() for c in asked.choices.split(",") if c.strip())
     chosen = _heads(asked, vlm) if asked.mute else ()
     with edit(vlm, chosen, mute()) if chosen else nullcontext():
@@ -63,6 +64,17 @@ def ask_once(asked: Asked) -> str:
     if chosen:
         lines.append(f"  (muted: {', '.join(str(h) for h in chosen)})")
     return "\n".join(lines)
+
+
+def _save(image: Any, path: Path) -> None:
+    from headscope.storage import disk_error
+
+    try:
+        image.save(path)
+    except ValueError as exc:  # a suffix that names no format
+        raise DataError(f"--save {path}: {exc}; name a file such as seen.png") from exc
+    except OSError as exc:
+        raise disk_error(path, exc) from exc
 
 
 def _heads(asked: Asked, vlm: Any) -> tuple[Any, ...]:

@@ -44,15 +44,21 @@ def validate(
     folder: Annotated[Path, typer.Argument(help="Folder of cases, or its cases.jsonl.")],
     taxonomy: Annotated[Path | None, typer.Option(help="JSON file with other functions.")] = None,
 ) -> None:
-    """Report every fault as file:line: field: what, found, expected; exit 1 if there is any."""
-    from headscope.data.validation import validate as check
+    """Report every fault as file:line: field: what, found, expected; exit 1 if there is any.
+
+    Pictures that look the same though their files differ (re-encoded, resized) are warnings.
+    """
+    from headscope.data.validation import inspect
     from headscope.functions import DEFAULT, load_taxonomy
 
-    faults = check(folder, load_taxonomy(taxonomy) if taxonomy else DEFAULT)
-    for fault in faults:
-        typer.echo(str(fault))
-    typer.echo(f"{folder}: {len(faults)} faults" if faults else f"{folder}: no faults", err=True)
-    if faults:
+    functions = load_taxonomy(taxonomy) if taxonomy else DEFAULT
+    found = inspect(folder, functions, keep=False, decode=True)
+    for line in (*found.faults, *found.near):
+        typer.echo(str(line))
+    counted = f"{len(found.faults)} faults" if found.faults else "no faults"
+    near = f", {len(found.near)} pairs of near-duplicate pictures" if found.near else ""
+    typer.echo(f"{folder}: {counted}{near}", err=True)
+    if found.faults:
         raise SystemExit(1)
 
 

@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.models import AttentionOption
+
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder of cases.")],
     model: Annotated[
-        str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id.')
-    ] = "embedded",
+        str | None,
+        typer.Option("--model", help="A checkpoint folder or a hub id; default: the study's, or embedded."),
+    ] = None,
     study: Annotated[
         Path | None, typer.Option("--study", help="Study on this model whose atlas names the heads.")
     ] = None,
@@ -25,13 +28,19 @@ def evaluate(
     ] = 1.5,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("evaluation.json"),
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many cases only.")] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...; default: the study's, or cpu.")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", help="float32, bfloat16 or float16; default: the study's, or float32."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions in one forward.")] = 32,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 16,
+    attention: AttentionOption = None,
 ) -> None:
     """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
-    from headscope.benchmarking import Intervention, Loading
+    from headscope.benchmarking import Intervention
     from headscope.benchmarking import evaluate as run
     from headscope.errors import StudyError
     from headscope.storage import write_json
@@ -40,13 +49,48 @@ def evaluate(
     if len(asked) > 1:
         raise StudyError(f"asked for --{' and --'.join(k for k, _ in asked)}; one intervention at a time")
     change = Intervention(*asked[0], study=study, heads=heads, factor=factor) if asked else None
-    if change and change.kind != "wake" and study is None and model != "embedded":
+    needs_heads = change is not None and change.kind != "wake"
+    if change and needs_heads and study is None and model not in (None, "embedded"):
         raise StudyError(f"--{change.kind} {change.what}: say --study, a study run on {model}, for its heads")
-    loading = Loading(device, dtype, batch_size, max_new_tokens)
+    if study is not None and not needs_heads:
+        raise StudyError("--study names the heads of --mute or --bake; say one of them, or leave it out")
+    model, loading = _loading(study, model, device, dtype, attention, batch_size, max_new_tokens)
     found = run(model, data, change, loading, limit=limit, announce=lambda text: typer.echo(text, err=True))
     write_json(out, found)
     _show(found)
     typer.echo(f"every answer and figure: {out}", err=True)
+
+
+def _loading(
+    study: Path | None,
+    model: str | None,
+    device: str | None,
+    dtype: str | None,
+    attention: str | None,
+    batch_size: int,
+    most: int,
+) -> tuple[str, Any]:
+    """What is loaded, and how: as the study loads its model, where nothing else is said.
+
+    Raises:
+        StudyError: the study was run on another model.
+    """
+    from headscope.benchmarking import Loading
+    from headscope.study import Study
+    from headscope.study_given import Given
+    from headscope.study_record import options_of
+
+    if study is None:
+        how = device or "cpu", dtype or "float32", batch_size, most
+        return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
+    record = Study.open(study, Given(model=model)).settings
+    options = options_of(record)
+    if attention is not None:
+        options["attention"] = attention
+    if device is not None:  # then all parts go there
+        options = {k: v for k, v in options.items() if k not in ("device_map", "max_memory")}
+    where = device or record["device"]
+    return record["load"], Loading(where, dtype or record["dtype"], batch_size, most, options or None)
 
 
 def _show(found: dict[str, Any]) -> None:

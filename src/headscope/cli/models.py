@@ -24,7 +24,23 @@ MaxMemoryOption = Annotated[
     str | None, typer.Option("--max-memory", help="For a named device map: 0=20GiB,1=20GiB,cpu=60GiB.")
 ]
 QuantizationOption = Annotated[str | None, typer.Option("--quantization", help="8bit or 4bit.")]
+AttentionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--attention",
+        help="Attention kernel: sdpa, eager, flash_attention_2, flash_attention_3 or flex_attention; by "
+        "default what the checkpoint names, else transformers' choice.",
+    ),
+]
 TowerOption = Annotated[str, typer.Option("--tower", help="decoder, or vision for its heads too.")]
+ImageBackendOption = Annotated[
+    str,
+    typer.Option(
+        "--image-backend",
+        help="What pictures are read with: pil, torchvision, or auto (torchvision where it is installed; in "
+        "a study that was begun, what it was begun with).",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 _COLOURS = {"PROVED": "green", "PARTLY": "yellow", "REFUSED": "red"}
@@ -56,15 +72,38 @@ def check(
     device_map: DeviceMapOption = None,
     max_memory: MaxMemoryOption = None,
     quantization: QuantizationOption = None,
+    attention: AttentionOption = None,
     tower: TowerOption = "decoder",
+    image_backend: ImageBackendOption = "auto",
     as_json: JsonOption = False,
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Try everything on it, a small study too; write a page to send."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --thorough: the page (.md); its JSON goes beside it.")
+    ] = None,
 ) -> None:
     """Load a model; prove geometry, spans, edits, batching, generation; exit 1 with the reason if refused."""
+    if thorough:
+        from headscope.cli.thorough import check_thoroughly
+
+        options = model_options(device_map, max_memory, quantization) or {}
+        raise typer.Exit(check_thoroughly(model, device, dtype, options, tower, out, as_json))
+    if out is not None:
+        raise ModelError(
+            f"asked for a page at {out}; only --thorough writes one: say --thorough, or leave out --out"
+        )
     from headscope.models.proof import prove
     from headscope.models.vlm import load_model, proof_or_refusal
 
     options = {
-        **(model_options(device_map, max_memory, quantization) or {}),
+        **(
+            model_options(
+                device_map, max_memory, quantization, image_backend=image_backend, attention=attention
+            )
+            or {}
+        ),
         "towers": tuple(dict.fromkeys(("decoder", tower))),
     }
     family = ""
@@ -81,6 +120,21 @@ def check(
         _print_json(entry | {"model": model})
     else:
         _show_proof(vlm, entry)
+
+
+@models_app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Folder of an adapter made with PEFT (LoRA and its like).")],
+    out: Annotated[Path, typer.Option("--out", help="New checkpoint folder.")],
+    base: Annotated[
+        str | None, typer.Option("--base", help="Its base model; by default the one that it names.")
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
+) -> None:
+    """Merge an adapter with its base model into an ordinary checkpoint. Needs the package peft."""
+    from headscope.models.adapters import merge_adapter
+
+    typer.echo(str(merge_adapter(adapter, out, base, dtype)))
 
 
 def families() -> list[dict[str, Any]]:
@@ -100,7 +154,12 @@ def families() -> list[dict[str, Any]]:
 
 
 def model_options(
-    device_map: str | None, max_memory: str | None, quantization: str | None, tower: str = "decoder"
+    device_map: str | None,
+    max_memory: str | None,
+    quantization: str | None,
+    tower: str = "decoder",
+    image_backend: str = "auto",
+    attention: str | None = None,
 ) -> dict[str, Any] | None:
     """The options as ``load_model`` takes them; None if none was given.
 
@@ -117,8 +176,12 @@ def model_options(
         options["max_memory"] = {name: amount for name, _, amount in pairs}
     if quantization is not None:
         options["quantization"] = quantization
+    if attention is not None:
+        options["attention"] = attention
     if tower != "decoder":
         options["tower"] = tower
+    if image_backend != "auto":
+        options["image_backend"] = image_backend
     return options or None
 
 
@@ -188,6 +251,7 @@ def _show_proof(vlm: Any, entry: Mapping[str, Any]) -> None:
     console = Console()
     places = ", ".join(sorted(set(vlm.placement.values())))
     console.print(escape(f"{vlm.name}: {vlm.family}, {vlm.dtype}, on {places}; {vlm.geometry.summary()}"))
+    console.print(f"pictures read with {vlm.image_backend}")
     table = Table("step", "", "what was shown, or why not", "figure")
     for name, found in entry["proofs"].items():
         held, figure = _held(found), found.get("figure")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.models import AttentionOption
 from headscope.errors import StudyError
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -15,7 +16,9 @@ _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 
 def scan(
     out: Annotated[Path, typer.Option("--out", help="Folder of scan.json and scan.parquet.")],
-    model: Annotated[str, typer.Option("--model", help='"embedded", a folder, or a hub id.')] = "embedded",
+    model: Annotated[
+        str | None, typer.Option("--model", help='"embedded" (default), a folder, or a hub id.')
+    ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of cases.")] = None,
     study: Annotated[Path | None, typer.Option("--study", help="A study: its model, data, splits.")] = None,
     scope: Annotated[str, typer.Option("--scope", help="all, last or answer.")] = "all",
@@ -26,14 +29,22 @@ def scan(
     memory: Annotated[str, typer.Option("--memory", help="For heads in one pass: 2GB, 500MB.")] = "2GB",
     estimate: Annotated[bool, typer.Option("--estimate", help="Gradient x activation instead.")] = False,
     exact_top: Annotated[int, typer.Option("--exact-top", min=0, help="Scan the N strongest.")] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of splits and intervals.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")] = "float32",
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of splits and intervals; default 0, or the study's.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu (default), cuda, cuda:1, mps ...")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
+    ] = None,
+    attention: AttentionOption = None,
 ) -> None:
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
     from headscope.cli.app import say
     from headscope.interventions.scan.run import ScanSettings, scan_heads
     from headscope.models.geometry import parse_head
+    from headscope.study_given import Given
 
     settings = ScanSettings(
         scope=_one_of("--scope", scope, ("all", "last", "answer")),
@@ -42,13 +53,14 @@ def scan(
         max_items=max_items,
         estimate=estimate or exact_top > 0,
         exact_top=exact_top,
-        seed=seed,
     )
     chosen = [parse_head(h) for h in heads.split(",") if h.strip()]
     room = parse_memory(memory)
-    vlm, cases, splits, taxonomy = _opened(study, data, model, seed, device, dtype)
+    options = {"attention": attention} if attention is not None else None
+    given = Given(model=model, seed=seed, device=device, dtype=dtype, model_options=options)
+    vlm, cases, splits, taxonomy, seed = _opened(study, data, given)
     result = scan_heads(
-        vlm, cases, splits, out, heads=chosen, taxonomy=taxonomy, settings=settings, memory=room
+        vlm, cases, splits, out, heads=chosen, taxonomy=taxonomy, settings=settings, memory=room, seed=seed
     )
     from rich.console import Console
 
@@ -80,24 +92,22 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _opened(
-    study: Path | None, data: Path | None, model: str, seed: int, device: str, dtype: str
-) -> tuple[Any, Any, Any, Any]:
-    """Model, cases, splits and taxonomy, of a study or of a folder of cases."""
+def _opened(study: Path | None, data: Path | None, given: Any) -> tuple[Any, Any, Any, Any, int]:
+    """Model, cases, splits, taxonomy and seed, of a study or of a folder of cases."""
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
     from headscope.functions import DEFAULT
-    from headscope.models.vlm import load_model
     from headscope.study import Study
+    from headscope.study_given import loaded
 
     if (study is None) == (data is None):
         raise StudyError("scan: say either --data FOLDER (with --model) or --study FOLDER")
     if study is not None:
-        opened = Study(study)
-        return opened.vlm, opened.cases, opened.splits, opened.taxonomy
+        opened = Study.open(study, given)
+        return opened.vlm, opened.cases, opened.splits, opened.taxonomy, opened.seed
     assert data is not None
-    cases = load_cases(data)
-    return load_model(model, device, dtype), cases, assign_splits(cases, seed), DEFAULT
+    cases, given = load_cases(data), given.filled()
+    return loaded(given), cases, assign_splits(cases, given.seed), DEFAULT, given.seed
 
 
 def _table(result: Any) -> Any:

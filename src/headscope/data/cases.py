@@ -64,6 +64,15 @@ class Cases(Sequence[Case]):
         return assign_splits(self)
 
     @cached_property
+    def picture_groups(self) -> dict[str, str]:
+        """Case id to the name of its picture: :func:`headscope.data.splits.picture_groups`."""
+        from headscope.data.splits import group_by_content
+
+        if self._whole is not None:
+            return {c.id: self._whole.picture_groups[c.id] for c in self.cases}
+        return group_by_content(self)
+
+    @cached_property
     def fingerprint(self) -> str:
         """64 hex digits: SHA-256 over the lines that ``save_cases`` writes and every picture's name and size.
 

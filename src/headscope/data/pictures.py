@@ -145,24 +145,19 @@ def read_size(path: Path) -> tuple[int, int]:
         return picture.size
 
 
-def decode_size(path: Path) -> tuple[int, int]:
-    """(width, height) after decoding every pixel; for threads (wrap the pool in ``quiet_bombs``).
-
-    Raises:
-        PictureError: not a picture, truncated, or refused by its header.
-    """
-    with _opened(path) as picture:
-        picture.load()
-        return picture.size
-
-
 def read_rgb(path: Path) -> Image.Image:
     """The picture in RGB, as stored (first frame); transparent parts are laid over white.
 
     Raises:
         PictureError: not a picture, truncated, over 50 million pixels, 16 bits deep, or turned by EXIF.
     """
-    with quiet_bombs(), _opened(path) as picture:
+    with quiet_bombs():
+        return decode_rgb(path)
+
+
+def decode_rgb(path: Path) -> Image.Image:
+    """The same for threads, whose pool is wrapped in ``quiet_bombs``: warnings are the whole process's."""
+    with _opened(path) as picture:
         if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
             over = picture.convert("RGBA")
             ground = Image.new("RGBA", over.size, "white")

@@ -55,20 +55,31 @@ def assign_splits(
 
 
 def picture_groups(cases: Sequence[Case]) -> dict[str, str]:
-    """Case id -> a name of its picture, the same for all cases that show the same picture."""
-    paths = sorted({key_of(c.image) for c in cases})
-    name = {path: path for path in paths}
+    """Case id -> a name of its picture, the same for all cases that show the same picture.
+
+    Everything that splits, folds, resamples or counts pictures goes by this. Two cases show the same picture
+    if their files are the same or hold identical bytes; plain cases have no files and go by path. ``Cases``
+    remember the answer, and a subset has that of its whole.
+    """
     if isinstance(cases, Cases):
-        files: dict[str, Path] = {}
-        for path in paths:
-            try:
-                files[path] = locate(cases.folder, path)
-            except PictureError:  # reading the picture will say what is wrong with it
-                continue
-        content = content_keys(files.values())
-        first: dict[str, str] = {}
-        for path, file in files.items():
-            name[path] = first.setdefault(content[file], path)
+        return cases.picture_groups
+    return {c.id: key_of(c.image) for c in cases}
+
+
+def group_by_content(cases: Cases) -> dict[str, str]:
+    """What :func:`picture_groups` says; files are read only where another has their size."""
+    paths = sorted({key_of(c.image) for c in cases})
+    files: dict[str, Path] = {}
+    for path in paths:
+        try:
+            files[path] = locate(cases.folder, path)
+        except PictureError:  # reading the picture will say what is wrong with it
+            continue
+    content = content_keys(files.values())
+    name = {path: path for path in paths}
+    first: dict[str, str] = {}
+    for path, file in files.items():
+        name[path] = first.setdefault(content[file], path)
     return {c.id: name[key_of(c.image)] for c in cases}
 
 

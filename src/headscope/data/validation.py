@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headscope.data.checks import Finding, check_case, parse
+from headscope.data.near_duplicates import Look, NearDuplicate, Shown, look_at, near_duplicates
 from headscope.data.pictures import (
     PictureError,
     content_keys,
-    decode_size,
     key_of,
     locate,
     quiet_bombs,
@@ -55,6 +55,7 @@ class _Picture(NamedTuple):
     """What one line says about its picture."""
 
     line: int
+    case: str
     image: str
     size: tuple[Any, Any]
     split: Split | None
@@ -62,11 +63,12 @@ class _Picture(NamedTuple):
 
 @dataclass
 class Inspection:
-    """What reading a folder gave: the good cases, in order, and every fault, by line."""
+    """What reading a folder gave: good cases in order, every fault by line, pictures that look alike."""
 
     file: Path
     cases: list[Case] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    near: list[NearDuplicate] = field(default_factory=list)
 
     def add(self, line: int, found: Finding) -> None:
         """Note a fault at a line."""
@@ -112,7 +114,7 @@ def inspect(
         folder: the folder, or its JSONL file.
         taxonomy: the functions that steps may have; None: any.
         keep: keep the good cases in memory.
-        decode: decode every picture and compare contents; else read headers only.
+        decode: decode every picture, compare contents and looks; else read headers only.
         pictures: look at pictures at all; False: cases whose pictures are not there yet (0 x 0 pixels) pass.
     """
     out = Inspection(jsonl_path(folder))
@@ -194,7 +196,8 @@ def _note(
         out.add(line, Finding("id", "id given twice", show(name), f"an id unlike that of line {first[name]}"))
     if isinstance(image, str):
         size = raw.get("width"), raw.get("height")
-        pictures.append(_Picture(line, image, size, wanted_split(raw.get("split"), raw.get("held_out"))))
+        split = wanted_split(raw.get("split"), raw.get("held_out"))
+        pictures.append(_Picture(line, str(name), image, size, split))
 
 
 def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> None:
@@ -203,18 +206,22 @@ def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> 
     places = _each({p.image for p in pictures}, lambda image: locate(folder, image))
     found = {p for p in places.values() if isinstance(p, Path)}
     with quiet_bombs():
-        sizes = _each(found, decode_size if decode else read_size)
+        read = _each(found, look_at if decode else read_size)
     for picture in pictures:
         place = places[picture.image]
-        result = sizes[place] if isinstance(place, Path) else place
+        result = read[place] if isinstance(place, Path) else place
         if isinstance(result, PictureError):
             if result.what not in _KNOWN:
                 out.add(picture.line, Finding("image", result.what, result.found, result.expected))
             continue
-        for name, wanted, real in zip(("width", "height"), picture.size, result, strict=True):
+        size = result.size if isinstance(result, Look) else result
+        for name, wanted, real in zip(("width", "height"), picture.size, size, strict=True):
             if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted != real:
                 out.add(picture.line, Finding(name, "not the picture's size", show(wanted), str(real)))
-    _check_splits(out, pictures, places, content_keys(found) if decode else {})
+    contents = content_keys(found) if decode else {}
+    _check_splits(out, pictures, places, contents)
+    if decode:
+        out.near = _near(out, pictures, places, contents, read)
 
 
 # What check_case has reported already, from the path alone.
@@ -236,6 +243,25 @@ def _check_splits(
         if other.split != picture.split:
             found = f"{show(picture.split)} for the picture of line {other.line}"
             out.add(picture.line, Finding("split", "picture in two splits", found, show(other.split)))
+
+
+def _near(
+    out: Inspection,
+    pictures: list[_Picture],
+    places: dict[str, Any],
+    contents: dict[Path, str],
+    read: dict[Path, Any],
+) -> list[NearDuplicate]:
+    """Pictures of different content that look the same."""
+    shown: dict[Any, Shown] = {}
+    looks: dict[Any, Look] = {}
+    for picture in pictures:
+        place = places[picture.image]
+        look = read[place] if isinstance(place, Path) else None
+        if isinstance(look, Look):
+            shown.setdefault(contents[place], Shown(picture.line, picture.case, picture.image, picture.split))
+            looks.setdefault(contents[place], look)
+    return near_duplicates(str(out.file), shown, looks)
 
 
 def _each(items: Iterable[Any], read: Any) -> dict[Any, Any]:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from headscope.errors import EditError, StoreError
+from headscope.errors import EditError
 from headscope.interventions.edit_hooks import Pair, compile_edit
 from headscope.interventions.edits import Edit, What, scale
 from headscope.models.geometry import Head, Site
-from headscope.storage import disk_error, write_json
-
-_COMPANIONS = (".json", ".jinja", ".txt", ".model", ".tiktoken")
+from headscope.models.library_messages import quiet
+from headscope.models.saving import is_free, write_checkpoint
+from headscope.models.sites import has_plain_matrix
+from headscope.models.weights import is_quantized
 
 
 def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, scope: str = "all") -> Path:
@@ -44,7 +42,8 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
 
     Raises:
         EditError: a scope other than ``all``; something to add where the projection has no bias; a quantised
-            or shared projection; an output folder that holds files.
+            or shared projection; a model with an adapter; an output folder that holds files.
+        ModelError: the model was changed since it was loaded or wrapped.
     """
     change = Edit(tuple(heads), what if isinstance(what, What) else scale(float(what)), scope)
     out = Path(out)
@@ -54,24 +53,30 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
             "use "
             "`with edit(...)` instead"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_free(out):
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
+    revision = vlm.confirmed_revision()
     _refuse_model(vlm)
+    vlm.require("baked", "an edit baked into the weights")
     replaced: dict[int, Tensor] = {}
     for site, pair in compile_edit(vlm.geometry, change).items():
         _refuse(vlm.model, site, pair)
         replaced.update(_baked(site.projection, pair))
-    _write(vlm, replaced, change, out)
+    _write(vlm, revision, replaced, change, out)
     return out
 
 
 def _refuse_model(vlm: Any) -> None:
     """Raise where the model as a whole cannot be written as an ordinary checkpoint."""
-    stored = getattr(vlm.config, "quantization_config", None)
-    if getattr(vlm.model, "is_quantized", False) or stored is not None:
+    if is_quantized(vlm.model):
         raise EditError(
             f"bake: the weights of {vlm.name} are quantised, and rounding them again changes what it says; "
             "load the original checkpoint in float32 or bfloat16 and bake that"
+        )
+    if vlm.folder is None and (strange := _not_of_its_kind(vlm.model)):
+        raise EditError(
+            f"bake: {vlm.name} is not what its configuration builds ({strange}), so no ordinary checkpoint "
+            "holds it; merge the adapter (model = model.merge_and_unload()), wrap the result and bake that"
         )
     away = next((n for n, p in vlm.model.named_parameters() if p.is_meta), None)
     if away is not None:
@@ -80,12 +85,20 @@ def _refuse_model(vlm: Any) -> None:
         )
 
 
+def _not_of_its_kind(model: nn.Module) -> str:
+    """The first weight that a model in memory has beyond its kind, or lacks; empty if it has just these."""
+    with quiet(), torch.device("meta"):
+        plain = type(model)(copy.deepcopy(model.config)).state_dict()
+    other = sorted(plain.keys() ^ model.state_dict().keys())
+    return other[0] if other else ""
+
+
 def _refuse(model: nn.Module, site: Site, pair: Pair) -> None:
     """Raise where the weights of this site cannot carry the edit."""
     projection = site.projection
     name = f"bake: the output projection of layer {site.layer} ({type(projection).__name__})"
     weight = getattr(projection, "weight", None)
-    if not isinstance(weight, Tensor) or type(projection).__name__ not in ("Linear", "Conv1D"):
+    if not isinstance(weight, Tensor) or not has_plain_matrix(projection):
         raise EditError(
             f"{name} has no plain weight matrix; bake the model before it is quantised or wrapped"
         )
@@ -127,55 +140,11 @@ def _baked(projection: nn.Module, pair: Pair) -> dict[int, Tensor]:
     return made
 
 
-def _write(vlm: Any, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
-    """Save the checkpoint beside ``out`` and move it there in one step."""
+def _write(vlm: Any, revision: str, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
+    """Save the model with some weights replaced, and a note of what was done."""
     # id() of parameters is taken from named_parameters: state_dict() hands out detached aliases of them
     names = {n: replaced[id(p)] for n, p in vlm.model.named_parameters() if id(p) in replaced}
     state = {n: names.get(n, t) for n, t in vlm.model.state_dict().items()}
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        _copy_companions(vlm.folder, temporary)
-        with _quiet():
-            vlm.model.save_pretrained(temporary, state_dict=state)
-        note = {
-            "schema": "headscope/bake/1",
-            "source": vlm.name,
-            "revision": vlm.revision,
-            **change.describe(),
-        }
-        write_json(temporary / "headscope-bake.json", note)
-        if out.exists():
-            out.rmdir()
-        temporary.replace(out)
-    except OSError as exc:
-        raise disk_error(out, exc) from exc
-    except SafetensorError as exc:  # a full disk comes as text here
-        raise StoreError(
-            f"{out}: could not write the weights: {exc}; free space or name another folder"
-        ) from exc
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _copy_companions(source: Path, target: Path) -> None:
-    """Processor, tokenizer, chat template and licence, byte for byte; weights are written anew."""
-    for file in sorted(source.iterdir()):
-        keep = file.suffix in _COMPANIONS or file.name.startswith("LICENSE")
-        if file.is_file() and keep and not file.name.endswith(".safetensors.index.json"):
-            shutil.copyfile(file, target / file.name)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar of transformers."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+    note = {"schema": "headscope/bake/1", "source": vlm.name, "revision": revision, **change.describe()}
+    beside = [vlm.folder] if vlm.folder is not None else vlm.processor
+    write_checkpoint(out, vlm.model, beside, state, {"headscope-bake.json": note})

@@ -119,7 +119,12 @@ def causal_scores(
 
 def identity(vlm: Any, cases: Cases) -> dict[str, str]:
     """What any result depends on besides settings: model and data."""
-    return {"model": vlm.name, "revision": vlm.revision, "data": cases.fingerprint, "dtype": str(vlm.dtype)}
+    return {
+        "model": vlm.name,
+        "revision": vlm.confirmed_revision(),
+        "data": cases.fingerprint,
+        "dtype": str(vlm.dtype),
+    }
 
 
 def scan(vlm: Any, readers: Mapping[str, Reader], settings: CausalSettings) -> CausalScores:

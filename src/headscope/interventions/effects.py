@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from headscope.evaluation.statistics import draws_p, paired_difference
+from headscope.evaluation.statistics import CLAIM_SETS, draws_p, paired_difference
 from headscope.interventions.controls import Controls
 from headscope.interventions.readings import Reading
 
 POINTS = 100.0
-CLAIM_DRAWS = 200  # design 5.4: fewer draws give a quick look, never a claim
 # Of ablation.parquet.
 COLUMNS = (
     *("phase", "split", "muted", "measured", "ranking", "k", "heads", "mute", "scope", "draw", "n", "images"),
@@ -98,16 +97,23 @@ def against_controls(
 
 
 def verdict(result: Mapping[str, Any], alpha: float) -> tuple[bool, str]:
-    """Whether functional heads may be claimed (accuracy beyond controls and beyond chance), and why."""
-    p, draws, low = result["p"], result["draws"], result["ci"][0]
-    if p is None or draws < CLAIM_DRAWS:
-        return False, f"no claim: {draws} control draws, a claim needs {CLAIM_DRAWS}"
-    if p >= alpha:
-        return False, f"not functional: controls hurt as much (p = {p:.3f})"
+    """Whether functional heads may be claimed (accuracy beyond controls and beyond chance), and why.
+
+    Args:
+        result: one function's ``q`` over functions, ``distinct`` control sets, ``ci``, ``excess_points`` and,
+            where there is one, ``p_random``.
+        alpha: q below which controls count as beaten.
+    """
+    q, distinct, low = result["q"], result["distinct"], result["ci"][0]
+    if q is None or distinct < CLAIM_SETS:
+        return False, f"no claim: {distinct} distinct control sets, a claim needs {CLAIM_SETS}"
+    sure = f"q = {q:.3f} over functions, {distinct} distinct control sets"
+    if q >= alpha:
+        return False, f"not functional: controls hurt as much ({sure})"
     if not low > 0:
         return False, f"not functional: the accuracy drop may be nothing (interval from {low:.1f} points)"
     excess = result["excess_points"]
-    said = f"functional: muting costs {excess:.1f} points more than the mean control (p = {p:.3f})"
+    said = f"functional: muting costs {excess:.1f} points more than the mean control ({sure})"
     random = result.get("p_random")
     if random is not None and random >= alpha:
         said += (

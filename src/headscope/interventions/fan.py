@@ -30,8 +30,9 @@ from headscope.errors import ModelError
 from headscope.interventions.decoder import difference, rows_aside
 from headscope.interventions.edits import BatchedEdit, Edit, mute
 from headscope.models.answers import parse_answer
+from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
-from headscope.models.ways import FAN, ODD, failure, note_way
+from headscope.models.ways import FAN, MODEL_ERRORS, failure, note_way
 
 log = logging.getLogger(__name__)
 # Largest difference of logits between a fan and whole runs, relative to the largest logit.
@@ -166,6 +167,8 @@ def go_on(vlm: Any, tiled: Encoded, prefill: Prefill, most: int) -> Tensor:
     """Greedy tokens (row, step), padded after a row's end token; the prompt's cache stays as it is."""
     assert prefill.logits is not None
     tokens = prefill.logits.float().argmax(dim=-1, keepdim=True)
+    if most > 1:
+        vlm.require("cached", f"{most} generated tokens")
     cache = prefill.repeated(1) if most > 1 else None
     mask, tiles = tiled.inputs["attention_mask"], tiled.inputs.get("cross_attention_mask")
     extra: dict[str, Any] = {} if tiles is None else {"cross_attention_mask": tiles[:, -1:]}
@@ -177,7 +180,11 @@ def go_on(vlm: Any, tiled: Encoded, prefill: Prefill, most: int) -> Tensor:
         if prefill.position is not None:
             extra["position_ids"] = prefill.position + step
         output = vlm.model(
-            input_ids=tokens[:, -1:], attention_mask=mask, past_key_values=cache, use_cache=True, **extra
+            input_ids=tokens[:, -1:],
+            attention_mask=mask,
+            use_cache=True,
+            **cache_argument(vlm.model, cache),
+            **extra,
         )
         best = output.logits[:, -1].float().argmax(dim=-1)
         tokens = torch.cat([tokens, torch.where(alive, best, pad_id(vlm))[:, None]], dim=1)
@@ -261,7 +268,7 @@ def _refusal(
     try:
         with BatchedEdit(tuple(edits), fan=True).applied(vlm):
             fanned = fan_out(vlm, encoded, item, len(edits), max_new_tokens, how)
-    except ODD as exc:
+    except MODEL_ERRORS as exc:
         log.debug("%s: fanned out as %s", vlm.name, how, exc_info=True)
         return failure(exc)
     logits = torch.cat([one.logits for one in whole if one.logits is not None])

@@ -26,7 +26,7 @@ def choose_items(
     held_out: bool = False,
     contexts: Sequence[str] = ("gold",),
 ) -> dict[str, list[Item]]:
-    """At most ``max_items`` items per function of one split, as many different images as possible.
+    """At most ``max_items`` items per function of one split, as many different pictures as possible.
 
     Sub-questions are taken in context ``gold`` under their function's name, in other ``contexts`` as
     ``<function>@<context>``, main questions as ``main@alone``, ``main@gold``. The choice depends on ids and
@@ -47,17 +47,19 @@ def choose_items(
         found[item.function if plain else f"{item.function}@{item.context}"].append(item)
     others = [f"{f}@{c}" for f in taxonomy.functions for c in contexts if c != "gold"]
     order = [*taxonomy.functions, *others, *(f"{MAIN}@{c}" for c in main_contexts)]
-    return {name: _spread(found[name], max_items, f"{seed}") for name in order if found[name]}
+    groups = picture_groups(cases)
+    return {name: _spread(found[name], max_items, f"{seed}", groups) for name in order if found[name]}
 
 
-def _spread(items: list[Item], most: int, salt: str) -> list[Item]:
-    """Seeded order, one item of every image before a second of any."""
+def _spread(items: list[Item], most: int, salt: str, groups: Mapping[str, str]) -> list[Item]:
+    """Seeded order, one item of every picture before a second of any."""
     drawn = sorted(items, key=lambda item: hashlib.sha256(f"{salt} {item.id}".encode()).hexdigest())
     seen: dict[str, int] = defaultdict(int)
     ranked = []
     for place, item in enumerate(drawn):
-        ranked.append((seen[item.case.image], place, item))
-        seen[item.case.image] += 1
+        picture = groups[item.case.id]
+        ranked.append((seen[picture], place, item))
+        seen[picture] += 1
     return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])[:most]]
 
 
@@ -73,8 +75,7 @@ def open_readers(
     kind: type[Reader] = Reader,
 ) -> dict[str, Reader]:
     """One reader (of ``kind``) per function or ``main@<context>``; nothing is encoded or asked yet."""
-    named = {item.case.id for chosen in items.values() for item in chosen}
-    groups = picture_groups(cases.subset(named))
+    groups = picture_groups(cases)
     return {
         name: kind(
             vlm,

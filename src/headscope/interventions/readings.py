@@ -14,6 +14,7 @@ from PIL import Image
 from headscope.capture.ask import ask
 from headscope.capture.batches import encode_batch, encode_batches, plan_batches
 from headscope.capture.items import Item
+from headscope.data.splits import picture_groups
 from headscope.interventions.edits import BatchedEdit, Edit, What
 from headscope.interventions.fan import Fan, fan_of, fan_out
 from headscope.models.geometry import Head
@@ -75,8 +76,8 @@ class Reader:
         batch_size: items encoded together.
         rows: upper bound of rows in one forward when several edits ride in it.
         max_new_tokens: bound for the clean answers.
-        groups: case id -> its picture (:func:`headscope.data.splits.picture_groups`); by default its image
-            file.
+        groups: case id -> its picture; by default the :func:`headscope.data.splits.picture_groups` of plain
+            cases.
         fan: whether many edits may share what they have in common; both ways give the same within rounding.
     """
 
@@ -95,7 +96,8 @@ class Reader:
     ) -> None:
         self.vlm, self.items, self.ledger = vlm, tuple(items), ledger
         self.rows, self.max_new_tokens, self.fan = rows, max_new_tokens, fan
-        self.groups = [groups[i.case.id] if groups else i.case.image for i in self.items]
+        groups = groups or picture_groups([i.case for i in self.items])
+        self.groups = [groups[i.case.id] for i in self.items]
         self._pictures, self._batch_size = pictures, batch_size
         self._name = fingerprint([item.id for item in self.items])
         self._alone: dict[int, Encoded] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from headscope.models.sites import Site
 Change = Callable[[Tensor], Tensor]
 
 # Products with which an attention that does not go through the registry can sum values over keys.
-_PRODUCTS = frozenset(
+PRODUCTS = frozenset(
     {
         torch.matmul,
         torch.bmm,
@@ -99,19 +99,47 @@ def find_hand(site: Site) -> Iterator[list[Hand]]:
 def _registered(site: Site, change: Change, calls: list[int]) -> Iterator[None]:
     """Every function of the registry wrapped for this site's module."""
     own = set(map(id, site.attention.modules()))
-    files = {type(m).__module__ for m in site.attention.modules()}
+
+    def changed(module: nn.Module, output: Tensor) -> Tensor:
+        if id(module) not in own:
+            return output
+        calls.append(1)
+        return change(output)
+
+    with every_function(list(site.attention.modules()), changed):
+        yield
+
+
+@contextmanager
+def every_function(
+    modules: Sequence[nn.Module],
+    change: Callable[[nn.Module, Tensor], Tensor],
+    inside: list[int] | None = None,
+) -> Iterator[None]:
+    """Within, what any attention function of the modules' registries returns passes through ``change``.
+
+    Args:
+        modules: those whose files name the registries.
+        change: given the module that called, and what was returned.
+        inside: holds an entry while a function runs.
+    """
+    running: list[int] = [] if inside is None else inside
+    files = {type(m).__module__ for m in modules}
     registries = {
-        id(r): r for f in files if (r := getattr(sys.modules[f], "ALL_ATTENTION_FUNCTIONS", None)) is not None
+        id(r): r
+        for f in files
+        if (r := getattr(sys.modules.get(f), "ALL_ATTENTION_FUNCTIONS", None)) is not None
     }
 
-    def wrapper(name: str, plain: Any) -> Any:
+    def wrapper(plain: Any) -> Any:
         def wrapped(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             function = plain or sys.modules[type(module).__module__].eager_attention_forward
-            output, *rest = function(module, *args, **kwargs)
-            if id(module) in own:
-                calls.append(1)
-                output = change(output)
-            return (output, *rest)
+            running.append(1)
+            try:
+                output, *rest = function(module, *args, **kwargs)
+            finally:
+                running.pop()
+            return (change(module, output), *rest)
 
         return wrapped
 
@@ -119,7 +147,7 @@ def _registered(site: Site, change: Change, calls: list[int]) -> Iterator[None]:
     for registry in registries.values():
         plain = {name: registry.get(name) for name in (*registry.keys(), "eager")}
         for name, function in plain.items():
-            registry._local_mapping[name] = wrapper(name, function)
+            registry._local_mapping[name] = wrapper(function)
     try:
         yield
     finally:
@@ -137,7 +165,7 @@ class _Products(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        if func not in _PRODUCTS:
+        if func not in PRODUCTS:
             return output
         self.count += 1
         if self.change is not None and self.count - 1 == self.index:

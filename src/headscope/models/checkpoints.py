@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import struct
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import ModelError
+from headscope.errors import ModelError, in_one_line
+from headscope.models import other_formats
+from headscope.models.library_messages import quiet
+from headscope.models.revisions import revision
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+_HUB_PAGE = re.compile(r"(?:https?://|hf://)?(?:huggingface\.co/|hf\.co/)?([\w.-]+/[\w.-]+)(?:/tree/\w+)?/?")
+_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
+# What a tokenizer is made from; tokenizer_config.json alone makes none.
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
 
 
@@ -25,18 +31,32 @@ def locate(name: str | Path) -> tuple[Path, str, str]:
         ModelError: the name is none of "embedded", a folder, or a reachable hub id.
     """
     text = str(name)
+    folder = local_folder(text)
+    if folder is None:
+        return _download(text)
+    return folder, "embedded" if text == "embedded" else folder.resolve().name, ""
+
+
+def local_folder(text: str) -> Path | None:
+    """The folder of a model that is on this machine; None for a hub id.
+
+    Raises:
+        ModelError: the name is none of "embedded", a folder, or a possible hub id.
+    """
     if text == "embedded":
-        return _embedded(), "embedded", ""
+        return _embedded()
     path = Path(text).expanduser()
     if text and path.is_dir():
-        return path, path.resolve().name, ""
+        return path
     if text and path.exists():
-        raise ModelError(f"{text}: is a file; expected the folder that holds config.json and *.safetensors")
+        other_formats.refuse_file(path)
     if _HUB_ID.fullmatch(text):
-        return _download(text)
+        return None
+    page = _HUB_PAGE.fullmatch(text)
+    near = f"; did you mean {page[1]}?" if page else _near(text, ["embedded", *_beside(path), *_cached()])
     raise ModelError(
         f'unknown model {text!r}; possible are "embedded" (ships with headscope), the path of a checkpoint '
-        "folder (no such folder here), or a Hugging Face Hub id of the form org/name"
+        f"folder (no such folder here), or a Hugging Face Hub id of the form org/name{near}"
     )
 
 
@@ -56,23 +76,45 @@ def _embedded() -> Path:
     return folder
 
 
+def _near(asked: str, known: list[str]) -> str:
+    """The known name that is most like the one asked for, as the end of a message; empty if none is."""
+    ends = [n for n in known if n.rsplit("/", 1)[-1].lower() == asked.lower()]
+    found = ends or get_close_matches(asked, known, n=1, cutoff=0.75)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _beside(path: Path) -> list[str]:
+    """Folders beside a path that is not there."""
+    parent = path.parent
+    return [str(parent / p.name) for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
+
+
+def _cached() -> list[str]:
+    """Names of the models in the hub's cache."""
+    from huggingface_hub import constants
+
+    return [p.name[8:].replace("--", "/") for p in Path(constants.HF_HUB_CACHE).glob("models--*--*")]
+
+
 def _download(name: str) -> tuple[Path, str, str]:
     """Fetch a hub checkpoint, its configuration first: what is of no use is refused before it is fetched."""
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        config = Path(snapshot_download(name, allow_patterns=["config.json"]))
-        if (config / "config.json").is_file():
-            check_config(config)
+        first = Path(snapshot_download(name, allow_patterns=["config.json", other_formats.ADAPTER]))
+        if (first / "config.json").is_file():
+            check_config(first)
         if not constants.HF_HUB_OFFLINE:
-            _check_names(name, HfApi().list_repo_files(name))
+            names = HfApi().list_repo_files(name)
+            other_formats.refuse_names(name, names, first)
+            if "config.json" not in names:
+                raise ModelError(f"{name}: holds no config.json, so it is no checkpoint of transformers'")
+            _check_names(name, names)
         folder = Path(snapshot_download(name, allow_patterns=_FILES))
     except (OSError, ValueError, HfHubHTTPError) as exc:
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
         raise ModelError(
-            f"{name}: no folder of that name here, and as a Hugging Face Hub id it could not be fetched: "
-            f"{first}; check the name and the network, or download the folder and give its path"
+            f"{name}: no folder of that name here, and {_why_not_fetched(exc)}{_near(name, _cached())}"
         ) from exc
     except Exception as exc:
         if isinstance(exc, ModelError) or not type(exc).__module__.startswith("httpx"):
@@ -83,26 +125,47 @@ def _download(name: str) -> tuple[Path, str, str]:
     return folder, name, folder.name
 
 
+def _why_not_fetched(exc: Exception) -> str:
+    from huggingface_hub import constants, errors
+
+    if isinstance(exc, errors.GatedRepoError):
+        return (
+            "as a Hugging Face Hub id it asks for consent to its terms; give it on the model's page, then: "
+            "hf auth login"
+        )
+    if isinstance(exc, errors.RepositoryNotFoundError):
+        return "the Hugging Face Hub has no such model, or a private one (then: hf auth login)"
+    if constants.HF_HUB_OFFLINE:
+        return (
+            "it is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it; check the name, unset "
+            "HF_HUB_OFFLINE, or give a folder"
+        )
+    return (
+        f"as a Hugging Face Hub id it could not be fetched: {in_one_line(exc)}; check the name and the "
+        "network, or download the folder and give its path"
+    )
+
+
 def check_folder(folder: Path) -> Any:
     """Refuse what cannot be loaded, before any weight is read; returns the configuration.
 
     Raises:
         ModelError: parts are missing, truncated or pickled, or it is no vision-language model.
     """
+    other_formats.refuse_folder(folder)
     config = check_config(folder)
     _check_names(str(folder), [p.name for p in folder.iterdir()])
     for file in _weights(folder):
         _check_complete(file)
-    if not any((folder / n).is_file() for n in ("preprocessor_config.json", "processor_config.json")):
+    needed = {"processor": _PROCESSOR, "tokenizer": _TOKENIZER}
+    missing = [
+        f"{p} ({names[0]})" for p, names in needed.items() if not any((folder / n).is_file() for n in names)
+    ]
+    if missing:
         raise ModelError(
-            f"{folder}: found no preprocessor_config.json or processor_config.json; headscope needs the "
-            "processor that the model was trained with; copy it from where the model came from"
-        )
-    if not any(
-        (folder / n).is_file() for n in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
-    ):
-        raise ModelError(
-            f"{folder}: found no tokenizer (tokenizer.json); copy it from where the model came from"
+            f"{folder}: found no {' and no '.join(missing)}; get it from the model that this one was made "
+            "from: hf download ORG/NAME --include '*process*' --include '*token*' --include '*template*' "
+            f"--local-dir {folder}"
         )
     return config
 
@@ -127,15 +190,19 @@ def check_config(folder: Path) -> Any:
     except (ValueError, AttributeError, OSError) as exc:
         raise ModelError(f"{file}: cannot be read as a model configuration: {exc}") from exc
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as exc:  # transformers raises many kinds here; each is a refusal
-        said = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+        said = other_formats.own_code(raw) or in_one_line(exc)
         if kind in CONFIG_MAPPING:
             raise ModelError(f"{file}: is no usable configuration of a {kind!r} model: {said}") from exc
-        own = "it brings its own code, which headscope never runs" if "auto_map" in raw else said
         raise ModelError(
-            f"{folder}: model type {kind!r} is unknown to the installed transformers: {own}"
+            f"{folder}: model type {kind!r} is unknown to the installed transformers: {said}"
         ) from exc
+    if _foreign_parts(raw, config):
+        raise ModelError(
+            f"{folder}: is a {kind!r} model in another form than transformers': {other_formats.own_code(raw)}"
+        )
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise ModelError(
             f"{folder}: model type {kind!r} is not an image-text-to-text model; headscope needs a "
@@ -144,17 +211,18 @@ def check_config(folder: Path) -> Any:
     return config
 
 
+def _foreign_parts(raw: dict[str, Any], config: Any) -> bool:
+    """Whether a configuration with code of its own has parts of other types than transformers' form has."""
+    if "auto_map" not in raw:
+        return False
+    parts = {p: raw[p].get("model_type") for p in config.sub_configs if isinstance(raw.get(p), dict)}
+    return any(kind not in (None, type(getattr(config, part)).model_type) for part, kind in parts.items())
+
+
 def _check_names(where: str, names: list[str]) -> None:
-    """Weights must be there, and as safetensors."""
-    if any(n.endswith(".safetensors") for n in names):
-        return
-    pickles = sorted(n for n in names if n.endswith(_PICKLES))
-    if pickles:
-        raise ModelError(
-            f"{where}: weights only as {pickles[0]}, a format that can run code when it is read; headscope "
-            "reads safetensors only; convert it with save_pretrained, or look for a safetensors revision"
-        )
-    raise ModelError(f"{where}: found no weights; expected *.safetensors beside config.json")
+    """Weights must be there."""
+    if not any(n.endswith(".safetensors") for n in names):
+        raise ModelError(f"{where}: found no weights; expected *.safetensors beside config.json")
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -189,6 +257,7 @@ def _check_complete(file: Path) -> None:
             if length > min(size, 100_000_000):
                 raise ValueError(f"its header claims {length} bytes")
             header = json.loads(stream.read(length))
+        other_formats.refuse_mlx(str(file), {}, header.get("__metadata__", {}))
         ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
         expected = 8 + length + max(ends, default=0)
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
@@ -201,13 +270,6 @@ def _check_complete(file: Path) -> None:
         )
 
 
-def revision(folder: Path) -> str:
-    """Sixteen hex digits of SHA-256 over configuration and weights, file by file in the order of their
-    names."""
-    digest = hashlib.sha256()
-    for file in [folder / "config.json", *_weights(folder)]:
-        digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()[:16]
+def folder_revision(folder: Path) -> str:
+    """What identifies a folder's content: 16 hex digits over configuration and weights, in order of names."""
+    return revision([folder / "config.json", *_weights(folder)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -13,8 +13,6 @@ from headscope.models.sites import Geometry, LeftOut, Site
 
 # Names under which transformers keeps the projection that takes the concatenated heads.
 PROJECTIONS = ("o_proj", "out_proj", "dense", "wo", "c_proj", "proj", "o", "output", "to_out")
-# Where a BERT-like attention keeps it: in a block of its own beside the heads.
-_OUTPUT_BLOCK = ("output", "dense")
 # Names of head counts and of head widths on an attention module or its configuration. The width of the
 # value vectors comes first: where it differs from that of q and k, it is the one that z has.
 _COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads")
@@ -44,19 +42,25 @@ class _Found(NamedTuple):
     layer: int
 
 
-def find_geometry(model: nn.Module, towers: Sequence[str] = ("decoder",)) -> Geometry:
-    """Locate the attention heads of a model from its module structure.
+def find_geometry(
+    model: nn.Module,
+    towers: Sequence[str] = ("decoder",),
+    inputs: Callable[[], Mapping[str, Any]] | None = None,
+) -> Geometry:
+    """Locate the attention heads of a model from its module structure, or else by running it.
 
     A site is a module called ...Attention with one child, among the usual names, that takes all heads side by
     side; the decoder's sites stand in its own list of layers. Head count and width come from that module or
     its configuration and have to multiply to the projection's own input width; nothing is divided out of the
     hidden size. Linear attention, convolutions and state spaces have no such heads: their layers are in
-    ``left_out``. What is found is still only a claim until :func:`headscope.models.proof.prove_geometry` has
-    tested it.
+    ``left_out``. Where names do not tell the decoder's heads and ``inputs`` are given, one forward does: see
+    :func:`headscope.models.tracing.trace_decoder`. What is found is still only a claim until
+    :func:`headscope.models.proof.prove_geometry` has tested it.
 
     Args:
         model: any transformers model.
         towers: ``decoder`` (of an encoder-decoder, its decoder; sites ``self`` and ``cross``), ``vision``.
+        inputs: makes keyword arguments of the model for one item, for the forward that is looked into.
 
     Raises:
         GeometryError: no attention layer was found, or one of them is ambiguous; the message says which.
@@ -64,25 +68,52 @@ def find_geometry(model: nn.Module, towers: Sequence[str] = ("decoder",)) -> Geo
     family = str(getattr(getattr(model, "config", None), "model_type", ""))
     if family in REFUSED:
         raise GeometryError(f"{type(model).__name__} ({family}) is refused: {REFUSED[family]}")
-    sites: list[Site] = []
-    left_out: list[LeftOut] = []
-    for tower in towers:
-        root, prefix = _tower(model, tower)
-        found = _attentions(root)
-        made = [_site(f, _join(prefix, f.path), tower) for f in found]
-        if not made:
-            raise GeometryError(
-                f"asked for the attention heads of the {tower} of {type(model).__name__}; found no attention "
-                f"module with an output projection named one of {', '.join(PROJECTIONS)}; not supported"
-            )
-        sites += sorted(made, key=lambda s: (s.layer, s.site != "self"))
-        if tower == "decoder":
-            left_out += _left_out(root, found)
-    _refuse_doubles(type(model).__name__, sites)
-    return Geometry(tuple(sites), tuple(left_out))
+    found = [_found(model, tower, inputs) for tower in towers]
+    return Geometry(
+        tuple(site for one in found for site in one.sites),
+        tuple(layer for one in found for layer in one.left_out),
+    )
 
 
-def _refuse_doubles(name: str, sites: Sequence[Site]) -> None:
+def _found(model: nn.Module, tower: str, inputs: Callable[[], Mapping[str, Any]] | None) -> Geometry:
+    try:
+        return _by_structure(model, tower)
+    except GeometryError as unnamed:
+        if tower != "decoder" or inputs is None:
+            raise
+        from headscope.models.tracing import trace_decoder
+
+        try:
+            return trace_decoder(model, inputs())
+        except GeometryError as untraced:
+            raise GeometryError(f"{unnamed}; {untraced}") from unnamed
+
+
+def _by_structure(model: nn.Module, tower: str) -> Geometry:
+    root, prefix = _tower(model, tower)
+    found = _attentions(root)
+    sites = [_site(f, _join(prefix, f.path), tower) for f in found]
+    if not sites:
+        raise GeometryError(
+            f"asked for the attention heads of the {tower} of {type(model).__name__}; found no attention "
+            f"module with an output projection named one of {', '.join(PROJECTIONS)}; not supported"
+        )
+    refuse_doubles(type(model).__name__, sites)
+    without = left_out(root, [(f.listed, f.layer) for f in found]) if tower == "decoder" else []
+    return Geometry(in_order(sites), tuple(without))
+
+
+def in_order(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """Sites of a tower by layer, self-attention first."""
+    return tuple(sorted(sites, key=lambda s: (s.layer, s.site != "self")))
+
+
+def refuse_doubles(name: str, sites: Sequence[Site]) -> None:
+    """Refuse two sites that claim one place.
+
+    Raises:
+        GeometryError: there are such.
+    """
     seen: dict[tuple[str, int, str], Site] = {}
     for site in sites:
         key = (site.tower, site.layer, site.site)
@@ -177,14 +208,22 @@ def _mixer(module: nn.Module) -> str:
     return next((kind for kind, pattern in _OTHER_MIXERS if pattern.search(name)), "")
 
 
-def _left_out(root: nn.Module, found: Sequence[_Found]) -> list[LeftOut]:
-    """Layers of the lists that hold self-attention in which there is none, with what they hold instead."""
+def left_out(root: nn.Module, places: Iterable[tuple[str, int]]) -> list[LeftOut]:
+    """Layers of the lists that hold self-attention in which there is none, with what they hold instead.
+
+    Args:
+        root: what the lists are named from.
+        places: list and number of each layer that holds heads; an empty name stands for no list.
+    """
     result = []
     modules = dict(root.named_modules())
-    for listed in dict.fromkeys(f.listed for f in found if f.listed):
-        holding = {f.layer for f in found if f.listed == listed}
+    holding: dict[str, set[int]] = {}
+    for listed, layer in places:
+        holding.setdefault(listed, set()).add(layer)
+    holding.pop("", None)
+    for listed, held in holding.items():
         for number, layer in enumerate(modules[listed].children()):
-            if number in holding:
+            if number in held:
                 continue
             kinds = [(_mixer(m), type(m).__name__) for m in layer.modules() if _mixer(m)]
             if kinds:
@@ -203,16 +242,24 @@ def _left_out(root: nn.Module, found: Sequence[_Found]) -> list[LeftOut]:
 def _projections(attention: nn.Module) -> dict[str, nn.Module]:
     """Children that could take the heads side by side, by name."""
     children = dict(attention.named_children())
-    found = {n: children[n] for n in PROJECTIONS if n in children and _in_features(children[n]) is not None}
-    if not found:
-        block = getattr(attention, _OUTPUT_BLOCK[0], None)
-        dense = getattr(block, _OUTPUT_BLOCK[1], None)
-        if isinstance(dense, nn.Module) and _in_features(dense) is not None:
-            found[".".join(_OUTPUT_BLOCK)] = dense
-    return found
+    found = {n: children[n] for n in PROJECTIONS if n in children and in_features(children[n]) is not None}
+    return found or _wrapped(children)
 
 
-def _in_features(module: nn.Module) -> int | None:
+def _wrapped(children: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """A projection inside a module of the usual name: BERT's ``output.dense``, or one with its gate."""
+    inside = {
+        f"{name}.{inner}": module
+        for name in PROJECTIONS
+        if name in children
+        for inner, module in children[name].named_children()
+        if in_features(module) is not None and "gate" not in inner
+    }
+    return inside if len(inside) == 1 else {}
+
+
+def in_features(module: nn.Module) -> int | None:
+    """Width of what a linear module takes; None of other modules."""
     value = getattr(module, "in_features", None)
     if value is None and type(module).__name__ == "Conv1D":  # weight stored as (in, out)
         weight = getattr(module, "weight", None)
@@ -228,7 +275,7 @@ def _site(found: _Found, path: str, tower: str) -> Site:
             f"{path}: {', '.join(projections)} could each be the output projection; ambiguous"
         )
     name, projection = next(iter(projections.items()))
-    width = _in_features(projection) or 0
+    width = in_features(projection) or 0
     counts, widths = _named(attention, _COUNTS), _named(attention, _WIDTHS)
     pairs = {(n, w) for n in counts.values() for w in widths.values() if n * w == width}
     if not widths:  # the module states its head count alone
@@ -241,13 +288,13 @@ def _site(found: _Found, path: str, tower: str) -> Site:
             "is refused"
         )
     (n_heads, head_dim) = pairs.pop()
-    return Site(tower, found.layer, _kind(attention, path), n_heads, head_dim, projection, attention, path)
+    return Site(tower, found.layer, kind_of(attention, path), n_heads, head_dim, projection, attention, path)
 
 
 _CROSS = re.compile(r"cross|encoder_attn|encdec|encoder_decoder|x_attn", re.IGNORECASE)
 
 
-def _kind(attention: nn.Module, path: str) -> str:
+def kind_of(attention: nn.Module, path: str) -> str:
     """``cross`` if the keys come from elsewhere than the layer's own input, else ``self``."""
     said = getattr(attention, "is_cross_attention", None)
     if isinstance(said, bool) and said:

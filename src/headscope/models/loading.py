@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
-from logging import ERROR, getLogger
 from math import prod
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from headscope.errors import ModelError
+from headscope.errors import ModelError, in_one_line
+from headscope.models.kernels import check_kept, check_kernel
+from headscope.models.library_messages import quiet
 from headscope.models.placement import Placement, device_named, spread
+from headscope.models.quantized import bitsandbytes_settings, check_loaded, check_method, why_not_loaded
 
+# What some classes take as lists of numbers alone; a batch holds it as tensors.
+LISTS = {"unlimited_ocr": ("num_local_patches", "patches_grid")}
 _NUMBERED = re.compile(r"\.(\d+)\.")
 
 
@@ -29,18 +35,28 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
     Raises:
         ModelError: weights cannot be read, or do not fit the configuration or the device map.
     """
+    check_kernel(folder, config, how)
+    check_method(folder, config)
+    if how.attention is not None:
+        config._attn_implementation = how.attention  # of its parts too
     keywords = _keywords(folder, config, how)
     place = None if "device_map" in keywords else device_named(how.device)
     try:
         with quiet():
             loaded: Any = _from_pretrained(folder, keywords)
     except Exception as exc:  # transformers, safetensors, bitsandbytes and torch raise many kinds here
-        raise ModelError(f"{folder}: the weights cannot be loaded: {first_line(exc)}") from exc
+        asked = f" with attention {how.attention!r}" if how.attention else ""
+        said = why_not_loaded(config, exc)
+        raise ModelError(f"{folder}: the weights cannot be loaded{asked}: {said}") from exc
     model: nn.Module
     model, info = loaded
+    check_kept(folder, model, how)
     _refuse_gaps(folder, model, info)
+    check_loaded(folder, config, model, [str(k) for k in info.get("unexpected_keys") or ()], how)
     if place is not None:
         model = model.to(place)
+    if names := LISTS.get(str(config.model_type)):
+        _give_lists(model.base_model, names)
     return model.eval().requires_grad_(False)
 
 
@@ -58,10 +74,24 @@ def _from_pretrained(folder: Path, keywords: dict[str, Any]) -> Any:
     )
 
 
+def _give_lists(inner: Any, names: tuple[str, ...]) -> None:
+    """Let a model's image features be asked for with these arguments as tensors."""
+    compute = type(inner).get_image_features
+
+    @functools.wraps(compute)  # generation reads the signature
+    def features(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(compute).bind(self, *args, **kwargs)
+        tensors = {n: v for n in names if isinstance(v := given.arguments.get(n), Tensor)}
+        given.arguments.update({n: v.tolist() for n, v in tensors.items()})
+        return compute(*given.args, **given.kwargs)
+
+    inner.get_image_features = MethodType(features, inner)  # a copied model's own, where a closure is not
+
+
 def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:
     """What from_pretrained is told about format and place."""
     dtype = how.dtype if how.dtype == "auto" else getattr(torch, how.dtype)
-    keywords: dict[str, Any] = {"dtype": dtype}
+    keywords: dict[str, Any] = {"config": config, "dtype": dtype}
     stored = getattr(config, "quantization_config", None)
     if how.device_map is not None:
         given = how.device_map
@@ -76,25 +106,13 @@ def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:
                 f"{folder}: asked for quantization {how.quantization!r}, but the checkpoint is quantised "
                 "already; leave the option out"
             )
-        keywords["quantization_config"] = _quantization(how.quantization, dtype)
+        keywords["quantization_config"] = bitsandbytes_settings(how.quantization, dtype)
     return keywords
 
 
 def _key(device: Any) -> Any:
     """Devices in max_memory: GPUs by number."""
     return int(device) if str(device).isdigit() else device
-
-
-def _quantization(kind: str, dtype: Any) -> Any:
-    """bitsandbytes' settings of a kind."""
-    from transformers import BitsAndBytesConfig
-
-    # It says at every product that 8-bit ones are taken in float16.
-    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)
-    if kind == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    computed = torch.bfloat16 if dtype == "auto" else dtype
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
 def _places(folder: Path, config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +123,7 @@ def _places(folder: Path, config: Any, given: Mapping[str, Any]) -> dict[str, An
         with quiet(), torch.device("meta"):
             shell = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     except Exception as exc:
-        raise ModelError(f"{folder}: the configuration cannot be built: {first_line(exc)}") from exc
+        raise ModelError(f"{folder}: the configuration cannot be built: {in_one_line(exc)}") from exc
     return spread(shell, given)
 
 
@@ -151,24 +169,3 @@ def _count(weight: nn.Parameter) -> int:
     state = getattr(weight, "quant_state", None)  # two 4-bit weights lie in one byte
     shape = getattr(state, "shape", None)
     return prod(shape) if shape is not None else weight.numel()
-
-
-def first_line(exc: BaseException) -> str:
-    """The first line of what an error says, or its name."""
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Neither progress bars nor warnings of transformers; what matters is raised."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

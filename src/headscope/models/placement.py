@@ -15,6 +15,7 @@ from headscope.errors import ModelError
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 QUANTIZATIONS = ("8bit", "4bit")
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Placement:
             "disk"); layers then sit on several devices (transformers and accelerate see to it).
         max_memory: device -> most bytes, as a number or text ("20GiB"), for the named maps.
         quantization: one of ``QUANTIZATIONS`` (bitsandbytes), or None.
+        attention: one of ``ATTENTIONS``; None: what the configuration names, else transformers' choice.
 
     Raises:
         ModelError: options that do not exist, or not together, or not on this machine.
@@ -38,6 +40,7 @@ class Placement:
     device_map: str | Mapping[str, Any] | None = None
     max_memory: Mapping[Any, Any] | None = None
     quantization: str | None = None
+    attention: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -46,6 +49,8 @@ class Placement:
             raise ModelError(
                 f"asked for quantization {self.quantization!r}; there are: {', '.join(QUANTIZATIONS)}"
             )
+        if self.attention not in (None, *ATTENTIONS):
+            raise ModelError(f"asked for attention {self.attention!r}; there are: {', '.join(ATTENTIONS)}")
         if self.quantization == "8bit" and self.dtype == "float32":
             raise ModelError(
                 "quantization '8bit' multiplies in half precision; say dtype 'float16' or 'bfloat16' with it"
@@ -83,7 +88,9 @@ class Options:
     device_map: str | dict[str, Any] | None = None
     max_memory: dict[str, Any] | None = None
     quantization: str | None = None
+    attention: str | None = None
     tower: str = "decoder"
+    image_backend: str = "auto"
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -104,6 +111,8 @@ class Options:
                 "`headscope models check --tower vision` proves them, and edit() acts on them in Python: "
                 "load_model(..., towers=('decoder', 'vision'))"
             )
+        if chosen["image_backend"] == "auto":
+            del chosen["image_backend"]
         if "max_memory" in chosen:
             chosen["max_memory"] = {str(k): v for k, v in chosen["max_memory"].items()}
         return chosen or None

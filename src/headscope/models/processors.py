@@ -1,52 +1,78 @@
-"""Processors without torchvision: the image processor's PIL form, and no video processor where that needs
-it."""
+"""A model's processor of pictures and text: read with torchvision or with PIL, and never its video part."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import ModelError
+from headscope.errors import ModelError, in_one_line
+from headscope.models.library_messages import quiet
+from headscope.storage import read_json, write_json
 
+IMAGE_BACKENDS = ("auto", "pil", "torchvision")
 # The one processor class that names torchvision although its image processor has a PIL form.
 _PIXTRAL = "PixtralProcessor"
+_INSTALL = "pip install torchvision"
+# Files that may name the processor's class, in the order in which transformers asks them.
+_NAMING = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "config.json")
 
 
-def load_processor(folder: Path, config: Any) -> Any:
-    """A model's processor, padding left, images read with PIL.
+def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> Any:
+    """A model's processor of pictures and text, padding left.
+
+    Its video part is left out: headscope asks about pictures, and that part needs torchvision.
+
+    Args:
+        folder: the checkpoint folder.
+        config: the model's configuration.
+        image_backend: one of ``IMAGE_BACKENDS``; "auto" is what the folder states
+            (:func:`state_image_backend`), else what transformers itself takes: torchvision where it is
+            installed and the family has that form, else PIL.
 
     Raises:
-        ModelError: the folder's processor files cannot be used.
+        ModelError: the folder's processor files cannot be used, or not with that image backend here.
     """
-    from transformers import AutoProcessor
-    from transformers.utils import is_torchvision_available
-
+    if image_backend == "auto":
+        image_backend = _stated(folder)
     kind = _class(folder, config)
     try:
-        if not is_torchvision_available():
-            kind = _without_torchvision(folder, config, kind)
-        if not is_torchvision_available() and (
-            "video_processor" in _attributes(kind) or kind.__name__ == _PIXTRAL
-        ):
-            processor = _of_parts(folder, kind)
-        else:
-            processor = AutoProcessor.from_pretrained(
-                folder, backend="pil", local_files_only=True, trust_remote_code=False
-            )
+        with quiet():
+            processor = _without_video(folder, kind, image_backend)
     except ModelError:
         raise
     except Exception as exc:  # transformers raises many kinds here; each means the same to the user
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-        raise ModelError(f"{folder}: its processor cannot be loaded: {first}") from exc
+        raise ModelError(f"{folder}: its processor cannot be loaded: {in_one_line(exc)}") from exc
+    processor = prepared(processor, str(folder))
+    found = image_backend_of(processor)
+    if image_backend not in ("auto", found):
+        raise ModelError(
+            f"{folder}: asked for image backend {image_backend!r}; "
+            f"{type(processor.image_processor).__name__} of family {config.model_type!r} exists only with "
+            f"{found}; leave the option out"
+        )
+    return processor
+
+
+def prepared(processor: Any, where: str) -> Any:
+    """The processor, changed to pad left with a token that is there.
+
+    Raises:
+        ModelError: it reads no text or no images, or its tokens cannot be traced back to characters.
+    """
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise ModelError(f"{folder}: {type(processor).__name__} is not a processor of text and images")
+        raise ModelError(f"{where}: {type(processor).__name__} is not a processor of text and images")
+    if "text" not in inspect.signature(type(processor).__call__).parameters:
+        raise ModelError(
+            f"{where}: {type(processor).__name__} takes a picture and no question; not supported"
+        )
     tokenizer = processor.tokenizer
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"{folder}: {type(tokenizer).__name__} does not say which characters a token stands for; "
+            f"{where}: {type(tokenizer).__name__} does not say which characters a token stands for; "
             "tokenizer.json needed"
         )
     tokenizer.padding_side = "left"
@@ -55,21 +81,79 @@ def load_processor(folder: Path, config: Any) -> Any:
     return processor
 
 
-def _class(folder: Path, config: Any) -> Any:
-    """The family's processor class: by its configuration, else the one that the folder names."""
-    import transformers
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, PROCESSOR_MAPPING_NAMES
+def image_backend_of(processor: Any) -> str:
+    """What a processor turns pictures into numbers with: ``torchvision`` or ``pil``."""
+    return "torchvision" if getattr(processor.image_processor, "backend", "") == "torchvision" else "pil"
 
-    if (known := PROCESSOR_MAPPING.get(type(config), None)) is not None:
-        return known
-    for name in ("processor_config.json", "preprocessor_config.json"):
+
+def state_image_backend(folder: Path, name: str) -> None:
+    """Write into a folder what its pictures are read with unless another backend is asked for.
+
+    For a model that was trained on, or whose published figures rest on, the pixels of one backend.
+    """
+    path = folder / "processor_config.json"
+    write_json(path, read_json(path) | {"image_backend": name})
+
+
+def _stated(folder: Path) -> str:
+    """The image backend that a folder states, "auto" if none.
+
+    Raises:
+        ModelError: one that does not exist, or not here.
+    """
+    stated = next(iter(_settings(folder, "image_backend", _NAMING[:1])), "auto")
+    try:
+        check_image_backend(stated)
+    except ModelError as exc:
+        raise ModelError(f"{folder}/processor_config.json: {exc}") from exc
+    return stated
+
+
+def check_image_backend(name: str) -> None:
+    """Refuse an image backend that does not exist, or not here.
+
+    Raises:
+        ModelError: no such backend, or torchvision is not installed.
+    """
+    from transformers.utils import is_torchvision_available
+
+    if name not in IMAGE_BACKENDS:
+        raise ModelError(f"asked for image backend {name!r}; there are: {', '.join(IMAGE_BACKENDS)}")
+    if name == "torchvision" and not is_torchvision_available():
+        raise ModelError(f"asked for image backend 'torchvision', which is not installed: {_INSTALL}")
+
+
+def _class(folder: Path, config: Any) -> Any:
+    """The processor class that the folder names, else the family's own.
+
+    Raises:
+        ModelError: there is none, or none here.
+    """
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
+    from transformers.utils import is_torchvision_available
+
+    kind = next(
+        (k for n in _settings(folder, "processor_class") if (k := processor_class_from_name(n)) is not None),
+        None,
+    )
+    kind = kind or PROCESSOR_MAPPING.get(type(config), None)
+    if kind is None:
+        raise ModelError(
+            f"{folder}: names no processor that transformers knows for family {config.model_type!r}; copy "
+            "processor_config.json from where the model came from"
+        )
+    return kind if is_torchvision_available() else _without_torchvision(folder, config, kind)
+
+
+def _settings(folder: Path, key: str, names: tuple[str, ...] = _NAMING) -> list[str]:
+    """What a folder's files say under a key, in their order."""
+    found = []
+    for name in names:
         try:
-            named = json.loads((folder / name).read_text("utf-8")).get("processor_class")
-        except (OSError, ValueError, AttributeError):
+            found.append(json.loads((folder / name).read_text("utf-8")).get(key))
+        except (OSError, ValueError, AttributeError):  # what cannot be read is refused where it is needed
             continue
-        if named in PROCESSOR_MAPPING_NAMES.values():
-            return getattr(transformers, named)
-    return None
+    return [value for value in found if isinstance(value, str)]
 
 
 def _without_torchvision(folder: Path, config: Any, kind: Any) -> Any:
@@ -88,8 +172,7 @@ def _without_torchvision(folder: Path, config: Any, kind: Any) -> Any:
         needing = str(kind.__name__)
     if needing:
         raise ModelError(
-            f"{folder}: {needing} of family {config.model_type!r} exists only with torchvision, which "
-            "headscope does without; not supported"
+            f"{folder}: {needing} of family {config.model_type!r} exists only with torchvision: {_INSTALL}"
         )
     return kind
 
@@ -109,35 +192,49 @@ def _pixtral() -> Any:
         del sys.modules[wanted]
 
 
-def _attributes(kind: Any) -> list[str]:
-    return list(kind.get_attributes()) if kind is not None else []
+class _NoVideo(dict[str, Any]):
+    """In the place of a processor's video part: takes no input, and every setting of it is None.
+
+    A dictionary, since transformers writes a processor's parts out as JSON.
+    """
+
+    model_input_names: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):  # what Python itself asks for
+            raise AttributeError(name)
 
 
-def _of_parts(folder: Path, family: Any) -> Any:
-    """The family's processor with images (by PIL) and text only; its video part alone needs torchvision."""
+def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
+    """The family's processor with pictures and text (and sound) only."""
+    from transformers import AutoImageProcessor
+
+    names: list[str] = list(family.get_attributes())
+    own = ("image_processor", "video_processor")
+
+    class Rest(family):
+        """What transformers loads of the other parts, in its own way."""
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return [name for name in names if name not in own]
 
     def check(self: Any, name: str, argument: Any) -> Any:
-        if name == "video_processor" and argument is None:
-            return None
+        if isinstance(argument, _NoVideo):
+            return _NoVideo
         return family.check_argument_for_proper_class(self, name, argument)
 
-    def parts(cls: Any, where: Any, _settings: Any = None, **options: Any) -> list[Any]:
-        return [_part(name, where, options) for name in cls.get_attributes()]
+    def parts(_cls: Any, where: Any, *given: Any, **options: Any) -> list[Any]:
+        rest = iter(Rest._get_arguments_from_pretrained(where, *given, **options))
+        chosen = {} if image_backend == "auto" else {"backend": image_backend}
+        made = {
+            "image_processor": lambda: AutoImageProcessor.from_pretrained(where, **options, **chosen),
+            "video_processor": _NoVideo,
+        }
+        return [made[name]() if name in made else next(rest) for name in names]
 
-    own = {"check_argument_for_proper_class": check, "_get_arguments_from_pretrained": classmethod(parts)}
-    kind = type(family.__name__, (family,), own)
+    methods = {"check_argument_for_proper_class": check, "_get_arguments_from_pretrained": classmethod(parts)}
+    Rest.__name__ = family.__name__  # transformers loads some families' tokenizers by the class's name
     # Through from_pretrained, which reads the processor's own settings (tokens a tile, ...) and template.
-    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)  # type: ignore[attr-defined]
-
-
-def _part(name: str, folder: Any, options: dict[str, Any]) -> Any:
-    """One part of a processor; no video part."""
-    from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
-
-    if name == "video_processor":
-        return None
-    if name == "tokenizer":
-        return AutoTokenizer.from_pretrained(folder, **options)
-    if name == "feature_extractor":
-        return AutoFeatureExtractor.from_pretrained(folder, **options)
-    return AutoImageProcessor.from_pretrained(folder, **{**options, "backend": "pil"})
+    kind: Any = type(family.__name__, (family,), methods)
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headscope.errors import ModelError
 from headscope.models import thinking
 from headscope.models.types import Prompt
 
+if TYPE_CHECKING:
+    from headscope.models.control_tokens import ControlTokens
+
 _MARK = "zqxmark"
 _ANSWER = _MARK + "a"
+# How much of a text a message quotes, and of a prompt's end.
+_QUOTED, _SHOWN = 80, 60
 
 
 class _Format(NamedTuple):
@@ -84,6 +90,7 @@ class Template:
         tokenizer = processor.tokenizer
         names = ("image_placeholder_token", "image_token")  # the first where a processor tells them apart
         self.image_token: str = next((t for n in names if (t := getattr(processor, n, None))), "<image>")
+        self._placeholders = _placeholders(processor, self.image_token)
         chat = getattr(processor, "chat_template", None) or tokenizer.chat_template
         self._chat: str | None = chat.get("default") if isinstance(chat, dict) else chat
         if self._chat is None and family not in FORMATS:
@@ -129,6 +136,7 @@ class Template:
     def _measure(self) -> None:
         """Settle what stands before an answer and behind it."""
         opened = self._render((), _MARK, None)
+        self._trims = f" {_MARK} " not in self._render((), f" {_MARK} ", None)
         self.tail = opened[opened.rindex(_MARK) + len(_MARK) :]
         finished = self._render((), _MARK, _ANSWER)
         before, _, self.closing = finished.rpartition(_ANSWER)
@@ -142,6 +150,13 @@ class Template:
         """End prompts with an empty thought, for a model that opens one by itself."""
         self._header += style.opening + thinking.empty(style, self._chat or "", self._thought)
         self._measure()
+
+    @cached_property
+    def closing_id(self) -> int | None:
+        """The special token that closes a turn, None where none does; tokenised once."""
+        tokenizer = self._processor.tokenizer
+        ids = tokenizer(self.closing, add_special_tokens=False)["input_ids"] if self.closing else []
+        return int(ids[0]) if ids and ids[0] in tokenizer.all_special_ids else None
 
     def _check(self) -> None:
         """Settle how the chat template wants answers; it must write the picture once, question and answer."""
@@ -168,33 +183,51 @@ class Template:
             "chat_template.jinja"
         )
 
+    @cached_property
+    def control(self) -> ControlTokens:
+        """The tokens that steer the model, which no text of a prompt may hold."""
+        from headscope.models.control_tokens import ControlTokens
+
+        return ControlTokens(self._processor.tokenizer, self)
+
+    def writes(self, token: str) -> bool:
+        """Whether the template itself writes a token."""
+        return token in (self._chat if self._chat is not None else "".join(FORMATS[self._family]))
+
     def render(self, prompt: Prompt) -> str:
         """Text of a prompt, one image token in its first turn, ending where the answer begins.
 
         Raises:
-            ModelError: a text contains the model's image token.
+            ModelError: no question, or a text contains the model's image token.
         """
+        if not prompt.question.strip():
+            raise ModelError(
+                f"asked {quoted(prompt.question)}; found no words in it; ask a question that is not empty"
+            )
         for text in (prompt.question, *(t for turn in prompt.history for t in turn)):
-            if self.image_token in text:
-                raise ModelError(f"{text!r} contains the image token {self.image_token!r}; take it out")
+            found = next((p for p in self._placeholders if p in text), None)
+            if found is not None:
+                kind = "image token" if found == self.image_token else "token"
+                raise ModelError(
+                    f"asked {quoted(text)}; found the {kind} {found!r} in it, in whose place the model's "
+                    "processor puts a picture, a video or the like; take it out"
+                )
         return self._render(prompt.history, prompt.question, None)
 
     def question_span(self, rendered: str, question: str) -> tuple[int, int]:
-        """Characters (start, end) of the last question in a rendered prompt.
+        """Characters (start, end) of the last question in a rendered prompt, as the template writes it.
 
         Raises:
-            ModelError: the template altered the question beyond recognition.
+            ModelError: the template altered more of the question than the blanks around it.
         """
-        for text in (question, question.strip()):
-            end = len(rendered) - len(self.tail)
-            if self.tail and text and rendered.endswith(text + self.tail):
+        texts = (question, question.strip(), question.lstrip(), question.rstrip())
+        for text in texts[1:] if self._trims else texts:
+            if text and rendered.endswith(text + self.tail):
+                end = len(rendered) - len(self.tail)
                 return end - len(text), end
-            start = rendered.rfind(text)
-            if start >= 0 and text:
-                return start, start + len(text)
         raise ModelError(
-            f"the question {question!r} is not to be found in the rendered prompt {rendered[-200:]!r}; "
-            "ask a question that is not empty, and check the model's chat template"
+            f"asked {quoted(question)}; found it altered by the model's chat template, which ends "
+            f"{quoted(rendered[-_SHOWN:])}; ask in other words, or check the template"
         )
 
     def _render(self, history: tuple[tuple[str, str], ...], question: str, answer: str | None) -> str:
@@ -243,6 +276,19 @@ def _filled(part: str, fill: dict[str, str]) -> str:
     for name, value in fill.items():
         part = part.replace(name, value)
     return part
+
+
+def _placeholders(processor: Any, image_token: str) -> tuple[str, ...]:
+    """What a processor looks for in texts, to put a picture, a video or the like in its place."""
+    named = {
+        v for k, v in vars(processor).items() if k.endswith("_token") and isinstance(v, str) and v.strip()
+    }
+    return tuple(sorted({image_token, *named}))
+
+
+def quoted(text: str) -> str:
+    """A text as a message quotes it: on one line, characters that do not show written out, not too long."""
+    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}...")
 
 
 def answer_ids(tokenizer: Any, template: Template, answer: str, apart: bool = False) -> list[int]:
@@ -294,7 +340,6 @@ def end_ids(model: Any, tokenizer: Any, template: Template) -> tuple[int, ...]:
     generation = getattr(model, "generation_config", None)
     for value in (getattr(generation, "eos_token_id", None), tokenizer.eos_token_id):
         found += value if isinstance(value, list) else [value] if value is not None else []
-    closing = tokenizer(template.closing, add_special_tokens=False)["input_ids"] if template.closing else []
-    if closing and closing[0] in tokenizer.all_special_ids:
-        found.append(closing[0])
+    if template.closing_id is not None:
+        found.append(template.closing_id)
     return tuple(dict.fromkeys(int(i) for i in found))

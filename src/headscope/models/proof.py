@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from headscope.models.proofs.full import prove, prove_geometry
-from headscope.models.proofs.steps import TOLERANCES, Proof, Step
+from headscope.models.proofs.steps import Proof, Step
 
-__all__ = ["TOLERANCES", "Proof", "Step", "prove", "prove_geometry"]
+__all__ = ["Proof", "Step", "prove", "prove_geometry"]

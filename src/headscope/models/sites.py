@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 
@@ -86,6 +86,22 @@ class Site:
     def block(self, head: int) -> slice:
         """Columns of the projection's input that belong to a head of this site."""
         return slice(head * self.head_dim, (head + 1) * self.head_dim)
+
+
+def has_plain_matrix(projection: nn.Module) -> bool:
+    """Whether all that a projection does is to multiply with its ``weight``, and add its ``bias``.
+
+    Not so of quantised projections and of those that an adapter wraps, whatever their class is called.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    if type(projection) not in (nn.Linear, Conv1D):
+        return False
+    own = vars(projection).get("_old_forward", vars(projection).get("forward"))  # under accelerate's hook
+    if own is not None and getattr(own, "__func__", None) is not type(projection).forward:
+        return False
+    weight = projection.weight.data  # a packed form of numbers is a class of its own
+    return type(weight) is Tensor and weight.is_floating_point() and weight.element_size() > 1
 
 
 class LeftOut(NamedTuple):

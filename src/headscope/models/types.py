@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from headscope.errors import ModelError
+from headscope.models.caches import given_cache
 
 SCOPES = ("all", "image", "question", "last", "answer")
 
@@ -103,34 +104,46 @@ class Frame:
     all later ones. A forward may hold each item several times in a row (choices): its items are then a
     multiple of the batch's.
 
-    The decoder's prompt of an encoder-decoder may be a single token, so that T tells nothing: there
-    :meth:`following` watches what each forward has in its cache.
+    Two things T does not tell, and :meth:`following` watches them: the decoder's prompt of an encoder-decoder
+    may be a single token, so there what each forward has in its cache counts; and some models read the prompt
+    for its last position alone in layers that borrow keys and values (Gemma 4), so the positions that the
+    forward was given count, of which a layer's are then the last.
     """
 
     encoded: Encoded
     prompt_length: int
-    _cache: dict[tuple[str, int, int, str, bool], Tensor] = field(
+    _cache: dict[tuple[str, int, int, int, str, bool], Tensor] = field(
         default_factory=dict, compare=False, repr=False
     )
     _cached: list[int] = field(default_factory=list, compare=False, repr=False)
+    _given: list[int] = field(default_factory=list, compare=False, repr=False)
 
     @contextmanager
     def following(self, model: nn.Module) -> Iterator[None]:
-        """While inside, forwards of an encoder-decoder are told apart by how many positions are cached."""
+        """While inside, forwards are watched for the positions given; of an encoder-decoder, those cached."""
 
-        def before(_module: nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
-            cache = kwargs.get("past_key_values")
-            self._cached[:] = [int(cache.get_seq_length()) if cache is not None else 0]
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if self.encoded.apart:
+                cache = given_cache(kwargs)
+                self._cached[:] = [int(cache.get_seq_length()) if cache is not None else 0]
+                return
+            given = (kwargs.get("input_ids"), kwargs.get("inputs_embeds"), *args[:1])
+            self._given[:] = [int(x.shape[1]) for x in given if isinstance(x, Tensor) and x.ndim > 1][:1]
 
-        if not self.encoded.apart:
-            yield
-            return
-        handle = model.register_forward_pre_hook(before, with_kwargs=True)
+        def after(*_: Any) -> None:
+            self._given.clear()
+
+        handles = (
+            model.register_forward_pre_hook(before, with_kwargs=True),
+            model.register_forward_hook(after, always_call=True),
+        )
         try:
             yield
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
             self._cached.clear()
+            self._given.clear()
 
     def repeats(self, n_items: int) -> int:
         """How many times in a row each item of the batch occurs among ``n_items``.
@@ -166,10 +179,11 @@ class Frame:
                 "decoder has no positions for them; scopes there: all, last, answer"
             )
         place = torch.device(device) if device is not None else self.encoded.image.device
-        prompted = self._reads_prompt(n_positions)
-        key = (scope, n_positions, n_items, str(place), prompted)
+        given = max(n_positions, *self._given, 0)
+        prompted = self._reads_prompt(given)
+        key = (scope, n_positions, given, n_items, str(place), prompted)
         if key not in self._cache:
-            mask = self._mask(scope, n_positions, prompted)
+            mask = self._mask(scope, given, prompted)[:, given - n_positions :]
             self._cache[key] = mask.repeat_interleave(self.repeats(n_items), dim=0).to(place)
         return self._cache[key]
 

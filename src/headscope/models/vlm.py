@@ -14,18 +14,24 @@ import torch
 from PIL import Image
 from torch import nn
 
-from headscope.errors import HeadscopeError, ModelError
-from headscope.models.checkpoints import check_folder, locate, revision
+from headscope.errors import HeadscopeError, ModelError, in_one_line
+from headscope.models.checkpoints import check_folder, folder_revision, locate
 from headscope.models.contiguous import give_contiguous
 from headscope.models.encoding import encode_prompts
 from headscope.models.geometry import Geometry, find_geometry
+from headscope.models.library_messages import quiet
 from headscope.models.loading import count_weights, input_device, load_weights
+from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
+from headscope.models.other_formats import naming_own_code
 from headscope.models.placement import Placement, device_named
-from headscope.models.processors import load_processor
+from headscope.models.processors import check_image_backend, image_backend_of, load_processor
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
+from headscope.models.proofs.steps import REFUSED
+from headscope.models.releases import check_release, other_release
 from headscope.models.thinking import opened, special_ids
-from headscope.models.types import Answer, Encoded, Frame, Prompt
-from headscope.models.ways import ODD, failure
+from headscope.models.types import Answer, Encoded, Frame, ImageGrid, Prompt
+from headscope.models.ways import MODEL_ERRORS, failure
+from headscope.models.weights import LoadedWeights, Weights, refuse_training
 
 log = logging.getLogger(__name__)
 _FIRST_TOKENS = 6  # of an answer, enough for the mark that opens a thought
@@ -40,8 +46,10 @@ class VLM:
         processor: its processor, padding left.
         geometry: its heads, proved unless loaded with ``prove=False``.
         name: "embedded", a hub id, or the folder's name.
-        revision: hub commit, or 16 hex digits over configuration and weights.
-        folder: the checkpoint folder.
+        revision: hub commit, or 16 hex digits over configuration and weights; with "-wrapped" where these
+            were hashed in memory.
+        folder: the checkpoint folder; None of a model that was wrapped.
+        loading: how it was loaded; None of a model that was wrapped.
         proof: the proof of the geometry, None if it was not asked for.
         frame: spans of the batch now being read, None outside :meth:`reading`.
     """
@@ -51,8 +59,10 @@ class VLM:
     geometry: Geometry
     name: str
     revision: str
-    folder: Path
+    folder: Path | None
     template: Template
+    weights: Weights
+    loading: Placement | None = None
     proof: Any = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
@@ -62,6 +72,24 @@ class VLM:
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.family}, revision {self.revision}, {self.geometry.summary()})"
+
+    def confirmed_revision(self) -> str:
+        """The revision, after a check that the model in memory still is what it stands for.
+
+        What it sees and what not: :class:`headscope.models.weights.LoadedWeights`; of a model that was
+        wrapped, ``HashedWeights``.
+
+        Raises:
+            ModelError: the model was changed, or put into training mode.
+        """
+        change = self.weights.change(self.model)
+        if change:
+            raise ModelError(
+                f"{self.name}: {change} since it was {'loaded' if self.folder else 'wrapped'} as revision "
+                f"{self.revision}; for the model as it is now: vlm = hs.wrap(vlm.model, vlm.processor)"
+            )
+        refuse_training(self.model, self.name)
+        return self.revision
 
     @property
     def tokenizer(self) -> Any:
@@ -95,6 +123,11 @@ class VLM:
         return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
 
     @property
+    def image_backend(self) -> str:
+        """What pictures are turned into numbers with: ``torchvision`` or ``pil``."""
+        return image_backend_of(self.processor)
+
+    @property
     def parameters(self) -> int:
         """How many weights there are, shared ones counted once."""
         return count_weights(self.model)
@@ -120,6 +153,15 @@ class VLM:
             f"{self.name}: the configuration of {self.family} names no image token; not supported"
         )
 
+    def require(self, step: str, asked: str) -> None:
+        """Refuse what rests on a step of the proof that was tried and did not hold.
+
+        Raises:
+            ModelError: it did not; the message says what was asked and why the model does not do it.
+        """
+        if self.proof is not None:
+            self.proof.require(step, asked)
+
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """Encode prompts as one left-padded batch with spans and image grids, on the model's device.
 
@@ -135,11 +177,12 @@ class VLM:
         Raises:
             ModelError: no prompts, or something that the processor cannot take.
         """
-        if self.proof is not None and len(prompts) > 1:
-            self.proof.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
-        encoded = encode_prompts(
-            self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
-        )
+        if len(prompts) > 1:
+            self.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
+        with quiet():
+            encoded = encode_prompts(
+                self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
+            )
         attended = encoded.inputs.get("attention_mask")
         if len(prompts) == 1 and attended is not None and not attended.all():
             raise ModelError(
@@ -151,6 +194,9 @@ class VLM:
             from headscope.models.proofs.batches import numbered
 
             encoded.inputs = numbered(encoded.inputs)
+        reason = self.proof.refusal("spans") if self.proof is not None else ""
+        if reason:
+            encoded.grids = [ImageGrid(None, None, reason) for _ in encoded.grids]
         for name, value in encoded.inputs.items():
             if value.is_floating_point():
                 encoded.inputs[name] = value.to(self.dtype)
@@ -187,8 +233,7 @@ class VLM:
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
         """While inside, hooks find the spans of this batch in ``frame``; may be nested."""
-        if self.proof is not None:
-            self.proof.require("positions", "a reading of the prompt's tokens")
+        self.require("positions", "a reading of the prompt's tokens")
         before, self.frame = self.frame, Frame(encoded, encoded.length)
         try:
             with self.frame.following(self.model):
@@ -211,7 +256,8 @@ class VLM:
         from headscope.capture.ask import answer_one
 
         turns = tuple((q, a) for q, a in history)
-        return answer_one(self, Prompt(image, question, turns), tuple(choices))
+        with quiet():
+            return answer_one(self, Prompt(image, question, turns), tuple(choices))
 
 
 def load_model(
@@ -223,7 +269,9 @@ def load_model(
     device_map: str | Mapping[str, Any] | None = None,
     max_memory: Mapping[Any, Any] | None = None,
     quantization: str | None = None,
+    attention: str | None = None,
     towers: Sequence[str] = ("decoder",),
+    image_backend: str = "auto",
 ) -> VLM:
     """Load a vision-language model: "embedded", a checkpoint folder, or a Hugging Face Hub id (org/name).
 
@@ -233,46 +281,81 @@ def load_model(
     Args:
         device: as torch names it ("cpu", "cuda", "cuda:1", ...), or "auto".
         dtype: "float32", "bfloat16", "float16", or "auto" for the checkpoint's own.
-        prove: prove the head geometry (a few forwards over a tiny input) before the model is handed out.
+        prove: prove the model over a tiny input before it is handed out, as ``headscope models check`` does.
+            What a step refuses is said in a warning, and refused wherever it is asked for.
         device_map: instead of ``device``: "auto", "balanced", "sequential", or module name -> device; layers
             then sit on several devices. Needs accelerate.
         max_memory: device -> most bytes, for the named maps: ``{0: "20GiB", "cpu": "60GiB"}``.
         quantization: "8bit" or "4bit"; needs accelerate and bitsandbytes. The revision then says so.
+        attention: the attention kernel: "sdpa", "eager", "flash_attention_2", "flash_attention_3" or
+            "flex_attention", as transformers names them; None: what the configuration names, else its choice.
         towers: whose heads: "decoder", "vision", or both; readouts are the decoder's alone.
+        image_backend: "pil" or "torchvision"; "auto" is what the folder states ("image_backend" in
+            processor_config.json), else what transformers itself takes: torchvision where it is installed and
+            the family has that form. ``VLM.image_backend`` says which it was.
 
     Raises:
         ModelError: the model cannot be had, is incomplete, is not a vision-language model, or an option is
-            not possible here.
-        GeometryError: its heads could not be located, or a step of the proof failed.
+            not possible here, or transformers is older than any release that headscope works with.
+        GeometryError: its heads could not be located, or a step failed without which nothing works.
+        OutOfMemoryError: memory ran out during the proof.
     """
-    how = Placement(device, dtype, device_map, max_memory, quantization)
+    if not isinstance(name_or_path, str | Path):
+        raise ModelError(
+            f"load_model: expected a name or a folder, found {type(name_or_path).__name__}; for a model that "
+            "is in memory already: hs.wrap(model, processor)"
+        )
+    check_release(_transformers())
+    how = Placement(device, dtype, device_map, max_memory, quantization, attention)
     if device_map is None:
         device_named(device)
+    check_image_backend(image_backend)
     folder, name, commit = locate(name_or_path)
-    config = check_folder(folder)
-    processor = load_processor(folder, config)
-    model = load_weights(folder, config, how)
+    with quiet(), naming_own_code(folder):
+        config = check_folder(folder)
+        processor = load_processor(folder, config, image_backend)
+        model = load_weights(folder, config, how)
     template = Template(processor, str(config.model_type))
-    identity = commit or revision(folder)
+    identity = commit or folder_revision(folder)
     if quantization:
         identity += f"-{quantization}"
-    vlm = VLM(model, processor, find_geometry(model, towers), name, identity, folder, template)
+    weights = LoadedWeights(model)
+    vlm = VLM(model, processor, Geometry(()), name, identity, folder, template, weights, how)
+    vlm.geometry = find_geometry(model, towers, lambda: proof_inputs_of(vlm))
     if prove:
-        from headscope.models.proof import prove_geometry
-
-        vlm.proof = proof_or_refusal(vlm, prove_geometry)
-        _leave_thoughts_out(vlm)
+        prove_loaded(vlm)
     return vlm
 
 
-def _leave_thoughts_out(vlm: VLM) -> None:
+def _transformers() -> str:
+    import transformers
+
+    return str(transformers.__version__)
+
+
+def prove_loaded(vlm: VLM) -> None:
+    """Prove a model before it is handed out; what is refused is said once, and thoughts are left out.
+
+    Raises:
+        GeometryError, ModelError, OutOfMemoryError: as :func:`proof_or_refusal`.
+    """
+    from headscope.models.proof import prove
+
+    vlm.proof = proof_or_refusal(vlm, prove)
+    for step in vlm.proof.steps:
+        if step.status == REFUSED:
+            log.warning("%s: loaded, but %s", vlm.name, vlm.proof.refusal(step.name))
+    leave_thoughts_out(vlm)
+
+
+def leave_thoughts_out(vlm: VLM) -> None:
     """End prompts with an empty thought where the model is seen to open one by itself."""
     from headscope.capture.generation import generate
 
     blank = Image.new("RGB", (32, 32), (127, 90, 60))
     try:
         tokens, _ = generate(vlm, vlm.encode([Prompt(blank, "What is in the picture?")]), _FIRST_TOKENS)
-    except ODD as exc:
+    except MODEL_ERRORS as exc:
         log.debug("%s: no answer to see whether it thinks: %s", vlm.name, failure(exc))
         return
     style = opened(vlm.decode(tokens[0].tolist()))
@@ -281,17 +364,30 @@ def _leave_thoughts_out(vlm: VLM) -> None:
         log.info("%s: opens a thought by itself; prompts end with an empty one", vlm.name)
 
 
+def proof_inputs_of(vlm: VLM) -> dict[str, Any]:
+    """Inputs of one small prompt, for what has to be seen in a forward."""
+    from headscope.models.proofs.full import proof_inputs
+
+    return proof_inputs(vlm)
+
+
 def proof_or_refusal(vlm: VLM, prove: Callable[[VLM], Any]) -> Any:
     """Run a proof; what the model itself raises on the way becomes a refusal, never a proof.
 
     Raises:
-        GeometryError: a step failed.
+        GeometryError: a step failed without which nothing works.
+        OutOfMemoryError: memory ran out, which is no refusal of the model.
         ModelError: the model ended the proof with an error of its own.
     """
     try:
-        return prove(vlm)
+        with quiet():
+            return prove(vlm)
     except HeadscopeError:
         raise
     except Exception as exc:  # odd models fail in odd places
-        first = (str(exc).strip().splitlines() or [""])[0]
-        raise ModelError(f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {first}") from exc
+        if is_out_of_memory(exc):
+            refuse_out_of_memory(exc, f"{vlm.name}: the proof")
+        elsewhere = other_release(vlm.family, _transformers())
+        raise ModelError(
+            f"{vlm.name}: the proof ended in the model's {type(exc).__name__}: {in_one_line(exc)}{elsewhere}"
+        ) from exc

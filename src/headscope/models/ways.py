@@ -10,7 +10,7 @@ from headscope.errors import HeadscopeError
 
 log = logging.getLogger(__name__)
 # What models raise at inputs that they were not made for.
-ODD = (
+MODEL_ERRORS = (
     HeadscopeError, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError,
 )  # fmt: skip
 TREE = "choices of several tokens in one row"

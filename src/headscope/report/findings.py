@@ -10,7 +10,7 @@ from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA
 from headscope.report.measure import near_chance, paired, select
 from headscope.report.stage_views import Emphasis, Estimate, MuteTest
-from headscope.report.theme import number, p_value
+from headscope.report.theme import number
 from headscope.report.views import Scarcity, StudyView
 
 HOLDS, OPPOSITE, UNCLEAR, NOT_RUN = "holds", "the opposite holds", "not shown", "not run"
@@ -77,10 +77,16 @@ def spatial_tests(study: StudyView) -> list[MuteTest]:
 
 
 def beyond_controls(test: MuteTest) -> bool:
-    """The stage's own verdict; else: the loss is beyond the control draws (p) and clear of zero."""
+    """The stage's own verdict; else: the loss is beyond the control sets (q) and clear of zero."""
     if test.claimed is not None:
         return test.claimed
-    return test.p is not None and test.p < LEVEL and test.drop.clear_of_zero and test.drop.value > 0
+    return test.q is not None and test.q < LEVEL and test.drop.clear_of_zero and test.drop.value > 0
+
+
+def against_sets(test: MuteTest) -> str:
+    """How sure the loss is beyond random heads, in words: ``q = 0.010, 200 distinct sets``."""
+    fair = "" if test.layer_matched else ", not layer-matched"
+    return f"q = {number(test.q, 3)}, {test.distinct} distinct sets{fair}"
 
 
 def _muting(study: StudyView) -> list[Finding]:
@@ -91,10 +97,9 @@ def _muting(study: StudyView) -> list[Finding]:
     found = []
     for test in tests:
         claim = f"Muting the heads of {words(test.function)} hurts it more than muting random heads"
-        fair = "" if test.layer_matched else ", not layer-matched"
         text = (
             f"{interval(test.drop)} points lost with {test.k} heads, {number(test.excess)} more than with "
-            f"random heads on average, {p_value(test.p)} ({test.draws} draws{fair})"
+            f"random heads on average ({against_sets(test)})"
         )
         found.append(Finding(claim, text, HOLDS if beyond_controls(test) else UNCLEAR, "muting"))
     return found

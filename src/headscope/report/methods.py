@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from headscope.evaluation.statistics import CLAIM_SETS
+from headscope.report.charts.base import words
 from headscope.report.theme import number, percent
 from headscope.report.views import StudyView
 
@@ -71,9 +73,9 @@ def _muting(study: StudyView) -> Block:
     if view is None:
         return "Muting", []
     lines = [
-        "p = (1 + random draws at least as bad) / (1 + draws); with 200 draws it cannot fall below 0.005. "
-        "It asks whether these heads are special among heads; the sign-flip test asks whether the loss "
-        "itself is real.",
+        "p = (1 + random sets at least as bad) / (1 + random sets), each distinct set counted once; with 200 "
+        "it cannot fall below 0.005. It asks whether these heads are special among heads; the sign-flip test "
+        "asks whether the loss itself is real. q corrects p for the number of functions.",
         "Where p among random sets that may share heads with those under test is not small, the verdict says "
         "that one or two of the heads may carry the effect: a set that holds a layer's most important head "
         "beats all sets disjoint from it (docs/method.md).",
@@ -88,15 +90,15 @@ def _muting(study: StudyView) -> Block:
     if view.rule:
         lines.insert(0, f"How heads were chosen. {view.rule}")
     if view.held_out is False:
-        lines.append(
-            "Muting and emphasis read familiar cases only; cases new to the model are in the accuracy above."
-        )
+        new = "cases new to the model" if study.run.training.held_out else "cases with held-out parts"
+        lines.append(f"Muting and emphasis leave out {new}; these are in the accuracy above.")
     lines += [f"Not tested: {f.replace('_', ' ')} ({why})." for f, why in view.skipped.items()]
-    few = sorted({t.draws for t in view.tests if t.function == t.measured and 0 < t.draws < 200})
+    few = [t for t in view.tests if t.function == t.measured and 0 < t.distinct < CLAIM_SETS]
     if few:
+        told = ", ".join(f"{words(t.function)} {t.distinct}" for t in few)
         lines.append(
-            f"Only {', '.join(str(n) for n in few)} random draws were made for some functions: a quick "
-            "look, too few for a claimed p (200 are)."
+            f"Distinct random sets too few for a claim, which needs {CLAIM_SETS}: {told}. What is said of "
+            "these functions is a quick look."
         )
     return "Muting", lines
 
@@ -111,15 +113,17 @@ def _helping(study: StudyView) -> Block:
         )
     wake = study.wake
     if wake is not None:
+        things = wake.trained_things
         known = (
-            f" (trained on {wake.trained_things[0]} to {wake.trained_things[1]} things)"
-            if wake.trained_things
-            else ""
+            f" (trained on {things[0]} to {things[1]} things) may only mean that masking brings them back to "
+            "what the model knows"
+            if things
+            else " may only mean that masking leaves fewer things to confuse"
         )
         lines += [
             "Pointing marks the objects that the question names, never the answer.",
-            f"A gain on crowded pictures{known} may only mean that masking brings them back to what the "
-            "model knows, not that heads were woken; hence the controls and the results by crowding.",
+            f"A gain on crowded pictures{known}, not that heads were woken; hence the controls and the "
+            "results by crowding.",
             "A marked picture is a different input, so some growth in any head is expected; the "
             "comparison is between groups of heads.",
             *wake.caveats,

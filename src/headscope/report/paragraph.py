@@ -17,7 +17,7 @@ from headscope.report.findings import (
 )
 from headscope.report.measure import accuracy, chance, majority, paired, select
 from headscope.report.stage_views import Estimate
-from headscope.report.theme import number, p_value, percent
+from headscope.report.theme import number, percent
 from headscope.report.views import StudyView
 
 
@@ -99,8 +99,8 @@ def _muting(study: StudyView) -> str:
     means = [t.mean for t in tests if t.mean is not None]
     random = f"; random heads cost {number(sum(means) / len(means))} on average" if means else ""
     sure = [t for t in tests if beyond_controls(t)]
-    greatest = max((t.p for t in sure if t.p is not None), default=None)
-    beyond = f" ({p_value(greatest)} or less)" if sure else ""
+    greatest = max((t.q for t in sure if t.q is not None), default=None)
+    beyond = f" (q {number(greatest, 3)} or less)" if sure else ""
     text = (
         f"Muting the heads chosen on select costs {losses}{random}. Beyond random heads: {len(sure)} of "
         f"{len(tests)} spatial functions{beyond}."

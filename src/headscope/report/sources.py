@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headscope.errors import HeadscopeError, StudyError
 from headscope.functions import DEFAULT, MAIN, Taxonomy, load_taxonomy
+from headscope.models.training_facts import TrainingFacts, read_facts
 from headscope.report.atlas_source import read_atlas
 from headscope.report.stage_sources import read_ablation, read_emphasis
-from headscope.report.stage_views import WakeView
 from headscope.report.views import Run, StudyView
 from headscope.report.wake_source import read_wake
 from headscope.storage import read_json
@@ -49,15 +49,14 @@ def read_study(folder: str | Path, cases: str | Path | Cases | None = None) -> S
     known = open_cases(cases, _data(study, {}).get("path"))
     answers = read(CAPTURE, lambda path: read_answers(path, known), needs=folder / CAPTURE / "shards")
     atlas = read("probe/atlas.json", read_atlas)
-    wake = read("wake.json", read_wake)
     return StudyView(
         folder=folder,
-        run=_run(read, study, answers, wake),
+        run=_run(read, study, answers),
         answers=tuple(answers) if answers is not None else None,
         atlas=atlas,
         ablation=read("ablation.json", read_ablation),
         emphasis=read("emphasis.json", read_emphasis),
-        wake=wake,
+        wake=read("wake.json", read_wake),
         problems=tuple(problems),
         taxonomy=taxonomy,
         cases=known,
@@ -111,8 +110,9 @@ class _Reader:
 def read_answers(folder: Path, cases: Cases | None = None) -> list[Row]:
     """Rows of answers of a finished capture, each with the ``image`` of its case where that is known."""
     from headscope.capture.store import open_answers
+    from headscope.data.splits import picture_groups
 
-    images = {} if cases is None else {case.id: case.image for case in cases}
+    images = {} if cases is None else picture_groups(cases)
     return [{**row, "image": images.get(row["case"])} for row in open_answers(folder)]
 
 
@@ -137,12 +137,20 @@ def _taxonomy(study: Row, folder: Path, problems: list[str]) -> Taxonomy:
     return DEFAULT
 
 
-def _run(read: _Reader, study: Row, answers: list[Row] | None, wake: WakeView | None) -> Run:
+def _training(study: Row, problems: list[str]) -> TrainingFacts:
+    """What the model states of its training, as the study recorded it."""
+    try:
+        return read_facts(study["training"]) if "training" in study else TrainingFacts()
+    except _WRONG as exc:
+        problems.append(f"What study.json says of the model's training cannot be read ({exc}).")
+        return TrainingFacts()
+
+
+def _run(read: _Reader, study: Row, answers: list[Row] | None) -> Run:
     plan = _dict(read("capture/plan.json", read_json, quiet=True))
     atlas = _dict(read("probe/atlas.json", read_json, quiet=True))
     provenance = _dict(atlas.get("provenance"))
     seconds = _dict(read.json("timings.json"))
-    things = study.get("trained_things") or _dict(study.get("model")).get("trained_things")
     return Run(
         model=_model(study, plan, provenance),
         data=_data(study, plan),
@@ -155,7 +163,7 @@ def _run(read: _Reader, study: Row, answers: list[Row] | None, wake: WakeView | 
         commands=tuple(_commands(study)),
         seconds={str(k): float(v) for k, v in seconds.items() if isinstance(v, int | float)},
         chosen=_dict(read.json("choices.json")),
-        trained_things=(int(things[0]), int(things[1])) if things else wake.trained_things if wake else None,
+        training=_training(study, read.problems),
     )
 
 
@@ -210,10 +218,12 @@ def _settings(study: Row) -> dict[str, Any]:
         "schema",
         "taxonomy",
         "load",
+        "settings",
+        "fingerprint",
+        "training",
+        "asked",
     )
-    settings = {
-        k: v for k, v in study.items() if k not in (*known, "settings", "fingerprint", "trained_things")
-    }
+    settings = {k: v for k, v in study.items() if k not in known}
     settings |= _dict(study.get("settings"))
     return {k: v for k, v in settings.items() if v is not None}
 

@@ -88,6 +88,7 @@ def _mute_test(name: str, measured: str, result: Row, cell: Row, draws: list[flo
     if drop is None:
         raise ValueError(f"{name}: no drop_points")
     mean = cell.get("control_mean")
+    drawn = len(draws) or int(cell.get("draws") or 0)
     return MuteTest(
         function=name,
         measured=measured,
@@ -99,7 +100,8 @@ def _mute_test(name: str, measured: str, result: Row, cell: Row, draws: list[flo
         before=share(cell.get("accuracy_clean")),
         after=share(cell.get("accuracy")),
         controls=tuple(draws),
-        draws=len(draws) or int(cell.get("draws") or 0),
+        draws=drawn,
+        distinct=int(cell.get("distinct", drawn)),
         mean=mean if mean is not None else sum(draws) / len(draws) if draws else None,
         greatest=cell.get("control_max") if cell.get("control_max") is not None else max(draws, default=None),
         layer_matched=cell.get("layer_matched"),

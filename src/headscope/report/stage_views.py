@@ -36,6 +36,7 @@ class MuteTest:
     after: float | None
     controls: tuple[float, ...]  # points lost under each random draw, where kept
     draws: int
+    distinct: int  # how many of the draws differ: what p rests on
     mean: float | None  # over the draws
     greatest: float | None
     layer_matched: bool | None

@@ -12,7 +12,7 @@ from headscope.report.measure import accuracy, select
 from headscope.report.run_facts import STAGES
 from headscope.report.sources import read_study
 from headscope.report.stage_views import Estimate
-from headscope.report.theme import number, p_value, percent
+from headscope.report.theme import number, percent
 from headscope.report.views import StudyView
 from headscope.storage import write_json
 
@@ -123,7 +123,9 @@ def _ablation(study: StudyView) -> Row:
             "control_mean": t.mean,
             "control_max": t.greatest,
             "draws": t.draws,
+            "distinct": t.distinct,
             "p": t.p,
+            "q": t.q,
         }
         for t in (study.ablation.tests if study.ablation else ())
         if t.function == t.measured
@@ -164,6 +166,8 @@ def _wake(study: StudyView) -> Row:
         found = wake.delta(variant, subset)
         return found.delta.value if found else None
 
+    name = "delta_points_in_training_range"
+    in_range = {name: points(wake.style, "in_training_range")} if wake.trained_things else {}
     return {
         wake.style: {
             "delta_points": both.delta.value,
@@ -171,7 +175,7 @@ def _wake(study: StudyView) -> Row:
             "random_box_delta_points": points("random_box"),
             "equal_area_delta_points": points("equal_area"),
             "reverse_mask_delta_points": points("reverse_mask"),
-            "delta_points_in_training_range": points(wake.style, "in_training_range"),
+            **in_range,
             "head_gain_spatial": gain.spatial.value if gain else None,
             "head_gain_other": gain.other.value if gain else None,
         }
@@ -200,7 +204,7 @@ def _function_table(summary: Row) -> Any:
     from rich.table import Table
 
     table = Table(title=None, header_style="bold", pad_edge=False)
-    for column in ("", "accuracy", "heads", "k", "muted: points lost", "random heads", "p"):
+    for column in ("", "accuracy", "heads", "k", "muted: points lost", "random heads", "sets", "q"):
         table.add_column(column, justify="left" if not column else "right")
     for name, cell in summary["accuracy"].items():
         heads, muted = summary["functional_heads"].get(name), summary["ablation"].get(name)
@@ -211,7 +215,8 @@ def _function_table(summary: Row) -> Any:
             str(muted["k"]) if muted else "–",
             _interval(muted["drop_points"], muted["ci"]) if muted else "–",
             number(muted["control_mean"]) if muted else "–",
-            p_value(muted["p"]) if muted else "–",
+            str(muted["distinct"]) if muted else "–",
+            number(muted["q"], 3) if muted else "–",
         )
     return table
 

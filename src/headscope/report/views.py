@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.models.training_facts import TrainingFacts
 from headscope.report.stage_views import AblationView, EmphasisView, Estimate, WakeView
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Run:
     commands: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)  # wall time per stage
     chosen: dict[str, Any] = field(default_factory=dict)  # choices.json
-    trained_things: tuple[int, int] | None = None  # numbers of things the model was trained on
+    training: TrainingFacts = field(default_factory=TrainingFacts)  # what the model states of its training
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from headscope.capture.run import capture
 from headscope.capture.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
+from headscope.data.splits import picture_groups
 from headscope.functions import DEFAULT
 from headscope.interventions.causal import CausalScores, causal_scores
 from headscope.models.vlm import VLM, load_model
@@ -104,7 +105,7 @@ class PlantedStudy:
             taxonomy=DEFAULT,
             causal=None if causal is None else causal.to_json(),
             blank=open_activations(self.folder / "capture-blank", readout),
-            images={c.id: c.image for c in self.cases},
+            images=picture_groups(self.cases),
             provenance={"model": self.vlm.name, "revision": self.vlm.revision},
             readout=readout,
             seed=seed,

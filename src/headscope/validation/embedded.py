@@ -11,7 +11,7 @@ from headscope.capture.run import capture
 from headscope.capture.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
 from headscope.data.scenes.generate import generate
-from headscope.data.splits import assign_splits
+from headscope.data.splits import assign_splits, picture_groups
 from headscope.evaluation.statistics import group_codes
 from headscope.models.embedded import weights_folder
 from headscope.models.vlm import VLM, load_model
@@ -74,7 +74,8 @@ def _material(vlm: VLM, cases: Cases, folder: Path) -> Material:
     rows = open_answers(folder / "capture")
     names = list(dict.fromkeys(r["function"] for r in rows))
     z = open_activations(folder / "capture", "prompt_last", context="gold")["prompt_last"].values
-    images = [cases.by_id[r["case"]].image for r in rows]
+    groups = picture_groups(cases)
+    images = [groups[r["case"]] for r in rows]
     sites = list(dict.fromkeys((h.tower, h.layer, h.site) for h in vlm.geometry.heads))
     return Material(
         z=np.asarray(z, dtype=np.float32),

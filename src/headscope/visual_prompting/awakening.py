@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from headscope.errors import ModelError
 from headscope.models.geometry import Geometry, Site
 from headscope.models.loading import input_device
+from headscope.models.sites import has_plain_matrix
 from headscope.models.types import Encoded, ImageGrid
 from headscope.models.vlm import VLM
 from headscope.visual_prompting.regions import Box
@@ -24,35 +25,63 @@ Floats = NDArray[np.float64]
 _SHARE = 0.25  # an image token belongs to an object if the object's box covers this much of it
 
 
-def contribution_norms(geometry: Geometry, z: NDArray[np.floating[Any]]) -> Floats:
+class ContributionNorms:
     """Length of what each head writes into the residual stream: ||z_h W_h|| per (item, head).
 
     W_h is head h's block of columns of the output projection. Unlike ||z_h|| this counts only what passes the
-    projection; the projection's bias belongs to no head and is left out.
+    projection; the projection's bias belongs to no head and is left out. Each projection is read once, on its
+    own device, and kept as the triangular factor R of W_h = Q R: ||W_h z|| is ||R z||, in float64.
 
     Args:
         geometry: the model's heads.
-        z: (item, head, width) outputs of the heads before the projection, NaN beyond a head's own width.
 
-    Returns:
-        (item, head) Euclidean norms, float64.
+    Example:
+        ``norms = ContributionNorms(vlm.geometry)``, then ``norms(z)`` for every batch.
     """
-    norms = np.zeros(z.shape[:2])
-    for site in geometry.sites:
-        weight = _weight(site)
-        for h in range(site.n_heads):
-            flat = geometry.slice_of(site).start + h
-            block = weight[:, site.block(h)]
-            written = np.asarray(z[:, flat, : site.head_dim], dtype=np.float64) @ block.T
-            norms[:, flat] = np.linalg.norm(written, axis=1)
-    return norms
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self._factors = [_factors(site) for site in geometry.sites]
+
+    def __call__(self, z: NDArray[np.floating[Any]]) -> Floats:
+        """Norms of one batch.
+
+        Args:
+            z: (item, head, width) outputs of the heads before the projection, NaN beyond a head's own width.
+
+        Returns:
+            (item, head) Euclidean norms, float64.
+        """
+        norms = np.zeros(z.shape[:2])
+        for site, factors in zip(self.geometry.sites, self._factors, strict=True):
+            heads = self.geometry.slice_of(site)
+            own = np.asarray(z[:, heads, : site.head_dim], dtype=np.float64)
+            written = own.transpose(1, 0, 2) @ factors.transpose(0, 2, 1)  # (head, item, rank)
+            norms[:, heads] = np.linalg.norm(written, axis=2).T
+        return norms
 
 
-def _weight(site: Site) -> Floats:
+def _factors(site: Site) -> Floats:
+    """(head, rank, width) R of each head's block of the output projection."""
+    weight = _weight(site)
+    # Of one head at a time: a large projection in float64 might not fit beside the model.
+    blocks = (weight[:, site.block(h)] for h in range(site.n_heads))
+    made = [torch.linalg.qr(_precise(block), mode="r").R.cpu() for block in blocks]
+    return np.asarray(torch.stack(made).numpy(), dtype=np.float64)
+
+
+def _precise(block: Tensor) -> Tensor:
+    """In float64, where its device has it, else on the CPU."""
+    return block.cpu().double() if block.device.type == "mps" else block.double()
+
+
+def _weight(site: Site) -> Tensor:
     """The output projection as a matrix (out, in), whatever class it is."""
     projection = site.projection
-    weight = projection.weight if isinstance(projection, nn.Linear) else None
-    if weight is None or not weight.is_floating_point() or weight.is_meta:
+    weight: Tensor | None = None
+    if isinstance(projection, nn.Linear) and has_plain_matrix(projection) and not projection.weight.is_meta:
+        weight = projection.weight
+    if weight is None:
         # Quantised, transposed or offloaded projections: their answer to unit vectors.
         other = next(projection.parameters(), torch.empty(0))
         dtype = other.dtype if other.is_floating_point() else torch.float32
@@ -60,7 +89,7 @@ def _weight(site: Site) -> Floats:
         eye = torch.eye(site.width, device=device, dtype=dtype)
         with torch.no_grad():
             weight = (projection(eye) - projection(torch.zeros_like(eye[:1]))).T
-    return weight.detach().to(device="cpu", dtype=torch.float64).numpy()
+    return weight.detach()
 
 
 def object_tokens(grid: ImageGrid, boxes: Sequence[Box]) -> NDArray[np.bool_]:

@@ -22,7 +22,8 @@ POPULATIONS: dict[str, Callable[[Row], bool]] = {
     "in_training_range": lambda row: row["pointing"] == NAMED and row["range"] == "trained",
     "beyond": lambda row: row["pointing"] == NAMED and row["range"] == "beyond",
 }
-"""Sets of questions: all that name everything they need, and these by number of things."""
+"""Sets of questions: all that name everything they need, and these by number of things, where it is known
+what the model was trained on."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,17 @@ class Readings:
         """(item,) questions for which a test of the row holds."""
         return np.array([test(row) for row in next(iter(self.rows.values()))], dtype=bool)
 
+    @property
+    def populations(self) -> dict[str, Callable[[Row], bool]]:
+        """The sets of questions that there are for this model."""
+        known = any(row["range"] is not None for row in next(iter(self.rows.values())))
+        return POPULATIONS if known else {"all": POPULATIONS["all"]}
+
     def means(self, variant: str, name: str) -> dict[str, float | None]:
         """Mean of a column over every population, None where it has no values."""
         values = self.column(variant, name)
         found = {}
-        for population, test in POPULATIONS.items():
+        for population, test in self.populations.items():
             kept = values[self.mask(test) & np.isfinite(values)]
             found[population] = float(kept.mean()) if kept.size else None
         return found
@@ -94,14 +101,15 @@ def variant_table(readings: Readings, variant: str, bins: Sequence[str], functio
     def main(row: Row) -> bool:
         return every(row) and bool(row["function"] == MAIN)
 
-    populations = {p: readings.compare(variant, "plain", readings.mask(t)) for p, t in POPULATIONS.items()}
+    sets = readings.populations
+    found = {name: readings.compare(variant, "plain", readings.mask(test)) for name, test in sets.items()}
+    order = [*functions, MAIN]
+    if "beyond" in sets:
+        found["beyond_by_function"] = readings.by(variant, "plain", "function", sets["beyond"], order)
     return {
-        **populations,
+        **found,
         "by_crowding": readings.by(variant, "plain", "crowding", every, bins),
-        "by_function": readings.by(variant, "plain", "function", every, [*functions, MAIN]),
-        "beyond_by_function": readings.by(
-            variant, "plain", "function", POPULATIONS["beyond"], [*functions, MAIN]
-        ),
+        "by_function": readings.by(variant, "plain", "function", every, order),
         "main_by_context": readings.by(variant, "plain", "context", main, ("alone", "gold")),
         "by_pointing": readings.by(variant, "plain", "pointing", lambda row: True),
         "masked": readings.means(variant, "masked"),

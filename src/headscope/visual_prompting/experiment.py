@@ -14,6 +14,7 @@ from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.interventions.choices import freeze
+from headscope.models.training_facts import training_facts
 from headscope.models.vlm import VLM
 from headscope.storage import Ledger, fingerprint, read_json, write_json, write_table
 from headscope.visual_prompting.boxes import BoxSource, CaseBoxes
@@ -38,7 +39,7 @@ from headscope.visual_prompting.questions import (
     questions_of,
 )
 from headscope.visual_prompting.styles import STYLES
-from headscope.visual_prompting.summary import CAVEATS, contrasts, summary
+from headscope.visual_prompting.summary import caveats, contrasts, summary
 
 SCHEMA = "headscope/wake/1"
 Row = dict[str, Any]
@@ -85,7 +86,7 @@ def wake(
 
     Source: design.md section 5.6.
     """
-    settings = settings or WakeSettings()
+    settings = _with_training(vlm, settings or WakeSettings())
     source = boxes if boxes is not None else CaseBoxes(seed)
     styles, controls = _known(styles, STYLES, "style"), _known(controls, CONTROLS, "control")
     folder = Path(folder)
@@ -110,11 +111,19 @@ def wake(
     for variant in dict.fromkeys((PLAIN, BOTH, choice["style"], *controls)):
         rows[variant], heads[variant] = meter.read("test", variant, test, deep=True)
     judged = _judge(rows, heads, vlm, taxonomy, spatial, settings, seed)
-    caveats = (*CAVEATS, *_unranked(atlas, taxonomy))
-    result = {"schema": SCHEMA, **about, "select": tried, "choice": choice, **judged, "caveats": caveats}
+    known = settings.training_things is not None
+    said = (*caveats(known), *_unranked(atlas, taxonomy))
+    result = {"schema": SCHEMA, **about, "select": tried, "choice": choice, **judged, "caveats": said}
     write_table(folder / "wake.parquet", [{**row, "split": "test"} for v in rows for row in rows[v]])
     write_json(folder / "wake.json", result)
     return cast(Row, read_json(folder / "wake.json"))
+
+
+def _with_training(vlm: VLM, settings: WakeSettings) -> WakeSettings:
+    """The settings with the numbers of things that the model states it was trained on, if it does."""
+    if settings.training_things is not None:
+        return settings
+    return dataclasses.replace(settings, training_things=training_facts(vlm.folder).things)
 
 
 def spatial_heads(vlm: VLM, atlas: Any | None, taxonomy: Taxonomy, settings: WakeSettings) -> tuple[int, ...]:
@@ -166,7 +175,11 @@ def _about(
 ) -> Row:
     """What the results depend on besides questions, variants and seed."""
     return {
-        "model": {"name": vlm.name, "revision": vlm.revision, "dtype": str(vlm.dtype).removeprefix("torch.")},
+        "model": {
+            "name": vlm.name,
+            "revision": vlm.confirmed_revision(),
+            "dtype": str(vlm.dtype).removeprefix("torch."),
+        },
         "data": cases.fingerprint,
         "taxonomy": taxonomy.name,
         "boxes": _describe(source),
@@ -227,10 +240,13 @@ def _judge(
     n = len(vlm.geometry.heads)
     in_set = np.zeros(n, dtype=bool)
     in_set[list(spatial)] = True
-    sets = {
-        "all": lambda e: True,
+    by_range = {
         "in_training_range": lambda e: e["range"] == "trained",
         "beyond": lambda e: e["range"] == "beyond",
+    }
+    sets = {
+        "all": lambda e: True,
+        **(by_range if settings.training_things else {}),
         "spatial_functions": lambda e: e["functions"] == "spatial",
         "other_functions": lambda e: e["functions"] == "other",
     }

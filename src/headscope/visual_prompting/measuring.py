@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,14 @@ from headscope.capture.ask import ask
 from headscope.capture.batches import iter_batches
 from headscope.capture.items import Item
 from headscope.data.cases import Cases
+from headscope.data.splits import picture_groups
 from headscope.functions import MAIN, Taxonomy
 from headscope.models.picture_memo import shared_features
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 from headscope.progress import track
 from headscope.storage import Ledger, fingerprint
-from headscope.visual_prompting.awakening import attention_to, contribution_norms, token_positions
+from headscope.visual_prompting.awakening import ContributionNorms, attention_to, token_positions
 from headscope.visual_prompting.naming import NAMED
 from headscope.visual_prompting.questions import Question, Shown, WakeSettings, show
 
@@ -54,8 +56,14 @@ class Meter:
     ) -> None:
         self.vlm, self.cases, self.ledger, self.taxonomy = vlm, cases, ledger, taxonomy
         self.settings, self.seed = settings, seed
+        self.groups = picture_groups(cases)
         self.in_set = np.zeros(len(vlm.geometry.heads), dtype=bool)
         self.in_set[list(spatial)] = True
+
+    @cached_property
+    def norms(self) -> ContributionNorms:
+        """What measures contributions; made when the first unit needs it."""
+        return ContributionNorms(self.vlm.geometry)
 
     def read(
         self, split: str, variant: str, questions: Sequence[Question], deep: bool
@@ -80,13 +88,14 @@ class Meter:
             return shown[item.id].image
 
         rows: dict[str, Row] = {}
-        sums: dict[tuple[str, ...], Row] = {}
+        sums: dict[tuple[str | None, ...], Row] = {}
         asked = [q.item for q in questions]
         with shared_features(self.vlm):
             for encoded, items in iter_batches(self.vlm, asked, picture, self.settings.batch_size):
                 answers, norms, masses = self._ask(encoded, items, shown, deep)
                 for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
-                    row = _row(by_id[item.id], answer, variant, shown[item.id])
+                    image = self.groups[item.case.id]
+                    row = _row(by_id[item.id], answer, variant, shown[item.id], image)
                     rows[item.id] = {**row, **self._means(norms, masses, i)}
                     if norms is not None and masses is not None:
                         self._add(sums, by_id[item.id], norms[i], masses[i])
@@ -119,7 +128,7 @@ class Meter:
                 targets = {"objects": token_positions(encoded, boxes)}
                 mass = stack.enter_context(attention_to(self.vlm, encoded, targets))
             outcome = ask(self.vlm, encoded, items, readouts=(READOUT,), max_new_tokens=limit)
-        norms = contribution_norms(self.vlm.geometry, outcome.z[READOUT])
+        norms = self.norms(outcome.z[READOUT])
         masses = mass.sums["objects"] if mapped else np.full(norms.shape, np.nan)
         masses[[not b for b in boxes]] = np.nan  # decoys alone: nothing there to attend to
         return outcome.rows, norms, masses
@@ -132,13 +141,13 @@ class Meter:
                 found[f"{name}_{group}"] = _short(float(values[i, heads].mean())) if known else None  # type: ignore[index]
         return found
 
-    def _add(self, sums: dict[tuple[str, ...], Row], q: Question, norm: Floats, mass: Floats) -> None:
+    def _add(self, sums: dict[tuple[str | None, ...], Row], q: Question, norm: Floats, mass: Floats) -> None:
         """Add one question's heads to the sums of its image, kind of function and range."""
         if q.target.pointing != NAMED:
             return
         spatial = q.item.function == MAIN or q.item.function in self.taxonomy.spatial
         group = "spatial" if spatial else "other"
-        key = (q.item.case.image, group, q.range)
+        key = (self.groups[q.item.case.id], group, q.range)
         zero = np.zeros(len(norm))
         empty = {"image": key[0], "functions": group, "range": q.range, "n": 0, "n_mass": 0}
         entry = sums.setdefault(key, {**empty, "norm": zero, "mass": zero})
@@ -149,8 +158,7 @@ class Meter:
             entry["mass"] = entry["mass"] + mass
 
 
-def _row(q: Question, answer: Row, variant: str, shown: Shown) -> Row:
-    case = q.item.case
+def _row(q: Question, answer: Row, variant: str, shown: Shown, image: str) -> Row:
     kept = (
         "item",
         "case",
@@ -167,7 +175,7 @@ def _row(q: Question, answer: Row, variant: str, shown: Shown) -> Row:
     return {
         "variant": variant,
         **{name: answer[name] for name in kept},
-        "image": case.image,
+        "image": image,
         "crowding": q.crowding,
         "range": q.range,
         "pointing": q.target.pointing,

@@ -36,7 +36,8 @@ class WakeSettings:
         batch_size: questions in one forward.
         max_new_tokens: bound on an answer's length.
         bins: numbers of things (from, to) shown together; None: without end.
-        training_things: numbers of things (from, to) that the model was trained on.
+        training_things: numbers of things (from, to) that the model was trained on; None: what its
+            checkpoint states (:mod:`headscope.models.training_facts`), most state nothing.
         top_heads: heads per spatial function counted as spatial; 0: a sixteenth of all, at least one.
         draws: bootstrap draws for intervals.
         unit_items: questions in one unit of the ledger.
@@ -50,7 +51,7 @@ class WakeSettings:
     batch_size: int = 64
     max_new_tokens: int = 8
     bins: Bins = ((2, 3), (4, 7), (8, None))
-    training_things: tuple[int, int] = (2, 7)
+    training_things: tuple[int, int] | None = None
     top_heads: int = 0
     draws: int = 2000
     unit_items: int = 256
@@ -69,8 +70,13 @@ class WakeSettings:
                 return bin_name(low, high)
         return "other"
 
-    def range_of(self, things: int) -> str:
-        """``trained`` where the model was trained on pictures with that many things, ``beyond`` for more."""
+    def range_of(self, things: int) -> str | None:
+        """``trained`` where the model was trained on pictures with that many things, ``beyond`` for more.
+
+        None where it is not known what the model was trained on.
+        """
+        if self.training_things is None:
+            return None
         low, high = self.training_things
         return "beyond" if things > high else "trained" if things >= low else "below"
 
@@ -87,7 +93,7 @@ class Question:
     item: Item
     target: Target
     crowding: str
-    range: str
+    range: str | None
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,20 @@ def test_a_prompt_that_no_replay_is_made_for_is_read_by_whole_runs_and_said(
     np.testing.assert_allclose(found.functions["counting"]["drop"], wanted, atol=1e-5)
 
 
+def test_every_reason_for_whole_runs_is_said_though_one_begins_another(
+    llava, cases, splits, tmp_path, monkeypatch
+):
+    reasons = iter(("no cache of layer 12", "no cache of layer 1"))
+
+    def refuses(vlm, trace, item, edits, engine, **knobs):
+        raise ModelError(next(reasons))
+
+    monkeypatch.setattr(scanning, "read_item", refuses)
+    knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 2}
+    found = scan_heads(llava, cases, splits, tmp_path, heads=(Head(0, 1),), **knobs)
+    assert found.engine == "whole runs: no cache of layer 12; whole runs: no cache of layer 1"
+
+
 def test_a_stopped_scan_goes_on_and_other_settings_are_refused(llava, cases, splits, tmp_path, monkeypatch):
     scan_heads(llava, cases, splits, tmp_path, max_items=2, functions=("counting",))
     written = (tmp_path / "scan.json").read_bytes()

@@ -27,17 +27,23 @@ def decoder_prefix(vlm: VLM) -> str:
     return vlm.geometry.sites[0].path.rsplit(".layers.", 1)[0]
 
 
+# Families that have no tower: each patch is projected by itself.
+TOWERLESS = ("gemma4_unified", "inkling_mm_model")
+
+
 def silenced(vlm: VLM) -> VLM:
     """A copy whose vision attention adds nothing."""
     twin = copy.deepcopy(vlm)
     prefix = decoder_prefix(vlm)
     count = 0
     for path, module in twin.model.named_modules():
-        if "Attention" in type(module).__name__ and not path.startswith(prefix):
+        # A projector's attention does no more than pool the patches of one token.
+        tower = not path.startswith(prefix) and "projector" not in path
+        if tower and "Attention" in type(module).__name__:
             count += 1
             for weight in module.parameters():
                 weight.zero_()
-    assert count, "the family's vision attention was not found"
+    assert count or vlm.family in TOWERLESS, "the family's vision attention was not found"
     return twin
 
 

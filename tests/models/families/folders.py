@@ -118,7 +118,8 @@ def family_folder(name: str, path: Path, seed: int = 0) -> Path:
 
     import models.families.kinds
     import models.families.kinds_encoders
-    import models.families.kinds_surveyed  # noqa: F401  (all fill the table)
+    import models.families.kinds_surveyed
+    import models.families.kinds_torchvision  # noqa: F401  (all fill the table)
 
     made = {"llava": tiny_llava, "qwen2_5_vl": tiny_qwen25vl}.get(name)
     if made is not None:
@@ -143,10 +144,11 @@ def family_folder(name: str, path: Path, seed: int = 0) -> Path:
 
 
 def open_gates(model: Any) -> None:
-    """Give what starts at zero (gates, some projectors) random values, or the picture would not matter."""
+    """Give what starts at or next to zero (gates, some projectors) random values, or the picture would not
+    matter."""
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if not value.any() and "bias" not in name:
+            if float(value.abs().max()) < 1e-6 and "bias" not in name:
                 value.normal_(0.0, 0.5)
 
 

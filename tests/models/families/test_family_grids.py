@@ -3,6 +3,7 @@ the original picture must change the tokens whose rectangles hold it, and no oth
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -12,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers.utils import is_torchvision_available
 
 from headscope.models.grids import families, image_grids
 from headscope.models.types import ImageGrid, Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.experiment import changed, silenced
 from models.families.folders import family_folder
+from models.families.kinds_torchvision import TORCHVISION_ONLY
 
 # Family -> pixels that the model sees across one token (before merging or pooling: 8 a patch).
 MAPPED = {
@@ -40,18 +43,26 @@ MAPPED = {
     ),
     **dict.fromkeys(("aya_vision", "qianfan_ocr", "gemma4", "lighton_ocr", "mistral3", "mistral_large4"), 8),
     **dict.fromkeys(("vipllava", "llava_next_video", "deepseek_vl", "janus"), 4),
+    **dict.fromkeys(TORCHVISION_ONLY, 8),
+    **dict.fromkeys(("perception_lm", "gemma4_unified", "inkling_mm_model"), 4),
+    **dict.fromkeys(("step3p7", "unlimited_ocr"), 16),
 }
 SIZES = st.tuples(st.integers(100, 260), st.integers(100, 260))
 # Resizing spreads a spot by at most this many of the model's pixels (Lanczos' three).
 SPREAD = 3.2
-# Models that mix neighbouring tokens: LLaVA-OneVision where it shrinks a grid, LFM3 by a convolution.
-MIXING = ("llava_onevision", "lfm3_vl")
+# Models that mix neighbouring tokens: LLaVA-OneVision where it shrinks a grid, the others by convolutions.
+MIXING = ("llava_onevision", "lfm3_vl", "step3p7", "unlimited_ocr")
+# Molmo 2 shrinks pictures without smoothing: what lies between two samples is not seen. Here one crop has 16
+# samples, 8 across a token.
+SAMPLED = {"molmo2": (16, 8)}
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> object:
     @cache
     def made(family: str) -> VLM:
+        if family in TORCHVISION_ONLY and not is_torchvision_available():
+            pytest.skip("torchvision is not installed")
         folder = family_folder(family, tmp_path_factory.mktemp("families") / family)
         return silenced(load_model(folder, prove=False))
 
@@ -72,13 +83,15 @@ def check(vlm: VLM, family: str, size: tuple[int, int], where: float, question: 
     centres = (placed[:, :2] + placed[:, 2:]) / 2
     inside = (centres > 2).all(dim=1) & (centres < torch.tensor(size) - 3).all(dim=1)
     x, y = (int(v) for v in centres[inside][int(where * (int(inside.sum()) - 1))])
-    spot = (x, y, x + 2, y + 2)
+    samples, across = SAMPLED.get(family, (0, 0))
+    edge = math.ceil(max(size) / samples) + 1 if samples else 2
+    spot = (x, y, x + edge, y + edge)
     moved, image, boxes = changed(vlm, size, spot)
     assert not (moved & ~image).any(), "the spot reached tokens that are no image tokens"
     moved = moved[image]
     assert len(moved) == len(boxes)
     span = boxes[:, 2:] - boxes[:, :2]
-    must = holding(boxes, spot, -0.02 * span - 1.0)
+    must = holding(boxes, spot, -(1 / across if across else 0.02) * span - 1.0)
     may = holding(boxes, spot, (1.4 if family in MIXING else SPREAD / MAPPED[family]) * span + 0.5)
     assert must.any()
     assert not (must & ~moved).any(), (
@@ -114,6 +127,20 @@ def test_crops_of_pan_and_scan_follow_the_whole_picture(models: Any, monkeypatch
         assert int(encoded.image.sum()) == 16 * (1 + crops)
         for where in (0.0, 0.35, 0.7, 1.0):
             check(vlm, "gemma3", size, where)
+
+
+ODD_SIZES = ((30, 40), (200, 24), (20, 180), (64, 64), (128, 32))
+# Families that show a picture no larger than a tile once.
+UNCUT = ("cohere2_vision", "llama4", "perception_lm", "minicpm_ocr", "unlimited_ocr")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", TORCHVISION_ONLY)
+def test_small_and_thin_pictures_of_families_with_cuts_of_their_own(family: str, models: Any) -> None:
+    vlm = models(family)
+    for size in (*ODD_SIZES, *([(16, 15)] if family in UNCUT else [])):
+        for where in (0.0, 0.4, 1.0):
+            check(vlm, family, size, where)
 
 
 BROKEN = {

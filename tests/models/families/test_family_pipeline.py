@@ -12,26 +12,33 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers.utils import is_torchvision_available
 
 from headscope.capture.ask import ask
 from headscope.capture.items import Item
 from headscope.data.schema import Case, Step
+from headscope.errors import ModelError
 from headscope.models.answers import parse_answer
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder
+from models.families.kinds_torchvision import TORCHVISION_ONLY
 from models.families.uncached import choice_logprobs
 
 FAMILIES = (
     "llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm",
     "internvl", "gemma3", "paligemma", "mllama",
 )  # fmt: skip
+# Families whose pictures cannot stand in one batch: their numbers of tiles must be equal; an index picks
+# blocks of positions counted from the padded start.
+ALONE = ("perception_lm", "minimax_m3_vl")
 # Beyond those asked for: hybrids with linear attention, mixtures of experts, other layouts of pictures.
 MORE = (
     "qwen3_5", "qwen3_5_moe", "qwen3_vl_moe", "qwen4_exp", "exaone4_5", "lfm3_vl", "hyperclovax_vision_v2",
     "glm4v", "glm4v_moe", "glm46v", "glm_ocr", "cohere_compass", "cosmos3_edge", "ernie4_5_vl_moe",
     "paddleocr_vl", "video_llama_3", "aya_vision", "qianfan_ocr", "gemma4", "lighton_ocr", "vipllava",
     "llava_next_video", "deepseek_vl", "janus", "mistral3",
+    *(f for f in TORCHVISION_ONLY if f not in ALONE),
 )  # fmt: skip
 PLACES = ("top", "top left", "bottom right", "left")
 HISTORY = (("How many sheep are there?", "two"), ("Is the dog facing the horse?", "yes"))
@@ -69,6 +76,8 @@ def family_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     @cache
     def made(name: str) -> VLM:
+        if name in TORCHVISION_ONLY and not is_torchvision_available():
+            pytest.skip("torchvision is not installed")
         vlm = load_model(family_folder(name, tmp_path_factory.mktemp("families") / name))
         if name in FAMILIES:
             vlm.model.double()
@@ -92,7 +101,8 @@ def tolerance(vlm: VLM) -> float:
 def saying(vlm: VLM, answer: str) -> Iterator[None]:
     """Make the model say an answer and end it, whatever it is asked."""
     script = [*vlm.encode_answers([answer])[0], vlm.end_ids[0]]
-    head, step = vlm.model.get_output_embeddings(), iter(range(99))
+    head = vlm.model.get_output_embeddings() or vlm.model.language_model.get_output_embeddings()
+    step = iter(range(99))
 
     def speak(_module: Any, _args: Any, logits: torch.Tensor) -> torch.Tensor:
         logits = logits.clone()
@@ -172,3 +182,22 @@ def test_the_picture_matters(vlm: VLM) -> None:
     outcome = ask(vlm, vlm.encode(asked), [item_of(p) for p in asked], max_new_tokens=1)
     assert outcome.logits is not None
     assert (outcome.logits[0] - outcome.logits[1]).abs().max() > 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ALONE)
+def test_where_pictures_cannot_stand_in_one_batch_they_are_asked_one_by_one(
+    family: str, family_of: Any
+) -> None:
+    vlm: VLM = family_of(family)
+    with pytest.raises(ModelError, match=r"batch size 1"):
+        vlm.encode(PROMPTS)
+    for prompt in PROMPTS:
+        encoded = vlm.encode([prompt])
+        ids = encoded.inputs["input_ids"][0]
+        assert vlm.tokenizer.decode(ids[encoded.question[0]]).strip() == prompt.question
+        outcome = ask(vlm, encoded, [item_of(prompt)], max_new_tokens=2)
+        wanted = choice_logprobs(vlm, prompt, PLACES)
+        assert outcome.logprobs[0] == pytest.approx(wanted, abs=tolerance(vlm))
+    with saying(vlm, "top left"):
+        assert vlm.answer(PROMPTS[0].image, QUESTION, HISTORY, PLACES).parsed == "top left"

@@ -1,5 +1,5 @@
 """Prompts of families: published formats where a folder has no chat template, templates of several kinds,
-thinking switched off; and processors that cannot be had without torchvision."""
+thinking switched off."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.utils import is_torchvision_available
 
 from headscope.errors import ModelError
 from headscope.models.grids.families import MAPS
 from headscope.models.grids.reasons import REASONS
-from headscope.models.processors import load_processor
 from headscope.models.prompts import FORMATS, Template, answer_ids
 from headscope.models.types import Prompt
 from models.families.folders import tokenizer_of
@@ -125,18 +122,6 @@ def test_thinking_is_off(opening: str) -> None:
     text = Template(processor_of(chat), "any").render(ASKED)
     assert text.endswith("assistant: <think>\n\n</think>\n\n")
     assert text.count("<think>") == 1
-
-
-TORCHVISION = sorted(family for family, reason in REASONS.items() if "torchvision" in reason)
-
-
-@pytest.mark.skipif(is_torchvision_available(), reason="torchvision is here, and its processors with it")
-@pytest.mark.parametrize("family", TORCHVISION)
-def test_processors_that_need_torchvision_are_refused_with_that_reason(family: str, tmp_path: Path) -> None:
-    kind = CONFIG_MAPPING[family]
-    config = kind.__new__(kind)  # its processor is looked up by class
-    with pytest.raises(ModelError, match="exists only with torchvision"):
-        load_processor(tmp_path, config)
 
 
 def test_the_page_on_image_grids_names_every_family_where_it_belongs() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from headscope import sizes
 from headscope.cli.app import app
 from headscope.data.scenes.generate import generate
 from models.families.folders import family_folder
@@ -16,22 +15,6 @@ from models.families.folders import family_folder
 FAMILIES = (
     "llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen3_vl", "idefics3", "smolvlm", "internvl",
     "gemma3", "paligemma", "mllama", "florence2", "t5gemma2",
-)  # fmt: skip
-# Below "quick": as few readings as each stage can do with.
-SMALLEST = sizes.Size(
-    "smallest",
-    capture={"max_new_tokens": 3},
-    probe={"max_steps": 60, "permutations": 3, "controls": 2, "draws": 20, "epochs": 2},
-    causal={"max_items": 2},
-    ablate={
-        "draws": 2, "select_draws": 1, "main_draws": 1, "ks": (1,), "mutes": ("zero",), "scopes": ("all",),
-        "select_items": 3, "test_items": 3, "mean_items": 2, "max_new_tokens": 3,
-    },
-    emphasize={
-        "scales": (1.5,), "strengths": (1.0,), "ks": (1,), "select_items": 3, "test_items": 3,
-        "max_new_tokens": 3,
-    },
-    wake={"max_items": 8, "select_items": 4, "max_new_tokens": 3},
 )  # fmt: skip
 
 
@@ -45,11 +28,10 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_whole_run_passes_and_its_report_calls_the_findings_noise(
-    family: str, cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, cases: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sizes.SIZES, SMALLEST.name, SMALLEST)
     model, study = family_folder(family, tmp_path / "model"), tmp_path / "study"
-    words = ["run", "--model", model, "--data", cases, "--study", study, "--size", SMALLEST.name]
+    words = ["run", "--model", model, "--data", cases, "--study", study, "--size", "smoke"]
     app([str(word) for word in words], standalone_mode=False)
     for made in ("probe/atlas.json", "ablation.parquet", "emphasis.parquet", "wake.parquet", "summary.json"):
         assert (study / made).is_file(), made

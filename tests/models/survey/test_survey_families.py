@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -16,12 +17,16 @@ from recompute import recomputed, seen_by
 
 from headscope.errors import GeometryError
 from headscope.models.geometry import Site, find_geometry
+from headscope.models.releases import tried
 from headscope.models.survey import FAMILIES, Unbuildable, load, survey_row, tiny_inputs, tiny_model
 
 ROWS = {row.family: row for row in load()}
+# What the survey found on the installed release of transformers, which may not be the newest one.
+FOUND = tried().found(transformers.__version__, {f: (row.status, row.reason) for f, row in ROWS.items()})
 # Families whose projection takes the heads times a gate, element by element; bounds of the gate.
 GATES = {
-    "dots3_note": 1.0, "inkling2": 1.0, "lfm3_vl": 1.0, "minicpm_ocr": 1.0, "minicpmv4_6": 1.0,
+    "dots3_note": 1.0, "hy_v4_vl": 1.0, "inkling2": 1.0,
+    "lfm3_vl": 1.0, "minicpm_ocr": 1.0, "minicpmv4_6": 1.0,
     "minicpmv4_7": 1.0, "muse_glimmer": 1.0, "muse_spark": 2.0, "qwen3_5": 1.0,
     "qwen3_5_moe": 1.0, "qwen4_exp": 1.0, "step3p7": 1.0,
 }  # fmt: skip
@@ -34,7 +39,6 @@ ERRORS = {
     "baked": 1e-5,
     "batch": 1e-4,
     "cached": 1e-4,
-    "items": 1e-3,
 }
 
 
@@ -45,8 +49,10 @@ def families(test: object) -> object:
 
 @families
 def test_a_family_gives_its_published_row(family: str) -> None:
-    found, published = survey_row(family), ROWS[family]
-    assert (found.status, found.reason) == (published.status, published.reason)
+    found, published = survey_row(family), ROWS.get(family)
+    assert (found.status, found.reason) == FOUND[family]
+    if published is None or FOUND[family] != (published.status, published.reason):
+        return  # figures are published for the newest release alone
     assert found.proofs.keys() == published.proofs.keys()
     for step, figure in found.proofs.items():
         if isinstance(figure, str):
@@ -62,10 +68,12 @@ def test_a_family_has_the_heads_that_a_recomputation_finds(family: str) -> None:
         model = tiny_model(family)
         geometry = find_geometry(model)
     except (Unbuildable, GeometryError):
-        assert ROWS[family].status == "REFUSED"
+        assert FOUND[family][0] == "REFUSED"
+        return
+    if FOUND[family][0] == "REFUSED":
         return
     faults = disagreements(family, model, geometry.sites)
-    assert not faults or ROWS[family].status == "REFUSED", faults
+    assert not faults, faults
 
 
 def disagreements(family: str, model: nn.Module, sites: tuple[Site, ...]) -> list[str]:

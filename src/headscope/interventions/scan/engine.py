@@ -23,7 +23,7 @@ from headscope.interventions.scan.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.interventions.scan.trace import Trace, run_clean
 from headscope.models.geometry import Head
 from headscope.models.types import Encoded
-from headscope.models.ways import ODD, REPLAY, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, REPLAY, failure, note_way
 
 SCOPES = ("all", "last", "answer")
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
@@ -79,7 +79,7 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
         return Engine(scope, refusal="heads of a vision tower are edited")
     try:
         trace = run_clean(vlm, encoded)
-    except ODD as exc:
+    except MODEL_ERRORS as exc:
         return Engine(scope, refusal=failure(exc))
     less = _trimmed(vlm, encoded, trace)
     trace = less or trace
@@ -92,7 +92,7 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
         try:
             gap = difference(sweep_of(scope)(trace, variants, how).logits(), wanted)
             clean = difference(_from_the_start(trace, scope, how, vlm), wanted[:1])
-        except ODD as exc:
+        except MODEL_ERRORS as exc:
             reasons.append(failure(exc))
             continue
         worst = max(gap, clean)
@@ -108,7 +108,7 @@ def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
     """The clean run without what nobody reads, if it ends with the same logits; None if not."""
     try:
         trace = run_clean(vlm, encoded, trimmed=True)
-    except ODD:
+    except MODEL_ERRORS:
         return None
     found, wanted = trace.prefill.logits, whole.prefill.logits
     assert found is not None
@@ -138,7 +138,7 @@ def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefi
             with torch.no_grad(), vlm.reading(trace.encoded), one.applied(vlm):
                 whole.append(_run(vlm, trace.encoded, own, given[:1], 1))
         return difference(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
-    except ODD:
+    except MODEL_ERRORS:
         return False
 
 

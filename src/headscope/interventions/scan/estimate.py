@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headscope.capture.ask import scored_choices
-from headscope.capture.generation import generate, pad_id
+from headscope.capture.generation import generate, pad_id, repeat_cache
 from headscope.capture.items import Item
 from headscope.capture.scoring import needs_end
 from headscope.capture.tree import END
 from headscope.errors import ModelError
 from headscope.interventions.edit_hooks import compile_edit
 from headscope.interventions.edits import Edit, What, mute
+from headscope.models.caches import cache_argument, returned_cache
 from headscope.models.types import Encoded
 
 
@@ -111,7 +112,7 @@ def _margin(
     first = output.logits[0, -1].float().log_softmax(dim=-1)
     totals = torch.stack([first[t[0]] for t in tokens])
     if longer:
-        totals = totals + _rest(vlm, encoded, output.past_key_values, tokens, position)
+        totals = totals + _rest(vlm, encoded, returned_cache(output), tokens, position)
     means = totals / torch.tensor([len(t) for t in tokens], device=totals.device)
     texts = scored_choices(item)
     true = texts.index(item.truth)
@@ -134,16 +135,35 @@ def _position(vlm: Any, encoded: Encoded) -> Tensor | None:
     return None if found[0] is None else found[0][..., -1:]
 
 
+def _keep_states(cache: Any) -> None:
+    """States of linear attention are replaced, not written in place: the gradient needs those before."""
+    for layer in getattr(cache, "layers", ()):
+        if hasattr(layer, "recurrent_states"):
+
+            def replace(states: Tensor, state_idx: int = 0, layer: Any = layer, **_k: Any) -> Tensor:
+                layer.recurrent_states[state_idx] = states
+                return states
+
+            layer.update_recurrent_state = replace
+
+
 def _rest(
     vlm: Any, encoded: Encoded, cache: Any, tokens: Sequence[tuple[int, ...]], position: Tensor | None
 ) -> Tensor:
     """(choice,) log-probability of all tokens after the first, one row a choice behind the prompt."""
+    vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     steps, rows = max(map(len, tokens)) - 1, len(tokens)
     mask = encoded.inputs["attention_mask"].expand(rows, -1)
     given = torch.full((rows, steps), pad_id(vlm), device=mask.device)
     for i, one in enumerate(tokens):
         given[i, : len(one) - 1] = torch.tensor(one[:-1], dtype=torch.long)
-    cache.batch_repeat_interleave(rows)
+    if cache is None:
+        raise ModelError(
+            f"{vlm.name}: keeps no cache of the prompt, so choices of several tokens cannot be estimated; "
+            "scan exactly instead"
+        )
+    repeat_cache(cache, rows)
+    _keep_states(cache)
     whole = torch.cat([mask, mask.new_ones(rows, steps)], dim=1)
     extra: dict[str, Any] = {}
     if position is not None:
@@ -152,7 +172,8 @@ def _rest(
     tiles = encoded.inputs.get("cross_attention_mask")
     if tiles is not None:
         extra["cross_attention_mask"] = tiles[:, -1:].expand(rows, steps, *tiles.shape[2:])
-    output = vlm.model(input_ids=given, attention_mask=whole, past_key_values=cache, use_cache=True, **extra)
+    extra |= cache_argument(vlm.model, cache)
+    output = vlm.model(input_ids=given, attention_mask=whole, use_cache=True, **extra)
     found = output.logits.float().log_softmax(dim=-1)
     sums = []
     for i, one in enumerate(tokens):

@@ -118,7 +118,7 @@ def scan_sets(
         {
             **asdict(settings),
             "model": vlm.name,
-            "revision": vlm.revision,
+            "revision": vlm.confirmed_revision(),
             "data": cases.fingerprint,
             "dtype": str(vlm.dtype),
             "edits": fingerprint([e.describe() for e in edits]),
@@ -126,7 +126,7 @@ def scan_sets(
     )
     scan = _Scan(vlm, cases, edits, settings, ledger, memory)
     rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
-    groups = picture_groups(cases.subset({i.case.id for c in items.values() for i in c}))
+    groups = picture_groups(cases)
     labels = tuple("+".join(str(h) for h in e.heads) for e in edits)
     result = collect(settings, scan.engine, labels, items, rows, groups)
     result.write(folder)
@@ -159,7 +159,13 @@ class _Scan:
         memory: int,
     ) -> None:
         self.vlm, self.cases, self.edits, self.settings = vlm, cases, list(edits), settings
-        self.ledger, self.memory, self.engine = ledger, memory, ""
+        self.ledger, self.memory = ledger, memory
+        self._engines: dict[str, None] = {}  # in the order in which they were first used
+
+    @property
+    def engine(self) -> str:
+        """The engines used, in words."""
+        return "; ".join(self._engines)
 
     def function(self, name: str, items: Sequence[Item]) -> list[dict[str, Any]]:
         """Per item ``clean`` and, per edit, ``muted`` and ``estimate`` margins (None where not read)."""
@@ -184,9 +190,7 @@ class _Scan:
         return found
 
     def _note(self, found: Sequence[Mapping[str, Any]]) -> None:
-        for engine in dict.fromkeys(r["engine"] for r in found):
-            if engine not in self.engine:
-                self.engine = f"{self.engine}; {engine}" if self.engine else engine
+        self._engines |= dict.fromkeys(r["engine"] for r in found)
 
     def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
         for item in items:

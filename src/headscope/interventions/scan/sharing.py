@@ -24,7 +24,7 @@ from headscope.errors import ModelError
 from headscope.interventions.decoder import difference
 from headscope.interventions.scan.trace import Trace, run_clean, run_prompts
 from headscope.models.types import Encoded
-from headscope.models.ways import ODD, SHARED, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, SHARED, failure, note_way
 
 log = logging.getLogger(__name__)
 PROMPTS = 8  # in one forward at most
@@ -192,7 +192,7 @@ def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) ->
             worst = max(difference(found[place], wanted[place]) for place in wanted)
             if worst > tolerance:
                 raise ModelError(f"a prompt read among others differs by {worst:.1e} of the largest")
-    except ODD as exc:
+    except MODEL_ERRORS as exc:
         note_way(vlm, SHARED, failure(exc), instead="prompts one by one", usual=True)
         return None
     note_way(vlm, SHARED)
@@ -248,7 +248,9 @@ def _group(
         try:
             yield from run_together(vlm, prompts, sharing, trimmed)
             return
-        except ODD as exc:  # seen to be right for other prompts, but not made for these, or too large
+        except (
+            MODEL_ERRORS
+        ) as exc:  # seen to be right for other prompts, but not made for these, or too large
             log.warning("%s: %d prompts are read one by one: %s", vlm.name, len(prompts), exc)
     for prompt in prompts:
         try:

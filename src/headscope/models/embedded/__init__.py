@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TRAINED_THINGS = (2, 7)  # fewest and most things in the pictures it was trained on
-
 
 def weights_folder() -> Path:
     """Folder of the embedded model's checkpoint, in the ordinary Hugging Face form."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from headscope.models.grids import dynamic, single, tiled
+from headscope.models.grids import dynamic, single, tiled, views
 from headscope.models.grids.layouts import Size
 from headscope.models.grids.reasons import REASONS
 from headscope.models.types import ImageGrid
@@ -17,28 +17,42 @@ Map = Callable[[Any, Size, dict[str, Tensor], int], ImageGrid]
 # Families of Qwen2-VL's layout.
 _MERGED = (
     "cohere_compass", "cosmos3_edge", "ernie4_5_vl_moe", "exaone4_5", "glm46v", "glm4v", "glm4v_moe",
-    "glm_ocr", "glmga", "hyperclovax_vision_v2", "lfm3_vl", "paddleocr_vl", "qwen2_5_vl", "qwen2_vl",
-    "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe", "qwen4_exp", "video_llama_3",
+    "glm_ocr", "glmga", "hyperclovax_vision_v2", "lfm3_vl", "minimax_m3_vl", "muse_glimmer", "muse_spark",
+    "paddleocr_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe",
+    "qwen4_exp", "video_llama_3",
 )  # fmt: skip
 MAPS: dict[str, Map] = {
     **dict.fromkeys(_MERGED, dynamic.merged),
     "aya_vision": tiled.aya,
+    "cohere2_vision": views.cohere2,
     "deepseek_vl": single.padded,
     "gemma3": tiled.gemma3,
     "gemma4": dynamic.gemma4,
+    "gemma4_unified": dynamic.gemma4_unified,
     "idefics3": tiled.idefics3,
+    "inkling2": dynamic.inkling2,
+    "inkling_mm_model": dynamic.inkling,
     "internvl": tiled.internvl,
     "janus": single.padded,
+    "kimi_k25": dynamic.kimi,
+    "lfm2_vl": views.lfm2,
     "lighton_ocr": dynamic.pixtral,
+    "llama4": views.llama4,
     "llava": single.llava,
     "llava_next": tiled.anyres,
     "llava_next_video": tiled.anyres,
     "llava_onevision": tiled.anyres,
+    "minicpm_ocr": views.minicpm,
     "mistral3": dynamic.pixtral,
     "mistral_large4": dynamic.pixtral,
+    "molmo2": views.molmo2,
+    "nemotron_h_omni": dynamic.nemotron,
     "paligemma": single.square,
+    "perception_lm": views.perception,
     "qianfan_ocr": tiled.internvl,
     "smolvlm": tiled.idefics3,
+    "step3p7": views.step,
+    "unlimited_ocr": views.unlimited,
     "vipllava": single.llava,
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 Size = tuple[int, int]  # width, height
+Span = tuple[float, float]  # from, to
 
 
 class Rect(NamedTuple):
@@ -37,6 +39,17 @@ def view(rect: Rect, rows: int, columns: int) -> Tensor:
     width, height = rect.x1 - rect.x0, rect.y1 - rect.y0
     step = torch.tensor([width / columns, height / rows] * 2, dtype=torch.float64)
     return (corners * step + torch.tensor([rect.x0, rect.y0] * 2, dtype=torch.float64)).to(torch.float32)
+
+
+def between(xs: Sequence[Span], ys: Sequence[Span]) -> Tensor:
+    """Rectangles x0, y0, x1, y1 of a grid whose columns and rows lie anywhere, row by row: (tokens, 4).
+
+    Example:
+        >>> between([(0, 2), (3, 5)], [(0, 1)]).tolist()
+        [[0.0, 0.0, 2.0, 1.0], [3.0, 0.0, 5.0, 1.0]]
+    """
+    boxes = [(x0, y0, x1, y1) for y0, y1 in ys for x0, x1 in xs]
+    return torch.tensor(boxes, dtype=torch.float64).to(torch.float32)
 
 
 def cells(size: tuple[float, float], rows: int, columns: int) -> Tensor:
@@ -104,7 +117,17 @@ def side(count: int) -> int:
     return root if root * root == count else 0
 
 
-def setting(processor: Any, name: str) -> Any:
-    """An image setting as it is used: the processor's own defaults come before the image processor's."""
-    own = getattr(processor, "images_kwargs", None) or {}
-    return own[name] if name in own else getattr(processor.image_processor, name, None)
+class Settings:
+    """A processor's image settings as they are used.
+
+    The processor's own come before the image processor's: InternVL cuts pictures into tiles although its
+    published image settings say that it does not.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._images = processor.image_processor
+        older = getattr(getattr(processor, "valid_processor_kwargs", None), "_defaults", {})
+        self._own = {**(getattr(processor, "images_kwargs", None) or {}), **older.get("images_kwargs", {})}
+
+    def __getattr__(self, name: str) -> Any:
+        return self._own[name] if name in self._own else getattr(self._images, name)

@@ -7,7 +7,6 @@ _QUERIES = "learned queries read the whole picture (a resampler); its tokens sta
 _ENCODER = "an encoder reads the picture; the decoder has no image tokens"
 _UNTESTED = "its map from image tokens to pixels has not been worked out and tested"
 _NO_PROCESSOR = "transformers knows no processor for this model type, so that no map could be tested"
-_TORCHVISION = "its processor needs torchvision, which headscope does without, so that no map could be tested"
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     _CROSS: ("idefics", "mllama"),
@@ -16,17 +15,13 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     ),
     _ENCODER: ("blip", "florence2", "pix2struct", "t5gemma2", "udop", "vision-encoder-decoder"),
     _UNTESTED: (
+        "apertus1p5", "hy_v4_vl", "inkling2_loop",
         "chameleon", "deepseek_vl_hybrid", "diffusion_gemma", "dots3_note", "emu3", "fuyu", "gemma3n",
         "glm5_next",
         "got_ocr2", "granite4_vision", "granite_docling", "hunyuan_vl", "minicpmv4_6", "minicpmv4_7", "ovis2",
         "pp_chart2table", "video_llava",
     ),
     _NO_PROCESSOR: ("cosmos3_omni", "fast_vlm", "mistral4", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker"),
-    _TORCHVISION: (
-        "cohere2_vision", "gemma4_unified", "inkling2", "inkling_mm_model", "kimi_k25", "lfm2_vl", "llama4",
-        "minicpm_ocr", "minimax_m3_vl", "molmo2", "muse_glimmer", "muse_spark",
-        "nemotron_h_omni", "perception_lm", "pi0", "pp_formulanet", "step3p7", "unlimited_ocr",
-    ),
 }  # fmt: skip
 
 REASONS: dict[str, str] = {
@@ -34,5 +29,7 @@ REASONS: dict[str, str] = {
     "evolla": "it reads proteins, not pictures",
     "git": "the model puts the picture before the text itself; no input token stands for a piece of it",
     "instructblipvideo": "it reads videos, not pictures",
+    "pi0": "a robot policy: it puts out actions and no text",
+    "pp_formulanet": "its processor takes a picture and no question",
     "shieldgemma2": "it judges pictures by given policies and takes no question",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from headscope.models.grids.layouts import (
     Rect,
+    Settings,
     Size,
-    back,
-    setting,
+    Span,
+    between,
     side,
     tiles,
     view,
@@ -32,7 +33,7 @@ def anyres(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
     (``vision_aspect_ratio`` anyres_max_N).
     """
     height, width = (int(n) for n in inputs["pixel_values"].shape[-2:])
-    images = processor.image_processor
+    images = Settings(processor)
     edge = images.size.get("shortest_edge") or images.size.get("height")
     if (edge, edge) != (height, width):
         return ImageGrid(
@@ -45,14 +46,62 @@ def anyres(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
         extra = int(processor.num_additional_image_tokens or 0)
         if (processor.vision_feature_select_strategy == "default") != (extra == 1):
             return ImageGrid(None, None, "class tokens inside tiles are not mapped")
-    rect, shape = _unpadded(images, size, (width, height), (columns, rows))
-    shape = _shrunk(processor, shape, rows)
-    tokens = with_line_ends(view(rect, *shape), shape[0])
-    return ImageGrid(torch.cat([view(whole(size), rows, columns), tokens]))
+    # Patches that do not fill a tile leave its right and lower edge unseen (384 pixels hold 27 of 14).
+    across, down = (Patches(edge, tokens, edge // tokens) for tokens in (columns, rows))
+    seen = view(whole(size), rows, columns) * torch.tensor([across.share, down.share] * 2)
+    canvas, drop, joined = _unpadded(images, size, (width, height), (columns, rows))
+    shape = (joined[1] - 2 * drop[1], joined[0] - 2 * drop[0])
+    shown = _shrunk(processor, shape, rows)
+    xs = [canvas.x(span) for span in across.spans(drop[0], shape[1], shown[1])]
+    ys = [canvas.y(span) for span in down.spans(drop[1], shape[0], shown[0])]
+    return ImageGrid(torch.cat([seen, with_line_ends(between(xs, ys), shown[0])]))
 
 
-def _unpadded(images: Any, size: Size, tile: Size, patches: Size) -> tuple[Rect, tuple[int, int]]:
-    """What the joined tiles show of the original once lines of padding are dropped, and (rows, columns)."""
+class Patches(NamedTuple):
+    """Patches along a side of joined tiles: ``tokens`` of ``size`` pixels in each tile of ``edge`` pixels."""
+
+    edge: int
+    tokens: int
+    size: int
+
+    @property
+    def share(self) -> float:
+        """Which part of a tile's side they fill."""
+        return self.tokens * self.size / self.edge
+
+    def at(self, token: float, end: bool) -> float:
+        """The pixel where a token (and a fraction of one) begins, or where the one before it ends."""
+        token = round(token, 6)
+        before = math.ceil(token) - 1 if end else math.floor(token)
+        tile, within = divmod(before, self.tokens)
+        return tile * self.edge + (within + token - before) * self.size
+
+    def spans(self, first: int, kept: int, shown: int) -> list[Span]:
+        """First and last pixel of ``shown`` tokens made evenly of ``kept`` ones from ``first`` on."""
+        step = kept / shown
+        return [
+            (self.at(first + i * step, False), self.at(first + (i + 1) * step, True)) for i in range(shown)
+        ]
+
+
+class Canvas(NamedTuple):
+    """How a picture lies on the joined tiles: pixels of theirs per pixel of its own, and where it begins."""
+
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+
+    def x(self, span: Span) -> Span:
+        """A span of the joined tiles across, in pixels of the picture."""
+        return (span[0] - self.offset[0]) / self.scale[0], (span[1] - self.offset[0]) / self.scale[0]
+
+    def y(self, span: Span) -> Span:
+        """The same down."""
+        return (span[0] - self.offset[1]) / self.scale[1], (span[1] - self.offset[1]) / self.scale[1]
+
+
+def _unpadded(images: Any, size: Size, tile: Size, patches: Size) -> tuple[Canvas, Size, Size]:
+    """How the picture lies on the joined tiles, how many lines of padding tokens are dropped on each side
+    (across, down), and how many tokens there are in all (across, down)."""
     from transformers.image_processing_utils import select_best_resolution
 
     (width, height), (columns, rows) = size, patches
@@ -63,16 +112,14 @@ def _unpadded(images: Any, size: Size, tile: Size, patches: Size) -> tuple[Rect,
         new_width, new_height = wide, min(math.ceil(height * scale_x), high)
     else:
         new_width, new_height = min(math.ceil(width * scale_y), wide), high
-    left, top = (wide - new_width) // 2, (high - new_height) // 2
     drop_x = drop_y = 0
     if width / height > columns / rows:
         drop_y = (rows - int(round(height * (columns / width), 7))) // 2
     else:
         drop_x = (columns - int(round(width * (rows / height), 7))) // 2
-    step_x, step_y = wide / columns, high / rows
-    kept = Rect(drop_x * step_x, drop_y * step_y, wide - drop_x * step_x, high - drop_y * step_y)
-    rect = back(kept, (new_width / width, new_height / height), (left, top))
-    return rect, (rows - 2 * drop_y, columns - 2 * drop_x)
+    offset = ((wide - new_width) // 2, (high - new_height) // 2)
+    canvas = Canvas((new_width / width, new_height / height), offset)
+    return canvas, (drop_x, drop_y), (columns, rows)
 
 
 def _shrunk(processor: Any, shape: tuple[int, int], rows: int) -> tuple[int, int]:
@@ -87,14 +134,14 @@ def _shrunk(processor: Any, shape: tuple[int, int], rows: int) -> tuple[int, int
 def internvl(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
     """InternVL: tiles of the stretched picture row by row, then the whole picture if there are several."""
     del inputs, item
-    return _canvas(processor.image_processor, size, int(processor.image_seq_length))
+    return _canvas(Settings(processor), size, int(processor.image_seq_length))
 
 
 def aya(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
     """Aya Vision: as InternVL; tile names are text tokens, not image tokens."""
     del inputs, item
     n = int(processor.img_size) // int(processor.patch_size)
-    return _canvas(processor.image_processor, size, n * n)
+    return _canvas(Settings(processor), size, n * n)
 
 
 def _canvas(images: Any, size: Size, count: int) -> ImageGrid:
@@ -124,7 +171,7 @@ def _tiled(size: Size, rows: int, columns: int, n: int) -> ImageGrid:
 def idefics3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
     """Idefics3 and SmolVLM: tiles row by row, then the whole picture; tags and lines are text tokens."""
     del inputs
-    images = processor.image_processor
+    images = Settings(processor)
     n = side(int(processor.image_seq_len))
     if not n:
         return ImageGrid(None, None, f"{processor.image_seq_len} tokens a tile form no square grid")
@@ -168,9 +215,9 @@ def gemma3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
     """Gemma 3: the whole picture, pooled to a square grid; with pan-and-scan its crops after it."""
     del inputs
     n = side(int(processor.image_seq_length))
-    images = processor.image_processor
+    images = Settings(processor)
     names = ("do_pan_and_scan", *(f"pan_and_scan_{x}" for x in _PAN))
-    options = {name: setting(processor, name) for name in names}
+    options = {name: getattr(images, name) for name in names}
     parts = [whole(size)]
     if options["do_pan_and_scan"]:
         parts += _pan_and_scan(images, size, {name: options[name] for name in names[1:]})
@@ -185,7 +232,9 @@ def _pan_and_scan(images: Any, size: Size, options: dict[str, Any]) -> list[Rect
     """Crops in a row or in a column, all as large as the first but the last, which may be cut off."""
     width, height = size
     blank = np.broadcast_to(np.zeros(1, np.uint8), (3, height, width))
-    crops = [c.shape[1:] for c in images.pan_and_scan(blank, **options)]
+    # The PIL form's method, else torchvision's; both cut by the picture's shape alone.
+    cut = getattr(images, "pan_and_scan", None) or images.pan_and_scan_batched
+    crops = [c.shape[1:] for c in cut(blank, **options)]
     if not crops:
         return []
     high, wide = crops[0]

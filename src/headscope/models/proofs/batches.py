@@ -5,37 +5,41 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from headscope.models.proofs.steps import HELD, REFUSED, SHAPED, Step, encodes, gap, logits_of, prompt_ids
+from headscope.models.proofs import places
+from headscope.models.proofs.pictures import is_picture, negative
+from headscope.models.proofs.rounding import other_order
+from headscope.models.proofs.steps import HELD, REFUSED, Step, encodes, logits_of, number_format, prompt_ids
+from headscope.models.sites import Site
 
-_SHOWN = "each item of a padded batch gives the logits it gives alone; relative difference"
+_SHOWN = "each item of a padded batch gives the z and the logits it gives alone; relative difference"
 # How many positions of padding the shorter item gets.
 _PADDING = 3
-# Arguments that hold a picture's pixels.
-PICTURES = ("pixel_values", "high_res_pixel_values", "flattened_patches")
 
 Inputs = dict[str, Any]
 
 
-def prove_batch(model: nn.Module, alone: Sequence[Inputs], together: Inputs) -> Step:
+def prove_batch(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: Sequence[Site]) -> Step:
     """The step ``batch``, refused where being in a batch, or padded, changes what an item gives.
 
     Args:
         model: the model.
         alone: inputs of each item by itself; their pictures differ.
         together: inputs of the batch of them, padded on the left; what an encoder reads, on the right.
+        sites: the decoder's, where z is compared.
 
     Models that count positions from the padded start are tried once more with position ids that count from
     each item's own; the step then says so, and ``numbered`` is set.
     """
-    step = _prove(model, alone, together)
+    step = _prove(model, alone, together, sites)
     if step.status == HELD or not _numberable(model, together):
         return step
-    again = _prove(model, alone, numbered(together))
+    again = _prove(model, alone, numbered(together), sites)
     if again.status != HELD:
         return step
     return replace(again, shown=again.shown + "; position_ids passed", numbered=True)
@@ -53,8 +57,7 @@ def numbered(inputs: Inputs) -> Inputs:
     return {**inputs, "position_ids": (attended.cumsum(-1) - 1).masked_fill(attended == 0, 0)}
 
 
-def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs) -> Step:
-    found, figure = logits_of(model, together), 0.0
+def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: Sequence[Site]) -> Step:
     side = "right" if encodes(model) else "left"
     for item, inputs in enumerate(alone):
         if not _lies(inputs, together, item, side):
@@ -62,17 +65,27 @@ def _prove(model: nn.Module, alone: Sequence[Inputs], together: Inputs) -> Step:
                 f"item {item} of the batch is not padded on the {side}: its tokens lie elsewhere than alone"
             )
             return Step("batch", _SHOWN, float("nan"), REFUSED, reason)
-        expected = logits_of(model, inputs)[0]
-        # Where a model puts its picture in front of the text, the padding stands behind the picture.
-        tail = min(len(expected), len(found[item]), prompt_ids(model, inputs).shape[1])
-        figure = max(figure, gap(expected[-tail:], found[item][-tail:]))
-        limit = SHAPED.get(expected.dtype, 5e-2)
-        if not figure <= limit:
-            reason = (
-                f"the batch changes an item's logits by {figure:.3g} relative (limit {limit:g}); ask one "
-            )
-            return Step("batch", _SHOWN, figure, REFUSED, reason + "item at a time")
-    return Step("batch", _SHOWN, figure)
+    # Where a model puts its picture in front of the text, the padding stands behind the picture.
+    lengths = [prompt_ids(model, inputs).shape[1] for inputs in alone]
+    compared = places.places_of(model, sites, sum(lengths))
+    traces: dict[int, places.Trace] = {}
+    for item, (inputs, last) in enumerate(zip(alone, lengths, strict=True)):
+        traces[item] = places.record(compared, partial(logits_of, model, inputs), last)
+    compared = places.recorded(compared, traces)
+    with other_order(model):
+        noise = places.compare(compared, {0: traces[0]}, lambda: logits_of(model, alone[0]))[0]
+    found = places.compare(compared, traces, lambda: logits_of(model, together))
+    kind = number_format(model)
+    item, worst = max(
+        ((item, places.worst(gaps, noise, kind)) for item, gaps in found.items()), key=lambda p: p[1].share
+    )
+    if worst.held:
+        return Step("batch", _SHOWN, worst.figure, limit=worst.limit)
+    reason = (
+        "the batch changes what an item gives; ask one item at a time "
+        f"(item {item}, {worst.place}: {worst.figure:.3g} relative, limit {worst.limit:.3g})"
+    )
+    return Step("batch", _SHOWN, worst.figure, REFUSED, reason, limit=worst.limit)
 
 
 def _lies(inputs: Inputs, together: Inputs, item: int, side: str) -> bool:
@@ -81,14 +94,6 @@ def _lies(inputs: Inputs, together: Inputs, item: int, side: str) -> bool:
         return True
     alone, row = inputs["input_ids"][0].cpu(), together["input_ids"][item].cpu()
     return torch.equal(row[: len(alone)] if side == "right" else row[-len(alone) :], alone)
-
-
-def negative(name: str, pixels: Tensor) -> Tensor:
-    """A picture's negative, of the same shape; ``name`` is one of :data:`PICTURES`."""
-    changed = pixels.clone()
-    places = 2 if name == "flattened_patches" else 0  # rows and columns stand before the pixels
-    changed[..., places:] *= -1
-    return changed
 
 
 def padded_batch(alone: Inputs) -> tuple[list[Inputs], Inputs]:
@@ -103,7 +108,7 @@ def padded_batch(alone: Inputs) -> tuple[list[Inputs], Inputs]:
     for name, value in alone.items():
         if not isinstance(value, Tensor) or value.ndim == 0:
             continue
-        if name in PICTURES:
+        if is_picture(name):
             longer[name] = negative(name, value)
         following = longer[name]
         if name == "image_token_pooling":  # names patches by their number over the whole batch

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headscope.models.finding import find_geometry
-from headscope.models.proofs.baked import prove_baked
+from headscope.models.grids.families import image_grids, map_kind
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
+from headscope.models.proofs.causes import explained
 from headscope.models.proofs.heads import prove_heads
 from headscope.models.proofs.known import known_refusal
+from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import NOT_APPLICABLE, Proof, Step, attempt
-from headscope.models.sites import Geometry
+from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt
+from headscope.models.sites import Geometry, Site
 from headscope.models.types import Prompt
+
+Items = tuple[list[dict[str, Tensor]], dict[str, Tensor]]
+"""Inputs of several items each by itself, and of the padded batch of them."""
 
 
 def prove_geometry(
     vlm: Any, inputs: dict[str, Tensor] | None = None, geometry: Geometry | None = None
 ) -> Proof:
-    """Prove a geometry on the loaded model, over a tiny input: what loading does.
+    """Prove a geometry on the loaded model, over a tiny input: the steps without which nothing works.
 
-    Steps, each a fact about the running model:
+    Each is a fact about the running model:
 
     - ``hooks``: a forward with hooks that change nothing gives the bare forward's logits bit for bit.
     - ``blocks``: zeroing head h in what the attention function returns, (item, position, head, width), before
       heads are merged, changes block h of the projection's input and no other, for every head. Where a module
       computes attention by itself, the product that sums values over keys is taken instead; the step says so.
     - ``sum``: the projection's outputs for one block at a time, summed over heads, are its output less bias.
-    - ``edit``: muting a head through a hook on the projection's input changes the logits.
+    - ``edit``: muting a head through a hook on the projection's input zeroes its block there, changes nothing
+      else on any projection's way in, and changes the logits.
     - ``restored``: afterwards the bare logits come back bit for bit.
     - ``positions``: the decoder reads its prompt's positions, one z a token (of an encoder-decoder, the
       tokens that its decoder starts from); refused where a picture is put in front of the tokens.
-    - ``batch`` (a VLM only): each item of a left-padded batch gives the logits it gives alone.
+    - ``baked``: at every site, a head scaled by a hook equals its columns scaled in the projection's weight;
+      not applicable where the weight is quantised or shared.
 
     Args:
         vlm: a :class:`headscope.models.vlm.VLM`, or a bare model (then ``inputs`` are needed).
@@ -43,47 +52,67 @@ def prove_geometry(
         geometry: the claim to be tested; the VLM's own, or what is found on the model, by default.
 
     Raises:
-        GeometryError: a step failed; the message names it, the layer, and what was found.
+        GeometryError: a step before ``positions`` failed; the message names it, the layer, what was found.
+        OutOfMemoryError: memory ran out on the way.
     """
     model, given, geometry = _given(vlm, inputs, geometry)
     with torch.no_grad():
-        steps = prove_heads(model, given, geometry)
-        if inputs is None:  # a VLM: its processor makes the batch
-            steps.append(attempt("batch", lambda: _batch(vlm, model, given)))
-    return Proof(tuple(steps))
+        return _proof(model, prove_heads(model, given, geometry))
 
 
-def prove(vlm: Any, inputs: dict[str, Tensor] | None = None, geometry: Geometry | None = None) -> Proof:
-    """Prove everything: the steps of :func:`prove_geometry`, then what edits, batches and caches do.
+def prove(
+    vlm: Any,
+    inputs: dict[str, Tensor] | None = None,
+    geometry: Geometry | None = None,
+    items: Items | None = None,
+) -> Proof:
+    """Prove everything: what loading does, and what ``headscope models check`` prints.
 
-    - ``baked``: a head scaled by a hook equals its columns scaled in the projection's weight, to 1e-5 of the
-      largest logit in float32 (2e-2 in bfloat16, 4e-3 in float16); not applicable where the weight is
-      quantised or shared.
-    - ``batch``: each item of a left-padded batch gives the logits it gives alone, to 1e-4 of the largest in
-      float32 (5e-2 in bfloat16, 1e-2 in float16).
-    - ``cached``: with a head muted, each generated token's logits agree with and without a cache (same).
+    After the steps of :func:`prove_geometry`:
+
+    - ``batch``: each item of a left-padded batch gives the z and the logits it gives alone.
+    - ``cached``: with a head muted, generation with a cache gives every token the z and the logits that one
+      forward without a cache gives it, and the edit acts on each generated token.
+    - ``picture``: the negative of the picture changes the last logits.
     - ``spans``: changing the picture inside one cell of the image grid changes exactly the image tokens that
-      are mapped to it. Needs a VLM with a processor and an image grid.
+      are mapped to it; not applicable to families without such a grid. Of a bare model whose family has one,
+      the step is left to a checkpoint, whose processor makes it.
+
+    What may differ by rounding is held to :func:`headscope.models.proofs.rounding.limit_of`.
 
     Args:
         vlm: as in :func:`prove_geometry`.
         inputs: as in :func:`prove_geometry`.
         geometry: as in :func:`prove_geometry`.
+        items: of a bare model, inputs of several items each by itself, and of the padded batch of them; by
+            default ``inputs``, its picture's negative with more words, and the two padded.
 
     Returns:
-        The proof; steps that do not hold are ``refused`` or ``not applicable``, with the reason.
+        The proof. What rests on a step that is ``refused`` is refused wherever it is asked for
+        (:meth:`Proof.require`); all else works.
 
     Raises:
-        GeometryError: a step about the geometry, or the baked edit, failed.
+        GeometryError: as :func:`prove_geometry`.
+        OutOfMemoryError: memory ran out on the way.
     """
-    model, inputs, geometry = _given(vlm, inputs, geometry)
-    with torch.no_grad():
-        steps = prove_heads(model, inputs, geometry)
-        steps.append(prove_baked(model, inputs, geometry))
-        steps.append(attempt("batch", lambda: _batch(vlm, model, inputs)))
-        steps.append(attempt("cached", lambda: prove_cached(model, inputs, geometry)))
-        steps.append(attempt("spans", lambda: _spans(vlm)))
-    return Proof(tuple(steps))
+    model, given, geometry = _given(vlm, inputs, geometry)
+    asked = [s for s in geometry.sites if s.tower == "decoder"]
+    with torch.no_grad(), _unproved(vlm):
+        steps = prove_heads(model, given, geometry)
+        decoder = asked or list(find_geometry(model, inputs=lambda: given).sites)
+        steps.append(attempt("batch", lambda: _batch(vlm, model, given, decoder, items)))
+        steps.append(attempt("cached", lambda: prove_cached(model, given, asked)))
+        steps.append(attempt("picture", lambda: prove_picture(model, given)))
+        steps.append(attempt("spans", lambda: _spans(vlm, model)))
+    return _proof(model, steps)
+
+
+def _proof(model: nn.Module, steps: Sequence[Step]) -> Proof:
+    return Proof(tuple(explained(step, _family(model)) for step in steps))
+
+
+def _family(model: nn.Module) -> str:
+    return str(getattr(getattr(model, "config", None), "model_type", ""))
 
 
 def _given(
@@ -91,7 +120,12 @@ def _given(
 ) -> tuple[nn.Module, dict[str, Tensor], Geometry]:
     model = vlm.model if hasattr(vlm, "processor") else vlm
     geometry = geometry or getattr(vlm, "geometry", None) or find_geometry(model)
-    return model, inputs if inputs is not None else _encoded(vlm, _prompts()[:1]), geometry
+    return model, proof_inputs(vlm) if inputs is None else inputs, geometry
+
+
+def proof_inputs(vlm: Any) -> dict[str, Tensor]:
+    """The one small prompt over which a VLM is proved."""
+    return _encoded(vlm, _prompts()[:1])
 
 
 def _prompts() -> list[Prompt]:
@@ -108,21 +142,35 @@ def _encoded(vlm: Any, prompts: list[Prompt]) -> dict[str, Tensor]:
     return inputs
 
 
-def _batch(vlm: Any, model: nn.Module, inputs: dict[str, Tensor]) -> Step:
+@contextmanager
+def _unproved(vlm: Any) -> Iterator[None]:
+    """Within, nothing is refused by an earlier proof: it is to be tried."""
+    before = getattr(vlm, "proof", None)
+    if before is not None:
+        vlm.proof = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            vlm.proof = before
+
+
+def _batch(
+    vlm: Any, model: nn.Module, inputs: dict[str, Tensor], sites: Sequence[Site], items: Items | None
+) -> Step:
     """Two items alone and in a batch: through the processor where there is one."""
     if not hasattr(vlm, "processor"):
-        return prove_batch(model, *padded_batch(inputs))
-    # An earlier proof would refuse the batch that is to be tried.
-    before, vlm.proof = getattr(vlm, "proof", None), None
-    try:
-        alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
-    finally:
-        vlm.proof = before
-    return known_refusal(prove_batch(model, alone, together), vlm.family, vlm.dtype)
+        alone, together = items or padded_batch(inputs)
+        return prove_batch(model, alone, together, sites)
+    alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
+    return known_refusal(prove_batch(model, alone, together, sites), vlm.family, vlm.dtype)
 
 
-def _spans(vlm: Any) -> Step:
-    if not hasattr(vlm, "processor"):
-        reason = "shown on checkpoints with a processor only"
-        return Step("spans", "", float("nan"), NOT_APPLICABLE, reason)
-    return prove_spans(vlm)
+def _spans(vlm: Any, model: nn.Module) -> Step:
+    if hasattr(vlm, "processor"):
+        return prove_spans(vlm)
+    family = _family(model)
+    if map_kind(family):
+        return Step("spans", "", float("nan"), ON_CHECKPOINT, "its processor makes the image grid")
+    (none,) = image_grids(None, family, [(1, 1)], {})
+    return Step("spans", "", float("nan"), NOT_APPLICABLE, none.reason)

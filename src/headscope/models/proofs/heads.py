@@ -12,22 +12,18 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.attention import Hand, attention_function, find_hand
+from headscope.models.proofs import edits
+from headscope.models.proofs.baked import baked_step, compare_baked, unplain
 from headscope.models.proofs.norms import frozen, norm_over_heads
-from headscope.models.proofs.steps import (
-    NOT_APPLICABLE,
-    REFUSED,
-    TOLERANCES,
-    Step,
-    ends,
-    logits_of,
-    prompt_ids,
-    scaled,
-)
+from headscope.models.proofs.rounding import Compared, limit_of
+from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
 from headscope.models.sites import Geometry, Site
 
 
 def prove_heads(model: nn.Module, inputs: dict[str, Any], geometry: Geometry) -> list[Step]:
-    """The steps ``hooks``, ``blocks``, ``sum``, ``edit`` and ``restored``.
+    """The steps ``hooks``, ``blocks``, ``sum``, ``edit``, ``restored``, ``positions`` and ``baked``.
+
+    Each site is proved inside one forward, and its tensors are let go of before the next one is reached.
 
     Raises:
         GeometryError: a step failed; the message names it, the layer, and what was found.
@@ -42,12 +38,16 @@ def prove_heads(model: nn.Module, inputs: dict[str, Any], geometry: Geometry) ->
     for probe in probes:
         probe.check_calls()
     steps.append(_blocks_step(probes))
-    worst = max(p.error for p in probes)
-    steps.append(Step("sum", "heads' parts add up to the projection's output; relative error", worst))
-    least = min(_prove_edit(model, inputs, site, bare) for site in ends(geometry))
-    steps.append(Step("edit", "muting a head moves the logits; least change", least))
+    sums = [p.sum for p in probes if p.sum is not None]
+    worst = max(sums, key=lambda c: c.share, default=Compared(0.0, limit_of(bare.dtype, 0.0), ""))
+    shown = "heads' parts add up to the projection's output; relative error"
+    steps.append(Step("sum", shown, worst.figure, limit=worst.limit))
+    least = min(_prove_edit(model, inputs, geometry, site, bare) for site in ends(geometry))
+    shown = "muting a head zeroes its block at its site, nothing else, and moves the logits; least change"
+    steps.append(Step("edit", shown, least))
     steps.append(_same_bits("restored", "the bare logits come back", bare, logits_of(model, inputs)))
     steps.append(_positions(probes, model, inputs))
+    steps.append(baked_step(model, geometry, [p.baked for p in probes if p.baked is not None]))
     normed = next((p for p in probes if p.norm is not None), None)
     if normed is not None:
         reason = (
@@ -107,7 +107,8 @@ class _Probe:
     site: Site
     hand: Hand = field(default_factory=Hand)
     norm: nn.Module | None = None
-    error: float = 0.0
+    sum: Compared | None = None
+    baked: Compared | None = None
     z: Tensor | None = None
     runs: int = 0
     read: tuple[int, ...] = ()
@@ -151,7 +152,9 @@ class _Probe:
         self._busy = True
         try:
             self._prove_blocks(self.z)
-            self.error = _prove_sum(self.site, self.z)
+            self.sum = _prove_sum(self.site, self.z)
+            if not unplain(self.site):
+                self.baked = compare_baked(self.site, self.z)
         finally:
             self._busy = False
         self._call, self.z = ((), {}), self.z[:0]  # proved; let go of the tensors
@@ -246,31 +249,44 @@ def _compare(site: Site, before: Tensor, after: Tensor, heads: Tensor, tested: T
         )
 
 
-def _prove_sum(site: Site, z: Tensor) -> float:
-    """Relative error of the heads' parts, summed, against the projection's output; the bias counted once."""
+def _prove_sum(site: Site, z: Tensor) -> Compared:
+    """Error of the heads' parts, summed, relative to the projection's output; the bias counted once.
+
+    The rounding that it is held to follows from the format and the parts' sizes alone, so that a projection
+    that is not linear cannot widen it.
+    """
     z = z.reshape(-1, site.width)[-8:]
-    zero = site.projection(torch.zeros_like(z[:1])).double()
+    zero = site.projection(torch.zeros_like(z[:1])).cpu().double()
     parts = torch.zeros_like(z).repeat(site.n_heads, 1, 1)
     for head in range(site.n_heads):
         parts[head, :, site.block(head)] = z[:, site.block(head)]
-    total = (site.projection(parts).double() - zero).sum(dim=0)
-    output = site.projection(z).double() - zero
-    error = ((total - output).abs().max() / output.abs().max().clamp_min(1e-30)).item()
-    limit = TOLERANCES.get(z.dtype, 5e-2)
+    each = site.projection(parts).cpu().double() - zero
+    output = site.projection(z).cpu().double() - zero
+    size = output.abs().max().clamp_min(1e-30)
+    error = float((each.sum(dim=0) - output).abs().max() / size)
+    rounding = torch.finfo(z.dtype).eps * float(each.pow(2).sum(dim=0).sqrt().max() / size)
+    limit = limit_of(z.dtype, rounding)
     if getattr(getattr(site.projection, "weight", None), "dtype", None) == torch.int8:
         limit = max(limit, 5e-2)  # 8-bit products round each row of their input to 127 steps either way
     if not error <= limit:
         raise GeometryError(
             f"proof step 'sum' failed at {site.path}: the heads' parts add up to the projection's output "
-            f"only to {error:.3g} relative (limit {limit:g}); the projection is not linear in its input"
+            f"only to {error:.3g} relative (limit {limit:.3g}); the projection is not linear in its input"
         )
-    return error
+    return Compared(error, limit, site.path)
 
 
-def _prove_edit(model: nn.Module, inputs: dict[str, Any], site: Site, bare: Tensor) -> float:
-    """How far the logits move when head 0 of a site is muted at the projection's input."""
-    with scaled(site, {0: 0.0}):
+def _prove_edit(
+    model: nn.Module, inputs: dict[str, Any], geometry: Geometry, site: Site, bare: Tensor
+) -> float:
+    """How far the logits move when head 0 of a site is muted, seen to act on its block alone."""
+    with edits.watched(geometry.sites, site, 0, 0.0) as faults:
         edited = logits_of(model, inputs)
+    if faults:
+        raise GeometryError(
+            f"proof step 'edit' failed at {site.path}: head 0 was muted at the projection's input, and "
+            f"{faults[0]}"
+        )
     change = (edited - bare).abs().max().item()
     if not change > 0:
         raise GeometryError(

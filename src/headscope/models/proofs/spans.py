@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from headscope.models.finding import find_geometry
 from headscope.models.proofs.steps import HELD, NOT_APPLICABLE, REFUSED, Step
 from headscope.models.types import Encoded, Prompt
 
@@ -45,7 +44,7 @@ def prove_spans(vlm: Any, size: tuple[int, int] = (336, 280)) -> Step:
         if grid.boxes is None:
             return Step("spans", _SHOWN, float("nan"), NOT_APPLICABLE, grid.reason)
         before = _tokens(vlm, plain)
-        placed = torch.nonzero(grid.boxes.isfinite().all(dim=1)).flatten()
+        placed = torch.nonzero(_inside(grid.boxes, size)).flatten()
         chosen = placed[torch.linspace(0, len(placed) - 1, min(_CELLS, len(placed))).long()]
         for token in chosen.tolist():
             core = _core(grid.boxes[token], size)
@@ -55,6 +54,13 @@ def prove_spans(vlm: Any, size: tuple[int, int] = (336, 280)) -> Step:
             if wrong:
                 return Step("spans", _SHOWN, float("nan"), REFUSED, f"pixels {core} changed: {wrong}")
     return Step("spans", _SHOWN, float(len(chosen)), HELD)
+
+
+def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(image token,) bool: which stand for a place in the picture, and not for padding beyond it."""
+    x0, y0, x1, y1 = boxes.unbind(dim=1)
+    shown = (x0 < size[0]) & (y0 < size[1]) & (x1 > 0) & (y1 > 0)
+    return boxes.isfinite().all(dim=1) & shown
 
 
 def _core(box: Tensor, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -101,16 +107,20 @@ def _wrong(boxes: Tensor, core: tuple[int, int, int, int], moved: Tensor) -> str
     return ""
 
 
+class _Enough(Exception):
+    """The decoder's first layer is reached: nothing behind it is needed."""
+
+
 def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
     """(image token, width): what the decoder's first layer gets at the image positions, vision silenced."""
     seen: list[Tensor] = []
 
     def first(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not seen:
-            seen.append(args[0] if args else kwargs["hidden_states"])
+        seen.append(args[0] if args else kwargs["hidden_states"])
+        raise _Enough
 
     layer = _layer(vlm)
-    with ExitStack() as stack, silenced(vlm.model):
+    with ExitStack() as stack, silenced(vlm.model), suppress(_Enough):
         stack.callback(layer.register_forward_pre_hook(first, with_kwargs=True).remove)
         vlm.model(**encoded.inputs, use_cache=False)
     states = seen[0]
@@ -121,7 +131,7 @@ def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
 
 def _layer(vlm: Any) -> nn.Module:
     """The decoder's first layer."""
-    path = find_geometry(vlm.model).sites[0].path
+    path = next(site.path for site in vlm.geometry.sites if site.tower == "decoder")
     match = re.match(r"(.*?\.\d+)(\.|$)", path)
     listed = vlm.model.get_submodule(match[1].rpartition(".")[0]) if match else vlm.model
     return next(iter(listed.children()))

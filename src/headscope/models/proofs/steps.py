@@ -7,32 +7,31 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from headscope.errors import GeometryError, ModelError
+from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.sites import Geometry, Site
 
 HELD, REFUSED, NOT_APPLICABLE = "held", "refused", "not applicable"
+# Of a model without its processor: what can be shown only where there is one.
+ON_CHECKPOINT = "on a checkpoint"
 
-# Greatest difference allowed between a projection's output and the sum of its heads' parts, relative to the
-# output.
-TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-# Greatest difference between logits that should be equal but are summed in another order (edit against
-# baked weights), relative to the largest logit.
-BAKED = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 4e-3}
-# The same where padding, batch or cache change the kernels' shapes.
-SHAPED = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+# Logits of so many positions, counted from the end, are looked at; each depends on all positions before it.
+LAST = 32
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of the proof: what was shown, and the figure that it rests on.
 
-    ``status`` is ``held``, ``refused`` (the model does not do this) or ``not applicable``; then ``reason``
-    says why. ``numbered``: it holds where position ids are passed to the model.
+    ``status`` is ``held``, ``refused`` (the model does not do this), ``not applicable``, or ``on a
+    checkpoint`` (left to one, whose processor is needed); then ``reason`` says why. ``limit``: what the
+    figure is held to, not a number where it is a count or an effect. ``numbered``: it holds where position
+    ids are passed to the model.
     """
 
     name: str
@@ -41,6 +40,7 @@ class Step:
     status: str = HELD
     reason: str = ""
     numbered: bool = False
+    limit: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,16 @@ class Proof:
         Raises:
             ModelError: it did not; the message says what was asked and why the model does not do it.
         """
+        reason = self.refusal(name)
+        if reason:
+            raise ModelError(f"asked for {asked}; {reason}")
+
+    def refusal(self, name: str) -> str:
+        """Why what rests on a step is refused; empty where it held, does not apply, or was not tried."""
         step = next((s for s in self.steps if s.name == name), None)
-        if step is not None and step.status == REFUSED:
-            raise ModelError(f"asked for {asked}; refused by the proof's step {name!r}: {step.reason}")
+        if step is None or step.status != REFUSED:
+            return ""
+        return f"refused by the proof's step {name!r}: {step.reason}"
 
     @property
     def numbered(self) -> bool:
@@ -73,22 +80,27 @@ class Proof:
         return any(s.numbered for s in self.steps)
 
     @property
-    def status(self) -> str:
-        """``PROVED`` if every step held, else ``PARTLY``."""
-        return "PROVED" if all(s.status == HELD for s in self.steps) else "PARTLY"
+    def status(self) -> Literal["PROVED", "PARTLY"]:
+        """``PROVED`` if every step held or is left to a checkpoint, else ``PARTLY``."""
+        return "PARTLY" if self._lost else "PROVED"
 
     @property
     def reason(self) -> str:
         """Why it is not ``PROVED``: the steps that did not hold, with their reasons."""
-        return "; ".join(f"{s.name} {s.status}: {s.reason}" for s in self.steps if s.status != HELD)
+        return "; ".join(f"{s.name} {s.status}: {s.reason}" for s in self._lost)
+
+    @property
+    def _lost(self) -> list[Step]:
+        return [s for s in self.steps if s.status not in (HELD, ON_CHECKPOINT)]
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Name of each step -> its status, what was shown, figure (None where there is none), reason."""
+        """Name of each step -> status, what was shown, figure and limit (None if there is none), reason."""
         return {
             s.name: {
                 "status": s.status,
                 "shown": s.shown,
-                "figure": None if math.isnan(s.figure) else s.figure,
+                "figure": s.figure if math.isfinite(s.figure) else None,
+                "limit": s.limit if math.isfinite(s.limit) else None,
                 "reason": s.reason,
             }
             for s in self.steps
@@ -96,7 +108,7 @@ class Proof:
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{s.name}: {s.shown} ({s.figure:.3g})"
+            f"{s.name}: {s.shown} ({s.figure:.3g}{'' if math.isnan(s.limit) else f' of {s.limit:.3g}'})"
             if s.status == HELD
             else f"{s.name}: {s.status}: {s.reason}"
             for s in self.steps
@@ -104,22 +116,53 @@ class Proof:
 
 
 def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
-    """Logits (item, position, vocabulary) of one forward without a cache.
+    """Logits (item, position, vocabulary) of the last :data:`LAST` positions, one forward without a cache.
+
+    The map onto the vocabulary is given these positions alone. Models' own ``logits_to_keep`` is not used:
+    some leave positions out of their last layers then, whose heads are under proof.
 
     Raises:
         GeometryError: the model puts out no logits.
     """
-    given = dict(inputs)
+    given = {name: value for name, value in inputs.items() if name != "logits_to_keep"}
     if takes(model, "use_cache"):
         given["use_cache"] = False
-    output = model(**given)
-    logits = getattr(output, "logits", None)
+    with _last_positions(vocabulary_map(model)):
+        logits = getattr(model(**given), "logits", None)
     if not isinstance(logits, Tensor):
         raise GeometryError(
             f"proof step 'hooks' failed: {type(model).__name__} puts out no logits; it does not answer in "
             "text"
         )
-    return logits
+    return logits[:, -LAST:].clone() if logits.shape[1] > LAST else logits
+
+
+@contextmanager
+def _last_positions(module: nn.Module | None) -> Iterator[None]:
+    """Within, a module is given the last positions of (item, position, width) alone."""
+
+    def cut(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        states = args[0] if args else None
+        if not isinstance(states, Tensor) or states.ndim != 3:
+            return args
+        return (states[:, -LAST:], *args[1:])
+
+    handle = module.register_forward_pre_hook(cut) if module is not None else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def vocabulary_map(model: nn.Module) -> nn.Module | None:
+    """The module that makes logits; None where the model names none."""
+    lookup: Any = getattr(model, "get_output_embeddings", None)
+    try:
+        found = lookup() if lookup is not None else None
+    except (AttributeError, NotImplementedError):
+        return None
+    return found if isinstance(found, nn.Module) else None
 
 
 def encodes(model: nn.Module) -> bool:
@@ -133,46 +176,15 @@ def prompt_ids(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
     return ids
 
 
+def number_format(model: nn.Module) -> torch.dtype:
+    """What the model computes in; logits may come out in another format."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+
 def takes(model: nn.Module, name: str) -> bool:
     """Whether the model's forward takes an argument of this name."""
     parameters = inspect.signature(model.forward).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-@contextmanager
-def scaled(site: Site, factors: Mapping[int, float]) -> Iterator[None]:
-    """Within, heads of a site are multiplied at the projection's input, as edits do it."""
-
-    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        z = args[0].clone()
-        for head, factor in factors.items():
-            z[..., site.block(head)] *= factor
-        return (z, *args[1:])
-
-    handle = site.projection.register_forward_pre_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-# Logits beyond this are bans, not values (Chameleon gives its image tokens the lowest float there is).
-_BANNED = 1e30
-
-
-def gap(expected: Tensor, found: Tensor) -> float:
-    """Greatest difference, relative to the largest expected value (at least 1); banned logits left out.
-
-    Infinite where one of the two bans what the other does not, not a number where one holds none.
-    """
-    expected, found = expected.double(), found.double()
-    counted = expected.abs() < _BANNED
-    if not torch.equal(counted, found.abs() < _BANNED):
-        return float("nan") if bool(found.isnan().any()) else float("inf")
-    expected, found = expected[counted], found[counted]
-    if not len(expected):
-        return float("nan")
-    return float((expected - found).abs().max() / expected.abs().max().clamp_min(1.0))
 
 
 def ends(geometry: Geometry) -> tuple[Site, ...]:
@@ -185,9 +197,15 @@ def ends(geometry: Geometry) -> tuple[Site, ...]:
 
 
 def attempt(name: str, step: Callable[[], Step]) -> Step:
-    """A step, or its refusal where the model itself fails on the way."""
+    """A step, or its refusal where the model itself fails on the way.
+
+    Raises:
+        OutOfMemoryError: memory ran out, which says nothing about the model.
+    """
     try:
         return step()
     except Exception as exc:  # models fail in their own ways; none of them may pass for proved
+        if is_out_of_memory(exc):
+            refuse_out_of_memory(exc, f"the proof's step {name!r}")
         first = (str(exc).strip().splitlines() or [""])[0]
         return Step(name, "", float("nan"), REFUSED, f"{type(exc).__name__}: {first}"[:300])

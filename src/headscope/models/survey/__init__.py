@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headscope.models.survey.build import Unbuildable, class_name, tiny_config, tiny_model
-from headscope.models.survey.inputs import tiny_inputs
+from headscope.models.survey.build import class_name
+from headscope.models.survey.plans import tiny_config, tiny_inputs, tiny_model
+from headscope.models.survey.recipes import Unbuildable
 from headscope.models.survey.rows import RESULTS, Row, load, save, survey, survey_row
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from headscope.errors import HeadscopeError
-from headscope.models.survey.recipes import recipe
+from headscope.models.survey.recipes import Recipe, Unbuildable
 from headscope.models.survey.shrink import shrink
 
-
-class Unbuildable(HeadscopeError):
-    """No tiny model or input of this family can be made here; the message says why."""
+# More weights than any family's small model has: a configuration whose sizes have unknown names would
+# otherwise be built whole, and fill the memory.
+_MOST_WEIGHTS = 30_000_000
 
 
 def family_names() -> tuple[str, ...]:
@@ -35,48 +35,77 @@ def class_name(family: str) -> str:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as names
 
     if family not in names:
-        raise Unbuildable(f"asked for family {family!r}; transformers maps no image-text-to-text class to it")
+        return str(_registered(family).__name__)
     name = names[family]
     return str(name[0] if isinstance(name, (tuple, list)) else name)
 
 
-def tiny_config(family: str) -> Any:
-    """A small configuration of a family: few, narrow layers, every kind of decoder layer kept.
+def _registered(family: str) -> Any:
+    """The class that was registered for a family beside those that transformers brings."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as classes
 
-    Raises:
-        Unbuildable: no such family, or none can be made here; the message says why.
+    found = classes.get(CONFIG_MAPPING[family], None) if family in CONFIG_MAPPING else None
+    if found is None:
+        raise Unbuildable(f"asked for family {family!r}; transformers maps no image-text-to-text class to it")
+    return found
+
+
+def _model_class(family: str) -> Any:
+    import transformers
+
+    return getattr(transformers, class_name(family), None) or _registered(family)
+
+
+def configure(family: str, how: Recipe, equal: bool = False) -> Any:
+    """The small configuration that a recipe describes. Raises whatever its class raises.
+
+    Args:
+        equal: whether fields of unknown meaning shrink with a known one that has the same default.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    class_name(family)
-    plan = recipe(family)
-    if plan.unbuildable:
-        raise Unbuildable(f"{family}: {plan.unbuildable}")
-    return shrink(CONFIG_MAPPING[family], plan.config)
+    return shrink(CONFIG_MAPPING[family], how.config, equal=equal)
 
 
-def tiny_model(family: str, seed: int = 0) -> nn.Module:
-    """A tiny model of a family: float32, in evaluation mode, weights random and none of them idle.
-
-    Gates and layer scales that training would open start open here, so that every layer is seen to act.
-
-    Raises:
-        Unbuildable: no such family, or none can be made here; the message says why.
-    """
-    import transformers
-
-    config = tiny_config(family)
+def build(family: str, how: Recipe, equal: bool = False, seed: int = 0) -> nn.Module:
+    """The model that a recipe describes; the same for the same seed. Raises whatever its class raises."""
+    config = configure(family, how, equal)
     config._attn_implementation = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model_class = getattr(transformers, class_name(family))
-        try:
-            with _stand_in(model_class, recipe(family).tower):
-                model: nn.Module = model_class(config)
-        except ImportError as exc:
-            raise Unbuildable(f"{family}: {' '.join(str(exc).split())}") from exc
+        model_class = _model_class(family)
+        with _stand_in(model_class, how.tower), _at_most(_MOST_WEIGHTS):
+            model: nn.Module = model_class(config)
         randomise(model, seed)
     return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def _at_most(limit: int) -> Iterator[None]:
+    """Within, modules are built with so many weights at most.
+
+    Weights are counted when a module takes them in, which is before they are filled and take memory.
+
+    Raises:
+        Unbuildable: there are more.
+    """
+    total = 0
+
+    def count(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
+        nonlocal total
+        total += 0 if weight is None else weight.numel()
+        if weight is not None and total > limit:
+            raise Unbuildable(
+                f"its sizes have names that are not known, so that it stays large: over {limit:,} weights at "
+                f"{type(module).__name__}.{name} {tuple(weight.shape)}"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager
@@ -94,7 +123,8 @@ def _stand_in(model_class: Any, tower: Mapping[str, Any]) -> Iterator[None]:
     class StandIn:
         @staticmethod
         def from_config(config: Any) -> Any:
-            return AutoModel.from_config(other if "vision" in config.model_type else config)
+            kind = config.model_type
+            return AutoModel.from_config(other if "vision" in kind or kind == "timm_wrapper" else config)
 
     code: Any = sys.modules[model_class.__module__]
     code.AutoModel = StandIn

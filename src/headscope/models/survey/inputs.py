@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from headscope.models.survey.recipes import recipe
-from headscope.models.survey.shrink import FIRST_SPECIAL
+from headscope.models.survey.shrink import FIRST_SPECIAL, TOKENS
 
 FIRST_WORD = 10
 """Ids of words lie from here up to :data:`headscope.models.survey.shrink.FIRST_SPECIAL`."""
@@ -69,38 +70,34 @@ class Scene:
         return name in inspect.signature(self.model.forward).parameters
 
 
-def tiny_inputs(
-    family: str, model: nn.Module, items: int = 1, seed: int = 0, first: int = 0
-) -> dict[str, Tensor]:
-    """Keyword arguments of ``model.forward`` for a small batch of pictures, each with a few words.
+def likeliest(scene: Scene) -> str:
+    """The kind of input that the arguments of the model's forward speak for."""
+    return "grid" if scene.takes("image_grid_thw") else "square"
 
-    Args:
-        family: model type.
-        model: what :func:`headscope.models.survey.tiny_model` made of it.
-        items: how many; their texts differ in length and are padded on the left (what an encoder reads,
-            on the right).
-        seed: of the pixels and words.
-        first: number of the first item; item 1 alone is ``items=1, first=1``.
 
-    Returns:
-        input_ids and attention_mask (item, position), pixel values and what else the family asks for.
-    """
-    from headscope.models.survey.makers import makers
-
-    scene = Scene(family, model, items, seed, first)
-    name = recipe(family).inputs or ("grid" if scene.takes("image_grid_thw") else "square")
-    with torch.no_grad():
-        made: dict[str, Tensor] = makers()[name](scene)
-    return made
+# Words for a picture, and for a place where it begins or ends, in names of special tokens.
+_PICTURE = re.compile(r"image|img|picture|visual|vision|media")
+_EDGE = re.compile(r"start|begin|end|eoi|boi|newline|row|col")
 
 
 def image_token(config: Any) -> int:
-    """The id that stands for a piece of the picture."""
+    """The id that stands for a piece of the picture: by its usual names, else by the one that tells of it.
+
+    Raises:
+        ValueError: no token of the configuration is called after a picture, or several are.
+    """
     for name in ("image_token_id", "image_token_index", "image_patch_id"):
         value = getattr(config, name, None)
         if value is not None:
             return int(value)
-    raise ValueError(f"{type(config).__name__} names no image token")
+    found = {
+        name: int(value)
+        for name, value in vars(config).items()
+        if name.endswith(TOKENS) and _PICTURE.search(name) and not _EDGE.search(name) and value is not None
+    }
+    if len(set(found.values())) != 1:
+        raise ValueError(f"{type(config).__name__} names {len(found) or 'no'} image tokens")
+    return next(iter(found.values()))
 
 
 def with_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,11 @@ import torch
 from torch import Tensor
 
 from headscope.models.survey.inputs import Scene, counts, image_token, with_text
+
+BLIND = "text"
+"""The kind of input without a picture."""
+# What releases have called the pixels beside ``pixel_values``.
+_PIXELS = ("pixel_values_images", "image_patches")
 
 
 def _types(scene: Scene) -> str:
@@ -26,8 +32,19 @@ def side_of(scene: Scene) -> int:
 
 
 def _features(scene: Scene, pixels: dict[str, Tensor]) -> object:
-    owner: Any = next(m for m in scene.model.modules() if hasattr(m, "get_image_features"))
-    return owner.get_image_features(**pixels)
+    owner: Any = next((m for m in scene.model.modules() if hasattr(m, "get_image_features")), None)
+    if owner is None:
+        raise ValueError(f"{type(scene.model).__name__} has no get_image_features")
+    return owner.get_image_features(**_named(owner.get_image_features, pixels))
+
+
+def _named(function: Callable[..., object], pixels: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Pixels under the name that a function has for them, where that is not ``pixel_values``."""
+    taken = inspect.signature(function).parameters
+    other = [name for name in _PIXELS if name in taken]
+    if "pixel_values" in taken or not other:
+        return pixels
+    return {other[0] if name == "pixel_values" else name: value for name, value in pixels.items()}
 
 
 def prompt(scene: Scene, pixels: dict[str, Tensor], sizes: list[int] | None = None) -> dict[str, Tensor]:
@@ -36,7 +53,7 @@ def prompt(scene: Scene, pixels: dict[str, Tensor], sizes: list[int] | None = No
     start, end = (_marker(scene, which) for which in ("start", "end"))
     numbers = counts(scene, _features(scene, pixels), sizes)
     pieces = [[*start, *[token] * n, *end] for n in numbers]
-    return {**with_text(scene, pieces, token, _types(scene)), **pixels}
+    return {**with_text(scene, pieces, token, _types(scene)), **_named(scene.model.forward, pixels)}
 
 
 def hybrid(scene: Scene) -> dict[str, Tensor]:

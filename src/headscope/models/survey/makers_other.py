@@ -128,4 +128,5 @@ def fuyu(scene: Scene) -> dict[str, Tensor]:
     """Patches fed straight to the decoder: pixel_values (item, patch, value)."""
     token, size = int(scene.config.image_token_id), int(scene.config.patch_size)
     made = with_text(scene, [[token] * 9] * scene.items)
-    return {**made, "pixel_values": scene.noise(9, 3 * size * size)}
+    name = "pixel_values" if scene.takes("pixel_values") else "image_patches"
+    return {**made, name: scene.noise(9, 3 * size * size)}

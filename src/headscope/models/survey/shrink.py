@@ -53,9 +53,9 @@ _VISION: dict[str, Any] = {
 _ANY: dict[str, Any] = {
     "projection_dim": 32, "projector_hidden_size": 48, "projection_hidden_size": 48, "image_size": 16,
     "image_text_hidden_size": 32, "num_query_tokens": 4, "latent_query_num": 4, "out_hidden_size": 32,
-    "patch_size": 4,
+    "patch_size": 4, "mm_tokens_per_image": 4,
 }  # fmt: skip
-_TOKENS = ("_token_id", "_token_index", "im_start_id", "im_end_id", "im_newline_id", "image_patch_id")
+TOKENS = ("_token_id", "_token_index", "im_start_id", "im_end_id", "im_newline_id", "image_patch_id")
 _FIXED_TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 _NO_TOKENS = ("forced_eos_token_id", "sep_token_id", "mask_token_id")
 FIRST_SPECIAL = 120
@@ -63,6 +63,9 @@ FIRST_SPECIAL = 120
 
 
 DEFAULT = "default"
+# From here on two equal fields of a configuration are taken for the same width; small numbers are equal by
+# chance.
+_WIDE = 64
 
 
 class Tokens:
@@ -91,7 +94,11 @@ def variety(values: Sequence[Any], count: int) -> list[Any]:
 
 
 def shrink(
-    config_class: Any, changes: Mapping[str, Any], role: str = "any", tokens: Tokens | None = None
+    config_class: Any,
+    changes: Mapping[str, Any],
+    role: str = "any",
+    tokens: Tokens | None = None,
+    equal: bool = False,
 ) -> Any:
     """A small configuration of a class.
 
@@ -101,11 +108,13 @@ def shrink(
             a sub-configuration's ``model_type`` replaces its class; the value "default" leaves a field alone.
         role: which table of sizes applies: "text", "vision" or "any" (a configuration that holds others).
         tokens: ids given out so far.
+        equal: whether fields that are equal by default stay so: key-value heads and query heads, and a field
+            of unknown meaning with a wide known one.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     tokens = tokens or Tokens()
-    default = config_class()
+    default = _default(config_class, changes)
     subs: dict[str, Any] = dict(default.sub_configs)
     sizes = {"text": _TEXT, "vision": _VISION}.get(role, _ANY)
     if role == "any" and (not subs or getattr(default, "num_hidden_layers", None) is not None):
@@ -114,10 +123,15 @@ def shrink(
     for name, value in vars(default).items():
         if name in subs or name.startswith("_"):
             continue
-        if name.endswith(_TOKENS) and isinstance(value, int) and name not in _NO_TOKENS:
+        if name.endswith(TOKENS) and isinstance(value, int) and name not in _NO_TOKENS:
             given[name] = tokens.id(name)
         elif name in sizes and isinstance(value, (int, list, tuple)) and not isinstance(value, bool):
             given[name] = sizes[name]
+            if isinstance(value, (list, tuple)) and not isinstance(sizes[name], list):
+                given[name] = [sizes[name]] * len(value)
+    _rotary(default, given)
+    if equal:
+        given.update(_equals(default, given))
     given.update({k: v for k, v in changes.items() if k not in subs})
     _layers(default, given)
     given = {k: v for k, v in given.items() if v != DEFAULT}
@@ -130,15 +144,59 @@ def shrink(
         kind = CONFIG_MAPPING[change["model_type"]] if "model_type" in change else type(sub)
         if kind is type(None):
             continue
-        small = shrink(kind, {k: v for k, v in change.items() if k != "model_type"}, _role(name), tokens)
+        small = shrink(
+            kind, {k: v for k, v in change.items() if k != "model_type"}, _role(name), tokens, equal
+        )
         given[name] = small.to_dict() if small.model_type else small
     return config_class(**given)
+
+
+def _default(config_class: Any, changes: Mapping[str, Any]) -> Any:
+    """A configuration as its class has it; one that wants to be given its parts gets those that are named."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    try:
+        return config_class()
+    except ValueError:
+        kinds = {
+            n: c["model_type"] for n, c in changes.items() if isinstance(c, Mapping) and "model_type" in c
+        }
+        if not kinds:
+            raise
+        return config_class(**{name: CONFIG_MAPPING[kind]().to_dict() for name, kind in kinds.items()})
 
 
 def _role(name: str) -> str:
     if "text" in name or name in ("decoder", "dit_config", "llm_config"):
         return "text"
     return "vision"
+
+
+def _equals(default: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that take another value so that what is equal by default stays equal."""
+    before = {k: v for k, v in vars(default).items() if isinstance(v, int) and not isinstance(v, bool)}
+    wide = {before[k]: v for k, v in given.items() if k in before and before[k] >= _WIDE}
+    found = {k: wide[v] for k, v in before.items() if k not in given and v in wide}
+    heads, shared = "num_attention_heads", "num_key_value_heads"
+    if heads in given and shared in given and before.get(heads) == before.get(shared):
+        found[shared] = given[heads]
+    return found
+
+
+def _rotary(default: Any, given: dict[str, Any]) -> None:
+    """Sections of rotary positions (time, row, column) that add up to half the rotated width."""
+    rope = getattr(default, "rope_parameters", None)
+    if not isinstance(rope, Mapping) or not rope.get("mrope_section"):
+        return
+    section = rope["mrope_section"]
+    total, part = sum(section), rope.get("partial_rotary_factor", 1.0)
+    for name in ("qk_rope_head_dim", "head_dim"):
+        if name in given and int(getattr(default, name) * part) == 2 * total:
+            half = int(given[name] * part) // 2
+            small = [half * width // total for width in section]
+            small[0] += half - sum(small)
+            given["rope_parameters"] = {**rope, "mrope_section": small}
+            return
 
 
 def _layers(default: Any, given: dict[str, Any]) -> None:

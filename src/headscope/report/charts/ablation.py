@@ -41,7 +41,7 @@ def against_controls(study: StudyView) -> Figure | None:
         if test.mean is not None:
             tip = f"{row['label']}: mean of {test.draws} random draws {number(test.mean)} points"
             means.append({"label": row["label"], "value": test.mean, "tip": tip})
-    counts = " or ".join(str(c) for c in sorted({t.draws for t in tests}))
+    counts = " or ".join(str(c) for c in sorted({t.distinct for t in tests}))
     matched = all(t.layer_matched for t in tests)
     note = "the same number in each layer" if matched else "layer-matched where the table says so"
     return Figure(
@@ -49,8 +49,8 @@ def against_controls(study: StudyView) -> Figure | None:
         "Muting the heads of a function against muting random heads",
         _strip(rows, draws, means, order),
         f"Points of accuracy lost on {study.ablation.split} when the heads chosen for each function on "
-        f"select are set to zero. Grey dots: random heads instead, {counts} draws, disjoint from the heads "
-        f"under test, {note}; dark tick: their mean. Bars: 95 % bootstrap intervals of the paired "
+        f"select are set to zero. Grey dots: random heads instead, {counts} distinct sets, disjoint from the "
+        f"heads under test, {note}; dark tick: their mean. Bars: 95 % bootstrap intervals of the paired "
         "difference over images. The table also holds the same heads muted when the steps are asked alone.",
         "Strip chart: loss under the function's own heads against the spread of losses under random heads.",
         _HEADER,
@@ -103,9 +103,9 @@ _HEADER = (
     "points lost",
     "margin lost, nats",
     "controls: mean, greatest",
-    "draws",
+    "draws (distinct sets)",
     "layer-matched",
-    "against draws",
+    "p against the sets",
     "q over functions",
     "sign flip by image",
     "n",
@@ -142,7 +142,7 @@ def _test_cells(test: MuteTest) -> tuple[str, ...]:
         interval(test.drop),
         interval(test.margin, 2),
         f"{number(test.mean)}, {number(test.greatest)}",
-        str(test.draws or "–"),
+        f"{test.draws} ({test.distinct})" if test.draws else "–",
         f"{matched} ({test.reason})" if test.reason else matched,
         p_value(test.p) if test.draws else "–",
         number(test.q, 3),

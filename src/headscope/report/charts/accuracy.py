@@ -11,6 +11,11 @@ from headscope.report.charts.base import Figure, Row, dots, group, group_scale, 
 from headscope.report.measure import accuracy, chance, majority, select
 from headscope.report.views import StudyView
 
+_NEW = "familiar cases apart from cases with a combination, wording or sprite kept out of its training"
+_HELD_OUT = (
+    "cases in which a combination, wording or sprite is held out, apart from the others; which of them are "
+    "new to this model is not known"
+)
 _INTERVAL = "Bars: 95 % bootstrap intervals over images."
 
 
@@ -120,7 +125,7 @@ def by_things(study: StudyView) -> Figure | None:
         table.append(tuple(cells))
     if len(counts) < 2 or not rows:
         return None
-    trained = study.run.trained_things
+    trained = study.run.training.things
     note = (
         f" Grey ground: the numbers the model was trained on ({trained[0]} to {trained[1]})."
         if trained
@@ -170,12 +175,14 @@ def _crowding_chart(rows: list[Row], counts: list[int], trained: tuple[int, int]
 
 
 def held_out(study: StudyView) -> Figure | None:
-    """Familiar cases beside those with a combination, wording or sprite never trained on."""
+    """Held-out cases by what is held out in them, beside the others; new to the model where it says so."""
     kinds = sorted({k for r in select(study) for k in _held(r)})
     if not kinds:
         return None
-    subsets: list[tuple[str, Callable[[Row], bool]]] = [("familiar", lambda r: not _held(r))]
-    subsets += [(f"new {kind}", lambda r, kind=kind: kind in _held(r)) for kind in kinds]  # type: ignore[misc]
+    new = set(kinds) <= set(study.run.training.held_out)
+    others, mark = ("familiar", "new") if new else ("nothing held out", "held out:")
+    subsets: list[tuple[str, Callable[[Row], bool]]] = [(others, lambda r: not _held(r))]
+    subsets += [(f"{mark} {kind}", lambda r, kind=kind: kind in _held(r)) for kind in kinds]  # type: ignore[misc]
     rows, table = [], []
     for subset, belongs in subsets:
         cells = [subset]
@@ -200,12 +207,11 @@ def held_out(study: StudyView) -> Figure | None:
     )
     return Figure(
         "accuracy-held-out",
-        "What the model never saw",
+        "What the model never saw" if new else "Held-out cases",
         chart,
-        "Accuracy on test (context gold), familiar cases apart from cases with a combination, wording "
-        "or sprite kept out of the model's training. A case can be new in several ways. "
+        f"Accuracy on test (context gold), {_NEW if new else _HELD_OUT}. A case can be so in several ways. "
         f"{_INTERVAL}",
-        "Dots with intervals: accuracy on familiar cases and on each kind of held-out case.",
+        f"Dots with intervals: accuracy on each kind of held-out case and on the others ({others}).",
         ("cases", *(f"{title}, % (n)" for title, _ in _groups(study))),
         tuple(table),
     )

@@ -134,14 +134,18 @@ def by_crowding(study: StudyView) -> Figure | None:
         ),
     ).properties(width=420, height=190)
     trained = wake.trained_things
-    note = f" The model was trained on pictures of {trained[0]} to {trained[1]} things." if trained else ""
+    note = (
+        f" The model was trained on pictures of {trained[0]} to {trained[1]} things. Beyond that range "
+        "masking may help only by bringing a picture back to familiar ground."
+        if trained
+        else ""
+    )
     return Figure(
         "wake-crowding",
         "Pointing, by crowding",
         chart,
         f"Change of accuracy on test by the number of things in the picture, style “{wake.style}” and its "
-        f"controls.{note} Beyond that range masking may help only by bringing a picture back to familiar "
-        f"ground. {_BARS}",
+        f"controls.{note} {_BARS}",
         "Dots with intervals: change of accuracy by number of things.",
         ("picture", "things", *_HEADER[2:]),
         tuple(_cells(variant_name(d.variant, wake), d.subset, d) for d in deltas),

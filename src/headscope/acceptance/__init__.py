@@ -1,0 +1,1 @@
+"""What headscope relies on, tried on one checkpoint: ``headscope models check MODEL --thorough``."""

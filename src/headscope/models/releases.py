@@ -1,0 +1,172 @@
+"""Releases of transformers that headscope was tried with, and what the survey found on each."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from headscope.errors import ModelError, UntriedReleaseWarning
+
+TRIED = Path(__file__).parent / "survey" / "releases.json"
+ABSENT = "absent"
+"""Status of a family that a release does not have."""
+Found = Mapping[str, tuple[str, str]]
+"""What the survey found on one release: family -> status and reason."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What ``make survey-matrix`` found on one release.
+
+    Attributes:
+        release: version of transformers.
+        classes: how many image-text-to-text classes it maps.
+        proved, partly, refused: how many rows of the survey have each status.
+        passed, failed: tests of the model rooms that ran there.
+    """
+
+    release: str
+    classes: int
+    proved: int
+    partly: int
+    refused: int
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A family whose row on a release is another than on the newest."""
+
+    release: str
+    family: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """All releases, the newest first, and where their rows differ from the newest one's."""
+
+    releases: tuple[Release, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def newest(self) -> str:
+        """The newest release."""
+        return self.releases[0].release
+
+    @property
+    def oldest(self) -> str:
+        """The oldest release."""
+        return self.releases[-1].release
+
+    @property
+    def bounds(self) -> str:
+        """What ``pyproject.toml`` admits: from the oldest up to the minor release after the newest.
+
+        Example:
+            >>> Tried((Release("5.24.1", 1, 1, 0, 0, 1, 0), Release("5.18.0", 1, 1, 0, 0, 1, 0)), ()).bounds
+            '>=5.18.0,<5.25'
+        """
+        major, minor = minor_of(self.newest)
+        return f">={self.oldest},<{major}.{minor + 1}"
+
+    def found(self, release: str, newest: Found) -> dict[str, tuple[str, str]]:
+        """What the survey found on a release, given what it found on the newest one."""
+        result = dict(newest)
+        for one in self.differences:
+            if one.release == release and one.status == ABSENT:
+                del result[one.family]
+            elif one.release == release:
+                result[one.family] = (one.status, one.reason)
+        return result
+
+
+@cache
+def tried() -> Tried:
+    """The releases that this version of headscope was tried with."""
+    raw = json.loads(TRIED.read_text("utf-8"))
+    return Tried(
+        tuple(Release(**one) for one in raw["releases"]),
+        tuple(Difference(**one) for one in raw["differences"]),
+    )
+
+
+def save(found: Tried, file: Path = TRIED) -> None:
+    """Write them as JSON, one entry a line."""
+    parts = []
+    for name, entries in asdict(found).items():
+        lines = ",\n".join(f"  {json.dumps(entry)}" for entry in entries)
+        parts.append(f' "{name}": [\n{lines}\n ]')
+    file.write_text("{\n" + ",\n".join(parts) + "\n}\n", "utf-8")
+
+
+def minor_of(release: str) -> tuple[int, int]:
+    """Major and minor number of a version.
+
+    Example:
+        >>> minor_of("5.24.0.dev1")
+        (5, 24)
+    """
+    major, minor = release.split(".")[:2]
+    return int(major), int(minor)
+
+
+def check_release(installed: str) -> None:
+    """Say so where the installed transformers is none of the releases that were tried.
+
+    Args:
+        installed: its version.
+
+    Raises:
+        ModelError: it is older than the oldest of them; too much is missing there.
+    """
+    known = tried()
+    version = minor_of(installed)
+    advice = f"pip install 'transformers{known.bounds}'"
+    if version < minor_of(known.oldest):
+        raise ModelError(
+            f"transformers {installed} is installed; the oldest release that headscope works with is "
+            f"{known.oldest}: {advice}"
+        )
+    if version not in {minor_of(one.release) for one in known.releases}:
+        warnings.warn(
+            f"transformers {installed} is installed; headscope was tried with {known.oldest} to "
+            f"{known.newest}. The proof at load tells whether this model's heads are found; if it is "
+            f"refused, try {advice}",
+            UntriedReleaseWarning,
+            stacklevel=3,
+        )
+
+
+def other_release(family: str, installed: str) -> str:
+    """Where a family that failed on the installed transformers held, as the end of a message; else empty."""
+    known = tried()
+    held = [
+        d.release
+        for d in known.differences
+        if d.family == family and d.status in ("PROVED", "PARTLY") and d.release != installed
+    ]
+    if minor_of(installed) != minor_of(known.newest) or not held:
+        return ""
+    return f"; its heads are proved with transformers {held[0]}: pip install 'transformers=={held[0]}'"
+
+
+def differing(newest: Found, others: Mapping[str, Found]) -> tuple[Difference, ...]:
+    """Where releases differ from the newest one: families that changed, and those that are not there.
+
+    Args:
+        newest: what the survey found on the newest release.
+        others: the same by release.
+    """
+    return tuple(
+        Difference(release, family, *found.get(family, (ABSENT, "")))
+        for release, found in others.items()
+        for family in dict.fromkeys((*newest, *found))
+        if found.get(family) != newest.get(family)
+    )
