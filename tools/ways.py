@@ -149,13 +149,17 @@ def row_of(family: str) -> dict[str, Any]:
             if found != row["ways"]:
                 row["long"] = found
     except MODEL_ERRORS as exc:
-        return {"refused": failure(exc)}
+        return {"refused": _without_figures(failure(exc))}
     return row
 
 
 def _plain(ways: Mapping[str, str]) -> dict[str, str]:
-    """Without figures, which differ from machine to machine."""
-    return {way: re.sub(r" by [0-9.e+-]+(?: of the largest)?", "", why) for way, why in ways.items()}
+    """Reasons without figures, which differ from machine to machine."""
+    return {way: _without_figures(why) for way, why in ways.items()}
+
+
+def _without_figures(why: str) -> str:
+    return re.sub(r" by [0-9.e+-]+(?: of the largest)?|: [0-9.a-z+-]+ relative, limit [0-9.e+-]+", "", why)
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:

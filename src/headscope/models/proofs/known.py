@@ -1,4 +1,4 @@
-"""What the survey of families has shown in single precision, which rounding in half precision would hide."""
+"""What the survey of families has shown in single precision and half precision would hide by rounding."""
 
 from __future__ import annotations
 
