@@ -8,7 +8,7 @@ from typing import Any
 
 from headscope.capture.store import open_answers
 from headscope.data.cases import Cases
-from headscope.data.splits import picture_groups
+from headscope.data.splits import group_by_content
 from headscope.errors import StudyError
 from headscope.interventions.candidates import Candidate, Dose
 from headscope.interventions.choices import frozen
@@ -51,7 +51,7 @@ def leaks(folder: str | Path, cases: Cases) -> list[str]:
 
 
 def _pictures(splits: Mapping[str, str], cases: Cases) -> list[str]:
-    groups = picture_groups(cases)
+    groups = group_by_content(cases)  # of the files as they are now, not as they were when the study began
     homes: dict[str, set[str]] = {}
     for case, picture in groups.items():
         homes.setdefault(picture, set()).add(splits.get(case, "no split"))
