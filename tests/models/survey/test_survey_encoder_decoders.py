@@ -29,6 +29,7 @@ from headscope.models.geometry import Head, find_geometry
 from headscope.models.survey import tiny_inputs, tiny_model
 from headscope.models.types import Encoded, ImageGrid
 from headscope.models.vlm import VLM
+from headscope.models.weights import LoadedWeights
 
 FAMILIES = ("florence2", "pix2struct", "pp_formulanet", "t5gemma2", "udop", "vision-encoder-decoder")
 # Choices as token ids: one token, several, and one that begins another.
@@ -54,9 +55,15 @@ class Bare(VLM):
 def bare(family: str) -> Bare:
     """The survey's tiny model in float64."""
     model = tiny_model(family).double()
-    words = SimpleNamespace(pad_token_id=0, decode=lambda ids, **_: " ".join(str(int(i)) for i in ids))
+    words = SimpleNamespace(
+        pad_token_id=0,
+        decode=lambda ids, **_: " ".join(str(int(i)) for i in ids),
+        added_tokens_decoder={},
+        all_special_ids=[],
+    )
     processor = SimpleNamespace(tokenizer=words)
-    return Bare(model, processor, find_geometry(model), family, "", Path(), template=None)  # type: ignore[arg-type]
+    found, weights = find_geometry(model), LoadedWeights(model)
+    return Bare(model, processor, found, family, "", Path(), template=None, weights=weights)  # type: ignore[arg-type]
 
 
 def inputs_of(vlm: Bare, start: Sequence[int], items: int = 1, first: int = 0) -> dict[str, Tensor]:
