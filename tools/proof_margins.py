@@ -1,6 +1,6 @@
 """Writes docs/proof-margins.json and its table in docs/models.md: sound and broken models of three depths.
 
-``python tools/proof_margins.py`` (about 25 minutes on one core)
+``python tools/proof_margins.py``
 ``python tools/proof_margins.py --table`` only writes the table anew from the file.
 
 Sound: every family, depth and format of ``tests/models/deep.py``, with each kind of weights, two seeds.
