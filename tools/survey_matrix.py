@@ -52,12 +52,11 @@ def main(arguments: list[str] | None = None) -> None:
     from headscope.models.releases import Release, Tried, differing, save, tried
     from headscope.models.survey.document import document
 
-    before = tried()
+    before, shipped = tried(), _found(survey.load())
     known = {one.release: one for one in before.releases}
-    shipped = _found(survey.load())
     found = {release: before.found(release, shipped) for release in known}
     newest = max((*known, *wanted), key=Version)
-    for release in wanted:
+    for release in sorted(wanted, key=Version, reverse=True):
         rows = _rows(release)
         found[release] = _found(rows)
         counts = [sum(row.status == status for row in rows) for status in ("PROVED", "PARTLY", "REFUSED")]
@@ -65,9 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(known[release], flush=True)
         if release == newest:
             survey.save(rows)
-    ordered = sorted(known, key=Version, reverse=True)
-    others = {release: found[release] for release in ordered[1:]}
-    save(Tried(tuple(known[release] for release in ordered), differing(found[newest], others)))
+        ordered = sorted(known, key=Version, reverse=True)
+        others = {release: found[release] for release in ordered[1:]}
+        save(Tried(tuple(known[release] for release in ordered), differing(found[newest], others)))
     tried.cache_clear()
     (ROOT / "docs" / "families.md").write_text(document(survey.load(), tried()), "utf-8")
     sys.exit(any(known[release].failed for release in wanted))
