@@ -74,15 +74,12 @@ def build_random(folder: str | Path, seed: int = 0) -> Path:
 
 
 def _save(model: Any, folder: Path) -> Path:
-    from headscope.models.processors import state_image_backend
-
     folder.mkdir(parents=True, exist_ok=True)
     processor = _processor()
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.save_pretrained(folder, safe_serialization=True)
     processor.save_pretrained(folder)
-    state_image_backend(folder, "pil")
     return folder
 
 
