@@ -18,7 +18,7 @@ from headscope.models.proofs.heads import prove_heads
 from headscope.models.proofs.known import known_refusal
 from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt
+from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt, number_format
 from headscope.models.sites import Geometry, Site
 from headscope.models.types import Prompt
 
@@ -163,7 +163,7 @@ def _batch(
         alone, together = items or padded_batch(inputs)
         return prove_batch(model, alone, together, sites)
     alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
-    return known_refusal(prove_batch(model, alone, together, sites), vlm.family, vlm.dtype)
+    return known_refusal(prove_batch(model, alone, together, sites), _family(model), number_format(model))
 
 
 def _spans(vlm: Any, model: nn.Module) -> Step:
