@@ -78,6 +78,7 @@ def _remember(vlm: VLM) -> VLM:
 def _shared_models_are_left_as_they_were() -> Iterator[None]:
     yield
     for vlm in _LOADED:
+        assert not vlm.weights.change(vlm.model), "a test changed the weights of the shared model"
         assert vlm.frame is None, "a test left a frame on the shared model"
         for module in vlm.model.modules():
             assert not module._forward_pre_hooks, "a test left a forward pre-hook on the shared model"

@@ -68,15 +68,13 @@ def test_a_projection_that_the_forward_never_calls_is_caught(tiny: VLM) -> None:
 
 def test_a_head_that_cannot_reach_the_logits_is_caught(tiny: VLM) -> None:
     last = tiny.geometry.sites[-1].projection
-    weight = last.weight.clone()
-    with torch.no_grad():
-        last.weight.zero_()
+    weight = last.weight
+    last.weight = nn.Parameter(torch.zeros_like(weight))
     try:
         with pytest.raises(GeometryError, match="step 'edit'"):
             prove_geometry(tiny)
     finally:
-        with torch.no_grad():
-            last.weight.copy_(weight)
+        last.weight = weight
 
 
 def test_the_attention_registry_is_put_back_after_success_and_after_failure(tiny: VLM) -> None:

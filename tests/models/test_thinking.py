@@ -168,6 +168,18 @@ def test_a_thought_in_a_question_or_in_earlier_turns_is_no_matter_of_the_templat
     assert template.render(asked).endswith("</think>?\n<|assistant|><think>\n\n</think>\n\n")
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("question", ["think", "<think>", "</think>", "s", "final", "[THINK]"])
+def test_a_question_of_a_templates_own_words_changes_nothing_behind_it(name: str, question: str) -> None:
+    template, _ = template_of(TEMPLATES[name][0])
+    for history in ((), ((question, question),)):
+        text = template.render(Prompt(ASKED.image, question, history))
+        assert text == template.render(
+            Prompt(ASKED.image, "zq", tuple(("zq", "zq") for _ in history))
+        ).replace("zq", question)
+        assert text.endswith(question + template.tail)
+
+
 def test_words_are_told_only_to_templates_that_know_them() -> None:
     assert variables("") == {"enable_thinking": False, "thinking": False}
     assert variables("{{ thinking_mode }}") == {"enable_thinking": False, "thinking": False}

@@ -26,7 +26,7 @@ _PROMPT = ("prefill_keys", "prefill_values")
 # wherever a request leaves them open.
 _FORCING = (
     "forced_bos_token_id", "forced_eos_token_id", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
-    "min_length", "min_new_tokens",
+    "min_length", "min_new_tokens", "max_length",
 )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def greedy_config(vlm: Any, max_new_tokens: int) -> GenerationConfig:
 
 @contextmanager
 def _unforced(model: Any) -> Iterator[None]:
-    """Within, the checkpoint's own settings force no token and forbid no repetition."""
+    """Within, the checkpoint's own settings force no token, forbid no repetition and set no length."""
     before = model.generation_config
     model.generation_config = copy.deepcopy(before)
     for name in _FORCING:

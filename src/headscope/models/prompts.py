@@ -103,6 +103,8 @@ class Template:
         self._listed = True  # answers in a dialogue as lists of parts, as most templates want them
         self._variables: dict[str, Any] = {}
         self._header = ""  # what the template writes before any answer, other than blanks
+        self._behind = ""  # what the template writes behind the last question
+        self._asked: thinking.Style | None = None
         self._thought: tuple[thinking.Style, str] | None = None
         self._check()
         self._thought = self._written_thought()
@@ -135,6 +137,9 @@ class Template:
 
     def _measure(self) -> None:
         """Settle what stands before an answer and behind it."""
+        if self._chat is not None:
+            before, _, self._behind = self._chat_text((), _MARK, None).rpartition(_MARK)
+            self._asked = thinking.asked_for(before)
         opened = self._render((), _MARK, None)
         self._trims = f" {_MARK} " not in self._render((), f" {_MARK} ", None)
         self.tail = opened[opened.rindex(_MARK) + len(_MARK) :]
@@ -231,10 +236,20 @@ class Template:
         )
 
     def _render(self, history: tuple[tuple[str, str], ...], question: str, answer: str | None) -> str:
+        if self._chat is None:
+            questions = [*(q for q, _ in history), question]
+            return self._default(questions, [*(a for _, a in history), answer])
+        rendered = self._chat_text(history, question, answer)
+        if answer is not None:
+            return rendered
+        # What stands behind the question is the template's own; a question may hold the same words.
+        behind = len(rendered.removesuffix(self._behind))
+        return thinking.ended(rendered, behind, self._chat, self._thought, self._asked) + self._header
+
+    def _chat_text(self, history: tuple[tuple[str, str], ...], question: str, answer: str | None) -> str:
+        """The text of turns as the chat template writes it."""
         questions = [*(q for q, _ in history), question]
         answers = [*(a for _, a in history), answer]
-        if self._chat is None:
-            return self._default(questions, answers)
         messages: list[dict[str, Any]] = []
         for i, (asked, said) in enumerate(zip(questions, answers, strict=True)):
             content: list[dict[str, str]] = [{"type": "image"}] if i == 0 else []
@@ -244,7 +259,7 @@ class Template:
                 messages.append({"role": "assistant", "content": text})
         # Through the tokenizer: it passes template variables (thinking off) on, where a processor may drop
         # them.
-        rendered = str(
+        return str(
             self._processor.tokenizer.apply_chat_template(
                 messages,
                 chat_template=self._chat,
@@ -253,10 +268,6 @@ class Template:
                 **self._variables,
             )
         )
-        if answer is not None:
-            return rendered
-        behind = rendered.rfind(question.strip()) + len(question.strip())
-        return thinking.ended(rendered, max(behind, 0), self._chat, self._thought) + self._header
 
     def _default(self, questions: list[str], answers: list[str | None]) -> str:
         """The prompt format that the family was published with."""

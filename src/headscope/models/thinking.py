@@ -55,6 +55,7 @@ MARKS = tuple(
         for part in (text.strip(), *re.findall(r"<[^<>\s]+>|\[[^\[\]\s]+\]", text))
     )
 )
+_USER = re.compile(r"\[INST\]|<\|im_start\|>user|<\|user\|>|<\|begin_user\|>")
 # Template variables by which families switch their thinking off, and those that take one of several words.
 _OFF: dict[str, Any] = {"enable_thinking": False, "thinking": False}
 _BUDGETS = ("thinking_budget",)
@@ -99,7 +100,26 @@ def written(rendered: str, thought: str, answer: str) -> tuple[Style, str] | Non
     return style, (gap if not gap.strip() else "") + between
 
 
-def ended(prompt: str, behind: int, source: str = "", own: tuple[Style, str] | None = None) -> str:
+def asked_for(instructions: str) -> Style | None:
+    """The style of thought that a template asks for, in what it writes before the first turn of a user.
+
+    Args:
+        instructions: the template's text up to the first question.
+
+    Example:
+        >>> asked_for("<|im_start|>system\\nFirst <think>, then answer.<|im_end|>").opening
+        '<think>'
+    """
+    return next((s for s in STYLES if s.opening in _USER.split(instructions)[0]), None)
+
+
+def ended(
+    prompt: str,
+    behind: int,
+    source: str = "",
+    own: tuple[Style, str] | None = None,
+    asked: Style | None = None,
+) -> str:
     """A prompt whose thought is over: one that is open is closed, one that is asked for is left empty.
 
     Args:
@@ -107,6 +127,7 @@ def ended(prompt: str, behind: int, source: str = "", own: tuple[Style, str] | N
         behind: number of characters up to the end of the last question; texts before may hold anything.
         source: the chat template, whose own way of writing an empty thought counts.
         own: the same as :func:`written` found it.
+        asked: the style that the template asks for.
 
     Example:
         >>> ended("Where?<think>\\n", 6)
@@ -118,13 +139,7 @@ def ended(prompt: str, behind: int, source: str = "", own: tuple[Style, str] | N
         prompt = prompt.rstrip() + empty(style, source, own)
     if unfinished or any(style.end in tail for style in STYLES):
         return prompt
-    asked = next((s for s in STYLES if s.opening in _instructions(prompt[:behind])), None)
     return prompt if asked is None else prompt + asked.opening + empty(asked, source, own)
-
-
-def _instructions(text: str) -> str:
-    """What a template says before the first turn of a user: its own instructions to think."""
-    return re.split(r"\[INST\]|<\|im_start\|>user|<\|user\|>|<\|begin_user\|>", text)[0]
 
 
 def _open(text: str) -> list[Style]:

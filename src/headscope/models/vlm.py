@@ -354,7 +354,9 @@ def leave_thoughts_out(vlm: VLM) -> None:
 
     blank = Image.new("RGB", (32, 32), (127, 90, 60))
     try:
-        tokens, _ = generate(vlm, vlm.encode([Prompt(blank, "What is in the picture?")]), _FIRST_TOKENS)
+        with quiet():
+            encoded = vlm.encode([Prompt(blank, "What is in the picture?")])
+            tokens, _ = generate(vlm, encoded, _FIRST_TOKENS)
     except MODEL_ERRORS as exc:
         log.debug("%s: no answer to see whether it thinks: %s", vlm.name, failure(exc))
         return

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 
 from tiny import LLAVA_TEMPLATE, QWEN_TEMPLATE, _save, make_tokenizer, tiny_llava, tiny_qwen25vl
@@ -141,6 +142,16 @@ def family_folder(name: str, path: Path, seed: int = 0) -> Path:
     if parts.template is not None:
         (path / "chat_template.jinja").write_text(parts.template, "utf-8")
     return _save(model, path, parts.tokenizer)
+
+
+def skip_unless_readable(name: str) -> None:
+    """Skip a test of a family whose pictures only torchvision reads, where that is not installed."""
+    from transformers.utils import is_torchvision_available
+
+    from models.families.kinds_torchvision import TORCHVISION_ONLY
+
+    if name in TORCHVISION_ONLY and not is_torchvision_available():
+        pytest.skip("torchvision is not installed")
 
 
 def open_gates(model: Any) -> None:

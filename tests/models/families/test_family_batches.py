@@ -14,7 +14,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.utils import is_torchvision_available
 
 from headscope.capture.ask import Outcome, ask
 from headscope.errors import ModelError
@@ -23,8 +22,7 @@ from headscope.models.proofs.known import known_refusal
 from headscope.models.proofs.steps import Step
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
-from models.families.folders import family_folder
-from models.families.kinds_torchvision import TORCHVISION_ONLY
+from models.families.folders import family_folder, skip_unless_readable
 from models.families.test_family_pipeline import FAMILIES, HISTORY, MORE, QUESTION, item_of, picture
 
 SOME = ("llava", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma3", "hunyuan_vl")
@@ -75,8 +73,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     @cache
     def made(family: str, dtype: str) -> tuple[VLM, Read]:
-        if family in TORCHVISION_ONLY and not is_torchvision_available():
-            pytest.skip("torchvision is not installed")
+        skip_unless_readable(family)
         try:
             vlm = load_model(folder(family), dtype=dtype)
         except ModelError as exc:

@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from transformers.utils import is_torchvision_available
 
 from headscope.models.grids import families, image_grids
 from headscope.models.types import ImageGrid, Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.experiment import changed, silenced
-from models.families.folders import family_folder
+from models.families.folders import family_folder, skip_unless_readable
 from models.families.kinds_torchvision import TORCHVISION_ONLY
 
 # Family -> pixels that the model sees across one token (before merging or pooling: 8 a patch).
@@ -61,8 +60,7 @@ SAMPLED = {"molmo2": (16, 8)}
 def models(tmp_path_factory: pytest.TempPathFactory) -> object:
     @cache
     def made(family: str) -> VLM:
-        if family in TORCHVISION_ONLY and not is_torchvision_available():
-            pytest.skip("torchvision is not installed")
+        skip_unless_readable(family)
         folder = family_folder(family, tmp_path_factory.mktemp("families") / family)
         return silenced(load_model(folder, prove=False))
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from transformers.utils import is_torchvision_available
 
 from headscope.capture.ask import ask
 from headscope.capture.items import Item
@@ -22,7 +21,7 @@ from headscope.errors import ModelError
 from headscope.models.answers import parse_answer
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
-from models.families.folders import family_folder
+from models.families.folders import family_folder, skip_unless_readable
 from models.families.kinds_torchvision import TORCHVISION_ONLY
 from models.families.uncached import choice_logprobs
 
@@ -77,8 +76,7 @@ def family_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     @cache
     def made(name: str) -> VLM:
-        if name in TORCHVISION_ONLY and not is_torchvision_available():
-            pytest.skip("torchvision is not installed")
+        skip_unless_readable(name)
         if name == "llama4" and transformers.__version__.startswith("5.24."):
             pytest.skip("Llama 4 of transformers 5.24 ends in an error of its own (image_outputs)")
         vlm = load_model(family_folder(name, tmp_path_factory.mktemp("families") / name))

@@ -124,6 +124,9 @@ def _weights(call: Call, head: int) -> Tensor:
     if "sinks" in call.options:  # one more logit a query, whose value is zero
         scores = torch.cat([scores, _of_head(call.options["sinks"], head).double()], dim=-1)
         return torch.softmax(scores, dim=-1)[..., :-1]
+    if "s_aux" in call.options:  # the same as one number a head
+        sink = call.options["s_aux"][head].double().expand(*scores.shape[:-1], 1)
+        return torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
     return torch.softmax(scores, dim=-1)
 
 

@@ -13,7 +13,7 @@ from headscope.models.survey import survey_row
 from headscope.models.survey.rows import without_figures
 from headscope.models.vlm import load_model
 from models.families import kinds, kinds_encoders, kinds_surveyed  # noqa: F401  (they fill the table)
-from models.families.folders import FAMILIES, family_folder
+from models.families.folders import FAMILIES, family_folder, skip_unless_readable
 
 # A map of image tokens; none, since the picture enters by cross-attention or in an encoder;
 # another step refused.
@@ -30,6 +30,7 @@ QUICK = ("llava", "qwen2_vl", "mllama", "florence2", "gemma3", "mistral_large4")
 def test_a_checkpoint_gives_what_the_row_of_its_family_says(family: str, tmp_path: Path) -> None:
     if family not in survey.FAMILIES:
         pytest.skip(f"transformers {transformers.__version__} has no {family}")
+    skip_unless_readable(family)
     vlm = load_model(family_folder(family, tmp_path / family), prove=False)
     proof, row = prove(vlm), survey_row(vlm.family)
     assert proof.status == row.status
