@@ -46,10 +46,10 @@ def in_turns(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
 
 def make_sides(vlm: Any, cases: Any, batch_size: int, folder: Path) -> dict[str, Callable[[], object]]:
     """The pieces of work, all of them over the same questions in the same batches."""
-    from headscope.capture.ask import ask
-    from headscope.capture.batches import encode_batch
-    from headscope.capture.generation import greedy_config
-    from headscope.capture.items import make_items
+    from headscope.asking.ask import ask
+    from headscope.asking.batches import encode_batch
+    from headscope.asking.generation import greedy_config
+    from headscope.asking.items import make_items
     from headscope.capture.run import capture
     from headscope.capture.store import read_plan
     from headscope.functions import DEFAULT

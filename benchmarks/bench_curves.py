@@ -38,14 +38,14 @@ from bench_capture import NEW, READOUTS, in_turns, make_sides
 from bench_scan import MEMORY, bound, counted
 from harness import ROOT, Ratio, machine, random_vlm
 from headscope import generate as generate_cases
-from headscope.capture.ask import ask
-from headscope.capture.generation import greedy_config
-from headscope.capture.items import make_items
+from headscope.asking.ask import ask
+from headscope.asking.generation import greedy_config
+from headscope.asking.items import make_items
+from headscope.edits.edits import Edit, edit, mute
+from headscope.engine.choice import engine_for, logits_under
+from headscope.engine.sharing import PROMPTS, run_together
+from headscope.engine.trace import run_clean
 from headscope.functions import DEFAULT
-from headscope.interventions.edits import Edit, edit, mute
-from headscope.interventions.scan.engine import engine_for, logits_under
-from headscope.interventions.scan.sharing import PROMPTS, run_together
-from headscope.interventions.scan.trace import run_clean
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
 from headscope.storage import write_json

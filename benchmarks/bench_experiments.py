@@ -19,12 +19,12 @@ import torch
 from harness import interleaved, random_vlm, record
 from headscope import load_model
 from headscope.data.cases import Cases
-from headscope.data.scenes.generate import generate
+from headscope.edits.edits import mute
+from headscope.engine.readings import Reader, Reading
+from headscope.experiments.controls import draw
+from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.interventions.controls import draw
-from headscope.interventions.edits import mute
-from headscope.interventions.items import choose_items, open_readers
-from headscope.interventions.readings import Reader, Reading
+from headscope.making.scenes.generate import generate
 from headscope.models.geometry import Head
 from headscope.storage import Ledger
 

@@ -197,9 +197,9 @@ def loaded(folder: Path) -> Any:
 
 def scan_one(vlm: Any, encoded: Any) -> None:
     """Every head muted alone at the last position, one case."""
-    from headscope.interventions.edits import Edit, mute
-    from headscope.interventions.scan.engine import engine_for, logits_under
-    from headscope.interventions.scan.trace import run_clean
+    from headscope.edits.edits import Edit, mute
+    from headscope.engine.choice import engine_for, logits_under
+    from headscope.engine.trace import run_clean
 
     engine = engine_for(vlm, encoded, "last")
     edits = [Edit((h,), mute(), "last") for h in vlm.geometry.heads]

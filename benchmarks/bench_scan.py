@@ -31,11 +31,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness import interleaved, random_vlm, record
-from headscope.interventions.edits import Edit, edit, mute
-from headscope.interventions.scan.engine import engine_for, logits_under
-from headscope.interventions.scan.estimate import estimate_drops
-from headscope.interventions.scan.sharing import PROMPTS, run_together
-from headscope.interventions.scan.trace import run_clean
+from headscope.edits.edits import Edit, edit, mute
+from headscope.engine.choice import engine_for, logits_under
+from headscope.engine.estimate import estimate_drops
+from headscope.engine.sharing import PROMPTS, run_together
+from headscope.engine.trace import run_clean
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
 

@@ -19,9 +19,9 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from headscope.data.decompose.agreement import compare
-from headscope.data.photographs.geometry import height_of
-from headscope.data.photographs.instances import read_instances
+from headscope.making.decompose.agreement import compare
+from headscope.making.photographs.geometry import height_of
+from headscope.making.photographs.instances import read_instances
 
 _STATED = re.compile(
     r"^(?:there is|one tower has)\b.*?\b(yellow|black|blue) (?:block|object)s? (?:over|above|on top of) a "

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import headscope as hs
-from headscope.visual_prompting.experiment import wake
-from headscope.visual_prompting.questions import WakeSettings
+from headscope.experiments.waking.experiment import wake
+from headscope.experiments.waking.questions import WakeSettings
 
 SEED = 4321
 CROWDS = (5, 9, 13, 19)

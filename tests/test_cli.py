@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from headscope.data.scenes.generate import generate
+from headscope.making.scenes.generate import generate
 
 COMMAND = [sys.executable, "-m", "headscope"]
 

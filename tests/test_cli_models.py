@@ -14,9 +14,9 @@ import pytest
 
 from headscope.cli import models as cli
 from headscope.cli.app import main
-from headscope.data.scenes.generate import generate
 from headscope.errors import ModelError, StoreError, StudyError
-from headscope.study import Study
+from headscope.making.scenes.generate import generate
+from headscope.study.study import Study
 
 Command = Callable[..., tuple[int, str, str]]
 

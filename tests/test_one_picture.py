@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from headscope import stages
+from edits.fixtures import make_case, picture
 from headscope.data.cases import Cases, load_cases, save_cases
 from headscope.data.splits import assign_splits, picture_groups
+from headscope.experiments.items import choose_items, open_readers
+from headscope.experiments.waking.experiment import wake
+from headscope.experiments.waking.questions import WakeSettings
 from headscope.functions import DEFAULT
-from headscope.interventions.items import choose_items, open_readers
 from headscope.report.sources import read_answers
-from headscope.sizes import size_named
 from headscope.storage import Ledger, read_table
-from headscope.visual_prompting.experiment import wake
-from headscope.visual_prompting.questions import WakeSettings
-from interventions.conftest import make_case, picture
+from headscope.study import stages
+from headscope.study.sizes import size_named
 
 SOURCE = Path(__file__).parent.parent / "src" / "headscope"
 PICTURES = 6
@@ -86,7 +86,7 @@ def test_probes_fold_and_resample_by_it(
     monkeypatch.setattr("headscope.probing.steps.probed_answers", rows)
     monkeypatch.setattr("headscope.capture.store.open_activations", lambda *_a, **_k: None)
     causal = SimpleNamespace(to_json=dict)
-    monkeypatch.setattr("headscope.interventions.causal.causal_scores", lambda *_a, **_k: causal)
+    monkeypatch.setattr("headscope.experiments.causal.causal_scores", lambda *_a, **_k: causal)
     study: Any = SimpleNamespace(
         cases=twins, folder=tmp_path, taxonomy=DEFAULT, size=size_named("quick"), seed=0, probe_device="cpu",
         common={}, splits=None, vlm=SimpleNamespace(name="", revision=""),

@@ -12,8 +12,8 @@ import pytest
 
 from headscope.cli import app as command
 from headscope.data.cases import load_cases, save_cases
-from headscope.data.scenes.generate import generate
 from headscope.errors import StoreError
+from headscope.making.scenes.generate import generate
 from headscope.storage import disk_error, file_error, read_json, write_atomic
 
 

@@ -1,4 +1,4 @@
-"""Make the sprite pictures in src/headscope/data/scenes/assets from the iconify npm packages.
+"""Make the sprite pictures in src/headscope/making/scenes/assets from the iconify npm packages.
 
 Needs npm, resvg-py, Pillow, numpy and DejaVu Sans Bold:
     python tools/build_sprites.py [--work /tmp/iconify] [--font DejaVuSans-Bold.ttf]
@@ -18,7 +18,7 @@ import numpy as np
 import resvg_py
 from PIL import Image, ImageDraw, ImageFont
 
-ASSETS = Path(__file__).parents[1] / "src/headscope/data/scenes/assets"
+ASSETS = Path(__file__).parents[1] / "src/headscope/making/scenes/assets"
 SIDE = 88
 RENDER = 704
 LETTERS = "ACEHLPTVXZ"

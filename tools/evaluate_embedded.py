@@ -16,10 +16,10 @@ from typing import Any
 from headscope.capture.run import capture
 from headscope.capture.store import open_answers
 from headscope.data.cases import Cases
-from headscope.data.scenes.generate import generate
-from headscope.evaluation.statistics import wilson_ci
 from headscope.functions import DEFAULT, MAIN
+from headscope.making.scenes.generate import generate
 from headscope.models.vlm import load_model
+from headscope.statistics.resampling import wilson_ci
 from headscope.storage import read_json, write_json
 
 CONTEXTS = ("alone", "gold", "own")

@@ -111,10 +111,10 @@ def published_rows(folders: Path, photographs: Sequence[Image.Image]) -> list[st
 
 def embedded() -> str:
     """What torchvision would change in the embedded model's answers, in one sentence."""
-    from headscope.capture.ask import ask
-    from headscope.capture.items import Item
+    from headscope.asking.ask import ask
+    from headscope.asking.items import Item
     from headscope.data.cases import load_cases
-    from headscope.data.scenes.generate import generate
+    from headscope.making.scenes.generate import generate
     from headscope.models.types import Prompt
     from headscope.models.vlm import load_model
 

@@ -18,9 +18,9 @@ from functools import partial
 from PIL import Image
 
 from headscope.data.near_duplicates import look_of, near_pairs
-from headscope.data.scenes.generate import one_case
-from headscope.data.scenes.kinds import COLOURS
-from headscope.data.scenes.scene import Scene, Thing
+from headscope.making.scenes.generate import one_case
+from headscope.making.scenes.kinds import COLOURS
+from headscope.making.scenes.scene import Scene, Thing
 
 Picture = Image.Image
 

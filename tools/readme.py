@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from headscope.data.scenes.generate import one_case
+from headscope.making.scenes.generate import one_case
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "docs" / "img"

@@ -34,7 +34,7 @@ TESTS = [
     *(f"tests/models/test_{name}.py" for name in ("vlm", "encoding", "loading", "proof", "tracing", "grids")),
     *(f"tests/models/survey/test_survey_{name}.py" for name in ("unknown", "and_check")),
     *(f"tests/models/families/test_{name}.py" for name in ("family_pipeline", "encoder_decoders")),
-    *(f"tests/capture/test_{name}.py" for name in ("ask", "tree")),
+    *(f"tests/asking/test_{name}.py" for name in ("ask", "tree")),
 ]
 
 

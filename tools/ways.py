@@ -101,7 +101,7 @@ def long_windows(model: nn.Module) -> bool:
 
 def item() -> Any:
     """A question with choices of one and of several tokens."""
-    from headscope.capture.items import Item
+    from headscope.asking.items import Item
     from headscope.data.schema import Case, Step
 
     step = Step(id="s", question="Where?", answer="left", function="spatial_perception", choices=tuple(WORDS))
@@ -111,10 +111,10 @@ def item() -> Any:
 
 def tried(vlm: VLM) -> dict[str, str]:
     """Way -> why it is not taken, empty where it is, after each was tried once."""
-    from headscope.capture.ask import ask
-    from headscope.interventions.edits import Edit, mute
-    from headscope.interventions.fan import fan_of
-    from headscope.interventions.scan.engine import engine_for
+    from headscope.asking.ask import ask
+    from headscope.edits.edits import Edit, mute
+    from headscope.engine.choice import engine_for
+    from headscope.engine.shared_prefix import fan_of
     from headscope.models.picture_memo import shared_features
     from headscope.models.ways import ways_of
 

@@ -19,16 +19,16 @@ _HOMES = {
     "Atlas": "headscope.probing.atlas",
     "Head": "headscope.models.geometry",
     "HeadscopeError": "headscope.errors",
-    "Study": "headscope.study",
-    "add": "headscope.interventions.edits",
-    "bake": "headscope.interventions.baking",
-    "edit": "headscope.interventions.edits",
-    "generate": "headscope.data.scenes.generate",
+    "Study": "headscope.study.study",
+    "add": "headscope.edits.edits",
+    "bake": "headscope.edits.baking",
+    "edit": "headscope.edits.edits",
+    "generate": "headscope.making.scenes.generate",
     "load_cases": "headscope.data.cases",
     "load_model": "headscope.models.vlm",
-    "mute": "headscope.interventions.edits",
-    "point": "headscope.visual_prompting.styles",
-    "scale": "headscope.interventions.edits",
+    "mute": "headscope.edits.edits",
+    "point": "headscope.pointing.styles",
+    "scale": "headscope.edits.edits",
     "wrap": "headscope.models.wrapping",
 }
 __all__ = [
@@ -50,16 +50,16 @@ __all__ = [
 
 if TYPE_CHECKING:
     from headscope.data.cases import load_cases
-    from headscope.data.scenes.generate import generate
+    from headscope.edits.baking import bake
+    from headscope.edits.edits import add, edit, mute, scale
     from headscope.errors import HeadscopeError
-    from headscope.interventions.baking import bake
-    from headscope.interventions.edits import add, edit, mute, scale
+    from headscope.making.scenes.generate import generate
     from headscope.models.geometry import Head
     from headscope.models.vlm import load_model
     from headscope.models.wrapping import wrap
+    from headscope.pointing.styles import point
     from headscope.probing.atlas import Atlas
-    from headscope.study import Study
-    from headscope.visual_prompting.styles import point
+    from headscope.study.study import Study
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from headscope.data.cases import Cases, load_cases
-from headscope.data.scenes.generate import generate
 from headscope.errors import StudyError
-from headscope.folder_lock import FolderLock
+from headscope.making.scenes.generate import generate
 from headscope.storage import read_json, write_json
-from headscope.study import Study
+from headscope.study.lock import FolderLock
+from headscope.study.study import Study
 
 CASES, SEED = 500, 1
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from capture.naive import SETTINGS, SPLITS, tree
+from asking.naive import SETTINGS, SPLITS, tree
+from headscope.asking.ask import ask
 from headscope.capture import run, store
-from headscope.capture.ask import ask
 from headscope.capture.run import capture
 from headscope.capture.store import missing_shards, open_answers, read_plan
 from headscope.data.cases import Cases
@@ -106,7 +106,7 @@ from pathlib import Path
 from headscope.capture import run, store
 from headscope.data.cases import Cases
 from headscope.models.vlm import load_model
-from capture.naive import SETTINGS, SPLITS, make_case
+from asking.naive import SETTINGS, SPLITS, make_case
 from capture.test_resume import kill_at
 
 kill_at(store, "_write_zarr", 1)

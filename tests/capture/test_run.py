@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from capture.naive import SETTINGS, SPLITS, picture, tree, whole_forward
+from asking.naive import SETTINGS, SPLITS, picture, tree, whole_forward
+from headscope.asking.items import make_items
+from headscope.asking.readouts import READOUTS
 from headscope.capture import run
-from headscope.capture.items import make_items
 from headscope.capture.plan import estimate_bytes
-from headscope.capture.readouts import READOUTS
 from headscope.capture.run import capture
 from headscope.capture.store import open_activations, open_answers, read_plan
 from headscope.data.cases import Cases

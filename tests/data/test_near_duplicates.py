@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 from headscope.cli.app import app
 from headscope.data.near_duplicates import BITS, KEPT, SIDE, look_of, near_pairs
-from headscope.data.scenes.generate import one_case
-from headscope.data.scenes.scene import Scene
 from headscope.data.validation import inspect, validate
 from headscope.functions import DEFAULT
+from headscope.making.scenes.generate import one_case
+from headscope.making.scenes.scene import Scene
 
 
 def scene(number: int) -> Scene:

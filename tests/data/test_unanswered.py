@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from made_cases import record, write
 
-from headscope.capture.items import count_unanswered, history_of, make_items
+from headscope.asking.items import count_unanswered, history_of, make_items
 from headscope.capture.run import capture
 from headscope.capture.store import open_answers
 from headscope.data.blind import blind_table

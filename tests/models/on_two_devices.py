@@ -18,19 +18,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from headscope.capture.ask import ask
-from headscope.capture.generation import generate
-from headscope.capture.items import Item
-from headscope.capture.readouts import READOUTS, Reader
+from headscope.asking.ask import ask
+from headscope.asking.generation import generate
+from headscope.asking.items import Item
+from headscope.asking.readouts import READOUTS, Reader
 from headscope.data.schema import Case, Step
-from headscope.interventions.edits import Edit, add, mute, per_item, scale
-from headscope.interventions.means import head_means
+from headscope.edits.edits import Edit, add, mute, per_item, scale
+from headscope.edits.means import head_means
+from headscope.experiments.waking.awakening import ContributionNorms, attention_to
 from headscope.models.geometry import Head
 from headscope.models.proof import prove_geometry
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
 from headscope.models.weights import HashedWeights
-from headscope.visual_prompting.awakening import ContributionNorms, attention_to
 from two_devices import SECOND, Devices, seen, split
 
 HEADS = (Head(0, 1), Head(1, 0), Head(2, 3))  # on both devices

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from headscope.cli.app import main
-from headscope.data.scenes.generate import generate
 from headscope.errors import ModelError
+from headscope.making.scenes.generate import generate
 from headscope.models import placement
 from headscope.models.other_formats import refuse_names
 from headscope.models.vlm import load_model

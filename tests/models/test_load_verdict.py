@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from headscope.capture.generation import generate
+from headscope.asking.generation import generate
 from headscope.cli.app import app
+from headscope.edits.baking import bake
 from headscope.errors import HeadscopeError, ModelError, OutOfMemoryError
-from headscope.interventions.baking import bake
 from headscope.models.geometry import Head
 from headscope.models.proof import Proof, Step
 from headscope.models.proofs import batches, cached, full, heads

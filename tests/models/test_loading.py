@@ -11,15 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
+from headscope.edits.baking import bake
+from headscope.edits.edits import edit, mute, scale
 from headscope.errors import EditError, ModelError
-from headscope.interventions.baking import bake
-from headscope.interventions.edits import edit, mute, scale
+from headscope.experiments.waking.awakening import ContributionNorms
 from headscope.models import placement
 from headscope.models.geometry import Head
 from headscope.models.placement import Options, Placement
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
-from headscope.visual_prompting.awakening import ContributionNorms
 
 HEADS = (Head(0, 1), Head(2, 3))
 PROMPTS = [

@@ -18,12 +18,12 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 import headscope as hs
 from headscope.errors import EditError, ModelError
+from headscope.experiments.waking.awakening import ContributionNorms
 from headscope.models.geometry import Head
 from headscope.models.proof import prove
 from headscope.models.sites import has_plain_matrix
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM
-from headscope.visual_prompting.awakening import ContributionNorms
 
 HEADS = (Head(0, 1), Head(2, 3))
 PROMPT = Prompt(Image.new("RGB", (32, 24), (200, 30, 30)), "Is the dog facing the horse?")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from headscope.capture.ask import ask
-from headscope.capture.readouts import content_tokens
+from headscope.asking.ask import ask
+from headscope.asking.readouts import content_tokens
 from headscope.models.answers import parse_answer
 from headscope.models.prompts import Template, answer_ids
 from headscope.models.thinking import STYLES, answer_start, opened, variables, without_thoughts

@@ -16,8 +16,8 @@ from torch import nn
 from transformers import AutoModelForImageTextToText, Qwen3Config, Qwen3ForCausalLM
 
 import headscope as hs
-from headscope.data.scenes.generate import generate
 from headscope.errors import EditError, ModelError, StudyError
+from headscope.making.scenes.generate import generate
 from headscope.models.geometry import Head
 from headscope.models.processors import load_processor
 from headscope.models.proof import prove
@@ -394,8 +394,8 @@ def test_experiments_and_bakes_begin_with_the_same_check(wrapped: VLM, cases: Pa
     from headscope.capture.run import capture
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
-    from headscope.interventions.causal import identity
-    from headscope.interventions.scan.run import scan_heads
+    from headscope.experiments.causal import identity
+    from headscope.experiments.scan import scan_heads
 
     data = load_cases(cases)
     splits = assign_splits(data, 0)

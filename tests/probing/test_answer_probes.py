@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from headscope.errors import StudyError
-from headscope.evaluation.statistics import benjamini_hochberg
 from headscope.probing.answers import answer_probes
 from headscope.probing.domains import bags, exchanged_answers, split_domains
 from headscope.probing.ridge import grouped_folds
+from headscope.statistics.resampling import benjamini_hochberg
 from probing.planted import plant
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headscope.evaluation.statistics import gini
 from headscope.probing.sparsity import scarcity, sparsity
+from headscope.statistics.resampling import gini
 
 
 def test_sparsity_counts_heads_by_layer_and_says_how_unequal_they_are() -> None:

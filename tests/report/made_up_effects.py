@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from headscope.data.cases import Cases
+from headscope.experiments.effects import Effect
+from headscope.experiments.emphasis import gain
+from headscope.experiments.waking.comparison import HeadSums, Readings, gains, per_head, variant_table
+from headscope.experiments.waking.controls import CONTROLS
+from headscope.experiments.waking.summary import caveats, contrasts, summary
 from headscope.functions import DEFAULT, MAIN
-from headscope.interventions.effects import Effect
-from headscope.interventions.emphasis import gain
 from headscope.storage import write_json, write_table
-from headscope.visual_prompting.comparison import HeadSums, Readings, gains, per_head, variant_table
-from headscope.visual_prompting.controls import CONTROLS
-from headscope.visual_prompting.summary import caveats, contrasts, summary
 
 LOSSES = {"spatial_perception": 41.0, "orientation_perception": 33.0, "relational_reasoning": 24.0}
 DRAWS = 200

@@ -13,9 +13,9 @@ from PIL import Image
 
 from headscope.capture.store import SCHEMA, write_plan, write_shard
 from headscope.data.cases import Cases, save_cases
-from headscope.data.scenes.sprites import paste, sprite
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT
+from headscope.making.scenes.sprites import paste, sprite
 from headscope.models.training_facts import TrainingFacts
 from headscope.probing.atlas import Atlas, AtlasHead
 from headscope.probing.settings import ProbeSettings

@@ -10,10 +10,10 @@ import pytest
 
 from embedded_training.lesson_wordings import WORDINGS
 from embedded_training.lessons import CLEAR, GRAIN, SORTS, lesson
-from headscope.data.scenes.chains import build
-from headscope.data.scenes.kinds import KINDS
-from headscope.data.scenes.scene import Scene, Thing
-from headscope.data.scenes.wordings import MAIN, STEPS
+from headscope.making.scenes.chains import build
+from headscope.making.scenes.kinds import KINDS
+from headscope.making.scenes.scene import Scene, Thing
+from headscope.making.scenes.wordings import MAIN, STEPS
 
 SCENES = [
     ("sign", 4),

@@ -23,7 +23,7 @@ from embedded_training.episodes import Mix, episode, plain_scene
 from embedded_training.muon import orthogonalise
 from embedded_training.packing import DENSE, IGNORE, Packer, dense_labels, pixels_of
 from embedded_training.train import main
-from headscope.data.scenes.scene import SIDE as SCENE_SIDE
+from headscope.making.scenes.scene import SIDE as SCENE_SIDE
 from headscope.models.embedded import weights_folder
 from headscope.models.training_facts import training_facts
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from headscope.data.cases import Cases
+from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.interventions.items import choose_items, open_readers
 from headscope.models.vlm import VLM, load_model
 from headscope.storage import Ledger, read_json
 from headscope.validation.planted.build import build_planted

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from headscope.edits.edits import mute
 from headscope.errors import StudyError
-from headscope.interventions.edits import mute
 from headscope.models.geometry import parse_head
 from headscope.validation.planted.frozen import FROZEN, constructor_fingerprint
 from headscope.validation.planted.plan import HEADS, LAYERS, LEVELS, make_plan
@@ -64,9 +64,9 @@ def test_muting_any_bystander_changes_no_answer(planted_model, readers) -> None:
 
 
 def test_bystanders_put_out_as_much_as_planted_heads(planted_model, pictures) -> None:
-    from headscope.capture.ask import ask
-    from headscope.capture.batches import encode_batches
-    from headscope.capture.items import make_items
+    from headscope.asking.ask import ask
+    from headscope.asking.batches import encode_batches
+    from headscope.asking.items import make_items
     from headscope.functions import DEFAULT
 
     vlm, truth = planted_model("plain")

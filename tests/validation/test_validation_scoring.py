@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headscope.evaluation.statistics import wilson_ci
 from headscope.probing.atlas import Atlas, AtlasHead
+from headscope.statistics.resampling import wilson_ci
 from headscope.validation.planted_runs import decoy_rejection
 from headscope.validation.run import best_ranking
 from headscope.validation.scoring import WAYS, named_heads, pooled, ranks, score

@@ -25,7 +25,7 @@ TEMPLATE = (
 
 def corpus() -> list[str]:
     """Every word of every wording, hint and answer, for the tokenizer; held-out wordings included."""
-    from headscope.data.scenes import kinds, scene, wordings
+    from headscope.making.scenes import kinds, scene, wordings
 
     words: set[str] = set()
     texts = [w for group in (wordings.STEPS, wordings.MAIN) for all_ in group.values() for w in all_]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedded_training.lessons import Turn, lesson
-from headscope.data.scenes.chains import build, draw_kind
-from headscope.data.scenes.kinds import COLOURS, KINDS
-from headscope.data.scenes.layout import POOL, Draft, NoRoom
-from headscope.data.scenes.scene import Scene, Thing, named
-from headscope.data.scenes.story import FUNCTION_OF, WAYS, YES_NO, Steps, Story, the
-from headscope.data.scenes.wordings import MAIN, STEPS
+from headscope.making.scenes.chains import build, draw_kind
+from headscope.making.scenes.kinds import COLOURS, KINDS
+from headscope.making.scenes.layout import POOL, Draft, NoRoom
+from headscope.making.scenes.scene import Scene, Thing, named
+from headscope.making.scenes.story import FUNCTION_OF, WAYS, YES_NO, Steps, Story, the
+from headscope.making.scenes.wordings import MAIN, STEPS
 
 HARD = ("nearer", "same_way", "sign", "count_side", "coloured", "coloured", "coloured", "facing")
 Block = list[Turn]  # one dialogue; blocks of one picture do not see each other

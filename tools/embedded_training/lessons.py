@@ -11,9 +11,9 @@ import random
 from collections.abc import Sequence
 
 from embedded_training.lesson_wordings import WORDINGS
-from headscope.data.scenes.kinds import KINDS, SIGN
-from headscope.data.scenes.scene import Scene, Thing
-from headscope.data.scenes.story import WAYS, the
+from headscope.making.scenes.kinds import KINDS, SIGN
+from headscope.making.scenes.scene import Scene, Thing
+from headscope.making.scenes.story import WAYS, the
 
 Turn = tuple[str, str, str]  # question, answer, tag for the log
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from embedded_training.architecture import IMAGE_TOKENS, PATCH, SIDE
 from embedded_training.episodes import Block
-from headscope.data.scenes.kinds import COLOURS, KINDS, LETTERS, SIZES
-from headscope.data.scenes.scene import SIDE as SCENE_SIDE
-from headscope.data.scenes.scene import Scene
+from headscope.making.scenes.kinds import COLOURS, KINDS, LETTERS, SIZES
+from headscope.making.scenes.scene import SIDE as SCENE_SIDE
+from headscope.making.scenes.scene import Scene
 
 DENSE = {"kind": len(KINDS) + 1, "colour": len(COLOURS), "size": 2, "facing": 2, "letter": len(LETTERS)}
 IGNORE = -100

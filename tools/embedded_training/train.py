@@ -24,8 +24,8 @@ from embedded_training.architecture import build_model, build_processor
 from embedded_training.episodes import Mix, episode, plain_scene
 from embedded_training.muon import Muon
 from embedded_training.packing import DENSE, IGNORE, Packed, Packer, dense_labels, pixels_of
-from headscope.data.scenes.generate import NEW
 from headscope.errors import HeadscopeError
+from headscope.making.scenes.generate import NEW
 from headscope.models.training_facts import TrainingFacts, write_training_facts
 
 STAGES = (

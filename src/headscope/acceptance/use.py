@@ -30,7 +30,7 @@ _STUDY = "capture, probe, ablate, emphasize, wake, report on a few scenes"
 def make_cases(folder: Path) -> Cases:
     """The scenes that the steps use, each with its first spatial step and its main question."""
     from headscope.data.cases import save_cases
-    from headscope.data.scenes.generate import generate
+    from headscope.making.scenes.generate import generate
 
     drawn = generate(folder / "drawn", 2 * CASES, seed=4, things=(2, 4), hard=0.1, card=False)
     short = [_shortened(case) for case in drawn if _FUNCTION in {s.function for s in case.steps}]
@@ -44,8 +44,8 @@ def _shortened(drawn: Case) -> Case:
 
 def check_asking(vlm: Any, cases: Cases) -> Finding:
     """Ask a case's main question plainly, with boxes drawn, with heads muted, and plainly again."""
-    from headscope.interventions.edits import edit, mute
-    from headscope.visual_prompting.styles import point
+    from headscope.edits.edits import edit, mute
+    from headscope.pointing.styles import point
 
     case = next(c for c in cases if c.choices and _boxes(c))
     picture = cases.image(case)
@@ -113,7 +113,7 @@ def check_capture(vlm: Any, cases: Cases, folder: Path) -> Finding:
 
 def check_study(vlm: Any, cases: Cases, folder: Path, batch_size: int) -> Finding:
     """Run every stage of a study of size ``smoke``."""
-    from headscope.study import Study
+    from headscope.study.study import Study
 
     study = Study.create(folder, model=vlm, data=cases, size="smoke", batch_size=batch_size)
     page = study.run()

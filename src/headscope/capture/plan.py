@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headscope.capture.batches import length_key, plan_batches
-from headscope.capture.items import Item
+from headscope.asking.batches import length_key, plan_batches
+from headscope.asking.items import Item
 from headscope.capture.store import SCHEMA
 from headscope.errors import StudyError
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from headscope.capture.ask import Outcome, ask
-from headscope.capture.batches import Pictures
-from headscope.capture.form import form_of, warnings_of
-from headscope.capture.items import Item, count_unanswered, make_items
+from headscope.asking.ask import Outcome, ask
+from headscope.asking.batches import Pictures
+from headscope.asking.form import form_of, warnings_of
+from headscope.asking.items import Item, count_unanswered, make_items
+from headscope.asking.preparing import case_pictures, prepared, shared_pixels
+from headscope.asking.readouts import check_readouts
 from headscope.capture.plan import make_plan
-from headscope.capture.preparing import case_pictures, prepared, shared_pixels
-from headscope.capture.readouts import check_readouts
 from headscope.capture.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
 from headscope.capture.writer import ShardWriter
 from headscope.errors import DataError, StoreError

@@ -94,14 +94,14 @@ def open_study(study: Path, data: Path | None, probe_device: str | None, wait: b
     """The study in the folder, or a new one where it holds none yet.
 
     Args:
-        given: fields of :class:`headscope.study_given.Given`, None where the user said nothing.
+        given: fields of :class:`headscope.study.given.Given`, None where the user said nothing.
 
     Raises:
         StudyError: nothing to start from, or a setting that differs from the study's.
     """
     from headscope.errors import StudyError
-    from headscope.study import Study
-    from headscope.study_given import Given
+    from headscope.study.given import Given
+    from headscope.study.study import Study
 
     opening: dict[str, Any] = {"probe_device": probe_device, "announce": say, "wait": wait}
     if (study / "study.json").exists():
@@ -249,9 +249,9 @@ def bake(
     heads: Annotated[int, typer.Option(min=1, help="How many heads.")] = 4,
 ) -> None:
     """Write an ordinary checkpoint whose outputs equal those of the edited model."""
-    from headscope.interventions.baking import bake as write
+    from headscope.edits.baking import bake as write
     from headscope.probing.atlas import Atlas
-    from headscope.study import Study
+    from headscope.study.study import Study
 
     opened = Study(study, announce=say)
     atlas = Atlas.load(opened.folder / "probe" / "atlas.json")

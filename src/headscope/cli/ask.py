@@ -36,12 +36,12 @@ def ask_once(asked: Asked) -> str:
         DataError: the picture or the boxes cannot be used. ModelError: the model cannot be loaded.
         StudyError: heads are to be muted and no atlas of this model is known.
     """
-    from headscope.capture.form import warning_of
+    from headscope.asking.form import warning_of
     from headscope.data.pictures import read_rgb
-    from headscope.interventions.edits import edit, mute
+    from headscope.edits.edits import edit, mute
     from headscope.models.vlm import load_model
-    from headscope.visual_prompting.boxes import GivenBoxes
-    from headscope.visual_prompting.styles import point
+    from headscope.pointing.boxes import GivenBoxes
+    from headscope.pointing.styles import point
 
     if not asked.question.strip():
         raise DataError('asked no question; say one in quotes, such as "Where is the dog?"')

@@ -32,7 +32,7 @@ def generate(
     ] = 0.15,
 ) -> None:
     """Draw scenes with exact ground truth, and ask about them step by step."""
-    from headscope.data.scenes.generate import generate as make
+    from headscope.making.scenes.generate import generate as make
 
     made = make(out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out)
     steps = sum(len(c.steps) for c in made)

@@ -32,8 +32,8 @@ def decompose(
     price_out: Annotated[float, typer.Option(min=0, help="llm: price of a million tokens received.")] = 0.0,
 ) -> None:
     """Add steps to cases: by rules (what needs the picture stays unanswered), or by a model (guesses)."""
-    from headscope.data.decompose.prompt_files import write_prompts as copy_prompts
     from headscope.errors import DataError
+    from headscope.making.decompose.prompt_files import write_prompts as copy_prompts
 
     if write_prompts is not None:
         typer.echo(str(copy_prompts(write_prompts)))
@@ -47,8 +47,8 @@ def decompose(
         raise DataError(
             "--with llm: say --server URL and --model NAME; nothing is asked of a server unless named"
         )
-    from headscope.data.decompose.llm import Settings
-    from headscope.data.decompose.server import Limits, Server
+    from headscope.making.decompose.llm import Settings
+    from headscope.making.decompose.server import Limits, Server
 
     limits = Limits(seconds=timeout, per_minute=per_minute)
     asked = Server(server, model, os.environ.get(key_from) or "none", limits)
@@ -58,7 +58,7 @@ def decompose(
 
 def _by_rules(folder: Path, out: Path, again: bool) -> None:
     from headscope.data.cases import CASES_FILE, Cases, case_line, load_cases, save_cases
-    from headscope.data.decompose.rules import decompose_all
+    from headscope.making.decompose.rules import decompose_all
     from headscope.storage import write_atomic, write_json
 
     cases = load_cases(folder, taxonomy=None, pictures=False)
@@ -101,9 +101,9 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
 
 def _by_model(folder: Path, out: Path, again: bool, server: Any, settings: Any, prompts: Path | None) -> None:
     from headscope.data.cases import Cases, load_cases, save_cases
-    from headscope.data.decompose.llm import REPORT, Decomposer
-    from headscope.data.decompose.prompt_files import load_prompts
     from headscope.errors import DataError
+    from headscope.making.decompose.llm import REPORT, Decomposer
+    from headscope.making.decompose.prompt_files import load_prompts
 
     cases = load_cases(folder)
     made = Decomposer(server, cases, out, settings, load_prompts(prompts)).run(again)
@@ -136,7 +136,7 @@ def questions(
     kinds: Annotated[str, typer.Option(help="Kinds of question, comma-separated; all by default.")] = "",
 ) -> None:
     """Ask about photographs with labelled boxes: only what the boxes decide beyond doubt, step by step."""
-    from headscope.data.photographs.make import make_cases
+    from headscope.making.photographs.make import make_cases
 
     wanted = tuple(k.strip() for k in kinds.split(",") if k.strip())
     made = make_cases(instances, images, out, wanted)

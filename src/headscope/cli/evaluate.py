@@ -40,10 +40,10 @@ def evaluate(
     attention: AttentionOption = None,
 ) -> None:
     """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
-    from headscope.benchmarking import Intervention
-    from headscope.benchmarking import evaluate as run
     from headscope.errors import StudyError
     from headscope.storage import write_json
+    from headscope.study.evaluation import Intervention
+    from headscope.study.evaluation import evaluate as run
 
     asked = [(k, v) for k, v in (("mute", mute), ("bake", bake), ("wake", wake)) if v]
     if len(asked) > 1:
@@ -75,10 +75,10 @@ def _loading(
     Raises:
         StudyError: the study was run on another model.
     """
-    from headscope.benchmarking import Loading
-    from headscope.study import Study
-    from headscope.study_given import Given
-    from headscope.study_record import options_of
+    from headscope.study.evaluation import Loading
+    from headscope.study.given import Given
+    from headscope.study.record import options_of
+    from headscope.study.study import Study
 
     if study is None:
         how = device or "cpu", dtype or "float32", batch_size, most

@@ -18,7 +18,7 @@ from headscope.cli.models import (
 from headscope.errors import StudyError
 
 if TYPE_CHECKING:
-    from headscope.planning import StudyPlan
+    from headscope.study.planning import StudyPlan
 
 
 def plan(
@@ -44,9 +44,9 @@ def plan(
 ) -> None:
     """Count what a study will ask; with a model, time a few questions and say the hours and the disk."""
     from headscope.data.cases import load_cases
-    from headscope.planning import plan_study
-    from headscope.sizes import size_named
-    from headscope.study_record import load, taxonomy_of
+    from headscope.study.planning import plan_study
+    from headscope.study.record import load, taxonomy_of
+    from headscope.study.sizes import size_named
 
     options = model_options(device_map, max_memory, quantization, image_backend=image_backend)
     if model is None and (unused := [v for v in (device, dtype, batch_size, options) if v is not None]):

@@ -30,7 +30,7 @@ def review(
         _show_agreement(folder, reviewer, agree, functions)
     elif apply:
         from headscope.data.cases import load_cases
-        from headscope.data.review.results import apply_reviews
+        from headscope.making.review.results import apply_reviews
 
         done = apply_reviews(load_cases(folder, functions), reviewer)
         typer.echo(
@@ -44,7 +44,7 @@ def review(
 def _serve(folder: Path, reviewer: str, functions: Any, port: int, browser: bool) -> None:
     import webbrowser
 
-    from headscope.data.review.server import Desk, Page
+    from headscope.making.review.server import Desk, Page
 
     page = Page(Desk(folder, reviewer, functions), port)
     typer.echo(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")
@@ -61,8 +61,8 @@ def _show_agreement(folder: Path, one: str, other: str, functions: Any) -> None:
     from rich.table import Table
 
     from headscope.data.cases import load_cases
-    from headscope.data.review.results import agreement, reviewers_of
     from headscope.errors import DataError
+    from headscope.making.review.results import agreement, reviewers_of
 
     known = reviewers_of(folder)
     for name in (one, other):

@@ -42,9 +42,9 @@ def scan(
 ) -> None:
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
     from headscope.cli.app import say
-    from headscope.interventions.scan.run import ScanSettings, scan_heads
+    from headscope.experiments.scan import ScanSettings, scan_heads
     from headscope.models.geometry import parse_head
-    from headscope.study_given import Given
+    from headscope.study.given import Given
 
     settings = ScanSettings(
         scope=_one_of("--scope", scope, ("all", "last", "answer")),
@@ -97,8 +97,8 @@ def _opened(study: Path | None, data: Path | None, given: Any) -> tuple[Any, Any
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
     from headscope.functions import DEFAULT
-    from headscope.study import Study
-    from headscope.study_given import loaded
+    from headscope.study.given import loaded
+    from headscope.study.study import Study
 
     if (study is None) == (data is None):
         raise StudyError("scan: say either --data FOLDER (with --model) or --study FOLDER")

@@ -253,7 +253,7 @@ class VLM:
         Returns:
             The raw text, the choice that it amounts to, and each choice's log-probability per token.
         """
-        from headscope.capture.ask import answer_one
+        from headscope.asking.ask import answer_one
 
         turns = tuple((q, a) for q, a in history)
         with quiet():
@@ -350,7 +350,7 @@ def prove_loaded(vlm: VLM) -> None:
 
 def leave_thoughts_out(vlm: VLM) -> None:
     """End prompts with an empty thought where the model is seen to open one by itself."""
-    from headscope.capture.generation import generate
+    from headscope.asking.generation import generate
 
     blank = Image.new("RGB", (32, 32), (127, 90, 60))
     try:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.errors import StudyError
-from headscope.evaluation.statistics import bootstrap_weights, group_codes, tail_share
 from headscope.probing.domains import bags, exchanged_answers, split_domains
 from headscope.probing.independent import own_columns
 from headscope.probing.ridge import FoldedRidge, Folds, grouped_folds, one_hot
 from headscope.probing.significance import Method, permutation_p
 from headscope.probing.workers import Map, head_workers
+from headscope.statistics.resampling import bootstrap_weights, group_codes, tail_share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

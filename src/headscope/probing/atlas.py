@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headscope.errors import StoreError, StudyError
-from headscope.evaluation.statistics import spearman
+from headscope.statistics.resampling import spearman
 from headscope.storage import read_json, write_json
 
 if TYPE_CHECKING:

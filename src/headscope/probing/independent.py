@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.errors import StudyError
-from headscope.evaluation.statistics import group_codes
 from headscope.probing.ridge import FoldedRidge, Folds, auroc_columns, grouped_folds, one_hot
 from headscope.probing.significance import Method, fdr, permutation_p, pooled_auroc
 from headscope.probing.workers import Map, head_workers
+from headscope.statistics.resampling import group_codes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headscope.errors import StudyError
-from headscope.evaluation.statistics import bootstrap_weights, group_codes, tail_share
+from headscope.statistics.resampling import bootstrap_weights, group_codes, tail_share
 
 Floats = NDArray[np.float64]
 SHARED, HIDDEN = 64, 512

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.errors import StudyError
-from headscope.evaluation.statistics import group_codes
+from headscope.statistics.resampling import group_codes
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]

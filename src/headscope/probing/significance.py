@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headscope.evaluation.statistics import benjamini_hochberg, group_codes
+from headscope.statistics.resampling import benjamini_hochberg, group_codes
 
 Floats = NDArray[np.float64]
 Method = Literal["pooled", "exact"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headscope.evaluation.statistics import bootstrap_weights, gini, percentile_interval, wilson_ci
+from headscope.statistics.resampling import bootstrap_weights, gini, percentile_interval, wilson_ci
 
 _EXACT = 20_000  # ways to pick the spatial functions that are all tried
 

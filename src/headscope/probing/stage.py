@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headscope.evaluation.statistics import mean_estimate
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.probing.answers import answer_probes
 from headscope.probing.atlas import AnswerScores, Atlas, AtlasHead, Provenance
@@ -22,6 +21,7 @@ from headscope.probing.significance import fdr, finite_or_none
 from headscope.probing.steps import Steps, gather_steps
 from headscope.probing.summary import finite_table, head_rows, interval_list, with_causal
 from headscope.progress import track
+from headscope.statistics.resampling import mean_estimate
 from headscope.storage import Ledger, write_json, write_table
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.errors import StudyError
-from headscope.evaluation.statistics import benjamini_hochberg
 from headscope.probing.atlas import WAYS, Atlas, Scarcity, Sparsity
 from headscope.probing.significance import elbow, finite_or_none
 from headscope.probing.sparsity import scarcity, sparsity
+from headscope.statistics.resampling import benjamini_hochberg
 
 CRITERIA = ("joint", "independent", "answer", "decoding", "causal")
 _PLAIN = 0.5  # AUROC of a head that tells nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headscope.capture.form import form_of, warnings_of
+from headscope.asking.form import form_of, warnings_of
 from headscope.functions import MAIN
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA

@@ -28,7 +28,7 @@ def select(
 
 def accuracy(rows: Sequence[Row]) -> Estimate:
     """Share of right answers (0..1) with a 95 % bootstrap interval over images."""
-    from headscope.evaluation.scoring import accuracy_table
+    from headscope.statistics.accuracy import accuracy_table
 
     cell = accuracy_table([{**row, "all": ""} for row in rows], "all", draws=1000)[0]
     low, high = (float(end) if math.isfinite(end) else None for end in cell["ci"])
@@ -54,7 +54,7 @@ def near_chance(rows: Sequence[Row]) -> bool:
 
 def paired(study: StudyView, function: str, context: str, against: str) -> Estimate | None:
     """Difference of accuracy (0..1) between two contexts on the same questions, interval over images."""
-    from headscope.evaluation.statistics import paired_difference
+    from headscope.statistics.resampling import paired_difference
 
     first = {(r["case"], r["step"]): r for r in select(study, function=function, context=context)}
     second = {(r["case"], r["step"]): r for r in select(study, function=function, context=against)}

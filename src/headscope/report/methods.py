@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from headscope.evaluation.statistics import CLAIM_SETS
 from headscope.report.charts.base import words
 from headscope.report.theme import number, percent
 from headscope.report.views import StudyView
+from headscope.statistics.resampling import CLAIM_SETS
 
 Block = tuple[str, list[str]]
 

@@ -48,7 +48,7 @@ class WalkedCase:
 
 def before_after(study: StudyView, most: int = 6) -> list[BeforeAfter]:
     """The study's wake examples whose pictures can be read."""
-    from headscope.visual_prompting.styles import STYLES, point
+    from headscope.pointing.styles import STYLES, point
 
     found: list[BeforeAfter] = []
     cases = study.cases

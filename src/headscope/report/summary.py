@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headscope.capture.form import Form, form_of, warnings_of
+from headscope.asking.form import Form, form_of, warnings_of
 from headscope.functions import MAIN
 from headscope.report.charts.base import words
 from headscope.report.measure import accuracy, select

@@ -10,16 +10,16 @@ from headscope.capture.run import capture
 from headscope.capture.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import picture_groups
+from headscope.experiments.causal import CausalScores, causal_scores
 from headscope.functions import DEFAULT
-from headscope.interventions.causal import CausalScores, causal_scores
 from headscope.models.vlm import VLM, load_model
+from headscope.pointing.blank import blank_picture
 from headscope.probing.atlas import Atlas
 from headscope.probing.stage import probe
 from headscope.storage import read_json
 from headscope.validation.planted.build import build_planted, build_random
 from headscope.validation.planted.questions import planted_cases
 from headscope.validation.settings import READOUTS, ValidateSettings
-from headscope.visual_prompting.blank import blank_picture
 
 READOUT = "prompt_last"  # the one that studies probe
 

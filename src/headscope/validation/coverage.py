@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headscope.evaluation.statistics import bootstrap_ci, wilson_ci
 from headscope.probing.significance import auroc_with_interval
 from headscope.progress import track
+from headscope.statistics.resampling import bootstrap_ci, wilson_ci
 
 Row = dict[str, Any]
 LOW, HIGH = 0.93, 0.97

@@ -10,12 +10,12 @@ import numpy as np
 from headscope.capture.run import capture
 from headscope.capture.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
-from headscope.data.scenes.generate import generate
 from headscope.data.splits import assign_splits, picture_groups
-from headscope.evaluation.statistics import group_codes
+from headscope.making.scenes.generate import generate
 from headscope.models.embedded import weights_folder
 from headscope.models.vlm import VLM, load_model
 from headscope.probing.atlas import Atlas
+from headscope.statistics.resampling import group_codes
 from headscope.validation.muting import power, profile, random_heads, record
 from headscope.validation.settings import ValidateSettings
 from headscope.validation.stability import Material, causal_stability, probe_stability

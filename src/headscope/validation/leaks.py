@@ -10,8 +10,8 @@ from headscope.capture.store import open_answers
 from headscope.data.cases import Cases
 from headscope.data.splits import group_by_content
 from headscope.errors import StudyError
-from headscope.interventions.candidates import Candidate, Dose
-from headscope.interventions.choices import frozen
+from headscope.experiments.candidates import Candidate, Dose
+from headscope.experiments.choices import frozen
 from headscope.models.geometry import parse_head
 from headscope.storage import read_json, read_table
 

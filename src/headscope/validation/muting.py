@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.data.cases import Cases
-from headscope.evaluation.statistics import group_codes, wilson_ci
+from headscope.edits.edits import mute
+from headscope.experiments.causal import identity
+from headscope.experiments.controls import draw
+from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.interventions.causal import identity
-from headscope.interventions.controls import draw
-from headscope.interventions.edits import mute
-from headscope.interventions.items import choose_items, open_readers
 from headscope.models.geometry import Head
+from headscope.statistics.resampling import group_codes, wilson_ci
 from headscope.storage import Ledger
 from headscope.validation.settings import ValidateSettings
 

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.capture.store import open_activations, open_answers
-from headscope.evaluation.statistics import benjamini_hochberg, group_codes, wilson_ci
+from headscope.edits.edits import mute
+from headscope.experiments.causal import hurt_p, identity
+from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.interventions.causal import hurt_p, identity
-from headscope.interventions.edits import mute
-from headscope.interventions.items import choose_items, open_readers
 from headscope.probing.answers import answer_probes
 from headscope.probing.domains import exchanged_answers
 from headscope.probing.independent import independent_probes, permuted_within
@@ -21,6 +20,7 @@ from headscope.probing.settings import ProbeSettings
 from headscope.probing.significance import fdr
 from headscope.probing.steps import Steps, gather_steps
 from headscope.progress import track
+from headscope.statistics.resampling import benjamini_hochberg, group_codes, wilson_ci
 from headscope.storage import Ledger
 from headscope.validation.chain import READOUT, PlantedStudy
 from headscope.validation.planted.questions import FUNCTIONS, PLACE

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from headscope.edits.edits import mute
+from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.interventions.edits import mute
-from headscope.interventions.items import choose_items, open_readers
 from headscope.models.geometry import parse_head
 from headscope.probing.atlas import Atlas
 from headscope.storage import Ledger

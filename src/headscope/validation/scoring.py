@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from headscope.evaluation.statistics import wilson_ci
 from headscope.probing.atlas import Atlas
+from headscope.statistics.resampling import wilson_ci
 
 # Criterion -> the ranking by which its heads are ordered.
 WAYS = {

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.data.cases import Cases
-from headscope.evaluation.statistics import group_codes, spearman
+from headscope.edits.edits import mute
+from headscope.experiments.causal import identity
+from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.interventions.causal import identity
-from headscope.interventions.edits import mute
-from headscope.interventions.items import choose_items, open_readers
 from headscope.probing.independent import independent_probes
 from headscope.probing.joint import importance, joint_probe
 from headscope.progress import track
+from headscope.statistics.resampling import group_codes, spearman
 from headscope.storage import Ledger
 from headscope.validation.settings import ValidateSettings
 

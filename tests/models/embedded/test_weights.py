@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from headscope.capture.ask import ask
-from headscope.capture.batches import encode_batches
-from headscope.capture.items import make_items
+from headscope.asking.ask import ask
+from headscope.asking.batches import encode_batches
+from headscope.asking.items import make_items
 from headscope.data.cases import Cases
-from headscope.data.scenes.chains import seed_example
-from headscope.data.scenes.generate import case_of, generate
 from headscope.functions import DEFAULT
+from headscope.making.scenes.chains import seed_example
+from headscope.making.scenes.generate import case_of, generate
 from headscope.models.embedded import atlas_file, weights_folder
 from headscope.models.vlm import VLM, load_model
 from headscope.probing.atlas import Atlas

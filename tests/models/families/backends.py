@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from headscope.data.scenes.generate import one_case
+from headscope.making.scenes.generate import one_case
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from headscope.capture.ask import ask
+from headscope.asking.ask import ask
+from headscope.edits.edits import Edit, mute
 from headscope.errors import ModelError
-from headscope.interventions.edits import Edit, mute
 from headscope.models.proof import prove
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headscope.capture.ask import Outcome, ask
+from headscope.asking.ask import Outcome, ask
 from headscope.errors import ModelError
 from headscope.models import vlm as vlm_module
 from headscope.models.proofs.known import known_refusal

@@ -14,8 +14,8 @@ import torch
 import transformers
 from PIL import Image
 
-from headscope.capture.ask import ask
-from headscope.capture.items import Item
+from headscope.asking.ask import ask
+from headscope.asking.items import Item
 from headscope.data.schema import Case, Step
 from headscope.errors import ModelError
 from headscope.models.answers import parse_answer

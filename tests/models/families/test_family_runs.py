@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headscope.cli.app import app
-from headscope.data.scenes.generate import generate
+from headscope.making.scenes.generate import generate
 from models.families.folders import family_folder
 
 FAMILIES = (

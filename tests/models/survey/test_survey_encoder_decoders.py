@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from recompute import recomputed, seen_by
 
-from headscope.capture.ask import Outcome, ask
-from headscope.capture.items import Item
+from headscope.asking.ask import Outcome, ask
+from headscope.asking.items import Item
 from headscope.data.schema import Case, Step
+from headscope.edits.edits import Edit, mute
 from headscope.errors import ModelError
-from headscope.interventions.edits import Edit, mute
 from headscope.models.geometry import Head, find_geometry
 from headscope.models.survey import tiny_inputs, tiny_model
 from headscope.models.types import Encoded, ImageGrid

@@ -1,0 +1,1 @@
+"""Asking: items, batches, generation, and the scoring of choices from the cached prompt."""

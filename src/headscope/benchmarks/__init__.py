@@ -1,0 +1,1 @@
+"""Published benchmarks: how their files are read, and how each is scored by its own rule."""

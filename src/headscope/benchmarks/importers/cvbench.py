@@ -1,0 +1,57 @@
+"""CV-Bench: spatial relation and counting on ADE20K and COCO, depth and distance on Omni3D.
+
+Format: the card and files of hub nyu-visionx/CV-Bench (test_2d.parquet and test_3d.parquet, pictures
+within; test_2d.jsonl and test_3d.jsonl, whose pictures its build_img.py writes to img/): idx, type (2D, 3D),
+task, image, question, choices, answer ("(A)"), prompt, filename, source (ADE20K, COCO, Omni3D),
+source_dataset, source_filename, target_class, target_size, bbox. ``bbox`` is kept as it is: the card does not
+say in which form it stands, so no boxes are made of it.
+"""
+
+from __future__ import annotations
+
+from headscope.benchmarks.importers.base import Draft, Place, Row, Source, text_of, texts_of
+from headscope.benchmarks.importers.embedded import kept, picture_of
+from headscope.benchmarks.importers.options import letter_index, one_of
+
+
+def build(row: Row, place: Place) -> Draft:
+    """One question."""
+    record = row.value
+    options = texts_of(record, "choices")
+    index = letter_index(text_of(record, "answer"), len(options))
+    left = ("boxes: the form of bbox is not published", "steps: none in the source")
+    picture = (
+        picture_of(record, "image")
+        if record.get("image")
+        else text_of(record, "filename").removeprefix("img/")
+    )
+    return Draft(
+        id=f"cvbench-{text_of(record, 'idx')}",
+        **one_of(text_of(record, "question"), options, index, *left),
+        kind="/".join(text_of(record, k) for k in ("type", "task")),
+        picture=picture,
+        original=kept(record, "image"),
+    )
+
+
+SOURCES = (
+    Source(
+        name="cvbench",
+        title="CV-Bench",
+        licence="Apache-2.0; photographs: ADE20K, COCO, Omni3D",
+        size="2,638 questions",
+        fields="idx, type, task, image or filename, question, choices, answer, prompt, source, bbox",
+        boxes="none",
+        steps="none",
+        scored="half of (mean of ADE20K and COCO accuracy) plus half of Omni3D accuracy",
+        get="hub id nyu-visionx/CV-Bench",
+        splits=("2D", "3D"),
+        files=("*{split}*.parquet", "test_{split}.jsonl", "*.parquet", "*.jsonl"),
+        many=True,
+        pictures=("img",),
+        hub="nyu-visionx/CV-Bench",
+        hub_config="{split}",
+        hub_split="test",
+        build=build,
+    ),
+)

@@ -1,0 +1,153 @@
+"""The sources by name, and the one call that imports any of them."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+from headscope.benchmarks.importers.base import Place, Source
+from headscope.benchmarks.importers.engine import Report, run
+from headscope.benchmarks.importers.reading import hub_rows
+from headscope.data.pictures import show
+from headscope.errors import DataError
+
+_MODULES = (
+    "vsr",
+    "nlvr",
+    "clevr",
+    "gqa",
+    "coco",
+    "whatsup",
+    "spatialeval",
+    "srbench",
+    "spatial457",
+    "cvbench",
+    "blink",
+    "embspatial",
+    "sphere",
+    "multihop",
+    "table",
+)
+
+_SPLIT = re.compile(r"\w[\w./ -]*")
+
+
+def sources() -> dict[str, Source]:
+    """Every source by name, in the order of the documentation."""
+    found = [s for m in _MODULES for s in import_module(f"headscope.benchmarks.importers.{m}").SOURCES]
+    return {source.name: source for source in found}
+
+
+def source(name: str) -> Source:
+    """The source of this name.
+
+    Raises:
+        DataError: there is none.
+    """
+    known = sources()
+    if name not in known:
+        raise DataError(f"asked for source {name!r}, found none of that name; known are {', '.join(known)}")
+    return known[name]
+
+
+def import_cases(
+    name: str,
+    out: str | Path,
+    *,
+    place: str | Path | None = None,
+    split: str = "",
+    images: str | Path | None = None,
+    limit: int | None = None,
+    columns: dict[str, str] | None = None,
+) -> Report:
+    """Import a source into a new folder of cases.
+
+    Args:
+        name: name of the source (``headscope data list``).
+        out: folder for the cases.
+        place: a folder, a file or a hub id; None: the source's own place on the hub.
+        split: which part, as the source names it.
+        images: folder of pictures; by default the one beside the records; where there is none, cases have
+            no picture yet.
+        limit: read so many rows at most.
+        columns: for ``table``: which column is what.
+
+    Raises:
+        DataError: nothing is there, or nothing of it can be imported.
+
+    Example:
+        >>> import_cases("vsr", "cases", place="/nowhere")
+        Traceback (most recent call last):
+        ...
+        headscope.errors.DataError: /nowhere: asked to import vsr from here, found no such file or folder; ...
+    """
+    found = source(name)
+    if split and (not _SPLIT.fullmatch(split) or ".." in split):
+        raise DataError(f"--split: found {show(split)}, expected words like zeroshot/dev, without .. or *")
+    if images is not None and not Path(images).is_dir():
+        raise DataError(f"{images}: asked for pictures here, found no such folder")
+    where = str(place) if place is not None else _own_hub(found, split)
+    if place is not None and Path(where).exists():
+        return run(_local(found, Path(where), split, images, columns or {}), out, limit)
+    if not _is_hub_id(where):
+        raise DataError(
+            f"{where}: asked to import {name} from here, found no such file or folder; {found.get}"
+        )
+    at = Place(found, Path(where), (), split, Path(images) if images else None, columns or {})
+    config = (
+        _filled(found.hub_config, split) if found.hub else split.partition("/")[0] if "/" in split else ""
+    )
+    part = _filled(found.hub_split, split) if found.hub else split.rpartition("/")[2]
+    return run(at, out, limit, hub_rows(where, config, part))
+
+
+def _own_hub(found: Source, split: str) -> str:
+    if not found.hub:
+        raise DataError(f"{found.name}: is on no hub in a form that can be read; {found.get}")
+    return _filled(found.hub, split)
+
+
+def _filled(pattern: str, split: str) -> str:
+    """``{split}`` is the whole, ``{0}`` what stands before its slash, ``{1}`` what stands after."""
+    head, _, tail = split.partition("/")
+    return re.sub(r"\*{2,}", "*", pattern.format(head, tail or head, split=split))
+
+
+def _any_case(split: str) -> str:
+    """A glob for a split in capitals or small letters: CV-Bench's 2D lies in test_2d.parquet."""
+    return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in split)
+
+
+def _is_hub_id(text: str) -> bool:
+    return text.count("/") == 1 and not text.startswith((".", "/", "~")) and "\\" not in text
+
+
+def _local(
+    found: Source, where: Path, split: str, images: str | Path | None, columns: dict[str, str]
+) -> Place:
+    files = (where,) if where.is_file() else _files(found, where, split)
+    root = where.parent if where.is_file() else where
+    named = [root / _filled(p, split or "*") for p in found.pictures]
+    pictures = Path(images) if images else next((p for p in named if p.is_dir()), None)
+    return Place(found, root, files, split, pictures, columns)
+
+
+def _files(found: Source, folder: Path, split: str) -> tuple[Path, ...]:
+    """The files of a split; without one the only ones that there are."""
+    for pattern in (found.named[split],) if split in found.named else found.files:
+        if split and split not in found.named and "{" not in pattern and found.splits:
+            continue
+        wanted = _filled(pattern, _any_case(split) or "*")
+        files = tuple(sorted(p for p in folder.glob(wanted) if p.is_file()))
+        if len(files) == 1 or (files and found.many):
+            return files
+        if files:
+            names = ", ".join(str(f.relative_to(folder)) for f in files[:8])
+            raise DataError(
+                f"{folder}: asked to import {found.name}, found {len(files)} files ({names}); "
+                f"say which by --split ({', '.join(found.splits) or 'part of its name'}), or name the file"
+            )
+    looked = ", ".join(_filled(p, split or "*") for p in found.files)
+    what = f"{found.name} split {split}" if split else found.name
+    raise DataError(f"{folder}: asked to import {what}, found none of {looked}; {found.get}")

@@ -1,0 +1,127 @@
+"""SPHERE: single skills, pairs of skills, and reasoning about hidden or moved things, on COCO test
+photographs.
+
+Format: https://github.com/zwenyu/SPHERE-VLM (eval_datasets/coco_test2017_annotations,
+eval_datasets/coco_dataset.py), read there: arrays of {question_id, question, option, answer, metadata:
+{skill, viewpoint, format, source_dataset, source_img_id}}. Questions ``n.1``, ``n.2`` lead to question
+``n`` and become its steps. The picture is the id with zeros before it, twelve digits. Files
+``*_w_intermediate`` repeat others and are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
+from headscope.benchmarks.importers.options import distinct
+from headscope.benchmarks.importers.reading import array
+from headscope.data.pictures import show
+from headscope.data.schema import Step
+
+# What a leading question is mostly about; where it has several skills, the first of these. A guess, and
+# counted so.
+_FUNCTION = {
+    "count": "counting",
+    "pos": "spatial_perception",
+    "dist": "relational_reasoning",
+    "size": "attribute_perception",
+    "vis": "attribute_perception",
+}
+
+
+def rows(place: Place) -> Iterator[Row]:
+    """One row per final question, its leading questions with it (they follow it in the file)."""
+    for path in place.files:
+        if path.stem.endswith("_w_intermediate"):
+            continue
+        final: Row | None = None
+        leading: list[dict[str, Any]] = []
+        for row in array(path):
+            name = row.value.get("question_id")
+            base, dot, _ = name.partition(".") if isinstance(name, str) else ("", "", "")
+            if dot and final is not None and final.value.get("question_id") == base:
+                leading.append(row.value)
+                continue
+            if final is not None:
+                yield _joined(final, leading)
+            final, leading = (None, []) if row.fault else (row, [])
+            if row.fault:
+                yield row
+        if final is not None:
+            yield _joined(final, leading)
+
+
+def _joined(final: Row, leading: list[dict[str, Any]]) -> Row:
+    return final._replace(value={"question": final.value, "leading": leading}, merged=len(leading))
+
+
+def build(row: Row, place: Place) -> Draft:
+    """A final question with its leading questions as steps."""
+    record, leading = take(row.value, "question", dict), take(row.value, "leading", list)
+    name = text_of(record, "question_id")
+    if "." in name:
+        expected = f"question {show(name.split('.')[0])} before it"
+        raise Unfit("question_id", "no question that it leads to", show(name), expected)
+    question, answer, choices = _asked(record, "")
+    metadata = take(record, "metadata", dict)
+    steps = tuple(_step(i, raw) for i, raw in enumerate(leading, 1))
+    task = Path(row.file).stem
+    number = text_of(metadata, "source_img_id", "metadata.")
+    guessed = ("functions of steps: from their skills",) if steps else ()
+    return Draft(
+        id=f"sphere-{task}-{name}",
+        question=question,
+        answer=answer,
+        choices=choices,
+        kind=task,
+        wording=text_of(metadata, "viewpoint", "metadata."),
+        picture=f"{number.zfill(12)}.jpg",
+        steps=steps,
+        original={"question": record, "leading": leading},
+        guessed=guessed,
+        left_out=("boxes: the rows have none",),
+    )
+
+
+def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
+    """The question as the authors ask it, its answer and choices."""
+    form = text_of(take(record, "metadata", dict, at), "format", f"{at}metadata.")
+    question, answer = text_of(record, "question", at), text_of(record, "answer", at)
+    if form == "num":
+        return f"{question} Give the answer in number format.", answer, ()
+    options = texts_of(record, "option")
+    if answer not in options:
+        raise Unfit(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
+    return f"{question} {' or '.join(options).capitalize()}?", answer, distinct(options)
+
+
+def _step(number: int, record: dict[str, Any]) -> Step:
+    at = f"leading[{number - 1}]."
+    question, answer, choices = _asked(record, at)
+    skills = take(take(record, "metadata", dict, at), "skill", list, f"{at}metadata.")
+    function = next((f for skill, f in _FUNCTION.items() if skill in skills), "knowledge_recall")
+    return Step(id=f"s{number}", question=question, answer=answer, choices=choices, function=function)
+
+
+SOURCES = (
+    Source(
+        name="sphere",
+        title="SPHERE",
+        licence="see the repository; COCO test photographs: the Flickr licence of each",
+        size="2,285 questions",
+        fields="question_id, question, option, answer, metadata (skill, viewpoint, format, source_img_id)",
+        boxes="none",
+        steps="intermediate questions n.1, n.2",
+        scored="accuracy; an invalid answer is wrong; mean of tasks, then of groups",
+        get="get eval_datasets of github.com/zwenyu/SPHERE-VLM and the COCO test2017 photographs",
+        splits=("single_skill", "combine_2_skill", "reasoning"),
+        files=("coco_test2017_annotations/{split}/*.json", "{split}/*.json", "*.json"),
+        layout="array",
+        many=True,
+        pictures=("test2017", "images"),
+        rows=rows,
+        build=build,
+    ),
+)

@@ -1,0 +1,143 @@
+"""Scores of main questions by the source's own rule, and what an intervention changes, paired by picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headscope.benchmarks.rules.registry import rule
+from headscope.data.schema import Case
+from headscope.statistics.accuracy import accuracy_table
+from headscope.statistics.resampling import paired_difference
+
+Row = Mapping[str, Any]
+_SHARED = 10
+
+
+def score(rows: Sequence[Row], cases: Mapping[str, Case], images: Mapping[str, str]) -> dict[str, Any]:
+    """How well main questions were answered.
+
+    Args:
+        rows: one answer row a main question (``case``, ``text``, ``answer``, ``correct``, ``kind``), as
+            :func:`judged` gives them.
+        cases: case id -> case.
+        images: case id -> name of its picture, the unit of every interval.
+
+    Returns:
+        ``accuracy`` (``value``, ``n``, ``images``, ``ci``, ``margin``), ``unreadable`` (share of answers that
+        amount to no choice; they count as wrong), ``constant`` (what :func:`constant` answers reach),
+        ``by_kind`` (rows of accuracy), ``official`` (:func:`official`).
+    """
+    whole = _cell(accuracy_table([dict(r, all="") for r in rows], "all", images=images)[0])
+    return {
+        "accuracy": whole,
+        "unreadable": sum(r["answer"] is None for r in rows) / len(rows),
+        "constant": constant([cases[str(r["case"])] for r in rows]),
+        "by_kind": [
+            {"kind": c["kind"] or "(none)"} | _cell(c) for c in accuracy_table(rows, "kind", images=images)
+        ],
+        "official": official(rows, cases),
+    }
+
+
+def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: cell[key] for key in ("value", "n", "images", "ci", "margin")}
+
+
+def constant(cases: Sequence[Case]) -> float:
+    """Share right without looking: the best constant answer, or a guess where choices change.
+
+    Of every set of choices that at least ten questions share, the most frequent answer; of other questions
+    one of their choices at random; of open ones nothing.
+
+    Example:
+        >>> case = Case(id="a", image="a", width=1, height=1, question="?", answer="a", choices=("a", "b"))
+        >>> constant([case] * 9), constant([case] * 10)
+        (0.5, 1.0)
+    """
+    sets: dict[tuple[str, ...], Counter[str]] = {}
+    for case in cases:
+        sets.setdefault(tuple(sorted(case.choices)), Counter())[case.answer] += 1
+    right = 0.0
+    for choices, answers in sets.items():
+        if choices:
+            asked = answers.total()
+            right += max(answers.values()) if asked >= _SHARED else asked / len(choices)
+    return right / len(cases)
+
+
+def judged(rows: Sequence[Row], cases: Mapping[str, Case]) -> list[dict[str, Any]]:
+    """The rows with ``correct`` as the source's own rule judges the text; other sources keep theirs."""
+    right: dict[str, bool] = {}
+    texts = {str(r["case"]): r["text"] for r in rows}
+    for source, members in _by_source(cases[name] for name in texts).items():
+        if _has_own(source):
+            right |= rule(source).right(members, texts)
+    return [dict(r, correct=right.get(str(r["case"]), bool(r["correct"]))) for r in rows]
+
+
+def official(rows: Sequence[Row], cases: Mapping[str, Case]) -> dict[str, Any]:
+    """Source -> ``rule`` (its name), where it is ``published``, ``table``; for sources that have one."""
+    texts = {str(r["case"]): r["text"] for r in rows}
+    out = {}
+    for source, members in _by_source(cases[name] for name in texts).items():
+        if _has_own(source):
+            own = rule(source)
+            out[source] = {"rule": own.name, "published": own.source, "table": own(members, texts)}
+    return out
+
+
+def _has_own(source: str) -> bool:
+    return rule(source) is not rule("")
+
+
+def _by_source(cases: Iterable[Case]) -> dict[str, list[Case]]:
+    """``vsr/zeroshot/dev`` and ``vsr/random/test`` are one source."""
+    out: dict[str, list[Case]] = {}
+    for case in cases:
+        out.setdefault(case.source.partition("/")[0], []).append(case)
+    return out
+
+
+def difference(
+    plain: Sequence[Row], changed: Sequence[Row], images: Mapping[str, str], only: set[str] | None = None
+) -> dict[str, Any]:
+    """Changed minus plain on the same questions, with 95 % intervals by picture.
+
+    Args:
+        only: case ids to count; None: all.
+
+    Returns:
+        ``accuracy`` and ``margin``: ``value``, ``ci``, ``p`` (sign flips by picture), ``n``, ``images``;
+        ``to_right`` and ``to_wrong``: questions whose answer turned.
+    """
+    after = {r["case"]: r for r in changed}
+    pairs = [(r, after[r["case"]]) for r in plain if only is None or r["case"] in only]
+    groups = [images[a["case"]] for a, _ in pairs]
+    right = [(float(a["correct"]), float(b["correct"])) for a, b in pairs]
+    margins = [(_number(a["margin"]), _number(b["margin"])) for a, b in pairs]
+    return {
+        "accuracy": _paired(right, groups),
+        "margin": _paired(margins, groups),
+        "to_right": sum(b > a for a, b in right),
+        "to_wrong": sum(b < a for a, b in right),
+    }
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _paired(pairs: Sequence[tuple[float, float]], groups: Sequence[str]) -> dict[str, Any]:
+    before, after = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
+    found = paired_difference(after, before, groups)
+    return {
+        "value": found.value,
+        "ci": list(found.ci),
+        "p": found.p_signflip,
+        "n": found.n,
+        "images": found.groups,
+    }

@@ -1,0 +1,1 @@
+"""Edits of attention heads: what they do, how they act, reference vectors, and baking into weights."""

@@ -1,0 +1,266 @@
+"""Edits of heads: what is done (mute, scale, add), to which heads, at which positions, and for how long.
+
+Every edit is ``z' = factor * z + offset`` on the blocks of z (input of the output projection) that belong to
+the heads named, by one forward pre-hook per touched projection. No weight changes, so leaving is exact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headscope.edits.hooks import Plan, compile_edit, hooked, stack
+from headscope.errors import EditError
+from headscope.models.geometry import Geometry, Head
+from headscope.models.types import SCOPES
+from headscope.storage import fingerprint
+
+Blocks = Mapping[Head, NDArray[Any]] | NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class What:
+    """What happens to each head's z: ``z' = factor * z + strength * blocks[head]``.
+
+    Made by :func:`mute`, :func:`scale` and :func:`add`. ``blocks`` is a mapping head -> (width,), or an array
+    (head, width) over all heads in ``geometry.heads`` order (columns beyond a head's own width are ignored).
+    """
+
+    kind: str
+    factor: float = 1.0
+    blocks: Blocks | None = None
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("factor", "strength"):
+            if not math.isfinite(getattr(self, name)):
+                raise EditError(
+                    f"{self.kind}: {name} must be a finite number, found {getattr(self, name)}; use 0 to mute"
+                )
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that tell two edits apart (arrays by fingerprint), for keys and tables."""
+        blocks: Any = None
+        if isinstance(self.blocks, Mapping):
+            blocks = fingerprint([[str(h), _digest(v)] for h, v in sorted(self.blocks.items())])
+        elif self.blocks is not None:
+            blocks = _digest(self.blocks)
+        return {"kind": self.kind, "factor": self.factor, "blocks": blocks, "strength": self.strength}
+
+    def block(self, geometry: Geometry, head: Head, width: int) -> NDArray[np.float32] | None:
+        """What is added to this head's z, (width,); None if nothing is.
+
+        Raises:
+            EditError: the head has no entry, or one that is not finite or not (width,).
+        """
+        if self.blocks is None:
+            return None
+        if isinstance(self.blocks, Mapping):
+            if head not in self.blocks:
+                raise EditError(
+                    f"{self.kind}: no vector given for head {head}; give one for every head edited"
+                )
+            vector = np.asarray(self.blocks[head], dtype=np.float32)
+        else:
+            table = np.asarray(self.blocks)
+            if table.ndim != 2 or table.shape[0] != len(geometry.heads) or table.shape[1] < width:
+                raise EditError(
+                    f"{self.kind}: asked for an array (head, width), found shape {table.shape}; this model "
+                    "needs "
+                    f"({len(geometry.heads)}, {geometry.max_width})"
+                )
+            vector = table[geometry.index(head), :width].astype(np.float32)
+        if vector.shape != (width,) or not np.isfinite(vector).all():
+            raise EditError(
+                f"{self.kind}: head {head} has width {width}, found a vector of shape {vector.shape}"
+                + ("" if np.isfinite(vector).all() else " with values that are not finite")
+            )
+        return np.float32(self.strength) * vector
+
+
+def _digest(values: Any) -> str:
+    array = np.ascontiguousarray(np.nan_to_num(np.asarray(values, dtype=np.float32)))
+    return f"{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"
+
+
+def mute(factor: float = 0.0, mean: Blocks | None = None) -> What:
+    """Silence heads: z becomes ``factor * z`` (0 by default), or its mean over a reference set.
+
+    ``mean`` is an array (head, width) in ``geometry.heads`` order or a mapping head -> (width,), as
+    :func:`headscope.edits.means.head_means` gives it.
+
+    Raises:
+        EditError: the factor is NaN or infinite, or both a factor and a mean are given.
+
+    Example:
+        >>> mute().factor
+        0.0
+    """
+    if isinstance(mean, bool):
+        raise EditError("mute(mean=...): give the means themselves, as head_means(vlm, batches) returns them")
+    if mean is None:
+        return What("mute", factor=float(factor))
+    if factor != 0.0:
+        raise EditError(f"mute: asked for factor {factor} and a mean; give one of them")
+    return What("mute-mean", factor=0.0, blocks=mean)
+
+
+def scale(s: float) -> What:
+    """Multiply z by ``s``; above 1 turns heads up.
+
+    Raises:
+        EditError: ``s`` is NaN or infinite.
+
+    Example:
+        >>> scale(1.5).factor
+        1.5
+    """
+    return What("scale", factor=float(s))
+
+
+def add(direction: Blocks, strength: float = 1.0) -> What:
+    """Add ``strength * direction`` to z (steering); ``direction`` is head -> (width,), or (head, width).
+
+    Raises:
+        EditError: the strength is NaN or infinite; a vector of the wrong width is refused when the edit is
+            applied.
+    """
+    return What("add", blocks=direction, strength=float(strength))
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A change to a set of heads at a scope of positions.
+
+    Attributes:
+        heads: heads touched; none is allowed and changes nothing.
+        what: see :func:`mute`, :func:`scale`, :func:`add`.
+        scope: ``all``; ``image`` tokens; ``question`` tokens; ``last`` prompt position; ``answer``: every
+            position that predicts an answer token (the last prompt position and all later ones).
+
+    Raises:
+        EditError: duplicate heads or an unknown scope.
+    """
+
+    heads: tuple[Head, ...]
+    what: What
+    scope: str = "all"
+    _key: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        heads = tuple(h if isinstance(h, Head) else Head(*h) for h in self.heads)
+        object.__setattr__(self, "heads", heads)
+        twice = sorted({str(h) for h in heads if heads.count(h) > 1})
+        if twice:
+            raise EditError(f"edit: heads {', '.join(twice)} are named twice; name each head once")
+        if self.scope not in SCOPES:
+            raise EditError(f"edit: unknown scope {self.scope!r}; known are {', '.join(SCOPES)}")
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that tell this edit from any other, the order of its heads left out."""
+        if not self._key:
+            heads = sorted(str(h) if h[2:] == ("decoder", "self") else repr(tuple(h)) for h in self.heads)
+            self._key.update(heads=heads, what=self.what.describe(), scope=self.scope)
+        return self._key
+
+    @contextmanager
+    def applied(self, vlm: Any) -> Iterator[None]:
+        """Hold the edit on ``vlm`` (its forward and its generation) until the block is left.
+
+        Raises:
+            EditError: a head that this model does not have, or a vector of the wrong width.
+        """
+        plans = [
+            Plan(site, factor, offset) for site, (factor, offset) in compile_edit(vlm.geometry, self).items()
+        ]
+        with hooked(vlm, plans, self.scope):
+            yield
+
+
+@dataclass(frozen=True, eq=False)
+class BatchedEdit:
+    """Another edit for each item of a batch: item i gets ``edits[i]`` (None: none), in one forward.
+
+    All edits share one scope. This is how many random control draws ride in one forward. A forward over a
+    multiple of the batch (scoring of choices) repeats each item, and its edit, that many times in a row.
+
+    Attributes:
+        edits: one per item.
+        fan: all items are one prompt, given as a batch of one: see :mod:`headscope.engine.shared_prefix`.
+
+    Raises:
+        EditError: the edits differ in scope.
+    """
+
+    edits: tuple[Edit | None, ...]
+    fan: bool = False
+
+    def __post_init__(self) -> None:
+        scopes = {e.scope for e in self.edits if e is not None}
+        if len(scopes) > 1:
+            raise EditError(f"per_item: edits of one batch must share one scope, found {sorted(scopes)}")
+
+    @property
+    def scope(self) -> str:
+        """The scope that all edits share."""
+        return next((e.scope for e in self.edits if e is not None), "all")
+
+    @contextmanager
+    def applied(self, vlm: Any) -> Iterator[None]:
+        """Hold the edits on ``vlm`` until the block is left; each forward must have one row per edit.
+
+        Raises:
+            EditError: as :meth:`Edit.applied`, and where rows cannot be matched to items.
+        """
+        distinct: list[Edit | None] = []
+        which = []
+        for item in self.edits:
+            found = next((i for i, known in enumerate(distinct) if known is item), None)
+            which.append(len(distinct) if found is None else found)
+            if found is None:
+                distinct.append(item)
+        compiled = [compile_edit(vlm.geometry, e) if e is not None else {} for e in distinct]
+        plans = [
+            Plan(site, *stack(compiled, site), which=torch.tensor(which), fan=self.fan)
+            for site in dict.fromkeys(s for one in compiled for s in one)
+        ]
+        with hooked(vlm, plans, self.scope):
+            yield
+
+
+def per_item(head_sets: Sequence[Iterable[Head]], what: What, scope: str = "all") -> BatchedEdit:
+    """One head set per item of a batch, the same change for all.
+
+    Example:
+        >>> per_item([[Head(0, 1)], [Head(2, 3)]], mute()).scope
+        'all'
+    """
+    made: dict[tuple[Head, ...], Edit] = {}
+    keys = [tuple(heads) for heads in head_sets]
+    return BatchedEdit(tuple(made.setdefault(k, Edit(k, what, scope)) for k in keys))
+
+
+@contextmanager
+def edit(vlm: Any, heads: Iterable[Head], what: What, scope: str = "all") -> Iterator[Edit]:
+    """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
+    question)``.
+
+    Works on ``vlm.model``'s forward and on batched, cached generation; blocks may be nested (the outer edit
+    acts first); leaving, also by an exception, restores the model bit for bit. Scopes other than ``all`` need
+    ``vlm.reading(encoded)`` around the forward, since only then the spans of tokens are known.
+
+    Raises:
+        EditError: duplicate heads, heads the model does not have, an unknown scope, a vector of the wrong
+            width.
+    """
+    change = Edit(tuple(heads), what, scope)
+    with change.applied(vlm):
+        yield change

@@ -1,1 +1,0 @@
-"""Scoring of answers and the statistics that every room shares."""

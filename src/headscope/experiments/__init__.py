@@ -1,0 +1,1 @@
+"""The experiments: causal scan, muting, emphasis, and their controls, choices and effects."""

@@ -1,0 +1,1 @@
+"""The pointing experiment: accuracy by style, waking of heads, and its controls."""

@@ -1,0 +1,1 @@
+"""Making cases: drawn scenes, photographs from boxes, decomposition into steps, and review."""

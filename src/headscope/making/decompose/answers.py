@@ -1,0 +1,96 @@
+"""Answers that follow for certain: from the claim's truth and the meaning of its relation, or from boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headscope.data.schema import Case, Object
+from headscope.making.decompose.claims import Claim
+from headscope.making.decompose.relations import NO_FRONT
+from headscope.making.photographs import geometry as g
+from headscope.making.photographs.nouns import has_front
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a rule may look at: the claim, the case, and the two things where the case has one of each."""
+
+    claim: Claim
+    case: Case
+    s: Object | None
+    o: Object | None
+
+    def thing(self, who: str) -> Object | None:
+        """The subject (``s``) or the object (``o``)."""
+        return self.s if who == "s" else self.o
+
+    @property
+    def boxes(self) -> tuple[g.Box, g.Box] | None:
+        """Both boxes, where both are known."""
+        return (self.s.box, self.o.box) if self.s and self.o and self.s.box and self.o.box else None
+
+
+def answer(rule: str, known: Known, about: str) -> str | None:
+    """The answer of a step, or None where nothing that is known decides it."""
+    return _RULES[rule](known, about) if rule else None
+
+
+def _column(known: Known, about: str) -> str | None:
+    thing = known.thing(about)
+    return g.column_of(thing.box, known.case.width) if thing and thing.box else None
+
+
+def _row(known: Known, about: str) -> str | None:
+    thing = known.thing(about)
+    return g.row_of(thing.box, known.case.height) if thing and thing.box else None
+
+
+def _front(known: Known, about: str) -> str | None:
+    if known.claim.family == "facing":  # whoever is said to face has a front
+        return None
+    name = known.claim.subject if about == "s" else known.claim.object
+    return NO_FRONT if has_front(name) is False else None
+
+
+def _side(known: Known, about: str) -> str | None:
+    return g.side_of(*known.boxes) if known.boxes else None
+
+
+def _higher(known: Known, about: str) -> str | None:
+    found = g.height_of(*known.boxes) if known.boxes else None
+    return {"above": known.claim.subject, "below": known.claim.object, None: None}[found]
+
+
+def _by_meaning(table: dict[tuple[str, bool], str]) -> Callable[[Known, str], str | None]:
+    """What (relation, truth) says by itself."""
+
+    def rule(known: Known, about: str) -> str | None:
+        claim = known.claim
+        return None if claim.holds is None else table.get((claim.relation, claim.holds))
+
+    return rule
+
+
+_RULES: dict[str, Callable[[Known, str], str | None]] = {
+    "column": _column,
+    "row": _row,
+    "front": _front,
+    "side": _side,
+    "higher": _higher,
+    "lead": _by_meaning({("facing", True): "to it", ("facing away from", True): "away from it"}),
+    "angle": _by_meaning(
+        {("parallel to", True): "side by side", ("perpendicular to", True): "at a right angle"}
+    ),
+    "touch": _by_meaning(
+        {
+            ("touching", True): "they touch",
+            ("touching", False): "room between",
+            ("attached to", True): "they touch",
+        }
+    ),
+    "distance": _by_meaning({("far from", True): "far", ("far away from", True): "far"}),
+    "inside": _by_meaning({("outside", True): "nothing"}),
+    "edge": _by_meaning({("at the edge of", True): "its edge", ("in the middle of", True): "its middle"}),
+    "alike": _by_meaning({("congruent", True): "yes", ("congruent", False): "no"}),
+}

@@ -1,0 +1,242 @@
+"""Decomposition by a model on a server: cached, checked, resumable; its answers are marked as guesses."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headscope.data.cases import Cases
+from headscope.data.schema import Case
+from headscope.errors import DataError
+from headscope.functions import DEFAULT, Taxonomy
+from headscope.making.decompose.prompt_files import Prompts, load_prompts
+from headscope.making.decompose.reply import read_reply, reply_schema
+from headscope.making.decompose.server import Said, Server, ServerError
+from headscope.progress import track
+from headscope.storage import fingerprint, read_json, write_json
+
+CACHE = "decompose/replies"
+REPORT = "decompose/report.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is asked.
+
+    Attributes:
+        attempts: replies asked for per case; each after the first is told what was wrong.
+        pictures: whether the picture is sent, at most ``side`` pixels long.
+        at_once: requests under way together.
+        give_up: cases in a row that the server failed, after which the run stops.
+        price_in, price_out: money per million tokens, for the cost in the report.
+    """
+
+    attempts: int = 3
+    pictures: bool = True
+    side: int = 1024
+    max_tokens: int = 2000
+    at_once: int = 4
+    give_up: int = 5
+    price_in: float = 0.0
+    price_out: float = 0.0
+
+
+@dataclass
+class Outcome:
+    """What came of a run: all cases in order, and the books."""
+
+    cases: list[Case] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+class Decomposer:
+    """Asks a server for the steps of cases.
+
+    Args:
+        server: where to ask.
+        cases: whose pictures are sent.
+        store: folder that gets the replies and the report.
+        taxonomy: the functions that steps may have; its first chain-only one is the verdict.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        cases: Cases,
+        store: str | Path,
+        settings: Settings = Settings(),  # frozen
+        prompts: Prompts | None = None,
+        taxonomy: Taxonomy = DEFAULT,
+    ) -> None:
+        if not taxonomy.chain_only:
+            raise DataError(f"taxonomy {taxonomy.name}: no function is chain_only; the last step needs one")
+        self.server, self.cases, self.store, self.settings = server, cases, Path(store), settings
+        self.prompts, self.taxonomy = prompts or load_prompts(), taxonomy
+        self.verdict = next(f for f in taxonomy.functions if f in taxonomy.chain_only)
+        self.schema = reply_schema(taxonomy)
+        self._lock = threading.Lock()
+        self._books = dict.fromkeys(("asked", "cached", "invalid", "tokens_in", "tokens_out"), 0)
+
+    def run(self, again: bool = False) -> Outcome:
+        """Steps for every case that has none; the others are kept as they are.
+
+        Replies are stored as they come, by a hash of all that was sent: a run that is killed, or repeated,
+        asks only for what was never answered. The report is written either way.
+
+        Args:
+            again: ask about cases that have steps, too.
+
+        Raises:
+            DataError: the server refuses every request (address, key, model).
+            StoreError: the disk is full.
+        """
+        todo = [c for c in self.cases if again or not c.steps]
+        done: dict[str, Case] = {}
+        out = Outcome()
+        try:
+            self._all(todo, done, out)
+        finally:
+            out.cases = [done.get(c.id, c) for c in self.cases]
+            out.report = self._report(len(todo), done, out)
+            write_json(self.store / REPORT, out.report)
+        return out
+
+    def _all(self, todo: Sequence[Case], done: dict[str, Case], out: Outcome) -> None:
+        in_a_row = 0
+        waiting: dict[Future[Case], Case] = {}
+        line = iter(track(todo, "decompose", unit="cases"))
+        with ThreadPoolExecutor(self.settings.at_once) as pool:
+            try:
+                more = True
+                while more or waiting:
+                    while more and len(waiting) < self.settings.at_once:
+                        case = next(line, None)
+                        more = case is not None
+                        if case is not None:
+                            waiting[pool.submit(self.one, case)] = case
+                    finished, _ = wait(waiting, return_when=FIRST_COMPLETED) if waiting else (set(), None)
+                    for future in finished:
+                        case = waiting.pop(future)
+                        try:
+                            done[case.id] = future.result()
+                            in_a_row = 0
+                        except _Invalid as exc:
+                            out.failed[case.id] = str(exc)
+                            in_a_row = 0
+                        except ServerError as exc:
+                            out.failed[case.id] = str(exc)
+                            in_a_row += 1
+                    if in_a_row >= self.settings.give_up:
+                        more = False
+                        out.report["stopped"] = f"{in_a_row} cases in a row failed at the server"
+            except BaseException:
+                self.server.stop()
+                raise
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def one(self, case: Case) -> Case:
+        """One case with its steps; replies come from the store where they are there.
+
+        Raises:
+            ServerError: the server failed. _Invalid: no reply passed the checks.
+        """
+        messages: list[dict[str, Any]] = [
+            {"role": "system", "content": self.prompts.opening(self.taxonomy, self.verdict)},
+            {"role": "user", "content": self.prompts.about(case)},
+        ]
+        faults: list[str] = []
+        for _ in range(self.settings.attempts):
+            said = self._reply(case, messages)
+            made, faults = read_reply(said.text, case, self.taxonomy, self.verdict)
+            if made is not None:
+                return made
+            if said.finish == "length":
+                faults = [f"cut off after {self.settings.max_tokens} tokens: use fewer and shorter steps"]
+            with self._lock:
+                self._books["invalid"] += 1
+            shown = "\n".join(f"- {f}" for f in faults[:10])
+            messages += [
+                {"role": "assistant", "content": said.text[:4000]},
+                {"role": "user", "content": self.prompts.retry.substitute(faults=shown)},
+            ]
+        raise _Invalid(
+            f"no reply of {self.settings.attempts} passed the checks; the last: {'; '.join(faults[:3])}"
+        )
+
+    def _reply(self, case: Case, messages: list[dict[str, Any]]) -> Said:
+        """The stored reply to exactly this dialogue and picture, else a new one, stored at once."""
+        place = self.store / CACHE / f"{self._key(case, messages)}.json"
+        if place.exists():
+            raw = read_json(place)
+            with self._lock:
+                self._books["cached"] += 1
+            return Said(raw["text"], raw["finish"], raw["tokens_in"], raw["tokens_out"])
+        sent = [dict(m) for m in messages]
+        if self.settings.pictures:
+            url = {"url": self._picture(case)}
+            parts = [{"type": "text", "text": sent[1]["content"]}, {"type": "image_url", "image_url": url}]
+            sent[1]["content"] = parts
+        said = self.server.ask(sent, self.schema, self.settings.max_tokens)
+        write_json(place, {"case": case.id, "model": self.server.model, **vars(said)})
+        with self._lock:
+            self._books["asked"] += 1
+            self._books["tokens_in"] += said.tokens_in
+            self._books["tokens_out"] += said.tokens_out
+        return said
+
+    def _key(self, case: Case, messages: list[dict[str, Any]]) -> str:
+        picture = ""
+        if self.settings.pictures:
+            content = self.cases.image_path(case).read_bytes()
+            picture = f"{hashlib.sha256(content).hexdigest()} {self.settings.side}"
+        said = [self.server.url, self.server.model, self.settings.max_tokens, messages, picture, self.schema]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def _picture(self, case: Case) -> str:
+        """The picture as a data address, made smaller where it is longer than ``side``."""
+        image = self.cases.image(case)
+        image.thumbnail((self.settings.side, self.settings.side))
+        sink = io.BytesIO()
+        image.save(sink, "JPEG", quality=90)
+        return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}"
+
+    def _report(self, todo: int, done: dict[str, Case], out: Outcome) -> dict[str, Any]:
+        books, settings = self._books, self.settings
+        cost = (books["tokens_in"] * settings.price_in + books["tokens_out"] * settings.price_out) / 1e6
+        steps = [s for c in done.values() for s in c.steps]
+        return {
+            "schema": "headscope/decompose/1",
+            "server": self.server.url,
+            "model": self.server.model,
+            "prompts": fingerprint([t.template for t in vars(self.prompts).values()]),
+            "settings": vars(settings),
+            "cases": {
+                "all": len(self.cases),
+                "without steps": todo,
+                "made": len(done),
+                "failed": len(out.failed),
+            },
+            "left": todo - len(done) - len(out.failed),
+            "steps": {"guessed": sum(s.origin == "guessed" for s in steps), "all": len(steps)},
+            "replies": {k: books[k] for k in ("asked", "cached", "invalid")},
+            "requests": {"sent": self.server.requests, "failed": self.server.failures},
+            "tokens": {"in": books["tokens_in"], "out": books["tokens_out"]},
+            "cost": cost,
+            "structured": self.server.structured,
+            "stopped": out.report.get("stopped", ""),
+            "failed": out.failed,
+        }
+
+
+class _Invalid(DataError):
+    """No reply about a case passed the checks."""

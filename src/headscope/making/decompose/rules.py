@@ -1,0 +1,176 @@
+"""Decomposition by rules: typed steps for statements about two things; what is not known stays open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from headscope.data.schema import UNANSWERED, Case, Object, Origin, Step
+from headscope.making.decompose.answers import Known, answer
+from headscope.making.decompose.claims import Claim, claim_of
+from headscope.making.decompose.relations import FAMILIES, NO_FRONT, Ask
+from headscope.making.photographs.nouns import a, has_front, there_is
+
+YES_NO = ("yes", "no")
+TRUE_FALSE = ("true", "false")
+
+
+@dataclass
+class Decomposed:
+    """Cases with steps, and why others were left as they were."""
+
+    cases: list[Case] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)  # case id -> reason
+
+    def table(self) -> list[dict[str, object]]:
+        """One row per relation: cases, steps per case, steps answered and open."""
+        rows: dict[str, Counter[str]] = {}
+        family: dict[str, str] = {}
+        for case in self.cases:
+            claim = claim_of(case)
+            if case.id in self.kept or isinstance(claim, str):
+                continue
+            family[claim.relation] = claim.family
+            row = rows.setdefault(claim.relation, Counter())
+            row["cases"] += 1
+            row["steps"] += len(case.steps)
+            row["answered"] += sum(s.answered for s in case.steps)
+        return [
+            {
+                "relation": relation,
+                "family": family[relation],
+                "cases": row["cases"],
+                "steps": row["steps"] / row["cases"],
+                "answered": row["answered"],
+                "open": row["steps"] - row["answered"],
+            }
+            for relation, row in sorted(rows.items(), key=lambda item: (-item[1]["cases"], item[0]))
+        ]
+
+
+def decompose_all(cases: Iterable[Case], *, again: bool = False) -> Decomposed:
+    """Every case with the steps of the rules.
+
+    Args:
+        again: replace the steps of cases that have some; otherwise these are kept as they are.
+    """
+    out = Decomposed()
+    for case in cases:
+        made = decompose(case) if again or not case.steps else "has steps already"
+        if isinstance(made, str):
+            out.kept[case.id] = made
+        out.cases.append(case if isinstance(made, str) else made)
+    return out
+
+
+def decompose(case: Case) -> Case | str:
+    """The case with a chain of steps for its claim, or in one line why the rules have none.
+
+    The chain: is each thing there, what its relation's family asks (where each thing is, which way one faces,
+    how the two relate), and the verdict. Answers are those that follow from the record (its truth, the
+    meaning of the relation, boxes); every other step is marked unanswered.
+
+    Example:
+        >>> case = Case(id="a", image="a.jpg", width=8, height=8, answer="true", source="vsr",
+        ...             question="Is it true that the dog is facing the horse?")
+        >>> [(s.function, s.answer) for s in decompose(case).steps][-2:]
+        [('relational_reasoning', 'to it'), ('decision_making', 'true')]
+    """
+    claim = claim_of(case)
+    if isinstance(claim, str):
+        return claim
+    if claim.holds is None and not case.answer.strip():
+        return "the claim's truth is not known"
+    return case.model_copy(update={"steps": tuple(_Chain(case, claim).build())})
+
+
+class _Chain:
+    """Builds the steps of one case."""
+
+    def __init__(self, case: Case, claim: Claim) -> None:
+        self.case, self.claim = case, claim
+        self.known = Known(claim, case, self._find(claim.subject), self._find(claim.object))
+        self.steps: list[Step] = []
+        self.about: list[tuple[str, str]] = []  # (whom, step id)
+
+    def _find(self, name: str) -> Object | None:
+        """The one object of this name."""
+        same = [o for o in self.case.objects if o.name.casefold() == name.casefold()]
+        return same[0] if len(same) == 1 else None
+
+    def build(self) -> list[Step]:
+        """All steps, the verdict last."""
+        self._there("s", self.claim.subject)
+        if self.claim.object != self.claim.subject:
+            self._there("o", self.claim.object)
+        for ask in FAMILIES[self.claim.family][1]:
+            self._ask(ask)
+        self._verdict()
+        return self.steps
+
+    def _there(self, who: str, name: str) -> None:
+        thing = self.known.thing(who)
+        labelled = self.case.source.startswith("vsr") or {"relation", "caption"} <= set(
+            self.case.original or ()
+        )
+        # VSR's writers chose two labelled things of each photograph; a true statement's things are there.
+        sure = labelled or self.claim.holds is True or (thing is not None and thing.box is not None)
+        question = f"{there_is(name)} in the picture?"
+        question = question[0].upper() + question[1:]
+        self._add("object_recognition", "present/0", question, "yes" if sure else None, YES_NO, who)
+
+    def _ask(self, ask: Ask) -> None:
+        claim = self.claim
+        if ask.fronted and has_front(claim.object) is False:
+            return
+        names = {"s": claim.subject, "o": claim.object}
+        fields = {"sn": names["s"], "on": names["o"], "a_o": a(names["o"])}
+        for who, name in names.items():
+            # Whether it has a front is asked only where that is open: a wine glass that faces a dog has one.
+            sure = has_front(name) is True or claim.family == "facing"
+            fields[who] = f"the {name}"
+            fields[f"{who}_front"] = "" if sure else ", or has it no front"
+            fields[f"{who}_none"] = "" if sure else NO_FRONT
+        choices = tuple(filter(None, dict.fromkeys(c.format(**fields) for c in ask.choices)))
+        found = answer(ask.rule, self.known, ask.about)
+        question = ask.question.format(**fields)
+        self._add(ask.function, ask.wording, question, found, choices if len(choices) > 1 else (), ask.about)
+
+    def _verdict(self) -> None:
+        case = self.case
+        choices = case.choices or (
+            TRUE_FALSE if case.answer in TRUE_FALSE else YES_NO if case.answer in YES_NO else ()
+        )
+        question = f"So is it true that {self.claim.text}?"
+        self._add("decision_making", "verdict/0", question, case.answer, choices, "*")
+
+    def _add(
+        self,
+        function: str,
+        wording: str,
+        question: str,
+        found: str | None,
+        choices: tuple[str, ...],
+        about: str,
+    ) -> None:
+        name = f"s{len(self.steps) + 1}"
+        rests = [i for whom, i in self.about if about == "*" or (len(whom) == 1 and whom in about)]
+        if len(about) == 1 and about != "*":
+            rests = rests[:1]  # a step about one thing rests on its being there
+        things = [self.known.thing(w) for w in ("s", "o") if about == "*" or w in about]
+        origin: Origin = UNANSWERED if found is None else "derived"
+        self.steps.append(
+            Step(
+                id=name,
+                question=question,
+                answer=found or "",
+                function=function,
+                choices=choices,
+                objects=tuple(dict.fromkeys(t.id for t in things if t)),
+                depends_on=tuple(rests),
+                wording=wording,
+                origin=origin,
+            )
+        )
+        self.about.append((about, name))

@@ -1,0 +1,53 @@
+"""How many answers would change if boxes were drawn a little differently: a part of the error budget."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from headscope.making.photographs.chain import Photo, box_of
+from headscope.making.photographs.geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs.questions import ask_photo
+
+
+def disturbed(photo: Photo, share: float, rng: random.Random) -> Photo:
+    """The photo with every edge of every box moved by a normal error of ``share`` of the box's side."""
+    things = []
+    for thing in photo.things:
+        x0, y0, x1, y1 = box_of(thing)
+        w, h = (x1 - x0) * share, (y1 - y0) * share
+        moved = (x0 + rng.gauss(0, w), y0 + rng.gauss(0, h), x1 + rng.gauss(0, w), y1 + rng.gauss(0, h))
+        box = (
+            min(max(moved[0], 0.0), photo.width - 1.0),
+            min(max(moved[1], 0.0), photo.height - 1.0),
+            min(max(moved[2], moved[0] + 1.0, 1.0), float(photo.width)),
+            min(max(moved[3], moved[1] + 1.0, 1.0), float(photo.height)),
+        )
+        things.append(thing.model_copy(update={"box": box}))
+    return Photo(photo.id, photo.image, photo.width, photo.height, tuple(things), photo.crowds, photo.kinds)
+
+
+def changed_answers(
+    photos: Iterable[Photo],
+    share: float = 0.05,
+    draws: int = 10,
+    seed: int = 0,
+    margins: Margins = DEFAULT_MARGINS,
+) -> tuple[int, int, int]:
+    """(questions asked again, answers that changed, questions that became unclear) over all draws.
+
+    A question is compared with itself by its id. An answer that changes is an error that boxes drawn by
+    somebody else would have brought in; one that became unclear is only lost.
+    """
+    again = changed = lost = 0
+    for photo in photos:
+        rng = random.Random(f"{seed}/{photo.id}")
+        first = {c.id: c for c in ask_photo(photo, margins)}
+        for _ in range(draws):
+            second = {c.id: c for c in ask_photo(disturbed(photo, share, rng), margins)}
+            for name, case in first.items():
+                other = second.get(name)
+                again += 1
+                lost += other is None
+                changed += other is not None and case.answer != other.answer
+    return again, changed, lost

@@ -1,0 +1,106 @@
+"""Tables of accuracy: how often answers are right, by function, context, number of things, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headscope.functions import MAIN
+from headscope.statistics.resampling import Interval, mean_estimate, wilson_ci
+
+Row = Mapping[str, Any]
+
+
+def accuracy_table(
+    rows: Iterable[Row],
+    by: str | Sequence[str] = ("function",),
+    *,
+    images: Mapping[str, str] | None = None,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Accuracy within each combination of the ``by`` columns, in order of first appearance.
+
+    Args:
+        rows: answer rows (columns ``case``, ``correct``, ``margin`` and those of ``by``); a row counts for
+            its ``image`` column if it has one, else for ``images[case]``, else for its case.
+        by: column name or names. ``held_out`` counts a row once for every way in which it is new, and as
+            ``none`` where it is new in no way.
+        draws, level, seed: of the bootstrap by image.
+
+    Returns:
+        One dict per combination: the ``by`` columns, ``value`` (share right, 0..1), ``n``, ``images``, ``ci``
+        (by image; where every answer has the same score the bootstrap has no width, and the Wilson interval
+        over images stands instead), ``margin`` (mean, nats per token; None without one).
+
+    Example:
+        >>> table = accuracy_table([{"case": "a", "function": "counting", "correct": True, "margin": 1.0}])
+        >>> table[0]["function"], table[0]["value"], table[0]["n"]
+        ('counting', 1.0, 1)
+    """
+    names = (by,) if isinstance(by, str) else tuple(by)
+    cells: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        for key in _keys(row, names):
+            cells.setdefault(key, []).append(row)
+    table = []
+    for key, members in cells.items():
+        groups = [_image(row, images) for row in members]
+        found = mean_estimate([float(r["correct"]) for r in members], groups, draws, level, seed)
+        margins = [float(r["margin"]) for r in members if r.get("margin") is not None]
+        margins = [m for m in margins if math.isfinite(m)]
+        table.append(
+            {
+                **dict(zip(names, key, strict=True)),
+                "value": found.value,
+                "n": found.n,
+                "images": found.groups,
+                "ci": list(_interval(found.value, found.ci, found.groups, level)),
+                "margin": float(np.mean(margins)) if margins else None,
+            }
+        )
+    return table
+
+
+def accuracy_map(rows: Iterable[Row], by: str = "function", **options: Any) -> dict[str, dict[str, Any]]:
+    """The table in the form of ``summary.json``: ``{key: {"value", "n", "ci"}}``."""
+    table = accuracy_table(rows, by, **options)
+    return {str(cell[by]): {name: cell[name] for name in ("value", "n", "ci")} for cell in table}
+
+
+def accuracy_by_things(rows: Iterable[Row], **options: Any) -> dict[str, dict[str, Any]]:
+    """Accuracy by number of things in the picture, fewest first."""
+    return accuracy_map(sorted(rows, key=lambda r: int(r["things"])), "things", **options)
+
+
+def main_by_context(rows: Iterable[Row], **options: Any) -> dict[str, dict[str, Any]]:
+    """Accuracy on main questions asked alone, after gold steps and after the model's own steps."""
+    return accuracy_map([r for r in rows if r["function"] == MAIN], "context", **options)
+
+
+def _keys(row: Row, names: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """The cells that a row counts for: one, unless it is new in several ways."""
+    keys: list[tuple[Any, ...]] = [()]
+    for name in names:
+        value = row[name]
+        values = (str(value).split(",") if value else ["none"]) if name == "held_out" else [value]
+        keys = [(*key, v) for key in keys for v in values]
+    return keys
+
+
+def _image(row: Row, images: Mapping[str, str] | None) -> str:
+    if row.get("image") is not None:
+        return str(row["image"])
+    case = str(row["case"])
+    return images.get(case, case) if images else case
+
+
+def _interval(value: float, ci: Interval, groups: int, level: float) -> Interval:
+    """The bootstrap's interval, or Wilson's over images where all answers score the same."""
+    if value in (0.0, 1.0):
+        return wilson_ci(round(value * groups), groups, level)
+    return ci

@@ -1,0 +1,232 @@
+"""Evaluation of a model, plain and under an intervention, on the main questions of a folder of cases."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headscope.errors import DataError, StudyError
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
+
+SCHEMA = "headscope/evaluation/1"
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """What is done to the model or to the picture.
+
+    Attributes:
+        kind: ``mute`` or ``bake`` (``what`` is a function of the study's taxonomy), ``wake`` (a style).
+        heads: how many of the function's heads, strongest first by the study's atlas.
+        factor: what a baked head's output is multiplied with.
+    """
+
+    kind: str
+    what: str
+    study: Path | None = None
+    heads: int = 4
+    factor: float = 1.5
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How the model is loaded and asked; ``options``: further ones of ``load_model``, in plain values."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_size: int = 32
+    max_new_tokens: int = 16
+    options: Mapping[str, Any] | None = None
+
+    def load(self, model: str | Path) -> VLM:
+        """The model, so loaded."""
+        from headscope.study.record import load
+
+        return load(str(model), self.device, self.dtype, self.options)
+
+
+def evaluate(
+    model: str,
+    data: str | Path,
+    intervention: Intervention | None = None,
+    loading: Loading = Loading(),  # frozen
+    *,
+    limit: int | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Ask every main question alone, score by the source's own rule, and again under an intervention.
+
+    A baked model is written to a temporary folder and loaded from there: what is scored is the checkpoint.
+
+    Args:
+        model: ``embedded``, a folder or a hub id.
+        data: folder of cases.
+        limit: the first so many cases only.
+
+    Returns:
+        The content of the JSON that ``headscope evaluate`` writes: docs/evaluate.md.
+
+    Raises:
+        DataError: no cases, or nothing to point at. StudyError: the study's atlas is missing or was made on
+            another model. ModelError: the model cannot be loaded.
+    """
+    from headscope.asking.form import form_of, warnings_of
+    from headscope.benchmarks.scores import judged, score
+    from headscope.data.cases import load_cases
+    from headscope.data.splits import picture_groups
+
+    cases = load_cases(data, taxonomy=None)
+    if limit is not None:
+        cases = cases[:limit]
+    if not len(cases):
+        raise DataError(f"{data}: no cases to evaluate on")
+    vlm = loading.load(model)
+    images = picture_groups(cases)
+    heads = _heads(intervention, vlm) if intervention and intervention.kind != "wake" else ()
+    pictures = _pointing(cases, intervention) if intervention and intervention.kind == "wake" else {}
+    announce(f"evaluate: {len(cases)} main questions, {len(set(images.values()))} pictures, {vlm.name}")
+    plain = judged(answer_all(vlm, cases, loading), cases.by_id)
+    form = form_of(plain)
+    for said in warnings_of(form):
+        announce(f"evaluate: {said}")
+    out: dict[str, Any] = {
+        "schema": SCHEMA,
+        "model": {"name": vlm.name, "revision": vlm.revision},
+        "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
+        "loading": vars(loading),
+        "plain": score(plain, cases.by_id, images),
+        "form": form.to_json() if form is not None else None,
+        "intervention": None,
+        "rows": [_kept(r) for r in plain],
+    }
+    if intervention is None:
+        return out
+    announce(f"evaluate: again with {describe(intervention)}")
+    changed = judged(_changed(vlm, cases, intervention, heads, pictures, loading), cases.by_id)
+    out["intervention"] = {
+        **{k: str(v) if isinstance(v, Path) else v for k, v in vars(intervention).items()},
+        "chosen": [str(h) for h in heads],
+        "touched": len(pictures) if intervention.kind == "wake" else len(cases),
+        **_compared(plain, changed, cases, images, set(pictures)),
+    }
+    return out
+
+
+def _compared(plain: Any, changed: Any, cases: Any, images: Any, touched: set[str]) -> dict[str, Any]:
+    """Scores of the changed answers, and how they differ from the plain ones."""
+    from headscope.benchmarks.scores import difference, score
+
+    return {
+        "scores": score(changed, cases.by_id, images),
+        "difference": difference(plain, changed, images),
+        "difference_touched": difference(plain, changed, images, touched) if touched else None,
+        "rows": [_kept(r) for r in changed],
+    }
+
+
+def describe(intervention: Intervention) -> str:
+    """In words, for people."""
+    if intervention.kind == "wake":
+        return f"pictures that point at the named objects ({intervention.what})"
+    action = "muted" if intervention.kind == "mute" else f"times {intervention.factor:g}, baked in"
+    return f"the {intervention.heads} strongest heads of {intervention.what} {action}"
+
+
+def answer_all(
+    vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None
+) -> list[dict[str, Any]]:
+    """Answer rows of all main questions, each asked alone, in the order of the cases.
+
+    Args:
+        edit: held on the model meanwhile.
+        pictures: case id -> function that gives another picture, where there is one.
+    """
+    from headscope.asking.ask import ask
+    from headscope.asking.batches import encode_batch, plan_batches
+    from headscope.asking.items import make_items
+    from headscope.functions import DEFAULT
+    from headscope.progress import track
+
+    items = make_items(cases, DEFAULT, (), ("alone",))
+    other = pictures or {}
+
+    def show(item: Any) -> Any:
+        image = cases.image(item.case)
+        return other[item.case.id](image) if item.case.id in other else image
+
+    rows: dict[str, dict[str, Any]] = {}
+    batches = plan_batches(items, loading.batch_size)
+    for batch in track(batches, "evaluate", unit="batches"):
+        encoded = encode_batch(vlm, batch, show)
+        found = ask(vlm, encoded, batch, edit=edit, max_new_tokens=loading.max_new_tokens)
+        rows |= {row["case"]: row for row in found.rows}
+    return [rows[case.id] for case in cases]
+
+
+def _changed(
+    vlm: Any, cases: Any, intervention: Intervention, heads: tuple[Any, ...], pictures: Any, loading: Loading
+) -> list[dict[str, Any]]:
+    from headscope.edits.baking import bake
+    from headscope.edits.edits import Edit, mute
+
+    if intervention.kind == "mute":
+        return answer_all(vlm, cases, loading, edit=Edit(heads, mute()))
+    if intervention.kind == "wake":
+        return answer_all(vlm, cases, loading, pictures=pictures)
+    with tempfile.TemporaryDirectory(prefix="headscope-baked-") as folder:
+        written = bake(vlm, heads, intervention.factor, Path(folder) / "model")
+        return answer_all(loading.load(written), cases, loading)
+
+
+def _heads(intervention: Intervention, vlm: Any) -> tuple[Any, ...]:
+    """The heads that the study's atlas names, on this very model."""
+    from headscope.models.embedded import atlas_file
+    from headscope.probing.atlas import Atlas
+
+    study = intervention.study
+    path = atlas_file() if study is None else study / "probe" / "atlas.json"
+    if not path.exists():
+        raise StudyError(f"{path}: no atlas there; run `headscope probe --study ...` first")
+    atlas = Atlas.load(path)
+    if atlas.provenance.revision != vlm.revision:
+        raise StudyError(
+            f"{path}: made on model revision {atlas.provenance.revision}, this one is {vlm.revision}; say "
+            "the --study that was run on this model"
+        )
+    return tuple(atlas.top(intervention.what, intervention.heads))
+
+
+def _pointing(cases: Any, intervention: Intervention) -> dict[str, Any]:
+    """Case id -> a function that points in its picture; cases with nothing to point at are left out."""
+    from headscope.pointing.boxes import CaseBoxes
+    from headscope.pointing.styles import point
+
+    source = CaseBoxes()
+    found = dict(_pointable(cases, source))
+    if not found:
+        raise DataError(
+            f"--wake {intervention.what}: no case has boxes of what its main question names, so there is "
+            "nothing to point at"
+        )
+
+    def pointer(boxes: Any) -> Callable[[Any], Any]:
+        return lambda image: point(intervention.what, image, boxes).image
+
+    return {case_id: pointer(boxes) for case_id, boxes in found.items()}
+
+
+def _pointable(cases: Any, source: Any) -> Iterator[tuple[str, Any]]:
+    for case in cases:
+        boxes = source.target(case, case.main_step()).boxes
+        if boxes:
+            yield case.id, boxes
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    keys = ("case", "kind", "question", "truth", "choices", "text", "answer", "correct", "margin", "total")
+    return {key: row[key] for key in keys}

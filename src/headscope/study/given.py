@@ -1,0 +1,192 @@
+"""What a caller says of a study's settings, and how a study refuses what it did not begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headscope.errors import StudyError
+from headscope.study.record import (
+    FIRST_IMAGE_BACKEND,
+    checked_options,
+    load,
+    same_taxonomy,
+    taxonomy_of,
+    taxonomy_record,
+)
+from headscope.study.sizes import size_named
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a caller said of a study's settings; None: nothing, so what the study has (or a default) holds.
+
+    Attributes:
+        model: ``embedded``, a checkpoint folder, a hub id, or a loaded model.
+        size, seed, taxonomy, batch_size: as in :meth:`headscope.study.study.Study.create`.
+        device, dtype, model_options: how the model is loaded; of a loaded model they must be what it is.
+    """
+
+    model: str | VLM | None = None
+    size: str | None = None
+    seed: int | None = None
+    taxonomy: str | Path | None = None
+    device: str | None = None
+    dtype: str | None = None
+    model_options: Mapping[str, Any] | None = None
+    batch_size: int | None = None
+
+    def checked(self) -> Given:
+        """The same with plain model options, refused where it cannot hold of any study.
+
+        Raises:
+            ModelError: a model option that does not exist.
+            StudyError: a size that does not exist, or another device, number format or options than those
+                of a model that is loaded already.
+        """
+        if self.size is not None:
+            size_named(self.size)
+        if self.model is not None and not isinstance(self.model, str):
+            self._check_loaded(self.model)
+        return replace(self, model_options=checked_options(self.model_options))
+
+    def filled(self) -> Given:
+        """The same with the defaults of a new study where nothing was said."""
+        defaults: dict[str, Any] = {"model": "embedded", "size": "demo", "seed": 0, "batch_size": 64}
+        if self.model is None or isinstance(self.model, str):
+            defaults |= {"device": "cpu", "dtype": "float32"}
+        return replace(self, **{k: v for k, v in defaults.items() if getattr(self, k) is None})
+
+    def _check_loaded(self, vlm: VLM) -> None:
+        from headscope.models.loaded import full_device, loaded_as
+
+        if self.model_options:
+            raise StudyError(
+                "model options are for a model that is still to be loaded; give them to load_model"
+            )
+        found = loaded_as(vlm)
+        for name, asked, there in (
+            ("device", self.device and full_device(self.device), found.device),
+            ("dtype", self.dtype, found.dtype),
+        ):
+            if asked is not None and asked != there:
+                raise StudyError(
+                    f"asked for {name} {asked!r} with a model that is loaded already, with {there!r}; load "
+                    f"it so, or leave {name} out"
+                )
+
+
+def loaded(given: Given) -> VLM:
+    """The model that a new study names, or was handed."""
+    if given.model is not None and not isinstance(given.model, str):
+        return given.model
+    return load(str(given.model), str(given.device), str(given.dtype), given.model_options)
+
+
+def refuse_others(folder: Path, record: Mapping[str, Any], given: Given) -> None:
+    """A study is one set of settings: what is given must be what it began with.
+
+    Raises:
+        StudyError: the first setting that differs, with both values.
+    """
+    for name, there, asked in _differences(record, given):
+        raise StudyError(
+            f"{folder}: holds a study with {name} {there!r}, asked for {asked!r}; leave it out to go on with "
+            "this study, or name another folder"
+        )
+
+
+def _differences(record: Mapping[str, Any], given: Given) -> Iterator[tuple[str, Any, Any]]:
+    """(setting, recorded, given) of whatever differs."""
+    for name in ("size", "seed", "batch_size"):
+        if getattr(given, name) not in (None, record[name]):
+            yield name, record[name], getattr(given, name)
+    if given.taxonomy is not None:
+        asked = taxonomy_record(taxonomy_of(given.taxonomy))
+        if not same_taxonomy(record["taxonomy"], asked):
+            yield "taxonomy", _named(record["taxonomy"]), _named(asked)
+    if given.model is not None and not isinstance(given.model, str):
+        yield from _other_loaded(record, given.model)
+        return
+    if given.model is not None:
+        yield from _other_named(record, given.model)
+    yield from _other_loading(record, given)
+
+
+def _named(taxonomy: Mapping[str, Any]) -> str:
+    return f"{taxonomy['name']} ({', '.join(taxonomy['functions'])})"
+
+
+def _other_loading(record: Mapping[str, Any], given: Given) -> Iterator[tuple[str, Any, Any]]:
+    """Device, number format and options that a model is to be loaded with."""
+    from headscope.models.loaded import full_device
+
+    asked = record.get("asked") or {}
+    for name, value in (("device", given.device), ("dtype", given.dtype)):
+        same = value in (None, record[name], asked.get(name))
+        if not same and not (name == "device" and full_device(str(value)) == full_device(record[name])):
+            yield name, record[name], value
+    options = dict(given.model_options or {})
+    backend = options.pop("image_backend", None)
+    if options and options != (record.get("model_options") or {}):
+        yield "model_options", record.get("model_options"), options
+    if backend not in (None, began := _image_backend(record)):
+        yield _BACKEND, began, backend
+
+
+_BACKEND = "image backend (--image-backend; their pixels differ)"
+
+
+def _image_backend(record: Mapping[str, Any]) -> str:
+    return str(record.get("image_backend") or FIRST_IMAGE_BACKEND)
+
+
+def _other_loaded(record: Mapping[str, Any], vlm: VLM) -> Iterator[tuple[str, Any, Any]]:
+    """A model in memory that is not the study's."""
+    from headscope.models.loaded import full_device, loaded_as
+
+    found = loaded_as(vlm)
+    if vlm.revision != record["model"]["revision"]:
+        there = record["model"]
+        yield "model", _revised(there["name"], there["revision"]), _revised(vlm.name, vlm.revision)
+    if found.dtype != record["dtype"]:
+        yield "dtype", record["dtype"], found.dtype
+    if vlm.image_backend != (began := _image_backend(record)):
+        yield _BACKEND, began, vlm.image_backend
+    places = record.get("placement") or {"": record["device"]}
+    places = {part: full_device(place) for part, place in places.items()}
+    if len(set(places.values())) == 1:
+        places = {"": next(iter(places.values()))}
+    if places != found.placement:
+        spread = found.spread or len(places) > 1
+        yield ("placement", places, found.placement) if spread else ("device", places[""], found.device)
+
+
+def _other_named(record: Mapping[str, Any], model: str) -> Iterator[tuple[str, Any, Any]]:
+    """Another model's name; the one that the study began with is compared when it is loaded."""
+    from headscope.models.checkpoints import folder_revision, local_folder
+
+    there, load = record["model"], record["load"]
+    if model == load:
+        return
+    folder = local_folder(model)
+    if folder is not None and Path(load).is_dir() and folder.samefile(load):
+        return
+    asked = f"{folder_revision(folder)}{_quantized(record)}" if folder is not None else ""
+    if asked != there["revision"]:
+        yield "model", _revised(there["name"], there["revision"]), _revised(model, asked)
+
+
+def _quantized(record: Mapping[str, Any]) -> str:
+    """What a revision ends in where the study's model was quantised at load."""
+    kind = (record.get("model_options") or {}).get("quantization")
+    return f"-{kind}" if kind else ""
+
+
+def _revised(name: str, revision: str) -> str:
+    return f"{name}, revision {revision}" if revision else name

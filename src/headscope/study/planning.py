@@ -1,0 +1,281 @@
+"""How much a study will ask, and how long that takes here: counted, then timed on a few questions."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headscope.data.cases import Cases
+from headscope.errors import StudyError
+from headscope.functions import MAIN, Taxonomy
+from headscope.study.sizes import Size
+
+if TYPE_CHECKING:
+    from headscope.asking.items import Item
+    from headscope.models.vlm import VLM
+
+_SCANNED = 32  # heads that are timed of a scan
+_EDITS = 16  # edits that are timed together
+_SOME = 2  # prompts that edited readings are timed on
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """What one stage asks of the model.
+
+    Attributes:
+        stage: its name.
+        answers: prompts that are answered as they are.
+        scans: prompts that are read once for every head, muted alone.
+        edited: prompts times edits, at most: candidates that coincide are read once.
+    """
+
+    stage: str
+    answers: int = 0
+    scans: int = 0
+    edited: int = 0
+
+
+@dataclass(frozen=True)
+class UnitSeconds:
+    """Seconds of one unit of work on one model, device and batch size: see :class:`StageWork`."""
+
+    answer: float
+    scan: float
+    edited: float
+
+    def of(self, work: StageWork) -> float:
+        """Seconds of a stage; the probes' own arithmetic and the report are not in it."""
+        return work.answers * self.answer + work.scans * self.scan + work.edited * self.edited
+
+
+def stage_work(
+    cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int = 0
+) -> tuple[StageWork, ...]:
+    """Count what every stage of a study will ask; nothing is loaded or asked.
+
+    Args:
+        cases, splits: the data, and case id -> ``fit``, ``select`` or ``test``.
+        size: how much is read.
+        taxonomy: the functions.
+        seed: of the choice of questions, as the study's.
+
+    Example:
+        >>> from headscope.data.splits import assign_splits
+        >>> from headscope.functions import DEFAULT
+        >>> from headscope.study.sizes import size_named
+        >>> stage_work(cases, assign_splits(cases, 0), size_named("quick"), DEFAULT)  # doctest: +SKIP
+    """
+    asked = cases, splits, size, taxonomy, seed
+    return (_capture(cases, taxonomy), _probe(*asked), _ablate(*asked), _emphasize(*asked), _wake(*asked))
+
+
+def _capture(cases: Cases, taxonomy: Taxonomy) -> StageWork:
+    from headscope.asking.items import make_items
+    from headscope.study.stages import CONTEXTS
+
+    shown = len(make_items(cases, taxonomy, CONTEXTS, CONTEXTS))
+    return StageWork("capture", shown + len(make_items(cases, taxonomy, ("gold",), ())))  # again, blank
+
+
+def _probe(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
+    from headscope.experiments.items import choose_items
+    from headscope.experiments.settings import CausalSettings
+
+    s = CausalSettings(seed=seed, **size.causal)
+    chosen = choose_items(cases, splits, s.split, taxonomy, s.max_items, s.seed, ())
+    prompts = sum(map(len, chosen.values()))
+    return StageWork("probe", answers=prompts, scans=prompts)
+
+
+def _ablate(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
+    from headscope.experiments.ablation import ALONE
+    from headscope.experiments.items import choose_items
+    from headscope.experiments.settings import AblationSettings
+
+    s = AblationSettings(seed=seed, **size.ablate)
+    select = choose_items(cases, splits, "select", taxonomy, s.select_items, s.seed, (), s.held_out)
+    test = choose_items(
+        cases, splits, "test", taxonomy, s.test_items, s.seed, s.main_contexts, s.held_out, ("gold", ALONE)
+    )
+    n = {name: len(items) for name, items in test.items()}
+    functions = [f for f in taxonomy.functions if f in select and f in n]
+    candidates = len(s.rankings) * len(s.ks)
+    edited = sum(len(select[f]) for f in functions) * candidates * (1 + s.select_draws)
+    for name in functions:
+        edited += n[name] * (2 * s.draws + len(s.mutes) + len(s.scopes) + len(functions))
+        edited += n.get(f"{name}@{ALONE}", 0) * (1 + s.main_draws)
+        controls = s.main_draws if name in taxonomy.spatial else 0
+        edited += sum(n.get(f"{MAIN}@{c}", 0) for c in s.main_contexts) * (1 + controls)
+    fit = choose_items(cases, splits, "fit", taxonomy, s.mean_items, s.seed, ())
+    means = sum(map(len, fit.values())) if "mean" in s.mutes else 0
+    return StageWork("ablate", sum(map(len, select.values())) + sum(n.values()) + means, edited=edited)
+
+
+def _emphasize(
+    cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int
+) -> StageWork:
+    from headscope.experiments.items import choose_items
+    from headscope.experiments.settings import EmphasisSettings
+
+    s = EmphasisSettings(seed=seed, **size.emphasize)
+    select = choose_items(cases, splits, "select", taxonomy, s.select_items, s.seed, (), s.held_out)
+    test = choose_items(cases, splits, "test", taxonomy, s.test_items, s.seed, s.main_contexts, s.held_out)
+    functions = [f for f in taxonomy.functions if f in select and f in test]
+    options = (1 + len(s.ks)) * (len(s.scales) + len(s.strengths))  # the ablation's heads beside the ks
+    prompts = sum(map(len, test.values()))
+    edited = sum(len(select[f]) for f in functions) * options + prompts * len(functions)
+    return StageWork("emphasize", sum(map(len, select.values())) + prompts, edited=edited)
+
+
+def _wake(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
+    from headscope.experiments.waking.controls import CONTROLS
+    from headscope.experiments.waking.questions import WakeSettings, choose, questions_of
+    from headscope.pointing.boxes import CaseBoxes
+    from headscope.pointing.styles import STYLES
+
+    s, source = WakeSettings(**size.wake), CaseBoxes(seed)
+    read = {
+        split: len(choose(questions_of(cases, splits, split, taxonomy, source, s), most, seed))
+        for split, most in (("select", s.select_items), ("test", s.max_items))
+    }
+    # plain, the fixed style, the chosen one where it is another, and every control
+    return StageWork("wake", read["select"] * (1 + len(STYLES)) + read["test"] * (3 + len(CONTROLS)))
+
+
+def unit_seconds(vlm: VLM, cases: Cases, taxonomy: Taxonomy, batch_size: int, seed: int = 0) -> UnitSeconds:
+    """Time the three kinds of work on a few of the cases' own questions.
+
+    A batch of answers, 16 sets of four random heads muted on two prompts, and up to 32 heads of a scan of one
+    prompt; each once to warm up, once timed. A scan's time is taken per head.
+
+    Raises:
+        StudyError: no question to time.
+    """
+    from headscope.asking.items import make_items
+
+    items = make_items(cases[: max(batch_size, _SOME)], taxonomy, ("gold",), ("gold",))
+    if not items:
+        raise StudyError(
+            "plan: the data hold no question that could be timed; give cases with steps or a question"
+        )
+    spread = [
+        items[i * len(items) // min(batch_size, len(items))] for i in range(min(batch_size, len(items)))
+    ]
+    return UnitSeconds(
+        answer=_answer_seconds(vlm, cases, spread),
+        scan=_scan_seconds(vlm, cases, spread[len(spread) // 2]),
+        edited=_edited_seconds(vlm, cases, spread[:: max(1, len(spread) // _SOME)][:_SOME], seed),
+    )
+
+
+def _answer_seconds(vlm: VLM, cases: Cases, items: list[Item]) -> float:
+    from headscope.asking.ask import ask
+    from headscope.asking.batches import encode_batch
+
+    def answer(some: list[Item]) -> float:
+        start = time.perf_counter()
+        ask(vlm, encode_batch(vlm, some, lambda i: cases.image(i.case)), some, readouts=("prompt_last",))
+        return time.perf_counter() - start
+
+    answer(items[:1])
+    return answer(items) / len(items)
+
+
+def _scan_seconds(vlm: VLM, cases: Cases, item: Item) -> float:
+    from headscope.edits.edits import mute
+    from headscope.engine.replay import ScanReader
+
+    heads = [h for h in vlm.geometry.heads if h.tower == "decoder"]
+    some = heads[:: max(1, len(heads) // _SCANNED)]
+    with tempfile.TemporaryDirectory() as folder:
+        reader = ScanReader(vlm, [item], lambda i: cases.image(i.case), _ledger(folder))
+        reader.read_many([(h,) for h in some[:2]], mute(0.5))  # the engine tries itself out
+        start = time.perf_counter()
+        reader.read_many([(h,) for h in some], mute())
+        return (time.perf_counter() - start) / len(some) * len(heads)
+
+
+def _edited_seconds(vlm: VLM, cases: Cases, items: list[Item], seed: int) -> float:
+    import numpy as np
+
+    from headscope.edits.edits import mute
+    from headscope.engine.readings import Reader
+
+    heads = [h for h in vlm.geometry.heads if h.tower == "decoder"]
+    draw = np.random.default_rng(seed)
+    sets = [[heads[i] for i in draw.choice(len(heads), min(4, len(heads)), False)] for _ in range(_EDITS)]
+    with tempfile.TemporaryDirectory() as folder:
+        reader = Reader(vlm, items, lambda i: cases.image(i.case), _ledger(folder))
+        reader.read_many(sets, mute(0.5))
+        start = time.perf_counter()
+        reader.read_many(sets, mute())
+        return (time.perf_counter() - start) / (len(sets) * len(items))
+
+
+def _ledger(folder: str) -> Any:
+    from headscope.storage import Ledger
+
+    return Ledger(Path(folder) / "plan", {"purpose": "timing"})
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will ask, and how long it should take where that was timed.
+
+    Attributes:
+        model: name of the model; empty where nothing was loaded.
+        size: name of the size.
+        cases: how many.
+        stages: the work, in order.
+        seconds: of one unit of each kind; None where nothing was timed.
+        capture_bytes: what the capture writes at most; None where no model was loaded.
+    """
+
+    model: str
+    size: str
+    cases: int
+    stages: tuple[StageWork, ...]
+    seconds: UnitSeconds | None = None
+    capture_bytes: int | None = None
+
+    @property
+    def hours(self) -> dict[str, float]:
+        """Stage -> hours; empty where nothing was timed."""
+        return {} if self.seconds is None else {w.stage: self.seconds.of(w) / 3600 for w in self.stages}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, hours by stage and in all."""
+        hours = self.hours
+        return {**asdict(self), "hours": {**hours, "all": sum(hours.values())} if hours else None}
+
+
+def plan_study(
+    cases: Cases,
+    size: Size,
+    taxonomy: Taxonomy,
+    *,
+    vlm: VLM | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> StudyPlan:
+    """Count a study's work and, with a model, time its units on this machine.
+
+    Raises:
+        DataError: the cases are too few to be split. StudyError: no question to time.
+    """
+    from headscope.capture.plan import estimate_bytes
+    from headscope.data.splits import assign_splits
+    from headscope.study.stages import READOUTS
+
+    splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
+    work = stage_work(cases, splits, size, taxonomy, seed)
+    if vlm is None:
+        return StudyPlan("", size.name, len(cases), work)
+    seconds = unit_seconds(vlm, cases, taxonomy, batch_size, seed)
+    written = estimate_bytes(work[0].answers, vlm, READOUTS)
+    return StudyPlan(vlm.name, size.name, len(cases), work, seconds, written)

@@ -1,1 +1,0 @@
-"""Pointing at the objects a question names: boxes, picture styles, controls, head wake-up, the experiment."""

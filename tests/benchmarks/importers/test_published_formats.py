@@ -1,0 +1,258 @@
+"""Every source in the form in which it is published: the case it becomes, whole and without loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import published as p
+import pytest
+
+from headscope.benchmarks.importers.engine import Report
+from headscope.benchmarks.importers.registry import import_cases, sources
+from headscope.data.cases import Cases, load_cases
+from headscope.data.hub import from_dataset, to_dataset
+from headscope.data.schema import Case
+from headscope.data.validation import validate
+
+
+def imported(name: str, tmp_path: Path) -> tuple[Report, Cases]:
+    columns = p.COLUMNS if name == "table" else None
+    report = import_cases(
+        name,
+        tmp_path / "out",
+        place=p.folder(tmp_path / "in", name),
+        split=p.SPLIT.get(name, ""),
+        columns=columns,
+    )
+    return report, load_cases(tmp_path / "out")
+
+
+def only(name: str, tmp_path: Path) -> Case:
+    report, cases = imported(name, tmp_path)
+    assert (report.rows, report.cases, report.refused) == (1, 1, 0)
+    return cases[0]
+
+
+@pytest.mark.parametrize("name", p.NAMES)
+def test_every_source_gives_valid_cases_that_go_through_a_dataset_unchanged(
+    name: str, tmp_path: Path
+) -> None:
+    report, cases = imported(name, tmp_path)
+    assert report.rows == report.cases + report.refused + report.merged
+    assert report.refused == 0
+    assert validate(tmp_path / "out") == []
+    back = from_dataset(to_dataset(cases), tmp_path / "back")
+    assert back.cases == cases.cases
+    assert back.fingerprint == cases.fingerprint
+
+
+def test_every_source_of_the_issue_is_registered_and_described() -> None:
+    known = sources()
+    assert set(p.NAMES) | {"super_clevr"} == set(known)
+    for source in known.values():
+        for text in (source.licence, source.size, source.fields, source.boxes, source.scored, source.get):
+            assert text.strip()
+
+
+def test_vsr_statements_keep_their_votes_as_they_stand(tmp_path: Path) -> None:
+    case = only("vsr", tmp_path)
+    assert case.question == "Is it true that the teddy bear is in front of the person?"
+    assert (case.answer, case.choices, case.kind) == ("true", ("true", "false"), "in front of")
+    assert case.source == "vsr/random/dev"
+    assert case.original == p.VSR
+    assert (case.objects, case.steps) == ((), ())
+
+
+def test_nlvr_boxes_lie_in_their_panels(tmp_path: Path) -> None:
+    case = only("nlvr", tmp_path)
+    assert case.answer == "false"
+    assert [(o.name, o.box) for o in case.objects] == [
+        ("yellow square", (13, 80, 33, 100)),
+        ("blue circle", (380, 1, 400, 31)),  # 300 + 80, cut at 400
+    ]
+    assert case.original == p.NLVR
+
+
+def test_clevr_programs_become_steps_that_end_before_the_question(tmp_path: Path) -> None:
+    case = only("clevr", tmp_path)
+    assert [(s.question, s.answer, s.function, s.depends_on) for s in case.steps] == [
+        ("Is there a small sphere?", "yes", "object_recognition", ()),
+        ("How many things right of the small sphere are there?", "2", "relational_reasoning", ("s1",)),
+    ]
+    assert all(s.origin == "derived" for s in case.steps)
+    assert case.original == {"question": p.CLEVR, "scene": p.SCENE}
+
+
+def test_gqa_programs_and_scene_graphs_become_steps_and_boxes(tmp_path: Path) -> None:
+    report, cases = imported("gqa", tmp_path)
+    case = cases[0]
+    assert {o.id: o.box for o in case.objects} == {"10": (30, 5, 50, 45), "11": (2, 20, 17, 48)}
+    assert case.named == ("10",)
+    assert [(s.question, s.answer, s.function, s.objects) for s in case.steps] == [
+        ("Is there anything in the picture that is called man?", "yes", "object_recognition", ("10",)),
+        ("Is the man red?", "yes", "attribute_perception", ("10",)),
+        ("What is to the left of the man?", "dog", "relational_reasoning", ("11",)),
+    ]
+    assert case.steps[2].depends_on == ("s2",)
+    assert any("no area" in what for what in report.left_out)
+    assert case.original["scene"]["objects"]["12"]["w"] == 0  # type: ignore[index]
+
+
+def test_coco_counts_leave_crowds_out_and_cut_boxes_at_the_edge(tmp_path: Path) -> None:
+    case = only("coco", tmp_path)
+    assert [(o.id, o.box) for o in case.objects] == [
+        ("dog-1", (4.5, 6, 14.5, 18)),
+        ("dog-2", (50, 6, 64, 18)),
+    ]
+    assert [(s.question, s.answer) for s in case.steps] == [
+        ('How many things of the kind "dog" are there?', "2")
+    ]
+    assert case.answer == "dog"
+
+
+def test_whatsup_captions_are_shown_in_an_order_that_gives_nothing_away(tmp_path: Path) -> None:
+    report, cases = imported("whatsup", tmp_path)
+    assert report.cases == 4
+    for case, record in zip(cases, p.whatsup_a(), strict=True):
+        assert case.answer == record["caption_options"][0]
+        assert sorted(case.choices) == sorted(record["caption_options"])
+        assert case.original == record
+    assert len({c.choices.index(c.answer) for c in cases}) > 1
+    assert [c.kind for c in cases] == ["left", "right", "on", "under"]
+
+
+def test_whatsup_pairs_of_captions_name_their_coco_photograph(tmp_path: Path) -> None:
+    p.put(tmp_path / "in/coco_qa_two_obj.json", p.WHATSUP_COCO)
+    p.put(tmp_path / "in/val2017/000000397133.jpg", p.jpeg())
+    report = import_cases("whatsup", tmp_path / "out", place=tmp_path / "in", split="coco_two")
+    case = load_cases(tmp_path / "out")[0]
+    assert report.cases == 1
+    assert case.image == "images/val2017/000000397133.jpg"
+    assert case.answer == "A photo of a bench to the left of a dog"
+    assert case.original == {"row": p.WHATSUP_COCO[0]}
+
+
+def test_spatialeval_options_are_read_from_the_text(tmp_path: Path) -> None:
+    case = only("spatialeval", tmp_path)
+    assert case.choices == ("Northeast", "Northwest", "Southwest", "Southeast")
+    assert (case.answer, case.kind) == ("Northeast", "spatialmap")
+
+
+def test_3dsrbench_pictures_come_out_of_base64_byte_for_byte(tmp_path: Path) -> None:
+    case = only("3dsrbench", tmp_path)
+    assert (tmp_path / "out" / case.image).read_bytes() == p.jpeg()
+    assert (case.answer, case.choices, case.kind) == (
+        "red hat",
+        ("baseball glove", "red hat"),
+        "height_higher",
+    )
+    assert case.original is not None
+    assert case.original["qid"] == "VIN6MS3J"
+    assert "Choose one: baseball glove; red hat." in case.question
+
+
+def test_spatial457_takes_its_level_from_the_file(tmp_path: Path) -> None:
+    case = only("spatial457", tmp_path)
+    assert (case.answer, case.choices, case.kind) == ("True", ("True", "False"), "L3_2d_spatial")
+
+
+def test_cvbench_letters_become_the_option(tmp_path: Path) -> None:
+    case = only("cvbench", tmp_path)
+    assert (case.answer, case.kind) == ("1", "2D/Count")
+    assert case.original == p.CVBENCH
+
+
+def test_blink_rows_with_two_pictures_are_refused_and_counted(tmp_path: Path) -> None:
+    two = p.BLINK | {"idx": "val_Jigsaw_1", "image_2": {"bytes": p.jpeg(), "path": None}}
+    p._parquet(tmp_path / "in/val-0.parquet", [p.BLINK, two])
+    report = import_cases("blink", tmp_path / "out", place=tmp_path / "in")
+    assert (report.rows, report.cases, report.refused) == (2, 1, 1)
+    assert "val-0.parquet:2: image_2: several pictures, found 2" in report.first[0]
+    assert load_cases(tmp_path / "out")[0].answer == "yes"
+
+
+def test_embspatial_answers_are_counted_from_zero(tmp_path: Path) -> None:
+    case = only("embspatial", tmp_path)
+    assert case.answer == "The door is left of the stair."
+    assert case.original is not None
+    assert case.original["objects"] == p.EMBSPATIAL["objects"]
+    assert case.original["image"] == {"picture": "the file beside the case"}
+
+
+def test_sphere_leading_questions_become_steps(tmp_path: Path) -> None:
+    report, cases = imported("sphere", tmp_path)
+    assert (report.rows, report.cases, report.merged) == (4, 2, 2)
+    hidden, counted = cases
+    assert [(s.question, s.answer, s.function) for s in hidden.steps] == [
+        ("Which item is smaller? Ketchup bottle or salt shaker?", "salt shaker", "relational_reasoning"),
+        ("Is the ketchup bottle transparent? No or yes?", "no", "attribute_perception"),
+    ]
+    assert report.guessed == {"functions of steps: from their skills": 1}
+    assert (counted.question, counted.choices) == (
+        "How many cups are there? Give the answer in number format.",
+        (),
+    )
+    assert hidden.original == {"question": p.SPHERE[0], "leading": p.SPHERE[1:3]}
+
+
+def test_multihopspatial_boxes_the_answer_and_never_names_it(tmp_path: Path) -> None:
+    case = only("multihopspatial", tmp_path)
+    assert case.answer == "(b) the lamp"
+    assert case.choices == ("(a) the pen", "(b) the lamp", "(c) the book", "(d) the cup")
+    assert [(o.name, o.box) for o in case.objects] == [("the lamp", (10, 12, 30, 42))]
+    assert case.named == ()
+
+
+def test_any_table_goes_through_a_map_of_columns(tmp_path: Path) -> None:
+    case = only("table", tmp_path)
+    assert (case.question, case.answer, case.image) == ("Where is it?", "left", "images/a.png")
+
+
+def test_cvbench_is_read_from_the_hubs_parquet_files_before_its_lines(tmp_path: Path) -> None:
+    """Both lie in the hub's folder, by names in small letters; only the Parquet files hold the pictures."""
+    row = p.CVBENCH | {"image": {"bytes": p.jpeg(), "path": None}}
+    p._parquet(tmp_path / "in/test_2d.parquet", [row])
+    p.put(tmp_path / "in/test_2d.jsonl", [p.CVBENCH])
+    report = import_cases("cvbench", tmp_path / "out", place=tmp_path / "in", split="2D")
+    assert (report.rows, report.cases, report.pictures) == (1, 1, 1)
+
+
+def test_spatial457_is_read_from_the_second_versions_parquet_files(tmp_path: Path) -> None:
+    row = p.SPATIAL457["questions"][0] | {"image": {"bytes": p.jpeg(), "path": None}, "answer": "False"}
+    p._parquet(tmp_path / "in/L3_2D_spatial/validation-00000-of-00001.parquet", [row])
+    report = import_cases("spatial457", tmp_path / "out", place=tmp_path / "in", split="L3_2D_spatial")
+    case = load_cases(tmp_path / "out")[0]
+    assert (report.rows, report.cases, report.pictures) == (1, 1, 1)
+    assert (case.answer, case.choices, case.kind) == ("False", ("True", "False"), "L3_2d_spatial")
+
+
+def test_spatial457_answers_may_be_true_and_false_of_json(tmp_path: Path) -> None:
+    row = p.SPATIAL457["questions"][0] | {"answer": True}
+    p.put(tmp_path / "in/questions/L1_single.json", {"questions": [row]})
+    p._pic(tmp_path / "in", "images/superCLEVR_new_000001.png")
+    import_cases("spatial457", tmp_path / "out", place=tmp_path / "in", split="L1_single")
+    case = load_cases(tmp_path / "out")[0]
+    assert (case.answer, case.choices, case.kind) == ("true", ("true", "false"), "L1_single")
+
+
+def test_gqa_programs_with_blank_and_untrimmed_arguments_are_read(tmp_path: Path) -> None:
+    """The form of real programs: ``small `` with a blank, nothing for ``and``, objects by their ids."""
+    (record,) = p.GQA.values()
+    program = [
+        {"operation": "select", "dependencies": [], "argument": "man (10)"},
+        {"operation": "relate", "dependencies": [0], "argument": "dog,on the edge of,s (11)"},
+        {"operation": "verify color", "dependencies": [1], "argument": "brown"},
+        {"operation": "verify size", "dependencies": [1], "argument": "small "},
+        {"operation": "and", "dependencies": [2, 3], "argument": ""},
+    ]
+    asked = record | {"semantic": program, "question": "Is the dog both brown and small?", "answer": "yes"}
+    place = p.folder(tmp_path / "in", "gqa")
+    p.put(place / "val_balanced_questions.json", {"1": asked})
+    report = import_cases("gqa", tmp_path / "out", place=place, split="val_balanced")
+    (case,) = load_cases(tmp_path / "out")
+    assert [(s.question, s.answer) for s in case.steps] == [
+        ("Is there anything in the picture that is called man?", "yes"),
+        ("What is on the edge of the man?", "dog"),
+    ]
+    assert report.left_out["steps: of verify, whose answer the record does not hold"] == 1
+    assert case.choices == ("yes", "no")

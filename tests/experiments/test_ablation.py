@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from edits.fixtures import make_atlas
+from headscope.asking.ask import ask
+from headscope.engine import readings
+from headscope.errors import StoreError, StudyError
+from headscope.experiments.ablation import AblationSettings, ablate
+from headscope.models.geometry import parse_head
+from headscope.storage import read_json, read_table
+
+KNOBS = AblationSettings(
+    draws=12, select_draws=1, main_draws=3, ks=(1, 2), select_items=4, test_items=4, mean_items=2, rows=64
+)
+SPATIAL = "spatial_perception"
+
+
+@pytest.fixture
+def run(llava, cases, splits, atlas, tmp_path):
+    def go(name="study", **knobs):
+        return ablate(llava, cases, splits, atlas, tmp_path / name, settings=KNOBS, **knobs)
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, cases, splits, tmp_path_factory):
+    """A folder that holds one whole experiment; tests that change it take a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    ablate(tiny, cases, splits, make_atlas(tiny), folder, settings=KNOBS)
+    return folder
+
+
+@pytest.fixture
+def content(finished):
+    return read_json(finished / "ablation.json")
+
+
+def test_the_whole_experiment_is_written_as_documented(finished, content, run, tmp_path, llava):
+    shutil.copytree(finished, tmp_path / "study")
+    assert json.loads(json.dumps(run())) == content
+    assert list(content["functions"]) == ["attribute_perception", SPATIAL, "counting"]
+    for name, result in content["functions"].items():
+        assert result["k"] == len(result["heads"]) in (1, 2)
+        assert result["ranking"] in ("joint", "independent")
+        assert {"drop_points", "ci", "control_mean", "control_max", "draws", "p", "q"} <= set(result)
+        assert {"margin_drop", "margin_ci", "margin_control_mean", "margin_p"} <= set(result)
+        assert list(result["mutes"]) == ["zero", "small", "mean"]
+        assert list(result["scopes"]) == ["all", "image", "question", "last", "answer"]
+        assert set(result["main"]) == {"alone", "gold"}
+        assert {"drop_points", "ci", "control_mean", "p"} <= set(result["alone"])
+        assert ("p" in result["main"]["gold"]) == (name == SPATIAL)
+        assert result["mutes"]["zero"]["margin_drop"] == result["margin_drop"]
+        assert result["scopes"]["all"]["margin_drop"] == result["margin_drop"]
+        assert result["claimed"] is False
+        assert "needs 200" in result["verdict"]
+        assert all(parse_head(h) in llava.geometry.heads for h in result["heads"])
+    assert "relational_reasoning" in content["skipped"]
+
+
+def test_the_matrix_holds_every_pair_and_its_diagonal_is_the_claim(content):
+    table = content["specificity"]
+    assert table["muted"] == table["measured"] == list(content["functions"])
+    assert np.array(table["drop_points"]).shape == (3, 3)
+    for i, name in enumerate(table["muted"]):
+        assert table["drop_points"][i][i] == content["functions"][name]["drop_points"]
+        assert table["margin_drop"][i][i] == content["functions"][name]["margin_drop"]
+
+
+def test_p_values_follow_from_the_controls_in_the_table(finished, content):
+    rows = read_table(finished / "ablation.parquet")
+    for name, result in content["functions"].items():
+        held = [r for r in rows if r["phase"] == "control" and r["muted"] == name]
+        assert len(held) == result["draws"] == 12
+        once = list({r["heads"]: r for r in held}.values())  # a set read twice is no second witness
+        assert len(once) == result["distinct"]
+        for column, key in (("drop_points", "p"), ("margin_drop", "margin_p")):
+            as_bad = sum(r[column] >= result[column] for r in once)
+            assert result[key] == pytest.approx((1 + as_bad) / (1 + len(once)))
+        assert result["control_mean"] == pytest.approx(np.mean([r["drop_points"] for r in held]))
+        assert result["control_max"] == max(r["drop_points"] for r in held)
+        tested = set(result["heads"])
+        assert all(not tested & set(r["heads"].split(",")) for r in held)
+        assert all(r["split"] == "test" for r in held)
+    doses = [r for r in rows if r["phase"] == "dose"]
+    assert len(doses) == 3 * 2 * 2
+    assert all(r["split"] == "select" for r in doses)
+
+
+def test_test_is_read_only_after_the_choice_is_frozen(run, tmp_path, splits, monkeypatch):
+    seen = []
+
+    def spy(vlm, encoded, items, **knobs):
+        frozen = (tmp_path / "study" / "choices.json").exists()
+        seen.extend((splits[i.case.id], frozen) for i in items)
+        return ask(vlm, encoded, items, **knobs)
+
+    monkeypatch.setattr(readings, "ask", spy)
+    run()
+    assert ("test", False) not in seen
+    assert ("select", False) in seen
+    assert ("test", True) in seen
+    assert not any(split == "fit" for split, _ in seen)
+
+
+def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bytes(finished, run, tmp_path, monkeypatch):
+    names = ("ablation.json", "ablation.parquet", "choices.json")
+    expected = {n: (finished / n).read_bytes() for n in names}
+    left = [0]
+
+    def dying(vlm, encoded, items, **knobs):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return ask(vlm, encoded, items, **knobs)
+
+    monkeypatch.setattr(readings, "ask", dying)
+    for _ in range(60):
+        left[0] = 25
+        try:
+            run("killed")
+            break
+        except KeyboardInterrupt:
+            continue
+    else:
+        raise AssertionError("never finished")
+    assert {n: (tmp_path / "killed" / n).read_bytes() for n in names} == expected
+
+
+def test_a_finished_experiment_asks_nothing_again(finished, content, run, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "study")
+    monkeypatch.setattr(readings, "ask", None)
+    assert json.loads(json.dumps(run())) == content
+
+
+def test_a_changed_choice_and_changed_settings_are_refused(finished, run, tmp_path):
+    shutil.copytree(finished, tmp_path / "study")
+    with pytest.raises(StoreError, match="other settings"):
+        run(draws=13)
+    path = tmp_path / "study" / "choices.json"
+    held = json.loads(path.read_text())
+    held["ablation"]["functions"][SPATIAL]["k"] = 99
+    path.write_text(json.dumps(held))
+    with pytest.raises(StoreError, match="frozen"):
+        run()
+
+
+def test_nothing_to_test_is_said_plainly(llava, cases, splits, atlas, tmp_path):
+    atlas.rankings = {"joint": None}
+    with pytest.raises(StudyError, match="no ranking"):
+        ablate(llava, cases, splits, atlas, tmp_path, settings=KNOBS)

@@ -1,0 +1,180 @@
+"""Pixels inside and outside of what each style points at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from headscope.errors import DataError
+from headscope.pointing import styles
+from headscope.pointing.regions import cover, iou, mask_of, overlap, place_elsewhere, union
+from headscope.pointing.styles import Look, point
+
+WIDTH, HEIGHT = 60, 40
+
+
+def picture(seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 250, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@st.composite
+def boxes_in(draw, most=4, least=1):
+    found = []
+    for _ in range(draw(st.integers(least, most))):
+        x0 = draw(st.floats(0, WIDTH - 0.5))
+        y0 = draw(st.floats(0, HEIGHT - 0.5))
+        x1 = draw(st.floats(x0 + 0.25, WIDTH))
+        y1 = draw(st.floats(y0 + 0.25, HEIGHT))
+        found.append((x0, y0, x1, y1))
+    return found
+
+
+def inside(boxes, pad=0.0):
+    """Pixel by pixel, independent of mask_of: a pixel is in a box if its square shares area with it."""
+    out = np.zeros((HEIGHT, WIDTH), bool)
+    for x0, y0, x1, y1 in boxes:
+        for y in range(HEIGHT):
+            for x in range(WIDTH):
+                if x + 1 > x0 - pad and x < x1 + pad and y + 1 > y0 - pad and y < y1 + pad:
+                    out[y, x] = True
+    return out
+
+
+def test_a_spotlight_keeps_what_is_inside_and_fills_what_is_outside():
+    image, box = picture(), (10.0, 5.0, 30.0, 20.0)
+    lit = np.array(styles.spotlight(image, [box], fill=(1, 2, 3), pad=2))
+    keep = np.zeros((HEIGHT, WIDTH), bool)
+    keep[3:22, 8:32] = True
+    assert (lit[keep] == np.array(image)[keep]).all()
+    assert (lit[~keep] == (1, 2, 3)).all()
+
+
+def test_an_outline_lies_outside_its_box_and_touches_nothing_else():
+    image, box = picture(), (10.0, 5.0, 30.0, 20.0)
+    drawn = np.array(styles.box(image, [box], colour=(255, 0, 255), width=2))
+    changed = (drawn != np.array(image)).any(-1)
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[3:22, 8:32] = True
+    expected[5:20, 10:30] = False
+    assert (changed == expected).all()
+    assert (drawn[expected] == (255, 0, 255)).all()
+
+
+def test_an_outline_at_the_border_is_closed():
+    ring = styles.ring((0, 0, WIDTH, HEIGHT), (WIDTH, HEIGHT), 2)
+    assert ring[0].all()
+    assert ring[-1].all()
+    assert ring[:, 0].all()
+    assert ring[:, -1].all()
+    assert not ring[2:-2, 2:-2].any()
+
+
+def test_both_is_the_outline_on_top_of_the_spotlight():
+    image, boxes, look = picture(), [(10.0, 5.0, 30.0, 20.0), (40.0, 20.0, 50.0, 30.0)], Look(pad=0.05)
+    both = np.array(point("both", image, boxes, look).image)
+    lit = styles.spotlight(image, boxes, "mean", look.pixels(look.pad, image.size))
+    expected = np.array(styles.box(lit, boxes, look.colour, look.line(image.size), 2))
+    assert (both == expected).all()
+
+
+def test_fills_are_the_mean_the_grey_or_the_colour():
+    image = Image.fromarray(np.array([[[0, 10, 20], [100, 30, 60]]], dtype=np.uint8))
+    assert styles.fill_colour(image, "mean") == (50, 20, 40)
+    assert styles.fill_colour(image, "grey") == (128, 128, 128)
+    assert styles.fill_colour(image, (9, 8, 7)) == (9, 8, 7)
+    with pytest.raises(DataError, match="expected"):
+        styles.fill_colour(image, "pink")
+
+
+def test_a_crop_enlarges_the_boxes_and_keeps_their_shape():
+    image = Image.new("RGB", (WIDTH, HEIGHT), (10, 20, 30))
+    image.paste((200, 0, 0), (20, 10, 30, 20))
+    plan = styles.plan_crop([(20, 10, 30, 20)], image.size)
+    assert (plan.region, plan.inner, plan.offset) == ((20, 10, 30, 20), (40, 40), (10, 0))
+    cut = np.array(styles.crop(image, [(20, 10, 30, 20)], fill=(1, 2, 3)))
+    assert (cut[:, 10:50] == (200, 0, 0)).all()
+    assert (cut[:, :10] == (1, 2, 3)).all()
+    assert (cut[:, 50:] == (1, 2, 3)).all()
+
+
+def test_no_boxes_and_unknown_styles():
+    image = picture()
+    assert (np.array(point("both", image, []).image) == np.array(image)).all()
+    with pytest.raises(DataError, match=r"'halo'; there are: box, spotlight, both, crop"):
+        point("halo", image, [(0, 0, 5, 5)])
+
+
+def test_the_picture_given_is_never_changed():
+    image = picture()
+    before = np.array(image)
+    for style in styles.STYLES:
+        point(style, image, [(3, 3, 20, 20)])
+    assert (np.array(image) == before).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(boxes_in(), st.integers(0, 4))
+def test_masks_cover_every_touched_pixel_and_no_other(boxes, pad):
+    assert (mask_of(boxes, (WIDTH, HEIGHT), pad) == inside(boxes, pad)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(boxes_in(), st.sampled_from(sorted(styles.STYLES)))
+def test_every_style_keeps_size_and_places_its_boxes_in_the_picture(boxes, style):
+    image = picture()
+    pointed = point(style, image, boxes, Look(pad=0.05, width=0.03))
+    assert pointed.image.size == image.size
+    assert pointed.image.mode == "RGB"
+    assert 0 <= pointed.masked < 1
+    assert len(pointed.boxes) == len(boxes)
+    for x0, y0, x1, y1 in pointed.boxes:
+        assert -1e-6 <= x0 < x1 <= WIDTH + 1e-6
+        assert -1e-6 <= y0 < y1 <= HEIGHT + 1e-6
+    if style == "box":
+        assert (np.array(pointed.image) == np.array(image)).all(-1)[~inside(boxes, 1 + 2)].all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(boxes_in(), st.integers(0, 5))
+def test_a_crop_holds_all_boxes_at_one_scale(boxes, pad):
+    plan = styles.plan_crop(boxes, (WIDTH, HEIGHT), pad)
+    assert plan.inner[0] == WIDTH or plan.inner[1] == HEIGHT
+    x0, y0, x1, y1 = plan.region
+    around = union(boxes)
+    assert x0 <= around[0]
+    assert y0 <= around[1]
+    assert x1 >= around[2]
+    assert y1 >= around[3]
+    # rounded to whole pixels, width and height are scaled alike
+    scale = min(WIDTH / (x1 - x0), HEIGHT / (y1 - y0))
+    assert abs(plan.inner[0] - (x1 - x0) * scale) <= 0.5 + 1e-9
+    assert abs(plan.inner[1] - (y1 - y0) * scale) <= 0.5 + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(boxes_in(), st.floats(1, 30), st.floats(1, 30), st.integers(0, 99))
+def test_a_box_placed_elsewhere_lies_inside_and_avoids_where_it_can(boxes, width, height, seed):
+    placed = place_elsewhere(width, height, (WIDTH, HEIGHT), boxes, np.random.default_rng(seed))
+    assert 0 <= placed[0] < placed[2] <= WIDTH
+    assert 0 <= placed[1] < placed[3] <= HEIGHT
+    assert placed[2] - placed[0] == pytest.approx(width)
+    assert placed[3] - placed[1] == pytest.approx(height)
+    again = place_elsewhere(width, height, (WIDTH, HEIGHT), boxes, np.random.default_rng(seed))
+    assert placed == again
+    free = place_elsewhere(4, 4, (WIDTH, HEIGHT), [(0, 0, 20, 40)], np.random.default_rng(seed))
+    assert overlap(free, (0, 0, 20, 40)) == 0
+
+
+@given(boxes_in(2, 2))
+def test_overlap_over_union_is_symmetric_and_one_for_the_same_box(boxes):
+    a, b = boxes
+    assert iou(a, b) == iou(b, a)
+    assert 0 <= iou(a, b) <= 1 + 1e-9
+    assert iou(a, a) == pytest.approx(1)
+    x0, y0, x1, y1 = cover(a, (WIDTH, HEIGHT))
+    assert 0 <= x0 < x1 <= WIDTH
+    assert 0 <= y0 < y1 <= HEIGHT
