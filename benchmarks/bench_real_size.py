@@ -159,6 +159,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     import numpy as np
     from PIL import Image
 
+    from headscope.engine.choice import engine_for
     from headscope.models.proof import prove
     from headscope.models.types import Prompt
 
@@ -180,7 +181,9 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     ask()
     found["ask"] = peak_of(ask)[1]
     if scan:
-        found["scan_last"] = peak_of(lambda: scan_one(vlm, encoded))[1]
+        # Whether replay is right for the model is found out once; every further case takes the scan alone.
+        engine, found["scan_check"] = peak_of(lambda: engine_for(vlm, encoded, "last"))
+        found["scan_last"] = peak_of(lambda: scan_one(vlm, encoded, engine))[1]
     about = {"parameters": vlm.parameters, "positions": encoded.length, "heads": len(vlm.geometry.heads)}
     return {"about": about, **found}
 
@@ -195,13 +198,12 @@ def loaded(folder: Path) -> Any:
     return vlm
 
 
-def scan_one(vlm: Any, encoded: Any) -> None:
-    """Every head muted alone at the last position, one case."""
+def scan_one(vlm: Any, encoded: Any, engine: Any) -> None:
+    """Every head muted alone at the last position, one case: a clean run and the replays."""
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import engine_for, logits_under
+    from headscope.engine.choice import logits_under
     from headscope.engine.trace import run_clean
 
-    engine = engine_for(vlm, encoded, "last")
     edits = [Edit((h,), mute(), "last") for h in vlm.geometry.heads]
     logits_under(vlm, run_clean(vlm, encoded), edits, engine, 2**30)
 
