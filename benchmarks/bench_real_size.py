@@ -144,14 +144,14 @@ def write_noise(model: torch.nn.Module, folder: Path) -> None:
 
 
 def peak_of(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What a piece of work gives, its seconds, and the high-water mark of resident memory within it."""
+    """What a piece of work gives, its seconds on the clock and of CPU, and the most resident memory in it."""
     Path("/proc/self/clear_refs").write_text("5", "ascii")
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     found = work()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return found, {"seconds": seconds, "peak_gb": kilobytes * 1024 / 1e9}
+    return found, {"seconds": seconds, "cpu_s": cpu, "peak_gb": kilobytes * 1024 / 1e9}
 
 
 def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:

@@ -21,6 +21,7 @@ from headscope.engine.sharing import joined
 from headscope.engine.trace import run_clean, run_prompts
 from headscope.models.contiguous import give_contiguous, gives_contiguous
 from headscope.models.picture_memo import shared_features
+from headscope.models.proof import prove
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder
 from models.families.test_family_pipeline import PROMPTS, item_of
@@ -90,6 +91,12 @@ def test_fans_and_replays_give_none(half: VLM) -> None:
         for scope in ("all", "last"):
             edits = [Edit((h,), mute(), scope) for h in half.geometry.heads]
             logits_under(half, run_clean(half, prompt), edits, Engine(scope), 2**28)
+    assert not found
+
+
+def test_the_proof_gives_none(half: VLM) -> None:
+    with copying() as found:
+        prove(half)
     assert not found
 
 

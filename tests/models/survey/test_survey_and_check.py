@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import transformers
 
+from headscope.errors import HeadscopeError
 from headscope.models import survey
 from headscope.models.proof import prove
 from headscope.models.survey import survey_row
@@ -31,8 +33,15 @@ def test_a_checkpoint_gives_what_the_row_of_its_family_says(family: str, tmp_pat
     if family not in survey.FAMILIES:
         pytest.skip(f"transformers {transformers.__version__} has no {family}")
     skip_unless_readable(family)
-    vlm = load_model(family_folder(family, tmp_path / family), prove=False)
-    proof, row = prove(vlm), survey_row(vlm.family)
+    folder, row = family_folder(family, tmp_path / family), survey_row(family)
+    if row.status == "REFUSED":  # in both by the same error of the release's own
+        error = re.search(r"\w+Error: ([^(]+)", row.reason)
+        with pytest.raises(HeadscopeError) as refused:
+            load_model(folder)
+        assert error is None or error[1].strip() in str(refused.value)
+        return
+    vlm = load_model(folder, prove=False)
+    proof = prove(vlm)
     assert proof.status == row.status
     assert [step.name for step in proof.steps] == [name for name in row.proofs if name != "heads"]
     for step in proof.steps:
