@@ -14,7 +14,7 @@ from headscope.models.proof import prove
 from headscope.models.survey import survey_row
 from headscope.models.survey.rows import without_figures
 from headscope.models.vlm import load_model
-from models.families import kinds, kinds_encoders, kinds_surveyed  # noqa: F401  (they fill the table)
+from models.families import kinds, kinds_encoders, kinds_surveyed, kinds_torchvision  # noqa: F401  (fill the table)
 from models.families.folders import FAMILIES, family_folder, skip_unless_readable
 
 # A map of image tokens; none, since the picture enters by cross-attention or in an encoder;
