@@ -159,7 +159,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     import numpy as np
     from PIL import Image
 
-    from headscope.models.proof import prove
+    from headscope.models.proofs.full import prove
     from headscope.models.types import Prompt
 
     pixels = np.random.default_rng(0).integers(0, 255, (*PHOTOGRAPH[::-1], 3), dtype=np.uint8)
