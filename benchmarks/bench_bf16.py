@@ -43,8 +43,8 @@ def run(folder: str, dtype: str, batch: int, bare: bool) -> dict[str, float]:
     import torch
     from PIL import Image
 
-    from headscope.asking.generation import generate
-    from headscope.asking.scoring import score_choices
+    from headscope.models.answering.generation import generate
+    from headscope.models.answering.scoring import score_choices
     from headscope.models.contiguous import gives_contiguous
     from headscope.models.types import Prompt
     from headscope.models.vlm import load_model

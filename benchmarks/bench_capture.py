@@ -48,11 +48,11 @@ def make_sides(vlm: Any, cases: Any, batch_size: int, folder: Path) -> dict[str,
     """The pieces of work, all of them over the same questions in the same batches."""
     from headscope.asking.ask import ask
     from headscope.asking.batches import encode_batch
-    from headscope.asking.generation import greedy_config
     from headscope.asking.items import make_items
     from headscope.capture.run import capture
     from headscope.capture.store import read_plan
     from headscope.functions import DEFAULT
+    from headscope.models.answering.generation import greedy_config
 
     def captured(score: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)

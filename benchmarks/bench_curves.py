@@ -39,13 +39,13 @@ from bench_scan import MEMORY, bound, counted
 from harness import ROOT, Ratio, machine, random_vlm
 from headscope import generate as generate_cases
 from headscope.asking.ask import ask
-from headscope.asking.generation import greedy_config
 from headscope.asking.items import make_items
 from headscope.edits.edits import Edit, edit, mute
 from headscope.engine.choice import engine_for, logits_under
 from headscope.engine.sharing import PROMPTS, run_together
 from headscope.engine.trace import run_clean
 from headscope.functions import DEFAULT
+from headscope.models.answering.generation import greedy_config
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
 from headscope.storage import write_json

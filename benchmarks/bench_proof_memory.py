@@ -32,7 +32,7 @@ def phase(folder: Path, name: str) -> dict[str, float]:
     """The peak of resident memory in one phase, in this process."""
     from PIL import Image
 
-    from headscope.models.proof import prove
+    from headscope.models.proofs.full import prove
     from headscope.models.types import Prompt
     from headscope.models.vlm import load_model
 

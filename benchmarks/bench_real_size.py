@@ -160,7 +160,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     from PIL import Image
 
     from headscope.engine.choice import engine_for
-    from headscope.models.proof import prove
+    from headscope.models.proofs.full import prove
     from headscope.models.types import Prompt
 
     pixels = np.random.default_rng(0).integers(0, 255, (*PHOTOGRAPH[::-1], 3), dtype=np.uint8)

@@ -16,6 +16,7 @@ from headscope.cli import models as cli
 from headscope.cli.app import main
 from headscope.errors import ModelError, StoreError, StudyError
 from headscope.making.scenes.generate import generate
+from headscope.models.survey import load
 from headscope.study.study import Study
 
 Command = Callable[..., tuple[int, str, str]]
@@ -56,8 +57,8 @@ def test_families_come_as_a_table_with_every_reason(headscope: Command) -> None:
     assert code == 0
     words = "".join(c for c in out if c.isalnum())
     for row in cli.families():
-        assert "".join(c for c in row["family"] if c.isalnum()) in words
-    assert f"{sum(r['status'] == 'PROVED' for r in cli.families())} PROVED" in out
+        assert "".join(c for c in row.family if c.isalnum()) in words
+    assert f"{sum(r.status == 'PROVED' for r in cli.families())} PROVED" in out
 
 
 def test_steps_that_did_not_hold_are_named() -> None:
@@ -85,9 +86,7 @@ def test_the_families_need_less_than_a_second_and_no_torch() -> None:
 
 
 def test_a_survey_that_cannot_be_read_is_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import headscope.models
-
-    monkeypatch.setattr(headscope.models, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(cli, "load", lambda: load(tmp_path / "results.json"))
     with pytest.raises(StoreError, match="survey of families cannot be read"):
         cli.families()
 
@@ -126,7 +125,7 @@ def test_a_failed_proof_refuses_the_model(
     def fail(_vlm: Any) -> None:
         raise RuntimeError("a forward of its own kind\nwith a second line")
 
-    monkeypatch.setattr("headscope.models.proof.prove", fail)
+    monkeypatch.setattr("headscope.models.proofs.full.prove", fail)
     code, out, err = headscope("models", "check", tiny_llava_folder, "--json")
     found = json.loads(out)
     assert (code, found["family"], found["status"]) == (1, "llava", "REFUSED")

@@ -30,19 +30,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--docs", action="store_true")
     parser.add_argument("--rows", type=Path)
     asked = parser.parse_args(arguments)
-    from headscope.models import survey
+    from family_survey.build import family_names
+    from family_survey.document import document
+    from family_survey.rows import save
     from headscope.models.releases import tried
-    from headscope.models.survey.document import document
+    from headscope.models.survey import load
 
     if asked.rows:
-        rows = _survey(asked.families or survey.FAMILIES)
-        survey.save(list(rows.values()), asked.rows)
+        rows = _survey(asked.families or family_names())
+        save(list(rows.values()), asked.rows)
         return
     if not asked.docs:
-        known = {row.family: row for row in survey.load()} if asked.families else {}
-        known |= _survey(asked.families or survey.FAMILIES)
-        survey.save([known[family] for family in survey.FAMILIES if family in known])
-    DOCUMENT.write_text(document(survey.load(), tried()), "utf-8")
+        known = {row.family: row for row in load()} if asked.families else {}
+        known |= _survey(asked.families or family_names())
+        save([known[family] for family in family_names() if family in known])
+    DOCUMENT.write_text(document(load(), tried()), "utf-8")
 
 
 def _survey(families: list[str] | tuple[str, ...]) -> dict[str, object]:
@@ -50,7 +52,7 @@ def _survey(families: list[str] | tuple[str, ...]) -> dict[str, object]:
     import torch
     import transformers
 
-    from headscope.models import survey
+    from family_survey.rows import survey_row
 
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
@@ -61,7 +63,7 @@ def _survey(families: list[str] | tuple[str, ...]) -> dict[str, object]:
     for family in families:
         start = time.perf_counter()
         signal.alarm(_SECONDS)
-        row = rows[family] = survey.survey_row(family)
+        row = rows[family] = survey_row(family)
         signal.alarm(0)
         print(f"{family:24} {row.status:8} {time.perf_counter() - start:5.1f} s  {row.reason}", flush=True)
     return rows

@@ -44,7 +44,7 @@ def main() -> None:
 
 def sound() -> list[dict[str, Any]]:
     """A row for each depth and format: how many models, how many refused, the largest share of any step."""
-    from headscope.models.proof import prove
+    from headscope.models.proofs.full import prove
     from models.deep import DEPTHS, FAMILIES, FORMATS, WEIGHTS, deep_model
 
     rows = []
@@ -75,7 +75,7 @@ def sound() -> list[dict[str, Any]]:
 
 def broken() -> list[dict[str, Any]]:
     """A row for each fault, depth and format: how many models, in how many it was missed, smallest share."""
-    from headscope.models.geometry import find_geometry
+    from headscope.models.finding import find_geometry
     from models.deep import DEPTHS, FAMILIES, FORMATS, deep_model
     from models.depth_faults import FAULTS
 

@@ -5,7 +5,7 @@ python tools/survey_matrix.py --all      the last release of every minor number 
 python tools/survey_matrix.py 5.20.2     these again, keep what is known of the others
 
 Each release lies in a folder of its own on top of the environment that runs this, with what it wants in other
-versions: .releases/VERSION, about 60 MB, made once. Writes the package's results, survey/releases.json and
+versions: .releases/VERSION, about 60 MB, made once. Writes the package's results, surveyed/releases.json and
 docs/families.md.
 """
 
@@ -48,11 +48,13 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     wanted = asked.releases or (_between() if asked.all else _three())
     print("releases:", *wanted)
-    from headscope.models import survey
-    from headscope.models.releases import Release, Tried, differing, save, tried
-    from headscope.models.survey.document import document
+    from family_survey.document import document
+    from family_survey.releases import differing, save
+    from family_survey.rows import save as save_rows
+    from headscope.models.releases import Release, Tried, tried
+    from headscope.models.survey import load
 
-    before, shipped = tried(), _found(survey.load())
+    before, shipped = tried(), _found(load())
     known = {one.release: one for one in before.releases}
     found = {release: before.found(release, shipped) for release in known}
     newest = max((*known, *wanted), key=Version)
@@ -63,12 +65,12 @@ def main(arguments: list[str] | None = None) -> None:
         known[release] = Release(release, len(rows), *counts, *_tests(release))
         print(known[release], flush=True)
         if release == newest:
-            survey.save(rows)
+            save_rows(rows)
         ordered = sorted(known, key=Version, reverse=True)
         others = {release: found[release] for release in ordered[1:]}
         save(Tried(tuple(known[release] for release in ordered), differing(found[newest], others)))
     tried.cache_clear()
-    (ROOT / "docs" / "families.md").write_text(document(survey.load(), tried()), "utf-8")
+    (ROOT / "docs" / "families.md").write_text(document(load(), tried()), "utf-8")
     sys.exit(any(known[release].failed for release in wanted))
 
 
@@ -165,13 +167,13 @@ def _plain(name: str) -> str:
 
 def _rows(release: str) -> list[Row]:
     """The survey's rows on a release."""
-    from headscope.models import survey
+    from headscope.models.survey import load
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         tool = [sys.executable, str(ROOT / "tools" / "families.py"), "--rows", str(file)]
         subprocess.run(tool, env=_environment(release), check=True)
-        return survey.load(file)
+        return load(file)
 
 
 def _tests(release: str) -> tuple[int, int]:

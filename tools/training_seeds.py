@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from headscope.storage import write_json
-from headscope.validation.document import TRAINING, refresh
-from headscope.validation.training_seeds import read_training_row, training_seeds
+from method_page.document import TRAINING, refresh
+from method_page.training_seeds import read_training_row, training_seeds
 
 ROOT = Path(__file__).parent.parent
 

@@ -46,8 +46,8 @@ class TinyVLM(VLM):
 
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """As many inputs of the survey as there are prompts, item i the same whatever stands beside it."""
+        from family_survey.plans import tiny_inputs
         from headscope.models.proofs.batches import numbered
-        from headscope.models.survey import tiny_inputs
 
         inputs = tiny_inputs(self.name, self.model, items=len(prompts))
         if self.proof is not None and len(prompts) > 1:
@@ -76,9 +76,9 @@ class TinyVLM(VLM):
 
 def tiny_vlm(family: str) -> TinyVLM:
     """The survey's model of a family, proved; GeometryError or Unbuildable where there is none."""
-    from headscope.models.geometry import find_geometry
+    from family_survey.plans import tiny_inputs, tiny_model
+    from headscope.models.finding import find_geometry
     from headscope.models.proofs.full import prove
-    from headscope.models.survey import tiny_inputs, tiny_model
 
     model = tiny_model(family)
     geometry = find_geometry(model)
@@ -227,16 +227,16 @@ def main(arguments: list[str] | None = None) -> None:
     if not asked.docs:
         import transformers
 
-        from headscope.models import survey
+        from family_survey.build import family_names
 
         torch.set_num_threads(1)
         transformers.logging.set_verbosity_error()
         warnings.filterwarnings("ignore")
-        for family in asked.families or survey.FAMILIES:
+        for family in asked.families or family_names():
             start = time.perf_counter()
             rows[family] = row_of(family)
             print(f"{family:24} {time.perf_counter() - start:5.1f} s  {json.dumps(rows[family])}", flush=True)
-            rows = {name: rows[name] for name in survey.FAMILIES if name in rows}
+            rows = {name: rows[name] for name in family_names() if name in rows}
             RESULTS.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     PAGE.write_text(filled(PAGE.read_text("utf-8"), rows), "utf-8")
 

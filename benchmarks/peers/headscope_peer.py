@@ -5,9 +5,9 @@ from common import HEAD, LAYER, NEW, Bench, run
 
 
 def prepare(bench: Bench) -> dict:
-    from headscope.asking.generation import greedy_config
     from headscope.asking.readouts import Reader
     from headscope.edits.edits import edit, mute
+    from headscope.models.answering.generation import greedy_config
     from headscope.models.types import Encoded
     from headscope.models.vlm import load_model
 

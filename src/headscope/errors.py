@@ -37,6 +37,9 @@ class UntriedReleaseWarning(UserWarning):
     """The installed transformers is newer than the releases that headscope was tried with."""
 
 
+_QUOTED = 80  # how much of a text a message quotes
+
+
 def in_one_line(exc: BaseException) -> str:
     """What another library's error says, its lines joined and cut at 300 characters; its name if nothing.
 
@@ -46,3 +49,13 @@ def in_one_line(exc: BaseException) -> str:
     """
     said = " ".join(str(exc).split()) or type(exc).__name__
     return said if len(said) <= 300 else f"{said[:297]}..."
+
+
+def quoted(text: str) -> str:
+    """A text as a message quotes it: on one line, characters that do not show written out, not too long.
+
+    Example:
+        >>> quoted("left\\nright")
+        "'left\\\\nright'"
+    """
+    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}...")

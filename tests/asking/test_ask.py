@@ -11,13 +11,12 @@ import pytest
 import torch
 
 from asking.naive import StubEdit, choice_logprobs, picture, some_items
-from headscope.asking import scoring, tree
-from headscope.asking.ask import answer_one, ask
+from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch, encode_batches
 from headscope.asking.items import Item
-from headscope.asking.scoring import needs_end
 from headscope.errors import ModelError, StudyError
-from headscope.models.types import Prompt
+from headscope.models.answering import rows, scoring, tree
+from headscope.models.answering.scoring import needs_end
 from headscope.models.vlm import VLM
 
 EDITS = [
@@ -112,7 +111,8 @@ def test_scores_do_not_depend_on_how_many_choices_share_a_forward(
     whole = ask(llava64, encoded, items, max_new_tokens=1)
     vocabulary = whole.logits.shape[-1] if whole.logits is not None else 0
     monkeypatch.setattr(scoring, "MAX_LOGITS", 5 * len(items) * vocabulary)
-    monkeypatch.setattr(scoring, "MAX_ROWS", len(items) + 1)
+    monkeypatch.setattr(rows, "MAX_LOGITS", 5 * len(items) * vocabulary)
+    monkeypatch.setattr(rows, "MAX_ROWS", len(items) + 1)
     for refusal in ("", "rows are wanted"):  # a tree at a time, a row at a time
         monkeypatch.setitem(tree._TRIED, llava64, refusal)
         with counted(llava64.model) as seen:
@@ -189,8 +189,6 @@ def test_one_question_gets_an_answer_with_the_score_of_each_choice(vlm64: VLM) -
     item = next(i for i in some_items(1) if i.step.id == "s2" and i.context == "alone")
     answer = vlm64.answer(picture(item), item.question, choices=item.choices)
     assert answer.logprobs == pytest.approx(choice_logprobs(vlm64, item), abs=1e-4)
-    again = answer_one(vlm64, Prompt(picture(item), item.question), item.choices)
-    assert again == answer
     assert vlm64.answer(picture(item), item.question).logprobs == {}
 
 

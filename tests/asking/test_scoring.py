@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from asking.naive import StubEdit, picture, some_items, whole_forward
-from headscope.asking import tree
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch
-from headscope.asking.generation import generate
 from headscope.asking.items import Item
-from headscope.asking.scoring import Scores, score_choices
+from headscope.models.answering import tree
+from headscope.models.answering.generation import generate
+from headscope.models.answering.scoring import Scores, score_choices
 from headscope.models.vlm import VLM
 
 # One token, several, some that begin others, some that say the same.

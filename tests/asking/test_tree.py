@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from asking.naive import StubEdit, picture, some_items
-from headscope.asking import tree
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch
-from headscope.asking.generation import generate
-from headscope.asking.scoring import rows_totals
-from headscope.asking.tree import END, Tree, fits, read_trees, tree_totals
+from headscope.models.answering import tree
+from headscope.models.answering.generation import generate
+from headscope.models.answering.rows import END, rows_totals
+from headscope.models.answering.tree import Tree, fits, read_trees, tree_totals
 from headscope.models.vlm import VLM
 from headscope.models.ways import TREE, ways_of
 

@@ -12,7 +12,8 @@ from edits.naive import generate, logits
 from headscope.edits.baking import bake
 from headscope.edits.edits import add, edit, mute, scale
 from headscope.errors import EditError
-from headscope.models.geometry import Geometry, Head, find_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Geometry, Head
 from headscope.models.vlm import load_model
 from headscope.models.weights import LoadedWeights
 

@@ -11,7 +11,8 @@ import torch
 from edits.naive import double, extend, generate, logits, slow_copy
 from headscope.edits.edits import BatchedEdit, Edit, add, edit, mute, per_item, scale
 from headscope.errors import EditError
-from headscope.models.geometry import Head, find_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Head
 
 HEADS = (Head(0, 1), Head(0, 3), Head(1, 2))
 SCOPES = ("all", "image", "question", "last", "answer")

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from edits.fixtures import picture
-from headscope.asking import tree
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.engine.choice import engine_for, logits_under
 from headscope.engine.decoder import difference
 from headscope.engine.shared_prefix import Fan, fan_of, fan_out
 from headscope.engine.trace import run_clean
-from headscope.models.geometry import find_geometry
+from headscope.models.answering import tree
+from headscope.models.finding import find_geometry
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 from headscope.models.ways import FAN, REPLAY, failure, ways_of

@@ -19,7 +19,8 @@ from headscope.engine.choice import Engine, engine_for, logits_under, together
 from headscope.engine.replay import clean_margin, read_item
 from headscope.engine.trace import run_clean
 from headscope.errors import ModelError
-from headscope.models.geometry import Head, find_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Head
 from headscope.models.types import Prompt
 
 ROOM = 2**30

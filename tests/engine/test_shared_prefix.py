@@ -17,7 +17,8 @@ from headscope.engine.shared_prefix import Fan, fan_of, fan_out
 from headscope.errors import EditError, ModelError
 from headscope.experiments.items import choose_items
 from headscope.functions import DEFAULT
-from headscope.models.geometry import Head, find_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Head
 from headscope.storage import Ledger
 
 SETS = [

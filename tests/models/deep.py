@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headscope.models.survey import class_name, tiny_inputs
-from headscope.models.survey.recipes import recipe
-from headscope.models.survey.shrink import shrink
+from family_survey.build import class_name
+from family_survey.plans import tiny_inputs
+from family_survey.recipes import recipe
+from family_survey.shrink import shrink
 
 # Llama's layers; normed q and k; grouped keys; scaled embeddings and norms on both sides; borrowed keys, no
 # scaling of attention, soft-capped logits.

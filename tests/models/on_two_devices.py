@@ -19,15 +19,15 @@ import torch
 from PIL import Image
 
 from headscope.asking.ask import ask
-from headscope.asking.generation import generate
 from headscope.asking.items import Item
 from headscope.asking.readouts import READOUTS, Reader
 from headscope.data.schema import Case, Step
 from headscope.edits.edits import Edit, add, mute, per_item, scale
 from headscope.edits.means import head_means
 from headscope.experiments.waking.awakening import ContributionNorms, attention_to
+from headscope.models.answering.generation import generate
 from headscope.models.geometry import Head
-from headscope.models.proof import prove_geometry
+from headscope.models.proofs.full import prove_geometry
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
 from headscope.models.weights import HashedWeights

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
+from family_survey.plans import tiny_inputs, tiny_model
 from headscope.errors import GeometryError, ModelError
-from headscope.models.geometry import find_geometry
-from headscope.models.proof import prove
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Head, Site, parse_head
 from headscope.models.proofs.batches import numbered, padded_batch, prove_batch
+from headscope.models.proofs.full import prove
 from headscope.models.proofs.pictures import is_picture, negative
 from headscope.models.proofs.steps import Proof, Step
-from headscope.models.sites import Head, Site, parse_head
-from headscope.models.survey import tiny_inputs, tiny_model
 from headscope.models.types import Frame, Prompt
 from headscope.models.vlm import load_model
 from models.families.folders import family_folder

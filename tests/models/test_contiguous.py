@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from headscope.asking import tree
 from headscope.asking.ask import ask
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.engine.choice import Engine, logits_under
 from headscope.engine.shared_prefix import Fan, fan_out
 from headscope.engine.sharing import joined
 from headscope.engine.trace import run_clean, run_prompts
+from headscope.models.answering import tree
 from headscope.models.contiguous import give_contiguous, gives_contiguous
 from headscope.models.picture_memo import shared_features
-from headscope.models.proof import prove
+from headscope.models.proofs.full import prove
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder
 from models.families.test_family_pipeline import PROMPTS, item_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from headscope.models.geometry import find_geometry
-from headscope.models.proof import Proof, prove
+from headscope.models.finding import find_geometry
+from headscope.models.proofs.full import prove
+from headscope.models.proofs.steps import Proof
 from models.deep import DEPTHS, FAMILIES, FORMATS, deep_model
 from models.depth_faults import BELOW_ROUNDING, FAULTS
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.geometry import Site
-from headscope.models.proof import prove, prove_geometry
 from headscope.models.proofs import edits
 from headscope.models.proofs.edits import scaled
+from headscope.models.proofs.full import prove, prove_geometry
 from headscope.models.vlm import VLM
 from models.broken import claim, swapped
 

@@ -15,12 +15,12 @@ from transformers.cache_utils import DynamicLayer
 
 from headscope.errors import ModelError
 from headscope.models.geometry import Site
-from headscope.models.proof import Proof, Step, prove, prove_geometry
 from headscope.models.proofs import baked, cached, edits
 from headscope.models.proofs.baked import compare_baked
 from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.full import prove, prove_geometry
 from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import logits_of
+from headscope.models.proofs.steps import Proof, Step, logits_of
 from headscope.models.types import Encoded, ImageGrid, Prompt
 from headscope.models.vlm import VLM
 from models.broken import adapter, claim, encoded, tiny_inputs

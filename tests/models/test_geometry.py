@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from headscope.errors import GeometryError
-from headscope.models.geometry import Head, find_geometry, parse_head
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Head, parse_head
 from headscope.models.vlm import VLM
 
 

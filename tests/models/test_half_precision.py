@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from headscope.asking.generation import generate
 from headscope.asking.readouts import Reader
 from headscope.edits.baking import bake
 from headscope.edits.edits import edit, mute, scale
 from headscope.edits.means import head_means
+from headscope.models.answering.generation import generate
 from headscope.models.geometry import Head
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model

@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from headscope.asking.generation import generate
 from headscope.cli.app import app
 from headscope.edits.baking import bake
 from headscope.errors import HeadscopeError, ModelError, OutOfMemoryError
 from headscope.models import loading
+from headscope.models.answering.generation import generate
 from headscope.models.geometry import Head
-from headscope.models.proof import Proof, Step
 from headscope.models.proofs import batches, cached, full, heads
+from headscope.models.proofs.steps import Proof, Step
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder

@@ -196,7 +196,7 @@ def test_an_error_of_the_models_own_during_the_proof_is_a_refusal(monkeypatch: p
     def broken(vlm: VLM) -> None:
         raise RuntimeError("index out of range\nand more")
 
-    monkeypatch.setattr("headscope.models.proof.prove", broken)
+    monkeypatch.setattr("headscope.models.vlm.prove", broken)
     with pytest.raises(
         ModelError, match="embedded: the proof ended in the model's RuntimeError: index out of range"
     ):

@@ -17,7 +17,7 @@ import headscope as hs
 from headscope.errors import EditError, ModelError
 from headscope.models.adapters import merge_adapter
 from headscope.models.geometry import Head
-from headscope.models.proof import prove
+from headscope.models.proofs.full import prove
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM
 

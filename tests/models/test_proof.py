@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from headscope.errors import GeometryError, ModelError
-from headscope.models.geometry import Geometry, Site, find_geometry
-from headscope.models.proof import Proof, Step, prove_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Geometry, Site
+from headscope.models.proofs.full import prove_geometry
 from headscope.models.proofs.rounding import logit_difference
+from headscope.models.proofs.steps import Proof, Step
 from headscope.models.vlm import VLM, load_model
 
 

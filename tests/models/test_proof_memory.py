@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 import torch
 from PIL import Image
-from headscope.models.proof import prove
+from headscope.models.proofs.full import prove
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model
 

@@ -19,9 +19,8 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 import headscope as hs
 from headscope.errors import EditError, ModelError
 from headscope.experiments.waking.awakening import ContributionNorms
-from headscope.models.geometry import Head
-from headscope.models.proof import prove
-from headscope.models.sites import has_plain_matrix
+from headscope.models.geometry import Head, has_plain_matrix
+from headscope.models.proofs.full import prove
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM
 

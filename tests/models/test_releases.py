@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from family_survey.releases import differing
 from headscope.errors import ModelError, UntriedReleaseWarning
 from headscope.models import releases, vlm
-from headscope.models.releases import Difference, Release, Tried, differing, tried
+from headscope.models.releases import Difference, Release, Tried, tried
 from headscope.models.survey import load
 from headscope.models.vlm import load_model, proof_or_refusal
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from family_survey.build import family_names
+from family_survey.plans import tiny_inputs, tiny_model
 from headscope.errors import GeometryError
-from headscope.models import survey
-from headscope.models.geometry import find_geometry
-from headscope.models.survey import tiny_inputs, tiny_model
+from headscope.models.finding import find_geometry
 from headscope.models.tracing import trace_decoder
 from headscope.models.vlm import load_model
 
@@ -23,7 +23,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family in survey.FAMILIES])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family in family_names()])
 def test_a_forward_tells_the_heads_that_names_tell(family: str) -> None:
     model = tiny_model(family)
     named = find_geometry(model)
@@ -53,7 +53,7 @@ def test_a_model_whose_names_tell_nothing_is_loaded_proved_and_asked(
     tiny_llava_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = load_model(tiny_llava_folder)
-    monkeypatch.setattr("headscope.models.finding.PROJECTIONS", ("nothing",))
+    monkeypatch.setattr("headscope.models.structure.PROJECTIONS", ("nothing",))
     traced = load_model(tiny_llava_folder)
     assert [s.path for s in traced.geometry.sites] == [s.path for s in named.geometry.sites]
     assert traced.geometry.heads == named.geometry.heads

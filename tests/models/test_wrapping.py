@@ -20,7 +20,7 @@ from headscope.errors import EditError, ModelError, StudyError
 from headscope.making.scenes.generate import generate
 from headscope.models.geometry import Head
 from headscope.models.processors import load_processor
-from headscope.models.proof import prove
+from headscope.models.proofs.full import prove
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM
 from models.lora import Linear, adapt, merge

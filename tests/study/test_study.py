@@ -152,6 +152,18 @@ def test_changed_cases_are_refused(finished: Path, tmp_path: Path) -> None:
         _ = Study(study).cases
 
 
+def test_a_study_in_which_something_leaked_from_test_gets_no_report(finished: Path, tmp_path: Path) -> None:
+    study = tmp_path / "leaked"
+    shutil.copytree(finished, study)
+    (study / "report.html").unlink()
+    splits = json.loads((study / "splits.json").read_text())
+    moved = next(case for case, split in splits.items() if split == "fit")
+    (study / "splits.json").write_text(json.dumps(splits | {moved: "test"}))
+    with pytest.raises(StudyError, match=rf"captured under another split.*{moved}"):
+        Study(study).report()
+    assert not (study / "report.html").exists()
+
+
 def test_a_folder_without_a_study_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="headscope run"):
         Study(tmp_path)

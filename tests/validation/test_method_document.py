@@ -9,9 +9,9 @@ from made_up_validation import made_up_summary
 
 from headscope.errors import StoreError
 from headscope.storage import read_json
-from headscope.validation.document import blocks, figures, filled
-from headscope.validation.measured import measured
-from headscope.validation.training_seeds import training_row, training_seeds
+from method_page.document import blocks, figures, filled
+from method_page.measured import measured
+from method_page.training_seeds import training_row, training_seeds
 
 DOCS = Path(__file__).parents[2] / "docs"
 

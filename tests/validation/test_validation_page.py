@@ -12,8 +12,8 @@ from headscope.errors import StoreError
 from headscope.report.method_errors import method_errors
 from headscope.report.validation import tables, validation_table, write_validation_page
 from headscope.storage import write_json
-from headscope.validation.measured import measured
 from headscope.validation.scoring import WAYS
+from method_page.measured import measured
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -74,7 +74,7 @@ def check_thoroughly(
 
 
 def _environment(dtype: str) -> dict[str, str]:
-    from headscope import __version__
+    from headscope.version import __version__
 
     found = {"headscope": __version__, "python": platform.python_version(), "system": platform.platform()}
     for name in _PACKAGES:
@@ -115,7 +115,7 @@ def _device(vlm: VLM) -> str:
 
 
 def _prove(found: Acceptance, vlm: VLM) -> Finding:
-    from headscope.models.proof import prove
+    from headscope.models.proofs.full import prove
     from headscope.models.vlm import proof_or_refusal
 
     vlm.proof = proof_or_refusal(vlm, prove)

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headscope.asking.generation import before_end, generate
 from headscope.asking.items import Item
 from headscope.asking.readouts import Reader, check_readouts, content_tokens
-from headscope.asking.scoring import Scores, score_choices
 from headscope.errors import ModelError
+from headscope.models.answering.generation import before_end, generate
+from headscope.models.answering.scoring import Scores, score_choices
 from headscope.models.answers import parse_answer
-from headscope.models.types import Answer, Encoded, Prompt
+from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 
 NAN = float("nan")
 
@@ -25,7 +26,7 @@ NAN = float("nan")
 class Change(Protocol):
     """Whatever can be held on a model for a while, such as :class:`headscope.edits.edits.Edit`."""
 
-    def applied(self, vlm: Any) -> AbstractContextManager[Any]:
+    def applied(self, vlm: VLM) -> AbstractContextManager[Any]:
         """Hold the change on ``vlm`` until the block is left."""
         ...
 
@@ -66,7 +67,7 @@ class _Reading:
 
 
 def ask(
-    vlm: Any,
+    vlm: VLM,
     encoded: Encoded,
     items: Sequence[Item],
     *,
@@ -92,7 +93,7 @@ def ask(
     Returns:
         Rows and readouts. ``margin`` is the truth's log-probability per token minus that of the best wrong
         choice (open answers: the truth's alone); how choices are scored:
-        :func:`headscope.asking.scoring.score_choices`.
+        :func:`headscope.models.answering.scoring.score_choices`.
 
     Raises:
         ModelError: items and batch do not match, or the model cannot be read this way.
@@ -110,21 +111,8 @@ def ask(
     return Outcome(rows, reading.z, logprobs, totals, reading.tokens, reading.logits)
 
 
-def answer_one(vlm: Any, prompt: Prompt, choices: Sequence[str] = (), max_new_tokens: int = 16) -> Answer:
-    """Ask one question about one picture; edits that are active apply.
-
-    Returns:
-        The text, the choice (or open answer) it amounts to, each choice's log-probability per token, and the
-        probability of all together.
-    """
-    options = tuple(dict.fromkeys(choices))
-    reading = _read(vlm, vlm.encode([prompt]), [options], [options], None, (), max_new_tokens)
-    (scores,) = reading.scores
-    return Answer(reading.texts[0], reading.parsed[0], scores.logprobs, scores.total)
-
-
 def _read(
-    vlm: Any,
+    vlm: VLM,
     encoded: Encoded,
     choices: Sequence[Sequence[str]],
     scored: Sequence[Sequence[str]] | None,
@@ -157,7 +145,7 @@ def _read(
 
 
 def _content(
-    vlm: Any,
+    vlm: VLM,
     tokens: Tensor,
     said: Sequence[Sequence[int]],
     parsed: Sequence[str | None],

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headscope.asking.generation import before_end
 from headscope.errors import ModelError, StudyError
+from headscope.models.answering.generation import before_end
 from headscope.models.geometry import Geometry
 from headscope.models.thinking import answer_start
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from headscope.cli import decompose as _decompose  # noqa: F401  (registers its commands)
-from headscope.cli import review as _review  # noqa: F401  (registers its commands)
+import headscope.cli.decompose  # registers its commands
+import headscope.cli.review  # noqa: F401  (the same)
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import (
@@ -23,6 +23,7 @@ from headscope.cli.models import (
     model_options,
     models_app,
 )
+from headscope.cli.output import say
 from headscope.cli.plan import plan
 from headscope.cli.scan import scan
 from headscope.cli.validate import validate_method
@@ -83,11 +84,6 @@ TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON fi
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
 ]
-
-
-def say(text: str) -> None:
-    """A line for people, on standard error."""
-    typer.echo(text, err=True)
 
 
 def open_study(study: Path, data: Path | None, probe_device: str | None, wait: bool, **given: Any) -> Any:

@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headscope.errors import HeadscopeError, ModelError, StoreError
+from headscope.errors import HeadscopeError, ModelError
+from headscope.models.survey import Row, load
 
 models_app = typer.Typer(
     help="Families that are supported; the proof of a model.", invoke_without_command=True
@@ -43,6 +44,9 @@ ImageBackendOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _COLOURS = {"PROVED": "green", "PARTLY": "yellow", "REFUSED": "red"}
 # Status in the survey of a step that a checkpoint's processor is needed for.
 _LATER = "on a checkpoint"
@@ -56,13 +60,13 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     rows = families()
     if as_json:
-        _print_json([{k: row[k] for k in _FIELDS} for row in rows])
+        _print_json([_entry(row.family, row.status, row.reason, row.proofs) for row in rows])
         return
     from rich.console import Console
 
     console = Console()
     console.print(_family_table(rows))
-    counts = {s: sum(row["status"] == s for row in rows) for s in _COLOURS}
+    counts = {s: sum(row.status == s for row in rows) for s in _COLOURS}
     console.print(", ".join(f"{n} {s}" for s, n in counts.items()))
 
 
@@ -96,7 +100,7 @@ def check(
         raise ModelError(
             f"asked for a page at {out}; only --thorough writes one: say --thorough, or leave out --out"
         )
-    from headscope.models.proof import prove
+    from headscope.models.proofs.full import prove
     from headscope.models.vlm import load_model, proof_or_refusal
 
     options = {
@@ -139,20 +143,13 @@ def merge(
     typer.echo(str(merge_adapter(adapter, out, base, dtype)))
 
 
-def families() -> list[dict[str, Any]]:
+def families() -> list[Row]:
     """The rows of the survey that ships with the package, by family.
 
     Raises:
         StoreError: the survey is not there, or not what it should be.
     """
-    import headscope.models  # only says where the package lies
-
-    path = Path(headscope.models.__file__).parent / "survey" / "results.json"
-    try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
-        return sorted(rows, key=lambda row: tuple(row[k] for k in ("family", "status", "reason")))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise StoreError(f"{path}: the survey of families cannot be read ({exc}); install again") from exc
+    return sorted(load(), key=lambda row: (row.family, row.status, row.reason))
 
 
 def model_options(
@@ -217,15 +214,14 @@ def _entry(family: str, status: str, reason: str, proofs: Any) -> dict[str, Any]
     return dict(zip(_FIELDS, (family, status, reason, proofs), strict=True))
 
 
-def _family_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+def _family_table(rows: Sequence[Row]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("family", "status", "proved", "what is not, and why; what to know")
     for row in rows:
-        colour = _COLOURS.get(row["status"], "white")
-        status = f"[{colour}]{escape(row['status'])}[/]"
-        table.add_row(escape(row["family"]), status, escape(_steps(row["proofs"])), escape(row["reason"]))
+        status = f"[{_COLOURS.get(row.status, 'white')}]{escape(row.status)}[/]"
+        table.add_row(escape(row.family), status, escape(_steps(row.proofs)), escape(row.reason))
     return table
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from headscope.cli.models import AttentionOption
+from headscope.cli.output import say
 from headscope.errors import StudyError
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -41,7 +42,6 @@ def scan(
     attention: AttentionOption = None,
 ) -> None:
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
-    from headscope.cli.app import say
     from headscope.experiments.scan import ScanSettings, scan_heads
     from headscope.models.geometry import parse_head
     from headscope.study.given import Given

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from headscope.cli.output import say
+
 
 def validate_method(
     quick: Annotated[bool, typer.Option("--quick", help="A look in minutes, for every commit.")] = False,
@@ -18,7 +20,6 @@ def validate_method(
     ] = None,
 ) -> None:
     """Measure the method's errors on models with planted heads, and on models with nothing to find."""
-    from headscope.cli.app import say
     from headscope.report.validation import validation_table, write_validation_page
     from headscope.validation.run import validate_method as measure
 

@@ -15,6 +15,7 @@ from PIL import Image
 from headscope.data.checks import check_case, unwritable
 from headscope.data.pictures import PictureError, check_path, key_of, locate, read_rgb
 from headscope.data.schema import Case, Split
+from headscope.data.splits import assign_splits, group_by_content
 from headscope.data.validation import CASES_FILE, inspect
 from headscope.errors import DataError
 from headscope.functions import DEFAULT, Taxonomy
@@ -57,8 +58,6 @@ class Cases(Sequence[Case]):
     @cached_property
     def splits(self) -> dict[str, Split]:
         """Case id to split, by ``assign_splits`` with seed 0; a subset keeps the splits of its whole."""
-        from headscope.data.splits import assign_splits
-
         if self._whole is not None:
             return {c.id: self._whole.splits[c.id] for c in self.cases}
         return assign_splits(self)
@@ -66,11 +65,9 @@ class Cases(Sequence[Case]):
     @cached_property
     def picture_groups(self) -> dict[str, str]:
         """Case id to the name of its picture: :func:`headscope.data.splits.picture_groups`."""
-        from headscope.data.splits import group_by_content
-
         if self._whole is not None:
             return {c.id: self._whole.picture_groups[c.id] for c in self.cases}
-        return group_by_content(self)
+        return group_by_content(self, self.folder)
 
     @cached_property
     def fingerprint(self) -> str:

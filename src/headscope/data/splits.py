@@ -7,12 +7,22 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from headscope.data.cases import Cases
 from headscope.data.pictures import PictureError, content_keys, key_of, locate
 from headscope.data.schema import SPLITS, Case, Split
 from headscope.data.validation import wanted_split
 from headscope.errors import DataError
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """Cases that know which of them show the same picture: :class:`headscope.data.cases.Cases`."""
+
+    @property
+    def picture_groups(self) -> dict[str, str]:
+        """Case id -> a name of its picture."""
+        ...
 
 
 def assign_splits(
@@ -61,18 +71,18 @@ def picture_groups(cases: Sequence[Case]) -> dict[str, str]:
     if their files are the same or hold identical bytes; plain cases have no files and go by path. ``Cases``
     remember the answer, and a subset has that of its whole.
     """
-    if isinstance(cases, Cases):
+    if isinstance(cases, Grouped):
         return cases.picture_groups
     return {c.id: key_of(c.image) for c in cases}
 
 
-def group_by_content(cases: Cases) -> dict[str, str]:
-    """What :func:`picture_groups` says; files are read only where another has their size."""
+def group_by_content(cases: Sequence[Case], folder: Path) -> dict[str, str]:
+    """What :func:`picture_groups` says of cases in a folder; reads files only where two have one size."""
     paths = sorted({key_of(c.image) for c in cases})
     files: dict[str, Path] = {}
     for path in paths:
         try:
-            files[path] = locate(cases.folder, path)
+            files[path] = locate(folder, path)
         except PictureError:  # reading the picture will say what is wrong with it
             continue
     content = content_keys(files.values())

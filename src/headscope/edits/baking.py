@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from headscope.edits.edits import Edit, What, scale
 from headscope.edits.hooks import Pair, compile_edit
 from headscope.errors import EditError
-from headscope.models.geometry import Head, Site
+from headscope.models.geometry import Head, Site, has_plain_matrix
 from headscope.models.library_messages import quiet
 from headscope.models.saving import is_free, write_checkpoint
-from headscope.models.sites import has_plain_matrix
 from headscope.models.weights import is_quantized
 
 

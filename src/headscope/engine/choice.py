@@ -10,8 +10,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from headscope.asking.generation import Prefill, generate
-from headscope.asking.scoring import _run
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.edits.hooks import compile_edit
 from headscope.engine.decoder import difference
@@ -21,6 +19,8 @@ from headscope.engine.sharing import Sharing, find_sharing
 from headscope.engine.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.engine.trace import Trace, run_clean
 from headscope.errors import ModelError
+from headscope.models.answering.continuation import continue_from
+from headscope.models.answering.generation import Prefill, generate
 from headscope.models.geometry import Head
 from headscope.models.types import Encoded
 from headscope.models.ways import MODEL_ERRORS, REPLAY, failure, note_way
@@ -132,11 +132,11 @@ def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefi
         tiled = behind(trace.encoded, len(tried))
         given = torch.arange(3, 5, device=trace.encoded.image.device).expand(len(tried), -1)
         with torch.no_grad(), vlm.reading(tiled), BatchedEdit(tuple(tried)).applied(vlm):
-            found = _run(vlm, tiled, prefill, given, 1)
+            found = continue_from(vlm, tiled, prefill, given, 1)
         whole = []
         for one, own in zip(tried, runs, strict=True):
             with torch.no_grad(), vlm.reading(trace.encoded), one.applied(vlm):
-                whole.append(_run(vlm, trace.encoded, own, given[:1], 1))
+                whole.append(continue_from(vlm, trace.encoded, own, given[:1], 1))
         return difference(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
     except MODEL_ERRORS:
         return False

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headscope.asking.ask import scored_choices
-from headscope.asking.generation import generate, pad_id, repeat_cache
 from headscope.asking.items import Item
-from headscope.asking.scoring import needs_end
-from headscope.asking.tree import END
 from headscope.edits.edits import Edit, What, mute
 from headscope.edits.hooks import compile_edit
 from headscope.errors import ModelError
+from headscope.models.answering.generation import generate, pad_id, repeat_cache
+from headscope.models.answering.rows import END
+from headscope.models.answering.scoring import needs_end
 from headscope.models.caches import cache_argument, returned_cache
 from headscope.models.types import Encoded
 
@@ -106,7 +106,7 @@ def _tokens(vlm: Any, item: Item) -> list[tuple[int, ...]]:
 def _margin(
     vlm: Any, encoded: Encoded, item: Item, tokens: Sequence[tuple[int, ...]], position: Tensor | None
 ) -> Tensor:
-    """The margin by the rules of :mod:`headscope.asking.scoring`, with its graph."""
+    """The margin by the rules of :mod:`headscope.models.answering.scoring`, with its graph."""
     longer = any(len(t) > 1 for t in tokens)
     output = vlm.model(**encoded.inputs, use_cache=longer, logits_to_keep=1)
     first = output.logits[0, -1].float().log_softmax(dim=-1)

@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from headscope.edits.hooks import Pair
 from headscope.engine.trace import Call
-from headscope.models.sites import Site
+from headscope.models.geometry import Site
 
 Variant = dict[Site, Pair]  # per touched site factor and offset, as compile_edit gives them
 

@@ -12,9 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from headscope.asking.ask import is_right, margin_of, scored_choices
-from headscope.asking.generation import Prefill, before_end
 from headscope.asking.items import Item
-from headscope.asking.scoring import needs_end, score_choices
 from headscope.edits.edits import BatchedEdit, Edit
 from headscope.edits.hooks import compile_edit
 from headscope.engine.choice import Engine, engine_for, sweep_of, together
@@ -23,6 +21,8 @@ from headscope.engine.shared_prefix import behind, go_on
 from headscope.engine.sharing import clean_runs, plan_prompts
 from headscope.engine.trace import Trace
 from headscope.errors import ModelError
+from headscope.models.answering.generation import Prefill, before_end
+from headscope.models.answering.scoring import needs_end, score_choices
 from headscope.models.answers import parse_answer
 from headscope.models.types import Encoded
 

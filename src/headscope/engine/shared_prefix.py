@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from headscope.asking.ask import Outcome, ask, is_right, margin_of, scored_choices
-from headscope.asking.generation import Prefill, before_end, greedy_config, pad_id, watching
 from headscope.asking.items import Item
-from headscope.asking.scoring import score_choices
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.engine.decoder import difference, rows_aside
 from headscope.errors import ModelError
+from headscope.models.answering.generation import Prefill, before_end, greedy_config, pad_id, watching
+from headscope.models.answering.scoring import score_choices
 from headscope.models.answers import parse_answer
 from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded

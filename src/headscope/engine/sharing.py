@@ -18,11 +18,11 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from headscope.asking.batches import length_key, plan_batches
-from headscope.asking.generation import PLAIN, Prefill
 from headscope.asking.items import Item
 from headscope.engine.decoder import difference
 from headscope.engine.trace import Trace, run_clean, run_prompts
 from headscope.errors import ModelError
+from headscope.models.answering.generation import PLAIN, Prefill
 from headscope.models.types import Encoded
 from headscope.models.ways import MODEL_ERRORS, SHARED, failure, note_way
 

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headscope.asking.generation import PLAIN
 from headscope.engine.layers import (
     Variant,
     attended_under,
@@ -31,6 +30,7 @@ from headscope.engine.layers import (
 from headscope.engine.side_by_side import Beside, Fresh, beside_mask, trimmed
 from headscope.engine.trace import Call, Trace
 from headscope.errors import ModelError
+from headscope.models.answering.generation import PLAIN
 
 
 @dataclass(frozen=True)

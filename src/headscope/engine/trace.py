@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from headscope.asking.generation import Prefill, generate
 from headscope.engine.decoder import decoder_layers, difference
 from headscope.engine.shared_prefix import TOLERANCE, last_position
 from headscope.errors import ModelError
-from headscope.models.sites import Site
+from headscope.models.answering.generation import Prefill, generate
+from headscope.models.geometry import Site
 from headscope.models.types import Encoded
 
 _TAILS: WeakKeyDictionary[Any, Tail] = WeakKeyDictionary()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from headscope.errors import GeometryError
-from headscope.models.sites import Site
+from headscope.models.geometry import Site
 
 Change = Callable[[Tensor], Tensor]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from headscope.errors import ModelError
-from headscope.models.prompts import Template, quoted
+from headscope.errors import ModelError, quoted
 from headscope.models.types import Prompt
 
 
@@ -16,15 +16,17 @@ class ControlTokens:
     These are the tokens that the tokenizer marks as special, and added ones that the chat template writes
     (``<think>``). Whoever writes one into a question does not ask about it: the model would take a turn to be
     over, or a picture to be there.
+
+    Args:
+        tokenizer: the model's.
+        writes: whether the chat template itself writes a token.
     """
 
-    def __init__(self, tokenizer: Any, template: Template) -> None:
+    def __init__(self, tokenizer: Any, writes: Callable[[str], bool]) -> None:
         self._tokenizer = tokenizer
         added = {int(i): token for i, token in tokenizer.added_tokens_decoder.items()}
         self.special = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
-        written = {
-            i for i, token in added.items() if _marker(token.content) and template.writes(token.content)
-        }
+        written = {i for i, token in added.items() if _marker(token.content) and writes(token.content)}
         self.all = self.special | written
         self._unknown: tuple[int | None, str | None] = (tokenizer.unk_token_id, tokenizer.unk_token)
         self._found = lru_cache(maxsize=4096)(self._find)

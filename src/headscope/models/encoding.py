@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from headscope.errors import ModelError
-from headscope.models.grids import image_grids
+from headscope.models.grids.families import image_grids
 from headscope.models.loading import LISTS
 from headscope.models.prompts import Template
 from headscope.models.question_span import question_mask

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from headscope.models.base import BaseVLM
 from headscope.models.contiguous import gives_contiguous
 from headscope.models.ways import PICTURES, note_way
 
@@ -33,13 +34,14 @@ class PictureMemo:
         computed, replayed: how many pictures were encoded, and how many were not.
     """
 
-    def __init__(self, vlm: Any, room: int) -> None:
+    def __init__(self, vlm: BaseVLM, room: int) -> None:
         self.vlm, self.room = vlm, room
         self.computed = self.replayed = 0
         self._kept: dict[bytes, Tensor] = {}
         self._kind: tuple[type[Any], bool] = (tuple, False)  # of outputs; whether features are one tensor
-        inner = vlm.model.base_model
-        decoder = set(vlm.model.get_decoder().modules())
+        model: Any = vlm.model
+        inner = model.base_model
+        decoder = set(model.get_decoder().modules())
         self._tower: list[nn.Module] = [m for m in inner.modules() if m is not inner and m not in decoder]
 
     def call(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -135,7 +137,7 @@ def _features(output: Any, pictures: int) -> list[Tensor]:
 
 @contextmanager
 def shared_features(
-    vlm: Any, room: int = 2**28, memo: PictureMemo | None = None
+    vlm: BaseVLM, room: int = 2**28, memo: PictureMemo | None = None
 ) -> Iterator[PictureMemo | None]:
     """While inside, a picture that the model has seen in this block is not encoded again.
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from headscope.errors import ModelError
+from headscope.errors import ModelError, quoted
 from headscope.models import thinking
+from headscope.models.control_tokens import ControlTokens
 from headscope.models.types import Prompt
-
-if TYPE_CHECKING:
-    from headscope.models.control_tokens import ControlTokens
 
 _MARK = "zqxmark"
 _ANSWER = _MARK + "a"
-# How much of a text a message quotes, and of a prompt's end.
-_QUOTED, _SHOWN = 80, 60
+_SHOWN = 60  # how much of a prompt's end a message quotes
 
 
 class _Format(NamedTuple):
@@ -191,9 +188,7 @@ class Template:
     @cached_property
     def control(self) -> ControlTokens:
         """The tokens that steer the model, which no text of a prompt may hold."""
-        from headscope.models.control_tokens import ControlTokens
-
-        return ControlTokens(self._processor.tokenizer, self)
+        return ControlTokens(self._processor.tokenizer, self.writes)
 
     def writes(self, token: str) -> bool:
         """Whether the template itself writes a token."""
@@ -295,11 +290,6 @@ def _placeholders(processor: Any, image_token: str) -> tuple[str, ...]:
         v for k, v in vars(processor).items() if k.endswith("_token") and isinstance(v, str) and v.strip()
     }
     return tuple(sorted({image_token, *named}))
-
-
-def quoted(text: str) -> str:
-    """A text as a message quotes it: on one line, characters that do not show written out, not too long."""
-    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}...")
 
 
 def answer_ids(tokenizer: Any, template: Template, answer: str, apart: bool = False) -> list[int]:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headscope.errors import ModelError
-from headscope.models.prompts import Template, quoted
+from headscope.errors import ModelError, quoted
+from headscope.models.prompts import Template
 
 # How many tokens a processor may write after the template's text.
 _AFTER = 2

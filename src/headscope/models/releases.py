@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from headscope.errors import ModelError, UntriedReleaseWarning
 
-TRIED = Path(__file__).parent / "survey" / "releases.json"
+TRIED = Path(__file__).parent / "surveyed" / "releases.json"
 ABSENT = "absent"
 """Status of a family that a release does not have."""
 Found = Mapping[str, tuple[str, str]]
@@ -97,15 +97,6 @@ def tried() -> Tried:
     )
 
 
-def save(found: Tried, file: Path = TRIED) -> None:
-    """Write them as JSON, one entry a line."""
-    parts = []
-    for name, entries in asdict(found).items():
-        lines = ",\n".join(f"  {json.dumps(entry)}" for entry in entries)
-        parts.append(f' "{name}": [\n{lines}\n ]')
-    file.write_text("{\n" + ",\n".join(parts) + "\n}\n", "utf-8")
-
-
 def minor_of(release: str) -> tuple[int, int]:
     """Major and minor number of a version.
 
@@ -155,18 +146,3 @@ def other_release(family: str, installed: str) -> str:
     if minor_of(installed) != minor_of(known.newest) or not held:
         return ""
     return f"; its heads are proved with transformers {held[0]}: pip install 'transformers=={held[0]}'"
-
-
-def differing(newest: Found, others: Mapping[str, Found]) -> tuple[Difference, ...]:
-    """Where releases differ from the newest one: families that changed, and those that are not there.
-
-    Args:
-        newest: what the survey found on the newest release.
-        others: the same by release.
-    """
-    return tuple(
-        Difference(release, family, *found.get(family, (ABSENT, "")))
-        for release, found in others.items()
-        for family in dict.fromkeys((*newest, *found))
-        if found.get(family) != newest.get(family)
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from headscope.errors import HeadscopeError
@@ -18,10 +18,18 @@ FAN = "edits of one prompt in one forward"
 REPLAY = "scan by replay"
 SHARED = "prompts of a scan in one forward"
 PICTURES = "pictures encoded once"
-_WAYS: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
 
 
-def note_way(vlm: Any, way: str, refusal: str = "", *, instead: str = "", usual: bool = False) -> None:
+class Named(Protocol):
+    """What has a name: a model."""
+
+    name: str
+
+
+_WAYS: WeakKeyDictionary[Named, dict[str, str]] = WeakKeyDictionary()
+
+
+def note_way(vlm: Named, way: str, refusal: str = "", *, instead: str = "", usual: bool = False) -> None:
     """Keep whether a model takes a quick way, and say once where it does not.
 
     Args:
@@ -37,7 +45,7 @@ def note_way(vlm: Any, way: str, refusal: str = "", *, instead: str = "", usual:
     known[way] = refusal
 
 
-def ways_of(vlm: Any) -> dict[str, str]:
+def ways_of(vlm: Named) -> dict[str, str]:
     """Way -> why it is not taken (empty where it is); only ways that were tried."""
     return dict(sorted(_WAYS.get(vlm, {}).items()))
 

@@ -18,8 +18,9 @@ from headscope.models.geometry import Geometry
 from headscope.models.library_messages import quiet
 from headscope.models.processors import load_processor, prepared
 from headscope.models.prompts import Template
+from headscope.models.proofs.full import proof_inputs
 from headscope.models.types import Prompt
-from headscope.models.vlm import VLM, proof_inputs_of, proof_or_refusal, prove_loaded
+from headscope.models.vlm import VLM, proof_or_refusal, prove_loaded
 from headscope.models.weights import HashedWeights, LoadedWeights, refuse_offloaded, refuse_training
 
 
@@ -64,7 +65,7 @@ def wrap(
         ready = load_processor(Path(processor), config) if read else prepared(copy.deepcopy(processor), own)
         template = Template(ready, str(config.model_type))
     vlm = VLM(inner, ready, Geometry(()), own, "", None, template, LoadedWeights(inner))
-    vlm.geometry = find_geometry(inner, towers, lambda: proof_inputs_of(vlm))
+    vlm.geometry = find_geometry(inner, towers, lambda: proof_inputs(vlm))
     proof_or_refusal(vlm, lambda v: _use_once(v, model))
     vlm.weights = weights = HashedWeights(inner)
     vlm.revision = weights.revision

@@ -89,9 +89,9 @@ def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) ->
     import transformers
     from torch import __version__ as torch_version
 
-    from headscope import __version__
     from headscope.models.loaded import loaded_as
     from headscope.models.training_facts import training_facts
+    from headscope.version import __version__
 
     counts = Counter(splits.values())
     geometry, found = vlm.geometry, loaded_as(vlm)

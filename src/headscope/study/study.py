@@ -313,9 +313,16 @@ class Study:
         return self._artefact("wake.json")
 
     def report(self) -> Path:
-        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there."""
+        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there.
+
+        Raises:
+            StudyError: pictures straddle splits, or something was chosen on ``test``.
+        """
         from headscope.report.page import write_report
         from headscope.report.summary import write_summary
+        from headscope.validation.leaks import check_leaks
+
+        check_leaks(self.folder, self.cases)
 
         with self.lock:
             with self._timed("report"):

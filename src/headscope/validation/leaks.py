@@ -51,7 +51,9 @@ def leaks(folder: str | Path, cases: Cases) -> list[str]:
 
 
 def _pictures(splits: Mapping[str, str], cases: Cases) -> list[str]:
-    groups = group_by_content(cases)  # of the files as they are now, not as they were when the study began
+    groups = group_by_content(
+        cases, cases.folder
+    )  # of the files as they are now, not as they were when the study began
     homes: dict[str, set[str]] = {}
     for case, picture in groups.items():
         homes.setdefault(picture, set()).add(splits.get(case, "no split"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import transformers as hf
 
-from headscope.models.survey import tiny_config
+from family_survey.plans import tiny_config
 from models.families.folders import FAMILIES, QWEN_TOKENS, Parts, chatml, token, tokenizer_of
 
 GLM_TOKENS = (

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from headscope.asking.generation import generate
 from headscope.edits.edits import edit, mute
+from headscope.models.answering.generation import generate
 from headscope.models.geometry import Head
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM, load_model

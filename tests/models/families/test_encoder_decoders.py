@@ -12,7 +12,7 @@ from torch import Tensor
 from headscope.asking.ask import ask
 from headscope.edits.edits import Edit, mute
 from headscope.errors import ModelError
-from headscope.models.proof import prove
+from headscope.models.proofs.full import prove
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from headscope.asking.ask import Outcome, ask
 from headscope.errors import ModelError
-from headscope.models import vlm as vlm_module
+from headscope.models import base
 from headscope.models.proofs.known import known_refusal
 from headscope.models.proofs.steps import Step
 from headscope.models.types import Encoded, Prompt
@@ -210,8 +210,8 @@ def test_a_single_prompt_is_never_padded(loaded: Any, family: str, monkeypatch: 
         assert (vlm.encode(PROMPTS[:1]).inputs["attention_mask"] == 1).all()
     finally:
         vlm.tokenizer.backend_tokenizer.no_padding()
-    encode = vlm_module.encode_prompts
-    monkeypatch.setattr(vlm_module, "encode_prompts", lambda *args: padded(vlm, encode(*args), 3))
+    encode = base.encode_prompts
+    monkeypatch.setattr(base, "encode_prompts", lambda *args: padded(vlm, encode(*args), 3))
     with pytest.raises(ModelError, match="padded a single prompt"):
         vlm.encode(PROMPTS[:1])
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from headscope.models.grids import families, image_grids
+from headscope.models.grids import families
+from headscope.models.grids.families import image_grids
 from headscope.models.types import ImageGrid, Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.experiment import changed, silenced

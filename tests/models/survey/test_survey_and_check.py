@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import transformers
 
+from family_survey.build import family_names
+from family_survey.rows import survey_row, without_figures
 from headscope.errors import HeadscopeError
-from headscope.models import survey
-from headscope.models.proof import prove
-from headscope.models.survey import survey_row
-from headscope.models.survey.rows import without_figures
+from headscope.models.proofs.full import prove
 from headscope.models.vlm import load_model
 from models.families import kinds, kinds_encoders, kinds_surveyed, kinds_torchvision  # noqa: F401  (fill the table)
 from models.families.folders import FAMILIES, family_folder, skip_unless_readable
@@ -30,7 +29,7 @@ QUICK = ("llava", "qwen2_vl", "mllama", "florence2", "gemma3", "mistral_large4")
     ],
 )
 def test_a_checkpoint_gives_what_the_row_of_its_family_says(family: str, tmp_path: Path) -> None:
-    if family not in survey.FAMILIES:
+    if family not in family_names():
         pytest.skip(f"transformers {transformers.__version__} has no {family}")
     skip_unless_readable(family)
     folder, row = family_folder(family, tmp_path / family), survey_row(family)

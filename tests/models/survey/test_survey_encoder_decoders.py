@@ -20,13 +20,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from recompute import recomputed, seen_by
 
+from family_survey.plans import tiny_inputs, tiny_model
 from headscope.asking.ask import Outcome, ask
 from headscope.asking.items import Item
 from headscope.data.schema import Case, Step
 from headscope.edits.edits import Edit, mute
 from headscope.errors import ModelError
-from headscope.models.geometry import Head, find_geometry
-from headscope.models.survey import tiny_inputs, tiny_model
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Head
 from headscope.models.types import Encoded, ImageGrid
 from headscope.models.vlm import VLM
 from headscope.models.weights import LoadedWeights

@@ -15,10 +15,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from recompute import recomputed, seen_by
 
+from family_survey.build import family_names
+from family_survey.plans import tiny_inputs, tiny_model
+from family_survey.recipes import Unbuildable
+from family_survey.rows import survey_row
 from headscope.errors import GeometryError
-from headscope.models.geometry import Site, find_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Site
 from headscope.models.releases import tried
-from headscope.models.survey import FAMILIES, Unbuildable, load, survey_row, tiny_inputs, tiny_model
+from headscope.models.survey import load
+
+FAMILIES = family_names()
 
 ROWS = {row.family: row for row in load()}
 # What the survey found on the installed release of transformers, which may not be the newest one.

@@ -9,12 +9,16 @@ import torch
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from headscope.models.geometry import find_geometry
+from family_survey.build import family_names
+from family_survey.document import document
+from family_survey.plans import tiny_config, tiny_inputs, tiny_model
+from family_survey.recipes import Unbuildable, known_recipes
+from family_survey.shrink import variety
+from headscope.models.finding import find_geometry
 from headscope.models.releases import tried
-from headscope.models.survey import FAMILIES, Unbuildable, load, tiny_config, tiny_inputs, tiny_model
-from headscope.models.survey.document import document
-from headscope.models.survey.recipes import known_recipes
-from headscope.models.survey.shrink import variety
+from headscope.models.survey import load
+
+FAMILIES = family_names()
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "families.md"
 

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import made_up
 
+from family_survey.plans import plan, tiny_inputs, tiny_model
+from family_survey.rows import survey_row
 from headscope.errors import GeometryError
-from headscope.models.geometry import find_geometry
-from headscope.models.survey import survey_row, tiny_inputs, tiny_model
-from headscope.models.survey.plans import plan
+from headscope.models.finding import find_geometry
 
 made_up.register()
 
@@ -67,8 +67,8 @@ def test_what_cannot_be_proved_ends_in_a_row_that_says_why(family: str, reason: 
 def test_a_recipe_that_does_not_fit_the_release_gives_way_to_the_general_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from headscope.models.survey import plans
-    from headscope.models.survey.recipes import Recipe
+    from family_survey import plans
+    from family_survey.recipes import Recipe
 
     wrong = Recipe(config={"text_config": {"hidden_size": "wide"}}, inputs="kosmos")
     monkeypatch.setattr(plans, "recipe", lambda family: wrong if family == "llava" else Recipe())

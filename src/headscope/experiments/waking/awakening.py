@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headscope.errors import ModelError
-from headscope.models.geometry import Geometry, Site
+from headscope.models.geometry import Geometry, Site, has_plain_matrix
 from headscope.models.loading import input_device
-from headscope.models.sites import has_plain_matrix
 from headscope.models.types import Encoded, ImageGrid
 from headscope.models.vlm import VLM
 from headscope.pointing.regions import Box

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headscope.models.geometry import Geometry, Site, has_plain_matrix
 from headscope.models.proofs import edits
 from headscope.models.proofs.rounding import Compared, in_halves, limit_of, wide
 from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step
-from headscope.models.sites import Geometry, Site, has_plain_matrix
 
 # No power of two, so that rounding shows.
 _FACTOR = 1.7

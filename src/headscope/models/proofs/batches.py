@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headscope.models.geometry import Site
 from headscope.models.proofs import places
 from headscope.models.proofs.pictures import is_picture, negative
 from headscope.models.proofs.rounding import other_order
 from headscope.models.proofs.steps import HELD, REFUSED, Step, encodes, logits_of, number_format, prompt_ids
-from headscope.models.sites import Site
 
 _SHOWN = "each item of a padded batch gives the z and the logits it gives alone; relative difference"
 # How many positions of padding the shorter item gets.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headscope.models.sites import Site
+from headscope.models.geometry import Site
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from headscope.errors import GeometryError
+from headscope.models.base import BaseVLM
 from headscope.models.finding import find_geometry
+from headscope.models.geometry import Geometry, Site
 from headscope.models.grids.families import image_grids, map_kind
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
@@ -19,7 +21,6 @@ from headscope.models.proofs.known import known_refusal
 from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.spans import prove_spans
 from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt, number_format
-from headscope.models.sites import Geometry, Site
 from headscope.models.types import Prompt
 
 Items = tuple[list[dict[str, Tensor]], dict[str, Tensor]]
@@ -27,7 +28,7 @@ Items = tuple[list[dict[str, Tensor]], dict[str, Tensor]]
 
 
 def prove_geometry(
-    vlm: Any, inputs: dict[str, Tensor] | None = None, geometry: Geometry | None = None
+    vlm: BaseVLM | nn.Module, inputs: dict[str, Tensor] | None = None, geometry: Geometry | None = None
 ) -> Proof:
     """Prove a geometry on the loaded model, over a tiny input: the steps without which nothing works.
 
@@ -47,7 +48,7 @@ def prove_geometry(
       not applicable where the weight is quantised or shared.
 
     Args:
-        vlm: a :class:`headscope.models.vlm.VLM`, or a bare model (then ``inputs`` are needed).
+        vlm: a :class:`headscope.models.base.BaseVLM`, or a bare model (then ``inputs`` are needed).
         inputs: keyword arguments of the model for one item without padding; a small blank picture by default.
         geometry: the claim to be tested; the VLM's own, or what is found on the model, by default.
 
@@ -61,7 +62,7 @@ def prove_geometry(
 
 
 def prove(
-    vlm: Any,
+    vlm: BaseVLM | nn.Module,
     inputs: dict[str, Tensor] | None = None,
     geometry: Geometry | None = None,
     items: Items | None = None,
@@ -116,14 +117,18 @@ def _family(model: nn.Module) -> str:
 
 
 def _given(
-    vlm: Any, inputs: dict[str, Tensor] | None, geometry: Geometry | None
+    vlm: BaseVLM | nn.Module, inputs: dict[str, Tensor] | None, geometry: Geometry | None
 ) -> tuple[nn.Module, dict[str, Tensor], Geometry]:
-    model = vlm.model if hasattr(vlm, "processor") else vlm
-    geometry = geometry or getattr(vlm, "geometry", None) or find_geometry(model)
-    return model, proof_inputs(vlm) if inputs is None else inputs, geometry
+    if isinstance(vlm, BaseVLM):
+        return vlm.model, inputs or proof_inputs(vlm), geometry or vlm.geometry
+    if inputs is None:
+        raise GeometryError(
+            "asked to prove a bare model without inputs; give some, or load it with a processor"
+        )
+    return vlm, inputs, geometry or find_geometry(vlm)
 
 
-def proof_inputs(vlm: Any) -> dict[str, Tensor]:
+def proof_inputs(vlm: BaseVLM) -> dict[str, Tensor]:
     """The one small prompt over which a VLM is proved."""
     return _encoded(vlm, _prompts()[:1])
 
@@ -137,37 +142,40 @@ def _prompts() -> list[Prompt]:
     return [Prompt(small, "What is in the picture?"), Prompt(wide, question)]
 
 
-def _encoded(vlm: Any, prompts: list[Prompt]) -> dict[str, Tensor]:
-    inputs: dict[str, Tensor] = vlm.encode(prompts).inputs
-    return inputs
+def _encoded(vlm: BaseVLM, prompts: list[Prompt]) -> dict[str, Tensor]:
+    return vlm.encode(prompts).inputs
 
 
 @contextmanager
-def _unproved(vlm: Any) -> Iterator[None]:
+def _unproved(vlm: BaseVLM | nn.Module) -> Iterator[None]:
     """Within, nothing is refused by an earlier proof: it is to be tried."""
-    before = getattr(vlm, "proof", None)
-    if before is not None:
-        vlm.proof = None
+    if not isinstance(vlm, BaseVLM):
+        yield
+        return
+    before, vlm.proof = vlm.proof, None
     try:
         yield
     finally:
-        if before is not None:
-            vlm.proof = before
+        vlm.proof = before
 
 
 def _batch(
-    vlm: Any, model: nn.Module, inputs: dict[str, Tensor], sites: Sequence[Site], items: Items | None
+    vlm: BaseVLM | nn.Module,
+    model: nn.Module,
+    inputs: dict[str, Tensor],
+    sites: Sequence[Site],
+    items: Items | None,
 ) -> Step:
     """Two items alone and in a batch: through the processor where there is one."""
-    if not hasattr(vlm, "processor"):
+    if not isinstance(vlm, BaseVLM):
         alone, together = items or padded_batch(inputs)
         return prove_batch(model, alone, together, sites)
     alone, together = [_encoded(vlm, [p]) for p in _prompts()], _encoded(vlm, _prompts())
     return known_refusal(prove_batch(model, alone, together, sites), _family(model), number_format(model))
 
 
-def _spans(vlm: Any, model: nn.Module) -> Step:
-    if hasattr(vlm, "processor"):
+def _spans(vlm: BaseVLM | nn.Module, model: nn.Module) -> Step:
+    if isinstance(vlm, BaseVLM):
         return prove_spans(vlm)
     family = _family(model)
     if map_kind(family):

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.attention import Hand, attention_function, find_hand
+from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs import edits
 from headscope.models.proofs.baked import baked_step, compare_baked, unplain
 from headscope.models.proofs.norms import frozen, norm_over_heads
 from headscope.models.proofs.rounding import Compared, limit_of
 from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
-from headscope.models.sites import Geometry, Site
 
 
 def prove_heads(model: nn.Module, inputs: dict[str, Any], geometry: Geometry) -> list[Step]:

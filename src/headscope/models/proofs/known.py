@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from headscope.models.proofs.steps import HELD, REFUSED, Step
+from headscope.models.survey import load
 
 
 def known_refusal(step: Step, family: str, dtype: torch.dtype) -> Step:
@@ -17,8 +18,6 @@ def known_refusal(step: Step, family: str, dtype: torch.dtype) -> Step:
     """
     if step.status != HELD or dtype not in (torch.bfloat16, torch.float16):
         return step
-    from headscope.models.survey.rows import load
-
     row = next((r for r in load() if r.family == family), None)
     if row is None or row.proofs.get(step.name) != REFUSED:
         return step

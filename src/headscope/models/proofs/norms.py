@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headscope.models.sites import Site
+from headscope.models.geometry import Site
 
 
 def norm_over_heads(site: Site, z: Tensor, call: Callable[[], None]) -> nn.Module | None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headscope.models.geometry import Site
 from headscope.models.proofs.rounding import (
     Compared,
     difference,
@@ -24,7 +25,6 @@ from headscope.models.proofs.rounding import (
     logit_difference,
     stream_difference,
 )
-from headscope.models.sites import Site
 
 # Bytes that are kept of runs at a time. Where all layers come to more, some are passed over, evenly.
 ROOM = 64 << 20

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from headscope.models.base import BaseVLM
 from headscope.models.proofs.steps import HELD, NOT_APPLICABLE, REFUSED, Step
 from headscope.models.types import Encoded, Prompt
 
@@ -26,7 +27,7 @@ _CLEARLY, _FAINTLY = 1e-3, 0.1
 _VISION = re.compile(r"(^|\.)(vision|visual|image_tower|image_encoder|vit)")
 
 
-def prove_spans(vlm: Any, size: tuple[int, int] = (336, 280)) -> Step:
+def prove_spans(vlm: BaseVLM, size: tuple[int, int] = (336, 280)) -> Step:
     """The step ``spans``, with attention of the vision part silenced so that nothing mixes its positions.
 
     Then each patch keeps to itself from the patch embedding through merging or pooling up to the decoder's
@@ -111,7 +112,7 @@ class _Enough(Exception):
     """The decoder's first layer is reached: nothing behind it is needed."""
 
 
-def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
+def _tokens(vlm: BaseVLM, encoded: Encoded) -> Tensor:
     """(image token, width): what the decoder's first layer gets at the image positions, vision silenced."""
     seen: list[Tensor] = []
 
@@ -129,7 +130,7 @@ def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
     return states[encoded.image.to(states.device)]
 
 
-def _layer(vlm: Any) -> nn.Module:
+def _layer(vlm: BaseVLM) -> nn.Module:
     """The decoder's first layer."""
     path = next(site.path for site in vlm.geometry.sites if site.tower == "decoder")
     match = re.match(r"(.*?\.\d+)(\.|$)", path)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from headscope.errors import GeometryError, ModelError
+from headscope.models.geometry import Geometry, Site
 from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
-from headscope.models.sites import Geometry, Site
 
 HELD, REFUSED, NOT_APPLICABLE = "held", "refused", "not applicable"
 # Of a model without its processor: what can be shown only where there is one.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headscope.models.survey.inputs import Scene, counts, image_token, with_text
+from family_survey.inputs import Scene, counts, image_token, with_text
 
 BLIND = "text"
 """The kind of input without a picture."""
@@ -141,14 +141,3 @@ def mllama(scene: Scene) -> dict[str, Tensor]:
         "aspect_ratio_mask": mask,
         "cross_attention_mask": cross,
     }
-
-
-def makers() -> dict[str, Callable[[Scene], dict[str, Tensor]]]:
-    """All makers by name."""
-    from headscope.models.survey import makers_other as other
-    from headscope.models.survey import makers_patches as patches
-
-    found = [square, hybrid, docling, one_tile, tiles, anyres, pixtral, mllama]
-    for module in (patches, other):
-        found += [getattr(module, name) for name in module.__all__]
-    return {maker.__name__: maker for maker in found}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headscope.models.survey.inputs import Scene
-from headscope.models.survey.makers import one, prompt
+from family_survey.inputs import Scene
+from family_survey.makers import one, prompt
 
 __all__ = [
     "diffusion", "grid", "grid_hw", "inkling", "merge_grid", "merged_patches", "molmo", "naflex",

@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, EncoderDecoderCache
 
 from headscope.errors import ModelError
+from headscope.models.base import BaseVLM
 from headscope.models.caches import returned_cache
 from headscope.models.types import Encoded
 
@@ -136,7 +137,7 @@ def watching(model: Any, prefill: Prefill) -> Iterator[None]:
         handle.remove()
 
 
-def greedy_config(vlm: Any, max_new_tokens: int) -> GenerationConfig:
+def greedy_config(vlm: BaseVLM, max_new_tokens: int) -> GenerationConfig:
     """Greedy decoding with a cache that ends at the model's end tokens; no sampling, no penalties.
 
     Raises:
@@ -171,13 +172,13 @@ def _unforced(model: Any) -> Iterator[None]:
         model.generation_config = before
 
 
-def pad_id(vlm: Any) -> int:
+def pad_id(vlm: BaseVLM) -> int:
     """The token that fills up finished answers."""
     known = vlm.tokenizer.pad_token_id
     return int(known if known is not None else next(iter(vlm.end_ids), 0))
 
 
-def generate(vlm: Any, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, Prefill]:
+def generate(vlm: BaseVLM, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, Prefill]:
     """Answer a batch greedily; the prompt is read once.
 
     Returns:
@@ -194,7 +195,8 @@ def generate(vlm: Any, encoded: Encoded, max_new_tokens: int) -> tuple[Tensor, P
         if encoded.apart:
             config.decoder_start_token_id = int(encoded.inputs["decoder_input_ids"][0, 0])
         with _unforced(vlm.model):
-            whole = vlm.model.generate(**encoded.inputs, generation_config=config)
+            model: Any = vlm.model
+            whole: Tensor = model.generate(**encoded.inputs, generation_config=config)
     if prefill.cache is None:
         raise ModelError(
             f"{vlm.name}: generation kept no cache of the prompt; headscope needs one to score choices"

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from headscope.storage import read_json, write_json
-from headscope.validation.document import METHOD, refresh
-
 SCHEMA = "headscope/measured/1"
-FILE = "measured.json"
 Row = dict[str, Any]
 
 
@@ -57,21 +50,3 @@ def _null(summary: Row) -> Row:
     found["power"] = {f: by_cases for f, by_cases in summary["power"].items() if "15" in by_cases}
     found["tested"] = {f: summary["tested"][f] for f in found["power"]}
     return found
-
-
-def main() -> None:
-    """``python -m headscope.validation.measured runs/validate-method``: take over a run's figures.
-
-    In a checkout docs/method.md's tables are made afresh too.
-    """
-    folder = Path(sys.argv[1])
-    summary = read_json(folder / "summary.json")
-    command = "headscope validate-method" + (" --quick" if summary["quick"] else "")
-    write_json(str(resources.files("headscope.validation").joinpath(FILE)), measured(summary, command))
-    docs = Path(str(resources.files("headscope"))).parent.parent / "docs"
-    if (docs / METHOD).is_file():
-        refresh(docs)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headscope.models.survey.recipes import recipe
-from headscope.models.survey.shrink import FIRST_SPECIAL, TOKENS
+from family_survey.recipes import recipe
+from family_survey.shrink import FIRST_SPECIAL, TOKENS
 
 FIRST_WORD = 10
-"""Ids of words lie from here up to :data:`headscope.models.survey.shrink.FIRST_SPECIAL`."""
+"""Ids of words lie from here up to :data:`family_survey.shrink.FIRST_SPECIAL`."""
 
 
 @dataclass

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from family_survey.build import build, class_name, configure
+from family_survey.inputs import Scene, likeliest
+from family_survey.kinds_of_input import makers
+from family_survey.makers import BLIND
+from family_survey.recipes import Recipe, Unbuildable, known_recipes, recipe
 from headscope.models.proofs.pictures import prove_picture
 from headscope.models.proofs.steps import HELD, logits_of
-from headscope.models.survey.build import build, class_name, configure
-from headscope.models.survey.inputs import Scene, likeliest
-from headscope.models.survey.makers import BLIND, makers
-from headscope.models.survey.recipes import Recipe, Unbuildable, known_recipes, recipe
 
 # How many of the families whose configurations are most alike lend their recipes.
 _NEIGHBOURS = 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from headscope.models.survey.inputs import Scene, with_text
-from headscope.models.survey.makers import prompt, side_of
-from headscope.models.survey.shrink import FIRST_SPECIAL
+from family_survey.inputs import Scene, with_text
+from family_survey.makers import prompt, side_of
+from family_survey.shrink import FIRST_SPECIAL
 
 __all__ = [
     "fuyu", "idefics", "kosmos", "pix2struct", "plain", "protein", "qformer", "robot", "seq2seq",

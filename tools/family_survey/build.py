@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from headscope.models.survey.recipes import Recipe, Unbuildable
-from headscope.models.survey.shrink import shrink
+from family_survey.recipes import Recipe, Unbuildable
+from family_survey.shrink import shrink
 
 # More weights than any family's small model has: a configuration whose sizes have unknown names would
 # otherwise be built whole, and fill the memory.

@@ -5,44 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
+from family_survey.build import class_name, family_names
+from family_survey.plans import plan, tiny_inputs, tiny_model, told
 from headscope.errors import HeadscopeError
-from headscope.models.geometry import Geometry, find_geometry
+from headscope.models.finding import find_geometry
+from headscope.models.geometry import Geometry
 from headscope.models.proofs.full import prove
 from headscope.models.proofs.steps import HELD
-from headscope.models.survey.build import class_name, family_names
-from headscope.models.survey.plans import plan, tiny_inputs, tiny_model, told
-
-RESULTS = Path(__file__).parent / "results.json"
-Status = Literal["PROVED", "PARTLY", "REFUSED"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the survey found of one family.
-
-    Attributes:
-        family: model type.
-        class_name: the class that transformers loads it with.
-        status: PROVED; PARTLY, if heads are proved and something else is not; REFUSED.
-        reason: what does not hold and why, and what a reader has to know; empty if there is nothing to say.
-        proofs: figure of each step by name, or its status where it has none; under ``heads`` in words which
-            heads there are.
-    """
-
-    family: str
-    class_name: str
-    status: Status
-    reason: str = ""
-    proofs: dict[str, float | str] = field(default_factory=dict)
-
-    @property
-    def captured(self) -> bool:
-        """Whether the heads of the prompt's positions can be captured and edited."""
-        return self.status != "REFUSED" and isinstance(self.proofs.get("positions"), float)
+from headscope.models.survey import RESULTS, Row
 
 
 def survey(families: Sequence[str] | None = None) -> list[Row]:
@@ -96,8 +69,3 @@ def save(rows: Sequence[Row], file: Path = RESULTS) -> None:
     """Write rows as JSON, one a line."""
     lines = [json.dumps(asdict(row)) for row in rows]
     file.write_text("[\n" + ",\n".join(lines) + "\n]\n", "utf-8")
-
-
-def load(file: Path = RESULTS) -> list[Row]:
-    """The rows of the survey that this version of headscope was released with."""
-    return [Row(**row) for row in json.loads(file.read_text("utf-8"))]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT
 from headscope.models.releases import ABSENT, Tried
-from headscope.models.survey.rows import Row
+from headscope.models.survey import Row
 
 _HEAD = """# Model families
 

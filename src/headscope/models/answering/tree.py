@@ -14,15 +14,16 @@ from PIL import Image
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-from headscope.asking.generation import Prefill, generate, pad_id
 from headscope.errors import ModelError
+from headscope.models.answering.generation import Prefill, generate, pad_id
+from headscope.models.answering.rows import END, rows_totals
+from headscope.models.base import BaseVLM
 from headscope.models.caches import cache_argument
 from headscope.models.contiguous import gives_contiguous
 from headscope.models.types import Encoded, Prompt
 from headscope.models.ways import MODEL_ERRORS, TREE, failure, note_way
 
 log = logging.getLogger(__name__)
-END = -1  # stands for any token that ends an answer
 Tokens = tuple[int, ...]
 _TRIED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # why not, of models that were tried
 
@@ -58,7 +59,7 @@ class Tree:
         return self._nodes[beginning]
 
 
-def fits(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]) -> bool:
+def fits(vlm: BaseVLM, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]) -> bool:
     """Whether the choices may be read as trees: plain caches, and a model that was seen to take such masks.
 
     The model is asked once, with a fixed prompt of its own: a tree must give what rows give.
@@ -82,7 +83,7 @@ def _unlike(prefill: Prefill) -> str:
     return "" if prefill.position is not None else "the model is given no position ids"
 
 
-def read_trees(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]) -> Tensor:
+def read_trees(vlm: BaseVLM, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]) -> Tensor:
     """Logits (item, node, vocabulary) after each beginning, in one forward behind the cached prompt.
 
     A beginning sees the prompt, those it begins with, and itself; it stands where it would stand alone.
@@ -120,7 +121,7 @@ def read_trees(vlm: Any, encoded: Encoded, prefill: Prefill, trees: Sequence[Tre
 
 
 def tree_totals(
-    vlm: Any, encoded: Encoded, prefill: Prefill, choices: Sequence[Sequence[Tokens]], most: int
+    vlm: BaseVLM, encoded: Encoded, prefill: Prefill, choices: Sequence[Sequence[Tokens]], most: int
 ) -> Tensor | None:
     """Per choice, items in order, the summed log-probability of all tokens after its first.
 
@@ -137,7 +138,7 @@ def tree_totals(
 
 
 def _totals(
-    vlm: Any, encoded: Encoded, prefill: Prefill, choices: Sequence[Sequence[Tokens]], most: int
+    vlm: BaseVLM, encoded: Encoded, prefill: Prefill, choices: Sequence[Sequence[Tokens]], most: int
 ) -> list[Tensor]:
     """Per item (choice,) sums; halved again while there are too many logits."""
     assert prefill.logits is not None
@@ -201,11 +202,9 @@ def _of_library(hook: Any) -> bool:
     return where.split(".")[0] in ("transformers", "accelerate", "torch", "bitsandbytes")
 
 
-def _differs(vlm: Any) -> str:
+def _differs(vlm: BaseVLM) -> str:
     """A fixed prompt with branching choices, read as rows and as a tree: why not, where they are not the same
     within rounding."""
-    from headscope.asking.scoring import rows_totals
-
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
     asked = [Prompt(picture, "Where is it?"), Prompt(picture, "Where in the picture is the dog?")]

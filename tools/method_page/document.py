@@ -13,7 +13,7 @@ METHOD, TRAINING, MEASURED = "method.md", "training-seeds.json", "measured.json"
 WAYS = ("causal", "joint", "decoding", "answer", "independent")
 Row = dict[str, Any]
 NOT_YET = "**Not measured yet.** This table is filled by"
-RUN = "`headscope validate-method` and `python -m headscope.validation.measured runs/validate-method`."
+RUN = "`headscope validate-method` and `python tools/method_figures.py runs/validate-method`."
 
 
 def refresh(docs: str | Path) -> None:

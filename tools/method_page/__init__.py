@@ -1,0 +1,1 @@
+"""The figures and generated tables of docs/method.md."""
