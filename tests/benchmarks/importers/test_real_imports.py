@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headscope.benchmarks.importers.engine import Report
-from headscope.benchmarks.importers.registry import import_cases
+from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.validation import validate

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headscope.benchmarks.rules import grouped, simple, sphere
-from headscope.benchmarks.rules.reading import option_of
-from headscope.benchmarks.rules.registry import RULES, rule
+from headscope.benchmarks import sphere, vsr
+from headscope.benchmarks import whatsup as whatsup_source
+from headscope.benchmarks.answer_options import option_of
+from headscope.benchmarks.registry import rule, sources
 from headscope.data.schema import Case
 
 
@@ -65,13 +66,13 @@ def test_reading_gives_an_option_or_nothing(text: str, options: list[str]) -> No
     assert option_of(text, options) in {*options, None}
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("name", sorted(sources()))
 def test_no_answer_and_nonsense_are_wrong_under_every_rule(name: str) -> None:
     original = {"qid": "VIN6MS3J", "identifier": "1-0", "source": "COCO", "image_path": "a/x_left_of_y.jpeg"}
     one = case(
         "mazenav.vqa.1.2", answer="Yes", choices=("Yes", "No"), kind="position_only", original=original
     )
-    found = RULES[name]
+    found = rule(name)
     assert found.right([one], {}) == {one.id: False}
     assert found.right([one], {one.id: None}) == {one.id: False}
     assert found.right([one], {one.id: "?!"}) == {one.id: False}
@@ -93,10 +94,10 @@ def test_vsr_is_counted_by_relation_and_meta_category() -> None:
 
 
 def test_vsr_meta_categories_follow_the_official_file() -> None:
-    assert simple.meta_category("among") == "Unallocated"  # listed twice there; the last one wins
-    assert simple.meta_category("ahead of") == "Adjacency"
-    assert simple.meta_category("far away from") == "Proximity"
-    assert simple.meta_category("under the influence of") == ""
+    assert vsr.meta_category("among") == "Unallocated"  # listed twice there; the last one wins
+    assert vsr.meta_category("ahead of") == "Adjacency"
+    assert vsr.meta_category("far away from") == "Proximity"
+    assert vsr.meta_category("under the influence of") == ""
 
 
 def test_nlvr_consistency_needs_all_pictures_of_a_sentence() -> None:
@@ -162,7 +163,7 @@ def test_whatsup_pairs_and_sets_need_all_of_their_members() -> None:
 def test_whatsup_agrees_with_the_authors_counting(right: list[bool]) -> None:
     """Their loop over eval_dict, written with arrays: photographs are left, right, on, under."""
     cases = whatsup(["mug", "book"])
-    table = scores(grouped.whatsup_table(cases, {c.id: ok for c, ok in zip(cases, right, strict=True)}))
+    table = scores(whatsup_source.table(cases, {c.id: ok for c, ok in zip(cases, right, strict=True)}))
     grid = np.array(right).reshape(2, 4)
     pairs = (grid[:, 0] & grid[:, 1]).sum() + (grid[:, 2] & grid[:, 3]).sum()
     assert table["pair", "all"][0] == pytest.approx(pairs * 100 / (8 / 2) / 100)
