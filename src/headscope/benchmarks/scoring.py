@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headscope.benchmarks.answer_options import chosen
 from headscope.data.schema import Case
+from headscope.models.answers import normalise, parse_answer
 
 Answers = Mapping[str, str | None]
 Right = Mapping[str, bool]
@@ -93,8 +93,12 @@ def field(case: Case, *path: str) -> str:
 
 
 def judge(case: Case, text: str) -> bool:
-    """Whether the text amounts to the case's answer among its choices."""
-    return chosen(case.answer, text, case.choices)
+    """Whether the text amounts to the case's answer among its choices; without choices it has to equal it.
+
+    Letters stand for options, since the benchmarks' own prompts show them.
+    """
+    said = parse_answer(text, case.choices, lettered=True)
+    return said == case.answer if case.choices else said is not None and said == normalise(case.answer)
 
 
 def overall(cases: Sequence[Case], right: Right) -> dict[str, Any]:

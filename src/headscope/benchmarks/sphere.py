@@ -24,7 +24,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.answer_options import option_of
 from headscope.benchmarks.importing.files import array
 from headscope.benchmarks.importing.options import distinct
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
@@ -32,6 +31,7 @@ from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, s
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.pictures import show
 from headscope.data.schema import Case, Step
+from headscope.models.answers import parse_answer
 
 # What a leading question is mostly about; where it has several skills, the first of these. A guess, and
 # counted so.
@@ -147,7 +147,7 @@ def read(case: Case, text: str) -> str | None:
         ('3', '0', None)
     """
     if case.choices:
-        return option_of(re.split(r"[.!?]", text.strip(), maxsplit=1)[0], case.choices)
+        return parse_answer(re.split(r"[.!?]", text.strip(), maxsplit=1)[0], case.choices, lettered=True)
     said = re.sub(r"\b[a-z]+\b", lambda m: _NUMBER.get(m[0], m[0]), clean(text))
     numbers = re.findall(r"\b\d+\b", said)
     return numbers[0] if numbers else None

@@ -14,8 +14,9 @@ from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.validation import validate
+from shared_cases import DATA
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+SHARED = DATA
 needs = {
     name: pytest.mark.skipif(not (SHARED / name).is_dir(), reason=f"shared/data/{name} is not here")
     for name in ("vsr", "vsr_photos", "nlvr", "tiny_coco", "super_clevr")

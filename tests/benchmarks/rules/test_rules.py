@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from headscope.benchmarks import sphere, vsr
 from headscope.benchmarks import whatsup as whatsup_source
-from headscope.benchmarks.answer_options import option_of
 from headscope.benchmarks.registry import rule, sources
 from headscope.data.schema import Case
+from headscope.models.answers import parse_answer
 
 
 def case(name: str, answer: str = "yes", choices: tuple[str, ...] = ("yes", "no"), **more: Any) -> Case:
@@ -45,7 +45,7 @@ def told(cases: list[Case], right: str) -> dict[str, str]:
         ("b) the desk", ("the chair", "the desk"), "the desk"),
         ("The answer is: A.", ("the chair", "the desk"), "the chair"),
         ("It is the top left one", ("left", "top left"), "top left"),
-        ("left or right", ("left", "right"), "left"),
+        ("left or right", ("left", "right"), None),
         ("maybe left, maybe right", ("left", "right"), None),
         ("A man", ("dog", "cat"), None),
         ("A cat", ("dog", "cat"), "cat"),
@@ -58,12 +58,12 @@ def told(cases: list[Case], right: str) -> dict[str, str]:
 def test_answers_are_read_as_a_person_reads_them(
     text: str, options: tuple[str, ...], option: str | None
 ) -> None:
-    assert option_of(text, options) == option
+    assert parse_answer(text, options, lettered=True) == option
 
 
 @given(text=st.text(max_size=40), options=st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=4))
 def test_reading_gives_an_option_or_nothing(text: str, options: list[str]) -> None:
-    assert option_of(text, options) in {*options, None}
+    assert parse_answer(text, options, lettered=True) in {*options, None}
 
 
 @pytest.mark.parametrize("name", sorted(sources()))
@@ -192,10 +192,10 @@ def test_3dsrbench_forms_of_a_question_are_right_together() -> None:
 
 def test_sphere_counts_invalid_answers_as_wrong() -> None:
     cases = [case(f"p{i}", kind="position_only") for i in range(4)]
-    answers = {"p0": "yes", "p1": "no", "p2": "I cannot tell", "p3": "yes or no? Hard to say"}
+    answers = {"p0": "yes", "p1": "no", "p2": "I cannot tell", "p3": "yes or no? Hard to say"}  # p3: neither
     table = scores(rule("sphere/single_skill")(cases, answers))
-    assert table["accuracy", "task: position_only"] == (pytest.approx(2 / 4), 4)
-    assert table["validity", "all"][1] == 4
+    assert table["accuracy", "task: position_only"] == (pytest.approx(1 / 4), 4)
+    assert table["validity", "all"] == (pytest.approx(2 / 4), 4)
     assert sphere.read(cases[2], "I cannot tell") is None
 
 

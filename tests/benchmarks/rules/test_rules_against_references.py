@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from num2words import num2words
 
 from headscope.benchmarks import spatial457, sphere, srbench, whatsup
-from headscope.benchmarks.answer_options import option_of
 from headscope.benchmarks.registry import rule
 from headscope.benchmarks.scoring import Table
 from headscope.benchmarks.whatsup import preposition
 from headscope.data.schema import Case
+from headscope.models.answers import parse_answer
 
 
 def case(name: str, answer: str = "true", choices: tuple[str, ...] = ("true", "false"), **more: Any) -> Case:
@@ -258,4 +258,4 @@ def test_answers_in_the_shapes_of_blinks_saved_outputs(
     text: str, options: tuple[str, ...], option: str | None
 ) -> None:
     """zeyofu/BLINK_Benchmark, eval/saved_outputs: where a judge model read (A) ... (D), or (Z) for none."""
-    assert option_of(text, options) == option
+    assert parse_answer(text, options, lettered=True) == option
