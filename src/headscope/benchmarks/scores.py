@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from headscope.benchmarks.rules.registry import rule
+from headscope.benchmarks.registry import rule
+from headscope.benchmarks.scoring import ACCURACY
 from headscope.data.schema import Case
 from headscope.statistics.accuracy import accuracy_table
 from headscope.statistics.resampling import paired_difference
@@ -91,7 +92,7 @@ def official(rows: Sequence[Row], cases: Mapping[str, Case]) -> dict[str, Any]:
 
 
 def _has_own(source: str) -> bool:
-    return rule(source) is not rule("")
+    return rule(source) is not ACCURACY
 
 
 def _by_source(cases: Iterable[Case]) -> dict[str, list[Case]]:

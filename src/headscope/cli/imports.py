@@ -31,7 +31,7 @@ def import_source(
     ] = "",
 ) -> None:
     """Turn a source's records into cases; says what was derived, guessed, left out and refused."""
-    from headscope.benchmarks.importers.registry import import_cases
+    from headscope.benchmarks.registry import import_cases
 
     report = import_cases(
         source, out, place=place, split=split, images=images, limit=limit, columns=_map(columns)
@@ -55,7 +55,7 @@ def list_sources(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
 ) -> None:
     """Every source: fields, licence, size, boxes or not, how it is scored, how to get it."""
-    from headscope.benchmarks.importers.registry import sources
+    from headscope.benchmarks.registry import sources
 
     rows = [_described(source) for source in sources().values()]
     if as_json:

@@ -23,7 +23,6 @@ from headscope.engine.trace import Trace
 from headscope.errors import ModelError
 from headscope.models.answering.generation import Prefill, before_end
 from headscope.models.answering.scoring import needs_end, score_choices
-from headscope.models.answers import parse_answer
 from headscope.models.types import Encoded
 
 log = logging.getLogger(__name__)
@@ -105,7 +104,7 @@ def _read_part(
             scores = score_choices(vlm, tiled, prefill, choices)
     inside = before_end(tokens, vlm.end_ids)
     said = [tuple(row[mask].tolist()) for row, mask in zip(tokens.cpu(), inside.cpu(), strict=True)]
-    right = {t: is_right(item, parse_answer(vlm.decode(list(t)), item.choices)) for t in set(said)}
+    right = {t: is_right(item, item.parse(vlm.decode(list(t)))) for t in set(said)}
     margins = np.array([margin_of(item, one.logprobs) for one in scores])
     return Under(margins, np.array([float(right[t]) for t in said]))
 

@@ -29,7 +29,6 @@ from headscope.engine.decoder import difference, rows_aside
 from headscope.errors import ModelError
 from headscope.models.answering.generation import Prefill, before_end, greedy_config, pad_id, watching
 from headscope.models.answering.scoring import score_choices
-from headscope.models.answers import parse_answer
 from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
 from headscope.models.ways import FAN, MODEL_ERRORS, failure, note_way
@@ -108,9 +107,7 @@ def fan_out(
             scores = score_choices(vlm, tiled, prefill, [choices] * rows)
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
-    right = {
-        t: is_right(item, parse_answer(vlm.decode(list(t)), item.choices)) for t in set(map(tuple, said))
-    }
+    right = {t: is_right(item, item.parse(vlm.decode(list(t)))) for t in set(map(tuple, said))}
     assert prefill.logits is not None
     correct = [float(right[tuple(t)]) for t in said]
     return Fanned(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)

@@ -14,7 +14,7 @@ from PIL import Image
 from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.answering.generation import before_end, generate
 from headscope.models.answering.scoring import score_choices
-from headscope.models.answers import parse_answer
+from headscope.models.answers import parse_answer, shows_letters
 from headscope.models.base import BaseVLM
 from headscope.models.checkpoints import check_folder, folder_revision, locate
 from headscope.models.finding import find_geometry
@@ -83,7 +83,8 @@ class VLM(BaseVLM):
                 tokens, prefill = generate(self, encoded, max_new_tokens)
                 (scores,) = score_choices(self, encoded, prefill, [options])
         text = self.decode(tokens[0][before_end(tokens, self.end_ids)[0]].tolist())
-        return Answer(text, parse_answer(text, options), scores.logprobs, scores.total)
+        said = parse_answer(text, options, shows_letters(question, options))
+        return Answer(text, said, scores.logprobs, scores.total)
 
 
 def load_model(

@@ -7,8 +7,8 @@ from pathlib import Path
 import published as p
 import pytest
 
-from headscope.benchmarks.importers.engine import Report
-from headscope.benchmarks.importers.registry import import_cases, sources
+from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.registry import import_cases, sources
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.schema import Case

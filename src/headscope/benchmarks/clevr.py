@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, take, text_of
-from headscope.benchmarks.importers.jsonstream import Decoder
-from headscope.benchmarks.importers.programs import (
+from headscope.benchmarks.importing.files import array, rows_of
+from headscope.benchmarks.importing.jsonstream import Decoder
+from headscope.benchmarks.importing.programs import (
     Node,
     Phrase,
     Scene,
@@ -25,7 +25,7 @@ from headscope.benchmarks.importers.programs import (
     noun_of,
     scene_of,
 )
-from headscope.benchmarks.importers.reading import array, rows_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Step
 from headscope.errors import DataError

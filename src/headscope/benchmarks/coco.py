@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importers.base import (
+from headscope.benchmarks.importing.jsonstream import Broken, JsonStream, open_json
+from headscope.benchmarks.importing.records import (
     Draft,
     Place,
     Row,
@@ -26,7 +27,6 @@ from headscope.benchmarks.importers.base import (
     take,
     text_of,
 )
-from headscope.benchmarks.importers.jsonstream import Broken, JsonStream, open_json
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from headscope.benchmarks.scoring import ACCURACY, Rule
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
@@ -105,6 +106,7 @@ class Source:
         hub_config, hub_split: names there; ``{split}`` as above.
         build: a row to the draft of a case.
         rows: reads the rows, where the layout does not say enough.
+        rule: how answers are scored; plain accuracy where the source has no rule of its own.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Source:
     hub_config: str = ""
     hub_split: str = "{split}"
     rows: Callable[[Place], Iterator[Row]] | None = None
+    rule: Rule = ACCURACY
 
 
 def take(record: Any, key: str, kind: type[T], at: str = "") -> T:

@@ -9,11 +9,14 @@ only the row decides. Pairs and sets are read from the names of the photographs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, text_of, texts_of
-from headscope.benchmarks.importers.options import mixed, one_of
+from headscope.benchmarks.importing.options import mixed, one_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, text_of, texts_of
+from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, score_row
 from headscope.data.pictures import show
+from headscope.data.schema import Case
 
 _FILES = {
     "a": "controlled_images_dataset.json",
@@ -109,6 +112,33 @@ def row_of(record: dict[str, Any]) -> tuple[str, str, str] | None:
     return (parts[0], parts[-1].rsplit(".", 1)[0], parts[1]) if len(parts) > 2 else None
 
 
+_PAIRS = (("left", "right"), ("on", "under"), ("in-front", "behind"))
+
+
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Individual accuracy; for subsets A and B also pairs and sets of four.
+
+    Pairs are left and right, on and under, in front and behind. As the authors count: a pair or set with a
+    photograph missing is not right, and shares are of a half and a quarter of the photographs.
+    """
+    rows = [score_row("individual", "all", [right[c.id] for c in cases])]
+    sets: dict[tuple[str, str, str], dict[str, bool]] = {}
+    controlled = 0
+    for case in cases:
+        found = row_of(case.original or {})
+        if found:
+            thing, ground, relation = found
+            subset = case.id.rsplit("-", 1)[0]
+            sets.setdefault((subset, thing, ground), {})[relation] = right[case.id]
+            controlled += 1
+    if controlled:
+        pairs = sum(s.get(a, False) and s.get(b, False) for s in sets.values() for a, b in _PAIRS)
+        whole = sum(sum(s.values()) == 4 for s in sets.values())
+        rows.append(score_row("pair", "all", [pairs], controlled / 2))
+        rows.append(score_row("set", "all", [whole], controlled / 4))
+    return rows + by_group("individual", cases, right, lambda c: c.kind, "preposition")
+
+
 SOURCES = (
     Source(
         name="whatsup",
@@ -129,5 +159,8 @@ SOURCES = (
         layout="array",
         pictures=(".",),
         build=build,
+        rule=Rule(
+            "What'sUp", judge, table, "github.com/amitakamath/whatsup_vlms, dataset_zoo/aro_datasets.py"
+        ),
     ),
 )

@@ -8,8 +8,12 @@ truth); the votes are texts that hold lists.
 
 from __future__ import annotations
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, take, text_of
+from collections.abc import Sequence
+
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of
+from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, overall
 from headscope.data.pictures import show
+from headscope.data.schema import Case
 
 TRUE_FALSE = ("true", "false")
 
@@ -38,6 +42,42 @@ def build(row: Row, place: Place) -> Draft:
             "steps: none in the source (`headscope data decompose` makes them)",
         ),
     )
+
+
+# rel_meta_category_dict.txt of VSR; it lists "among" twice, and the last place wins there, as here.
+_META = {
+    "Adjacency": "adjacent to, alongside, at the side of, at the right side of, at the left side of, "
+    "attached to, at the back of, ahead of, against, at the edge of",
+    "Directional": "off, past, toward, down, deep down, up, away from, along, around, from, into, to, "
+    "across, across from, through, down from",
+    "Orientation": "facing, facing away from, parallel to, perpendicular to",
+    "Projective": "on top of, beneath, beside, behind, left of, right of, under, in front of, below, above, "
+    "over, in the middle of",
+    "Proximity": "by, close to, near, far from, far away from",
+    "Topological": "connected to, detached from, has as a part, part of, contains, within, at, on, in, with, "
+    "surrounding, among, consists of, out of, between, inside, outside, touching",
+    "Unallocated": "beyond, next to, opposite to, after, among, enclosed by",
+}
+_CATEGORY = {name: kind for kind, names in _META.items() for name in names.split(", ")}
+
+
+def meta_category(relation: str) -> str:
+    """VSR's meta-category of a relation; empty where it has none.
+
+    Example:
+        >>> meta_category("facing away from")
+        'Orientation'
+    """
+    return _CATEGORY.get(" ".join(relation.split()), "")
+
+
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Accuracy over all, by meta-category and by relation."""
+    return [
+        overall(cases, right),
+        *by_group("accuracy", cases, right, lambda c: meta_category(c.kind), "meta-category"),
+        *by_group("accuracy", cases, right, lambda c: c.kind, "relation"),
+    ]
 
 
 SOURCES = (
@@ -74,5 +114,11 @@ SOURCES = (
         hub="cambridgeltl/vsr_{0}",
         hub_split="{1}",
         build=build,
+        rule=Rule(
+            "VSR",
+            judge,
+            table,
+            "github.com/cambridgeltl/visual-spatial-reasoning, rel_meta_category_dict.txt",
+        ),
     ),
 )

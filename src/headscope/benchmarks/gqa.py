@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from headscope.benchmarks.importers.base import (
+from headscope.benchmarks.importing.files import mapping, rows_of
+from headscope.benchmarks.importing.records import (
     Draft,
     Place,
     Row,
@@ -25,7 +26,6 @@ from headscope.benchmarks.importers.base import (
     take,
     text_of,
 )
-from headscope.benchmarks.importers.reading import mapping, rows_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 

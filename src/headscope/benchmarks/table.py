@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, text_of, texts_of
-from headscope.benchmarks.importers.embedded import kept, picture_of
-from headscope.benchmarks.importers.options import SAME_OPTIONS, asked, distinct, letter_index
+from headscope.benchmarks.importing.options import SAME_OPTIONS, asked, distinct, letter_index
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, text_of, texts_of
 from headscope.errors import DataError
 
 FIELDS = ("id", "image", "question", "answer", "choices", "kind")

@@ -8,12 +8,23 @@ without pictures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, box_from_xywh, take, text_of
-from headscope.benchmarks.importers.vsr import TRUE_FALSE
+from headscope.benchmarks.importing.records import (
+    Draft,
+    Place,
+    Row,
+    Source,
+    Unfit,
+    box_from_xywh,
+    take,
+    text_of,
+)
+from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
+from headscope.benchmarks.vsr import TRUE_FALSE
 from headscope.data.pictures import show
-from headscope.data.schema import Object
+from headscope.data.schema import Case, Object
 
 SIZE = (400, 100)
 _STEP = 150  # from one panel's left edge to the next
@@ -71,6 +82,14 @@ def _objects(record: dict) -> tuple[tuple[Object, ...], tuple[str, ...]]:
     return tuple(found), ("objects: box cut at the picture's edge",) if cut else ()
 
 
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Precision (accuracy over pictures) and consistency (sentences all of whose pictures are right)."""
+    return [
+        score_row("precision", "all", [right[c.id] for c in cases]),
+        every("consistency", cases, right, lambda c: field(c, "identifier").split("-")[0]),
+    ]
+
+
 SOURCES = (
     Source(
         name="nlvr",
@@ -86,5 +105,6 @@ SOURCES = (
         files=("{split}/{split}.json", "{split}.json"),
         pictures=("{split}/images", "images"),
         build=build,
+        rule=Rule("NLVR", judge, table, "github.com/lil-lab/nlvr, nlvr/metrics_images.py"),
     ),
 )

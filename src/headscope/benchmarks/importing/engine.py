@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Unfit
-from headscope.benchmarks.importers.pictures import UNKNOWN, Pictures
-from headscope.benchmarks.importers.reading import rows_of
+from headscope.benchmarks.importing.files import rows_of
+from headscope.benchmarks.importing.pictures import UNKNOWN, Pictures
+from headscope.benchmarks.importing.records import Draft, Place, Row, Unfit
 from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
 from headscope.data.pictures import show

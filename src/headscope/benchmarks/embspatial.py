@@ -8,9 +8,9 @@ could not be verified, so no boxes are made of them.
 
 from __future__ import annotations
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
-from headscope.benchmarks.importers.embedded import kept, picture_of
-from headscope.benchmarks.importers.options import one_of
+from headscope.benchmarks.importing.options import one_of
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
 from headscope.data.pictures import show
 
 

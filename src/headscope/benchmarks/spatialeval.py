@@ -1,4 +1,11 @@
-"""SpatialEval's rule: an answer is read from the text by task and question, and has to contain the true
+"""SpatialEval: maps, mazes, grids and photographs, with options in the text of the question.
+
+Format: https://github.com/jiayuww/SpatialEval (README.md, evals/evaluation.py) and hub
+MilaWang/SpatialEval, configs tqa, vqa, vtqa: id (``spatialmap.vqa.2000.0``: task, mode, number, question),
+text, image, oracle_answer, oracle_option, oracle_full_answer. Rows of tqa have no picture and are refused.
+
+
+The rule: an answer is read from the text by task and question, and has to contain the true
 one.
 
 After evals/evaluation.py of github.com/jiayuww/SpatialEval, without its branches for single commercial
@@ -12,9 +19,36 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from headscope.benchmarks.rules.base import Right, Rule, Table, by_group, row
+from headscope.benchmarks.importing.options import distinct
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, text_of
+from headscope.benchmarks.scoring import Answers, Right, Rule, Table, by_group, score_row
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
+
+_OPTION = re.compile(r"(?:^|\n)\s*([A-H])\.\s*(.+?)\s*(?=\n\s*[A-H]\.|\n\n|$)", re.DOTALL)
+
+
+def build(row: Row, place: Place) -> Draft:
+    """One question as it stands."""
+    record = row.value
+    name, text = text_of(record, "id"), text_of(record, "text")
+    answer = text_of(record, "oracle_answer")
+    options = [o.rstrip(".").strip() for _, o in _OPTION.findall(text)]
+    choices = distinct(options) if answer in options else ()
+    left = ("boxes: the rows have none", "steps: none in the source")
+    return Draft(
+        id=name,
+        question=text,
+        answer=answer,
+        choices=choices,
+        kind=name.split(".")[0],
+        picture=picture_of(record, "image"),
+        original=kept(record, "image"),
+        derived=("choices: read from the text",) if choices else (),
+        left_out=left if choices else (*left, "choices: the text lists no options with this answer"),
+    )
+
 
 _DIRECTIONS = r"(?:southeast|northeast|northwest|southwest)"
 _NUMBERS = {"zero": 0, "no": 0} | {word: n for n, word in enumerate(NUMBER_WORDS[:10])}
@@ -101,18 +135,38 @@ def judge(case: Case, text: str) -> bool:
 def table(cases: Sequence[Case], right: Right) -> Table:
     """Accuracy by containment, over all and by task."""
     return [
-        row("containment", "all", [right[c.id] for c in cases]),
+        score_row("containment", "all", [right[c.id] for c in cases]),
         *by_group("containment", cases, right, lambda c: c.kind, "task"),
     ]
 
 
-class _WithExact(Rule):
-    def __call__(self, cases, answers):  # type: ignore[no-untyped-def]
-        """The official rows, and one without containment."""
-        said = [read(c.id, answers[c.id]) if answers.get(c.id) is not None else "" for c in cases]
-        exact = [text == c.answer.lower() for c, text in zip(cases, said, strict=True)]
-        return [*super().__call__(cases, answers), row("exact (not official)", "all", exact)]
+def beside(cases: Sequence[Case], answers: Answers) -> Table:
+    """The share of answers that are the true one when read, instead of containing it."""
+    said = [read(c.id, answers[c.id] or "") if answers.get(c.id) is not None else "" for c in cases]
+    exact = [text == c.answer.lower() for c, text in zip(cases, said, strict=True)]
+    return [score_row("exact (not official)", "all", exact)]
 
 
-_SOURCE = "github.com/jiayuww/SpatialEval, evals/evaluation.py"
-RULES = {"spatialeval": _WithExact("SpatialEval", judge, table, _SOURCE)}
+SOURCES = (
+    Source(
+        name="spatialeval",
+        title="SpatialEval (vqa and vtqa)",
+        licence="see the hub card",
+        size="4,635 questions in each of vqa and vtqa",
+        fields="id, text, image, oracle_answer, oracle_option, oracle_full_answer",
+        boxes="none",
+        steps="none",
+        scored=(
+            "containment: the true answer within the answer read from the text (spatialreal: a judge model)"
+        ),
+        get="hub id MilaWang/SpatialEval",
+        splits=("vqa", "vtqa"),
+        files=("{split}/*.parquet", "{split}*.jsonl", "*.parquet", "*.jsonl"),
+        many=True,
+        hub="MilaWang/SpatialEval",
+        hub_config="{split}",
+        hub_split="test",
+        build=build,
+        rule=Rule("SpatialEval", judge, table, "github.com/jiayuww/SpatialEval, evals/evaluation.py", beside),
+    ),
+)

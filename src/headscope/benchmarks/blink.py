@@ -7,10 +7,14 @@ A case has one picture: rows with more are refused.
 
 from __future__ import annotations
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, text_of, texts_of
-from headscope.benchmarks.importers.embedded import kept, picture_of
-from headscope.benchmarks.importers.options import letter_index, one_of
+from collections.abc import Sequence
+
+from headscope.benchmarks.importing.options import letter_index, one_of
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, text_of, texts_of
+from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, mean_of
 from headscope.data.pictures import show
+from headscope.data.schema import Case
 
 TASKS = (
     *("Art_Style", "Counting", "Forensic_Detection", "Functional_Correspondence", "IQ_Test", "Jigsaw"),
@@ -40,6 +44,12 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """The mean of the sub-tasks' accuracies: every sub-task counts alike, however many questions it has."""
+    tasks = by_group("accuracy", cases, right, lambda c: c.kind, "sub-task")
+    return [mean_of("mean of sub-tasks", "all", tasks), *tasks]
+
+
 SOURCES = (
     Source(
         name="blink",
@@ -58,5 +68,6 @@ SOURCES = (
         hub_config="{0}",
         hub_split="{1}",
         build=build,
+        rule=Rule("BLINK", judge, table, "github.com/zeyofu/BLINK_Benchmark, eval/evaluate.py"),
     ),
 )

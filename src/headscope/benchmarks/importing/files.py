@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importers.base import Place, Row
-from headscope.benchmarks.importers.jsonstream import Broken, Decoder, JsonStream, open_json
+from headscope.benchmarks.importing.jsonstream import Broken, Decoder, JsonStream, open_json
+from headscope.benchmarks.importing.records import Place, Row
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 from headscope.data.validation import MAX_LINE

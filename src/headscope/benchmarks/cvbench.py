@@ -9,9 +9,13 @@ say in which form it stands, so no boxes are made of it.
 
 from __future__ import annotations
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, text_of, texts_of
-from headscope.benchmarks.importers.embedded import kept, picture_of
-from headscope.benchmarks.importers.options import letter_index, one_of
+from collections.abc import Sequence
+
+from headscope.benchmarks.importing.options import letter_index, one_of
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, text_of, texts_of
+from headscope.benchmarks.scoring import Right, Rule, Table, by_group, field, judge, mean_of, score_row
+from headscope.data.schema import Case
 
 
 def build(row: Row, place: Place) -> Draft:
@@ -34,6 +38,23 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Half of the mean of ADE20K and COCO (2D), half of Omni3D (3D); the parts and the tasks below."""
+    parts = [
+        score_row("accuracy", name, [right[c.id] for c in cases if field(c, "source") == name])
+        for name in ("ADE20K", "COCO", "Omni3D")
+    ]
+    flat = mean_of("accuracy", "2D", parts[:2])
+    deep = mean_of("accuracy", "3D", parts[2:])
+    return [
+        mean_of("CV-Bench accuracy", "all", [flat, deep]),
+        flat,
+        deep,
+        *parts,
+        *by_group("accuracy", cases, right, lambda c: c.kind, "task"),
+    ]
+
+
 SOURCES = (
     Source(
         name="cvbench",
@@ -53,5 +74,6 @@ SOURCES = (
         hub_config="{split}",
         hub_split="test",
         build=build,
+        rule=Rule("CV-Bench", judge, table, "card of hub nyu-visionx/CV-Bench, Accuracy"),
     ),
 )

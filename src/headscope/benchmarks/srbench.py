@@ -8,10 +8,15 @@ tasks/3dsrbench/utils.py, says the same).
 
 from __future__ import annotations
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, text_of
-from headscope.benchmarks.importers.embedded import kept, picture_of
-from headscope.benchmarks.importers.options import LETTERS, letter_index, one_of
+import re
+from collections.abc import Sequence
+
+from headscope.benchmarks.importing.options import LETTERS, letter_index, one_of
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, text_of
+from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
 from headscope.data.pictures import show
+from headscope.data.schema import Case
 
 
 def build(row: Row, place: Place) -> Draft:
@@ -45,6 +50,43 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
+_MAIN = ("height", "location", "orientation", "multi_object")
+
+
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Circular accuracy, over all, by category and by type; Flip, FlipCircular and vanilla accuracy.
+
+    A question is right if all of its forms are: under Circular all orders of its options (its mirror image is
+    a question of its own; the authors' script, whose overall this is), under Flip the question and its mirror
+    image in the same order, under FlipCircular all of these.
+    """
+    rows = [
+        every("Circular", cases, right, _circle),
+        every("Flip", cases, right, lambda c: _qid(c).replace("-flip", "")),
+        every("FlipCircular", cases, right, lambda c: _circle(c).replace("-flip", "")),
+        score_row("vanilla", "all", [right[c.id] for c in cases]),
+    ]
+    kinds = sorted({c.kind for c in cases})
+    groups = [(f"category: {m}", [c for c in cases if c.kind.startswith(m)]) for m in _MAIN]
+    groups += [(f"type: {kind}", [c for c in cases if c.kind == kind]) for kind in kinds]
+    return rows + [every("Circular", mine, right, _circle) | {"group": name} for name, mine in groups if mine]
+
+
+def _qid(case: Case) -> str:
+    return field(case, "qid")
+
+
+def _circle(case: Case) -> str:
+    """The id without the number of a turned order: ``VIN6MS3J-flip-1`` is ``VIN6MS3J-flip``."""
+    return re.sub(r"-.$", "", _qid(case))
+
+
+_3DSR = (
+    "authors' compute_3dsrbench_results.py (github.com/johnson111788/SpatialReasoner, src/eval); Flip and "
+    "FlipCircular: lmms-eval, tasks/3dsrbench/utils.py"
+)
+
+
 SOURCES = (
     Source(
         name="3dsrbench",
@@ -59,5 +101,6 @@ SOURCES = (
         files=("*circular*.tsv", "*.tsv", "*.parquet"),
         layout="table",
         build=build,
+        rule=Rule("3DSRBench", judge, table, _3DSR),
     ),
 )

@@ -1,14 +1,16 @@
-"""The sources by name, and the one call that imports any of them."""
+"""The benchmarks by name: one row each, the call that imports any of them, and each one's rule of scoring."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from headscope.benchmarks.importers.base import Place, Source
-from headscope.benchmarks.importers.engine import Report, run
-from headscope.benchmarks.importers.reading import hub_rows
+from headscope.benchmarks.importing.engine import Report, run
+from headscope.benchmarks.importing.files import hub_rows
+from headscope.benchmarks.importing.records import Place, Source
+from headscope.benchmarks.scoring import ACCURACY, Rule
 from headscope.data.pictures import show
 from headscope.errors import DataError
 
@@ -33,10 +35,29 @@ _MODULES = (
 _SPLIT = re.compile(r"\w[\w./ -]*")
 
 
+@cache
+def _sources() -> dict[str, Source]:
+    found = [s for m in _MODULES for s in import_module(f"headscope.benchmarks.{m}").SOURCES]
+    return {source.name: source for source in found}
+
+
 def sources() -> dict[str, Source]:
     """Every source by name, in the order of the documentation."""
-    found = [s for m in _MODULES for s in import_module(f"headscope.benchmarks.importers.{m}").SOURCES]
-    return {source.name: source for source in found}
+    return dict(_sources())
+
+
+def rule(source: str) -> Rule:
+    """The official rule of a source; plain accuracy, over all and by kind, where it has none of its own.
+
+    Args:
+        source: name of a source, or the ``source`` of a case (``vsr/zeroshot/dev``).
+
+    Example:
+        >>> rule("vsr/zeroshot/dev").name, rule("something else").name
+        ('VSR', 'accuracy')
+    """
+    found = _sources().get(source.partition("/")[0])
+    return found.rule if found else ACCURACY
 
 
 def source(name: str) -> Source:

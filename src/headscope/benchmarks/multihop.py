@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from headscope.benchmarks.importers.base import Draft, Place, Row, Source, Unfit, box_from_xywh, text_of
-from headscope.benchmarks.importers.options import distinct
+from headscope.benchmarks.importing.options import distinct
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, box_from_xywh, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 
