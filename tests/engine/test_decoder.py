@@ -95,7 +95,7 @@ def test_the_scan_replays_them(deep: VLM, scope: str) -> None:
 
 
 def test_choices_stand_in_one_row(deep: VLM) -> None:
-    assert tree._differs(deep) == ""
+    assert tree._tried(deep).refusal == ""
 
 
 def test_what_multiplies_between_layers_is_read_on_whole_runs_and_said_once(

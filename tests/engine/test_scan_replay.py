@@ -22,6 +22,7 @@ from headscope.errors import ModelError
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head
 from headscope.models.types import Prompt
+from headscope.models.ways import kept_ways
 
 ROOM = 2**30
 
@@ -148,16 +149,17 @@ def _with(llava: Any, between: Any) -> Any:
     return vlm
 
 
-def test_a_replay_that_gives_other_logits_is_refused_with_the_difference(llava, prompt, monkeypatch):
-    engines._ENGINES.pop(llava, None)
+def test_a_replay_that_gives_other_logits_is_refused_with_the_difference(
+    llava, prompt, monkeypatch, tmp_path
+):
     right = engines.RowSweep._above
 
     def wrong(self: Any, number: int, call: Any, *args: Any) -> Any:
         return right(self, number, call, *args) * (1.01 if number == 1 else 1.0)
 
     monkeypatch.setattr(engines.RowSweep, "_above", wrong)
-    engine = engine_for(llava, prompt, "all")
-    engines._ENGINES.pop(llava, None)
+    with kept_ways(llava, tmp_path):
+        engine = engine_for(llava, prompt, "all")
     assert engine.name.startswith("whole runs: logits differ by")
     with pytest.raises(ModelError, match="no replay"):
         logits_under(llava, run_clean(llava, prompt), [], engine, ROOM)

@@ -19,6 +19,7 @@ from headscope.experiments.items import choose_items
 from headscope.functions import DEFAULT
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head
+from headscope.models.ways import Way
 from headscope.storage import Ledger
 
 SETS = [
@@ -187,7 +188,7 @@ def test_what_cannot_be_fanned_out_is_refused(llava, cases, items):
 
 def test_few_edits_and_edits_of_nothing_are_read_whole(llava, cases, items, tmp_path, monkeypatch):
     made = reader(llava, cases, items["counting"], tmp_path)
-    monkeypatch.setattr(fanning, "_refusal", lambda *_: "")
+    monkeypatch.setattr(fanning, "_trial", lambda *_: Way())
     edits = [Edit(h, mute()) for h in SETS]
     assert made._fan(edits) is not None
     assert made._fan(edits[: readings.FEWEST - 1]) is None

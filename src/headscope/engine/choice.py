@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -15,15 +14,16 @@ from headscope.edits.hooks import compile_edit
 from headscope.engine.decoder import difference
 from headscope.engine.layers import Variant
 from headscope.engine.shared_prefix import TOLERANCE, behind
-from headscope.engine.sharing import Sharing, find_sharing
+from headscope.engine.sharing import Sharing, sharing_of
 from headscope.engine.sweep import How, RowSweep, Sweep, TokenSweep
 from headscope.engine.trace import Trace, run_clean
 from headscope.errors import ModelError
 from headscope.models.answering.continuation import continue_from
 from headscope.models.answering.generation import Prefill, generate
 from headscope.models.geometry import Head
+from headscope.models.memory import is_out_of_memory
 from headscope.models.types import Encoded
-from headscope.models.ways import MODEL_ERRORS, REPLAY, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, REPLAY, Way, decided, refused
 
 SCOPES = ("all", "last", "answer")
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
@@ -55,9 +55,6 @@ class Engine:
         return f"whole runs: {self.refusal}" if self.refusal else "replay"
 
 
-_ENGINES: WeakKeyDictionary[Any, dict[str, Engine]] = WeakKeyDictionary()
-
-
 def engine_for(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     """How the heads are scanned, found out once per model and scope on a real prompt.
 
@@ -65,50 +62,52 @@ def engine_for(vlm: Any, encoded: Encoded, scope: str) -> Engine:
     kind of layer, of the first and of the last, must give those of whole runs under
     :mod:`headscope.edits.edits`, within ``TOLERANCE``.
     """
-    known = _ENGINES.setdefault(vlm, {})
-    if scope not in known:
-        known[scope] = _find(vlm, encoded, scope)
-        note_way(vlm, f"{REPLAY}, scope {scope}", known[scope].refusal, instead="whole runs")
-    return known[scope]
+    way = decided(vlm, f"{REPLAY}, scope {scope}", lambda: _find(vlm, encoded, scope), instead="whole runs")
+    if way.refusal:
+        return Engine(scope, refusal=way.refusal)
+    found = way.choice or {}
+    sharing = sharing_of(vlm, encoded, found["trimmed"], TOLERANCE.get(vlm.dtype, 3e-2))
+    return Engine(scope, How(**found["how"]), found["goes_on"], found["trimmed"], sharing)
 
 
-def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
+def _find(vlm: Any, encoded: Encoded, scope: str) -> Way:
     if scope not in SCOPES:
-        return Engine(scope, refusal=f"scope {scope!r} is not replayed")
+        return Way(f"scope {scope!r} is not replayed")
     if any(site.tower != "decoder" for site in vlm.geometry.sites):
-        return Engine(scope, refusal="heads of a vision tower are edited")
+        return Way("heads of a vision tower are edited")
     try:
         trace = run_clean(vlm, encoded)
+        less = _trimmed(vlm, encoded, trace)
     except MODEL_ERRORS as exc:
-        return Engine(scope, refusal=failure(exc))
-    less = _trimmed(vlm, encoded, trace)
+        return refused(exc)
     trace = less or trace
     tried = [Edit((head,), mute(), scope) for head in checked_heads(vlm, trace)]
     runs = [_whole(vlm, trace, e) for e in tried]
     wanted = torch.cat([p.logits for p in (trace.prefill, *runs) if p.logits is not None])
     variants: list[Variant] = [{}, *(compile_edit(vlm.geometry, e) for e in tried)]
-    reasons = []
+    way = Way()
     for how in (How(), How(trimmed=False), How(joined=False, trimmed=False)):
         try:
             gap = difference(sweep_of(scope)(trace, variants, how).logits(), wanted)
-            clean = difference(_from_the_start(trace, scope, how, vlm), wanted[:1])
+            worst = max(gap, difference(_from_the_start(trace, scope, how, vlm), wanted[:1]))
+            if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
+                goes_on = _goes_on(vlm, trace, tried, runs, Engine(scope, how))
+                return Way(choice={"how": asdict(how), "goes_on": goes_on, "trimmed": less is not None})
+            way = Way(f"logits differ by {worst:.1e} of the largest")
         except MODEL_ERRORS as exc:
-            reasons.append(failure(exc))
-            continue
-        worst = max(gap, clean)
-        if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
-            goes_on = _goes_on(vlm, trace, tried, runs, Engine(scope, how))
-            sharing = find_sharing(vlm, encoded, less is not None, TOLERANCE.get(vlm.dtype, 3e-2))
-            return Engine(scope, how, goes_on, less is not None, sharing)
-        reasons.append(f"logits differ by {worst:.1e} of the largest")
-    return Engine(scope, refusal=reasons[-1])
+            way = refused(exc)
+            if way.short:
+                return way
+    return way
 
 
 def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
     """The clean run without what nobody reads, if it ends with the same logits; None if not."""
     try:
         trace = run_clean(vlm, encoded, trimmed=True)
-    except MODEL_ERRORS:
+    except MODEL_ERRORS as exc:
+        if is_out_of_memory(exc):
+            raise
         return None
     found, wanted = trace.prefill.logits, whole.prefill.logits
     assert found is not None
@@ -138,7 +137,9 @@ def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefi
             with torch.no_grad(), vlm.reading(trace.encoded), one.applied(vlm):
                 whole.append(continue_from(vlm, trace.encoded, own, given[:1], 1))
         return difference(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
-    except MODEL_ERRORS:
+    except MODEL_ERRORS as exc:
+        if is_out_of_memory(exc):
+            raise
         return False
 
 

@@ -126,13 +126,22 @@ class Reader:
     def read_each(self, edits: Sequence[Edit]) -> None:
         """Read several edits of one scope together, each a unit of the ledger of its own.
 
-        So :meth:`read` finds them done; equal edits, and those that are there, are left out.
+        So :meth:`read` finds them done; equal edits, and those that are there, are left out. What is read
+        together is written together first: a run killed between two units has them all, and reads none in
+        other company.
         """
         keys = {f"{self._name} {fingerprint([e.describe()])}": e for e in edits}
+        every = f"{self._name} each {fingerprint(sorted(keys))}"
         missing = {key: e for key, e in keys.items() if key not in self.ledger}
-        if len(missing) > 1:
-            for key, reading in zip(missing, self._run(list(missing.values())), strict=True):
-                self.ledger.put(key, [reading.to_json()])
+        if every not in self.ledger and len(missing) < 2:
+            return
+
+        def compute() -> dict[str, Any]:
+            return {k: r.to_json() for k, r in zip(missing, self._run(list(missing.values())), strict=True)}
+
+        for key, reading in self.ledger.get_or(every, compute).items():
+            if key not in self.ledger:
+                self.ledger.put(key, [reading])
 
     def read_edits(self, edits: Sequence[Edit], label: str = "") -> list[Reading]:
         """One reading per edit, all of one scope; edits with near lowest layers form a unit of the ledger."""

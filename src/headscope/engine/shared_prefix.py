@@ -12,12 +12,10 @@ What a model makes of such a forward is compared with whole runs before it is tr
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +29,8 @@ from headscope.models.answering.generation import Prefill, before_end, greedy_co
 from headscope.models.answering.scoring import score_choices
 from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
-from headscope.models.ways import FAN, MODEL_ERRORS, failure, note_way
+from headscope.models.ways import FAN, MODEL_ERRORS, Way, decided, refused
 
-log = logging.getLogger(__name__)
 # Largest difference of logits between a fan and whole runs, relative to the largest logit.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 _MLPS = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
@@ -50,9 +47,6 @@ class Fan:
     refusal: str = ""
     trimmed: bool = False
     aside: bool = False
-
-
-_KNOWN: WeakKeyDictionary[Any, dict[str, Fan]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,30 +213,31 @@ def fan_of(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_ne
     the generated tokens must be the same too.
     """
     scope = edits[0].scope
-    known = _KNOWN.setdefault(vlm, {})
     if any(head.tower != "decoder" for edit in edits for head in edit.heads):
         return Fan("heads of a vision tower are edited")
-    if scope not in known:
-        known[scope] = found = _found(vlm, encoded, item, edits, max_new_tokens)
-        usual = encoded.apart
-        note_way(vlm, f"{FAN}, scope {scope}", found.refusal, instead="whole runs", usual=usual)
-    return known[scope]
+    way = decided(
+        vlm,
+        f"{FAN}, scope {scope}",
+        lambda: _found(vlm, encoded, item, edits, max_new_tokens),
+        instead="whole runs",
+    )
+    return Fan(way.refusal, **(way.choice or {}))
 
 
-def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Fan:
+def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Way:
     """The quickest way that gives what whole runs give."""
     if encoded.apart:
-        return Fan("an encoder reads the prompt, apart from the decoder")
+        return Way("an encoder reads the prompt, apart from the decoder", usual=True)
     sites = [s for s in vlm.geometry.sites if s.tower == "decoder"]
     first = Edit((sites[0].heads[0],), mute(), edits[0].scope)
     tried = [first, Edit((), mute(), first.scope), *edits[:3]]
     whole = [ask(vlm, encoded, [item], edit=e, max_new_tokens=max_new_tokens) for e in tried]
-    refusal = ""
+    way = Way()
     for how in _ways(vlm):
-        refusal = _refusal(vlm, encoded, item, (tried, whole), max_new_tokens, how)
-        if not refusal:
-            return how
-    return Fan(refusal)
+        way = _trial(vlm, encoded, item, (tried, whole), max_new_tokens, how)
+        if not way.refusal or way.short:
+            return way
+    return way
 
 
 def _ways(vlm: Any) -> Iterator[Fan]:
@@ -253,26 +248,25 @@ def _ways(vlm: Any) -> Iterator[Fan]:
         yield Fan(aside=aside)
 
 
-def _refusal(
+def _trial(
     vlm: Any,
     encoded: Encoded,
     item: Item,
     tried: tuple[Sequence[Edit], Sequence[Outcome]],
     max_new_tokens: int,
     how: Fan,
-) -> str:
+) -> Way:
     edits, whole = tried
     try:
         with BatchedEdit(tuple(edits), fan=True).applied(vlm):
             fanned = fan_out(vlm, encoded, item, len(edits), max_new_tokens, how)
     except MODEL_ERRORS as exc:
-        log.debug("%s: fanned out as %s", vlm.name, how, exc_info=True)
-        return failure(exc)
+        return refused(exc)
     logits = torch.cat([one.logits for one in whole if one.logits is not None])
     gap = difference(fanned.logits, logits)
     if not gap <= TOLERANCE.get(vlm.dtype, 3e-2):
-        return f"logits differ from those of whole runs by {gap:.1e} of the largest"
+        return Way(f"logits differ from those of whole runs by {gap:.1e} of the largest")
     exact = vlm.dtype in (torch.float32, torch.float64)
     if exact and fanned.tokens != [one.tokens[0] for one in whole]:
-        return "generated tokens differ from those of whole runs"
-    return ""
+        return Way("generated tokens differ from those of whole runs")
+    return Way(choice={"trimmed": how.trimmed, "aside": how.aside})

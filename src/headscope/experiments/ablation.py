@@ -26,6 +26,7 @@ from headscope.experiments.items import choose_items, open_readers
 from headscope.experiments.settings import AblationSettings
 from headscope.functions import DEFAULT, MAIN, Taxonomy
 from headscope.models.geometry import Head, parse_head
+from headscope.models.ways import kept_ways
 from headscope.statistics.resampling import benjamini_hochberg
 from headscope.storage import Ledger, fingerprint, write_json, write_table
 
@@ -68,8 +69,9 @@ def ablate(
     made = _Ablation(
         vlm, cases, splits, atlas, Path(folder), taxonomy, replace(settings or AblationSettings(), **knobs)
     )
-    made.choose()
-    made.test()
+    with kept_ways(vlm, folder):
+        made.choose()
+        made.test()
     return made.write()
 
 

@@ -17,6 +17,7 @@ from headscope.engine.replay import ScanReader
 from headscope.experiments.items import choose_items, open_readers
 from headscope.experiments.settings import CausalSettings
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.models.ways import kept_ways
 from headscope.statistics.resampling import bootstrap_ci, sign_flip_p
 from headscope.storage import Ledger, write_json
 
@@ -112,7 +113,8 @@ def causal_scores(
         max_new_tokens=settings.max_new_tokens,
         kind=ScanReader,
     )
-    scores = scan(vlm, readers, settings)
+    with kept_ways(vlm, folder):
+        scores = scan(vlm, readers, settings)
     write_json(Path(folder) / "causal.json", scores.to_json())
     return scores
 

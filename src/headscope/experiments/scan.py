@@ -22,6 +22,7 @@ from headscope.experiments.items import choose_items
 from headscope.experiments.scan_results import ScanResult, collect
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.geometry import Head
+from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import Ledger, fingerprint
 
@@ -123,11 +124,14 @@ def scan_sets(
             "dtype": str(vlm.dtype),
             # Work that was begun before this was noted was read with PIL, and goes on.
             **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
+            # It decides how many heads stand in one forward, and so the last bits of what comes out.
+            **({"memory": memory} if memory != MEMORY else {}),
             "edits": fingerprint([e.describe() for e in edits]),
         },
     )
     scan = _Scan(vlm, cases, edits, settings, ledger, memory)
-    rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
+    with kept_ways(vlm, folder):
+        rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
     groups = picture_groups(cases)
     labels = tuple("+".join(str(h) for h in e.heads) for e in edits)
     result = collect(settings, scan.engine, labels, items, rows, groups)
