@@ -2,7 +2,7 @@
 
     python tools/architecture.py
 
-A room is a folder or a file at the top of the package. What it owns is the first line of its docstring; what
+A room is a folder or a file at the top of the package. What it owns is the first paragraph of its docstring; what
 it imports is read from every import statement, those inside functions included.
 """
 
@@ -13,14 +13,17 @@ import html
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import permutations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TESTS = ROOT / "src" / "headscope", ROOT / "tests"
 PAGE, PICTURE = ROOT / "docs" / "architecture.md", ROOT / "docs" / "img" / "architecture.svg"
 BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
+COLUMNS = 6  # of the picture
 # Files that every room may use and that use none.
-COMMON = ("errors", "storage", "progress", "functions")
+
+COMMON = ("errors", "functions", "progress", "storage", "version")
 
 
 def rooms() -> dict[str, Path]:
@@ -95,10 +98,10 @@ def needed(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def purpose(place: Path) -> str:
-    """First line of a room's docstring."""
+    """First paragraph of a room's docstring."""
     file = place / "__init__.py" if place.is_dir() else place
     text = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-    return text.split("\n")[0]
+    return " ".join(text.split("\n\n")[0].split())
 
 
 def guards(room: str) -> str:
@@ -115,27 +118,51 @@ def table() -> str:
     common = [(room, "nothing") for room in COMMON]
     for room, below in [
         *common,
-        *((r, ", ".join(sorted(graph[r])) or "the four above") for r in order(graph)),
+        *((r, ", ".join(sorted(graph[r])) or "the five above") for r in order(graph)),
     ]:
         rows.append(f"| `{room}` | {purpose(known[room])} | {below} | {guards(room)} |")
     return "\n".join(rows)
+
+
+def columns_of(levels: Mapping[str, int], drawn: Mapping[str, set[str]]) -> dict[str, int]:
+    """Room -> column, from the lowest row up: short lines, and few that pass behind a room between."""
+    chosen: dict[str, int] = {}
+    for level in range(max(levels.values()) + 1):
+        row = sorted(room for room in levels if levels[room] == level)
+        places = permutations(range(COLUMNS), len(row))
+        _, best = min((_length(dict(zip(row, p, strict=True)), chosen, levels, drawn), p) for p in places)
+        chosen |= dict(zip(row, best, strict=True))
+    return chosen
+
+
+def _length(
+    row: Mapping[str, int], below: Mapping[str, int], levels: Mapping[str, int], drawn: Mapping[str, set[str]]
+) -> float:
+    """How far the lines of a row reach sideways; those behind a room count more, as does a place aside."""
+    taken = {(levels[room], column) for room, column in below.items()}
+    total = 0.0
+    for room, column in row.items():
+        total += 0.1 * abs(column - (COLUMNS - 1) / 2)
+        for other in drawn[room]:
+            down, across = levels[room] - levels[other], below[other] - column
+            ways = [(levels[room] - k, column + across * k / down) for k in range(1, down)]
+            hidden = [(at, x) for at, x in ways if (at, round(x)) in taken and abs(x - round(x)) < 0.4]
+            total += abs(across) + 4 * len(hidden)
+    return total
 
 
 def picture() -> str:
     """The rooms in rows, each row above what it imports, and the imports that do not follow from others."""
     graph = uses()
     levels, drawn = level_of(graph), needed(graph)
-    rows: dict[int, list[str]] = {}
-    for room in order(graph):
-        rows.setdefault(levels[room], []).append(room)
-    wide, high, gap, step = 118, 30, 22, 62
-    breadth = max(len(row) for row in rows.values()) * (wide + gap) + gap
-    depth = len(rows) * step + gap
-    place: dict[str, tuple[float, float]] = {}
-    for level, row in rows.items():
-        left = (breadth - len(row) * (wide + gap) + gap) / 2
-        for i, room in enumerate(row):
-            place[room] = (left + i * (wide + gap), depth - gap - level * step - high)
+    wide, high, gap, step = 118, 30, 26, 64
+    columns = columns_of(levels, drawn)
+    breadth = COLUMNS * (wide + gap) + gap
+    depth = (max(levels.values()) + 1) * step + gap
+    place = {
+        room: (gap + column * (wide + gap), depth - gap - levels[room] * step - high)
+        for room, column in columns.items()
+    }
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {breadth} {depth}" role="img" '
         'font-family="sans-serif" font-size="13" aria-label="Rooms of headscope; each line leads down to '
