@@ -2,7 +2,7 @@
 
     python tools/architecture.py
 
-A room is a folder or a file at the top of the package. What it owns is the first paragraph of its docstring; what
+A room is a folder or a file at the top of the package. What it owns is its docstring's first paragraph; what
 it imports is read from every import statement, those inside functions included.
 """
 
