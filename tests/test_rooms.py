@@ -20,7 +20,7 @@ ORDER = (
     ("data", "statistics"),
     ("benchmarks", "making", "models", "pointing"),
     ("asking", "edits"),
-    ("capture", "engine", "probing"),
+    ("capturing", "engine", "probing"),
     ("experiments",),
     ("report", "validation"),
     ("study",),

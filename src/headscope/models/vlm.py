@@ -48,9 +48,11 @@ class VLM(BaseVLM):
 
     Example:
         >>> import headscope as hs
-        >>> vlm = hs.load_model("embedded")
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
         >>> len(vlm.geometry.heads)
         64
+        >>> vlm.answer(cases.image(cases[0]), "Where is the dog?").parsed
+        'right'
     """
 
     def answer(
@@ -125,6 +127,12 @@ def load_model(
             not possible here, or transformers is older than any release that headscope works with.
         GeometryError: its heads could not be located, or a step failed without which nothing works.
         OutOfMemoryError: memory ran out during the proof.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm = hs.load_model("embedded", dtype="bfloat16")
+        >>> vlm.family, vlm.proof.status
+        ('llava', 'PROVED')
     """
     if not isinstance(name_or_path, str | Path):
         raise ModelError(
