@@ -15,10 +15,9 @@ The public names, loaded when first used; docs/api.md has a page of them::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from headscope.version import __version__ as __version__
 
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else here
 if TYPE_CHECKING:
     from headscope.asking.read import Reading, read
     from headscope.capturing.prompts import capture
@@ -90,7 +89,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(
             f"module 'headscope' has no attribute {name!r}; public names: {', '.join(__all__)}"

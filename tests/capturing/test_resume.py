@@ -107,7 +107,7 @@ from headscope.capturing import run, store
 from headscope.data.cases import Cases
 from headscope.models.vlm import load_model
 from asking.naive import SETTINGS, SPLITS, make_case
-from capture.test_resume import kill_at
+from capturing.test_resume import kill_at
 
 kill_at(store, "_write_zarr", 1)
 cases = Cases({cases!r}, [make_case(i) for i in range(5)])
