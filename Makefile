@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 VISION := .venv-vision
 VISION_READY := $(VISION)/.ready
 # What depends on how pictures are read: model rooms and families, asking, pointing, and whole small studies.
-VISION_TESTS := tests/models tests/asking tests/capture tests/pointing tests/experiments/waking tests/study/test_study_record.py
+VISION_TESTS := tests/models tests/asking tests/capturing tests/pointing tests/experiments/waking tests/study/test_study_record.py
 
 .PHONY: demo test test-vision lint format clean bench bench-peers survey-matrix
 

@@ -49,8 +49,8 @@ def make_sides(vlm: Any, cases: Any, batch_size: int, folder: Path) -> dict[str,
     from headscope.asking.ask import ask
     from headscope.asking.batches import encode_batch
     from headscope.asking.items import make_items
-    from headscope.capture.run import capture
-    from headscope.capture.store import read_plan
+    from headscope.capturing.run import capture
+    from headscope.capturing.store import read_plan
     from headscope.functions import DEFAULT
     from headscope.models.answering.generation import greedy_config
 

@@ -24,7 +24,7 @@ from headscope.engine.readings import Reader, Reading
 from headscope.experiments.controls import draw
 from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.geometry import Head
 from headscope.storage import Ledger
 
@@ -88,7 +88,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.manual_seed(0)
     folder = Path(tempfile.mkdtemp(prefix="headscope-bench-"))
-    cases = generate(folder / "data", 3 * given.items, 0)
+    cases = draw_scenes(folder / "data", 3 * given.items, 0)
     measure("", load_model("embedded"), cases, given.items, given.edits, given.pairs)
     if given.large:
         vlm = load_model(random_vlm(folder / "vlm"))

@@ -52,7 +52,7 @@ def synthetic(folder: Path, n_cases: int) -> Any:
 
 def run_capture(n_steps: int) -> dict[str, float]:
     """Capture so many steps in this process and say what memory it took, in megabytes."""
-    from headscope.capture.run import SHARD_ITEMS, capture
+    from headscope.capturing.run import SHARD_ITEMS, capture
     from headscope.models.vlm import load_model
     from tiny import tiny_llava
 
@@ -76,7 +76,7 @@ def run_probe(n_steps: int) -> dict[str, float]:
 
     As a study does it: the steps to probe are chosen from all answers, and their z alone is loaded.
     """
-    from headscope.capture.store import iter_answers, open_activations
+    from headscope.capturing.store import iter_answers, open_activations
     from headscope.functions import DEFAULT
     from headscope.probing.settings import ProbeSettings
     from headscope.probing.stage import probe
@@ -104,7 +104,7 @@ def write_store(folder: Path, n_steps: int) -> None:
     """A finished capture with random z: nine functions, twenty steps a picture, 64 heads of 24."""
     import numpy as np
 
-    from headscope.capture.store import SCHEMA, write_plan, write_shard
+    from headscope.capturing.store import SCHEMA, write_plan, write_shard
     from headscope.functions import DEFAULT
 
     labels = [f"L{i // 8}H{i % 8}" for i in range(HEADS)]

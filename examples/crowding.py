@@ -28,7 +28,7 @@ def at(things: int, out: Path, questions: int, model: Any) -> dict[str, Any]:
     cases = (
         hs.load_cases(data)
         if (data / "cases.jsonl").exists()
-        else hs.generate(data, 200, SEED, hard=1.0, hard_things=(things, things), held_out=0.0, card=False)
+        else hs.draw_scenes(data, 200, SEED, hard=1.0, hard_things=(things, things), held_out=0.0, card=False)
     )
     splits = {case.id: "select" if i < 20 else "test" for i, case in enumerate(cases)}
     settings = WakeSettings(max_items=questions, select_items=20, main_contexts=("alone",), attention=False)

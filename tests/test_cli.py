@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 
 COMMAND = [sys.executable, "-m", "headscope"]
 
@@ -34,7 +34,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 @pytest.fixture(scope="module")
 def cases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "cases"
-    generate(folder, 10, seed=1, card=False)
+    draw_scenes(folder, 10, seed=1, card=False)
     return folder
 
 

@@ -15,7 +15,7 @@ import pytest
 from headscope.cli import models as cli
 from headscope.cli.app import main
 from headscope.errors import ModelError, StoreError, StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.survey import load
 from headscope.study.study import Study
 
@@ -150,7 +150,7 @@ def test_a_study_records_model_options_and_refuses_others(
     headscope: Command, tiny_llava_folder: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("accelerate")
-    generate(tmp_path / "cases", 10, seed=1, card=False)
+    draw_scenes(tmp_path / "cases", 10, seed=1, card=False)
     folder, common = tmp_path / "study", {"model": str(tiny_llava_folder), "data": tmp_path / "cases"}
     Study.create(folder, **common, model_options={"device_map": {"": "cpu"}})
     assert json.loads((folder / "study.json").read_text())["model_options"] == {"device_map": {"": "cpu"}}
@@ -166,7 +166,7 @@ def test_a_study_records_model_options_and_refuses_others(
 def test_the_device_of_the_probes_may_change_and_is_refused_where_it_is_not_there(
     headscope: Command, tiny_llava_folder: Path, tmp_path: Path
 ) -> None:
-    generate(tmp_path / "cases", 10, seed=1, card=False)
+    draw_scenes(tmp_path / "cases", 10, seed=1, card=False)
     folder, common = tmp_path / "study", {"model": str(tiny_llava_folder), "data": tmp_path / "cases"}
     words = ("--model", tiny_llava_folder, "--data", tmp_path / "cases", "--study", folder)
     code, _, err = headscope("run", *words, "--probe-device", "cuda:99")
@@ -183,7 +183,7 @@ def test_the_device_of_the_probes_may_change_and_is_refused_where_it_is_not_ther
 def test_a_study_of_the_vision_tower_is_refused_with_the_reason(
     headscope: Command, tiny_llava_folder: Path, tmp_path: Path
 ) -> None:
-    generate(tmp_path / "cases", 10, seed=1, card=False)
+    draw_scenes(tmp_path / "cases", 10, seed=1, card=False)
     words = ("run", "--model", tiny_llava_folder, "--data", tmp_path / "cases", "--study", tmp_path / "study")
     code, _, err = headscope(*words, "--tower", "vision")
     assert code == 1

@@ -84,7 +84,7 @@ def test_probes_fold_and_resample_by_it(
 
     monkeypatch.setattr("headscope.probing.stage.probe", keep)
     monkeypatch.setattr("headscope.probing.steps.probed_answers", rows)
-    monkeypatch.setattr("headscope.capture.store.open_activations", lambda *_a, **_k: None)
+    monkeypatch.setattr("headscope.capturing.store.open_activations", lambda *_a, **_k: None)
     causal = SimpleNamespace(to_json=dict)
     monkeypatch.setattr("headscope.experiments.causal.causal_scores", lambda *_a, **_k: causal)
     study: Any = SimpleNamespace(
@@ -108,7 +108,7 @@ def test_waking_pairs_and_resamples_by_it(twins: Cases, tiny: Any, tmp_path: Pat
 
 def test_the_report_resamples_it_once(twins: Cases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answers = [{"case": c.id} for c in twins]
-    monkeypatch.setattr("headscope.capture.store.open_answers", lambda _folder: answers)
+    monkeypatch.setattr("headscope.capturing.store.open_answers", lambda _folder: answers)
     assert one_name_a_picture({r["case"]: r["image"] for r in read_answers(tmp_path, twins)})
 
 

@@ -20,7 +20,7 @@ ORDER = (
     ("data", "statistics"),
     ("making", "models", "pointing"),
     ("asking", "benchmarks", "edits"),
-    ("capture", "engine", "probing"),
+    ("capturing", "engine", "probing"),
     ("experiments",),
     ("report", "validation"),
     ("study",),

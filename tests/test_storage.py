@@ -13,7 +13,7 @@ import pytest
 from headscope.cli import app as command
 from headscope.data.cases import load_cases, save_cases
 from headscope.errors import StoreError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.storage import disk_error, file_error, read_json, write_atomic
 
 
@@ -25,7 +25,7 @@ def system_error(number: int, name: str | None = None, target: str | None = None
 def test_a_picture_that_is_gone_when_it_is_copied_is_no_failed_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate(tmp_path / "here", 1, seed=1, card=False)
+    draw_scenes(tmp_path / "here", 1, seed=1, card=False)
     cases = load_cases(tmp_path / "here")
     picture = cases.image_path(cases[0])
     copy = shutil.copyfile
@@ -42,7 +42,7 @@ def test_a_picture_that_is_gone_when_it_is_copied_is_no_failed_write(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
-    generate(tmp_path / "here", 1, seed=1, card=False)
+    draw_scenes(tmp_path / "here", 1, seed=1, card=False)
     source = tmp_path / "here" / "cases.jsonl"
     with pytest.raises(OSError, match="No space") as caught:
         shutil.copyfile(source, "/dev/full")  # the system names both files

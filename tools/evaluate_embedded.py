@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from headscope.capture.run import capture
-from headscope.capture.store import open_answers
+from headscope.capturing.run import capture
+from headscope.capturing.store import open_answers
 from headscope.data.cases import Cases
 from headscope.functions import DEFAULT, MAIN
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import load_model
 from headscope.statistics.resampling import wilson_ci
 from headscope.storage import read_json, write_json
@@ -57,7 +57,7 @@ def evaluate(model: str, seed: int, count: int) -> dict[str, Any]:
         at = Path(scratch)
 
         def answers(name: str, number: int, **how: Any) -> list[dict[str, Any]]:
-            cases = generate(at / name, number, seed, card=False, **how)
+            cases = draw_scenes(at / name, number, seed, card=False, **how)
             return measure(vlm, cases, at / f"{name}-answers")
 
         rows = answers("core", count, things=(2, 3), hard=0.0, held_out=0.0)

@@ -114,13 +114,13 @@ def embedded() -> str:
     from headscope.asking.ask import ask
     from headscope.asking.items import Item
     from headscope.data.cases import load_cases
-    from headscope.making.scenes.generate import generate
+    from headscope.making.scenes.generate import draw_scenes
     from headscope.models.types import Prompt
     from headscope.models.vlm import load_model
 
     models = [load_model("embedded", prove=False, image_backend=form) for form in ("pil", "torchvision")]
     with tempfile.TemporaryDirectory() as place:
-        generate(Path(place) / "cases", EXAMPLES, seed=77)
+        draw_scenes(Path(place) / "cases", EXAMPLES, seed=77)
         cases = load_cases(Path(place) / "cases")
         items = [Item(f"{c.id}/{s.id}/alone", c, s, "alone") for c in cases for s in c.steps]
         said, chose, moved, scored, largest = 0, 0, 0.0, 0, 0.0

@@ -1,75 +1,102 @@
 """headscope: find, test and wake the attention heads that let a vision-language model reason about space.
 
-The public names, loaded when first used::
+The public names, loaded when first used; docs/api.md has a page of them::
 
     import headscope as hs
-    study = hs.Study.create("runs/mine", model="embedded", data=hs.load_cases("my-data"))
+
+    vlm = hs.load_model("embedded")
+    cases = hs.draw_scenes("my-data", 300)
+    reading = hs.read(vlm, cases.image(cases[0]), cases[0].question)
+    study = hs.Study.create("runs/mine", model=vlm, data=cases)
     atlas = study.probe()
-    with hs.edit(study.vlm, atlas.top("spatial_perception", 8), hs.mute()):
-        study.vlm.answer(image, question)
+    with hs.edit(vlm, atlas.top("spatial_perception", 8), hs.mute()):
+        vlm.answer(cases.image(cases[0]), cases[0].question)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from headscope.version import __version__ as __version__
 
-_HOMES = {
-    "Atlas": "headscope.probing.atlas",
-    "Head": "headscope.models.geometry",
-    "HeadscopeError": "headscope.errors",
-    "Study": "headscope.study.study",
-    "add": "headscope.edits.edits",
-    "bake": "headscope.edits.baking",
-    "edit": "headscope.edits.edits",
-    "generate": "headscope.making.scenes.generate",
-    "load_cases": "headscope.data.cases",
-    "load_model": "headscope.models.vlm",
-    "mute": "headscope.edits.edits",
-    "point": "headscope.pointing.styles",
-    "scale": "headscope.edits.edits",
-    "wrap": "headscope.models.wrapping",
-}
-__all__ = [
-    "Atlas",
-    "Head",
-    "HeadscopeError",
-    "Study",
-    "add",
-    "bake",
-    "edit",
-    "generate",
-    "load_cases",
-    "load_model",
-    "mute",
-    "point",
-    "scale",
-    "wrap",
-]
-
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else here
 if TYPE_CHECKING:
-    from headscope.data.cases import load_cases
+    from headscope.asking.read import Reading, read
+    from headscope.capturing.prompts import capture
+    from headscope.data.cases import Cases, load_cases
+    from headscope.data.schema import Case
     from headscope.edits.baking import bake
-    from headscope.edits.edits import add, edit, mute, scale
+    from headscope.edits.edits import Edit, add, edit, mute, scale
     from headscope.errors import HeadscopeError
-    from headscope.making.scenes.generate import generate
+    from headscope.experiments.scan_model import scan
+    from headscope.functions import Taxonomy
+    from headscope.making.scenes.generate import draw_scenes
     from headscope.models.geometry import Head
-    from headscope.models.vlm import load_model
+    from headscope.models.vlm import VLM, load_model
     from headscope.models.wrapping import wrap
     from headscope.pointing.styles import point
     from headscope.probing.atlas import Atlas
     from headscope.study.study import Study
 
+__all__ = [
+    "VLM",
+    "Atlas",
+    "Case",
+    "Cases",
+    "Edit",
+    "Head",
+    "HeadscopeError",
+    "Reading",
+    "Study",
+    "Taxonomy",
+    "add",
+    "bake",
+    "capture",
+    "draw_scenes",
+    "edit",
+    "load_cases",
+    "load_model",
+    "mute",
+    "point",
+    "read",
+    "scale",
+    "scan",
+    "wrap",
+]
 
-def __getattr__(name: str) -> Any:
+_HOMES = {
+    "VLM": "models.vlm",
+    "Atlas": "probing.atlas",
+    "Case": "data.schema",
+    "Cases": "data.cases",
+    "Edit": "edits.edits",
+    "Head": "models.geometry",
+    "HeadscopeError": "errors",
+    "Reading": "asking.read",
+    "Study": "study.study",
+    "Taxonomy": "functions",
+    "add": "edits.edits",
+    "bake": "edits.baking",
+    "capture": "capturing.prompts",
+    "draw_scenes": "making.scenes.generate",
+    "edit": "edits.edits",
+    "load_cases": "data.cases",
+    "load_model": "models.vlm",
+    "mute": "edits.edits",
+    "point": "pointing.styles",
+    "read": "asking.read",
+    "scale": "edits.edits",
+    "scan": "experiments.scan_model",
+    "wrap": "models.wrapping",
+}
+
+
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(
             f"module 'headscope' has no attribute {name!r}; public names: {', '.join(__all__)}"
         )
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"headscope.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from headscope.data.cases import Cases, load_cases
 from headscope.errors import StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.storage import read_json, write_json
 from headscope.study.lock import FolderLock
 from headscope.study.study import Study
@@ -41,7 +41,7 @@ def run_demo(
             found = load_cases(data)
             _refuse_others(found, cases, seed)
         else:
-            found = generate(data, CASES if cases is None else cases, SEED if seed is None else seed)
+            found = draw_scenes(data, CASES if cases is None else cases, SEED if seed is None else seed)
     if seed is None and not (folder / "study.json").exists():
         seed = SEED
     seconds = round(time.perf_counter() - start, 2)

@@ -2,7 +2,16 @@
 
 
 class HeadscopeError(Exception):
-    """Root of every error that headscope raises on purpose; the CLI prints it without a traceback."""
+    """Root of every error that headscope raises on purpose; the CLI prints it without a traceback.
+
+    Example:
+        >>> import headscope as hs
+        >>> try:
+        ...     hs.load_model("embedded", device="cupboard")
+        ... except hs.HeadscopeError as exc:
+        ...     print(type(exc).__name__)
+        ModelError
+    """
 
 
 class DataError(HeadscopeError):

@@ -24,8 +24,11 @@ class Taxonomy:
         titles: what each function asks, in a few words.
 
     Example:
-        >>> "spatial_perception" in DEFAULT.spatial
-        True
+        >>> import headscope as hs
+        >>> own = hs.Taxonomy("mine", ("seeing", "judging"), spatial=frozenset(), chain_only=frozenset(
+        ...     {"judging"}), from_picture=frozenset({"seeing"}), titles={})
+        >>> own.title("seeing")
+        'seeing'
     """
 
     name: str

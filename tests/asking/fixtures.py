@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asking.naive import SETTINGS, SPLITS, load_double, some_cases
-from headscope.capture.run import capture
+from headscope.capturing.run import capture
 from headscope.data.cases import Cases
 from headscope.models.vlm import VLM
 

@@ -10,8 +10,8 @@ import torch
 
 from asking.naive import SETTINGS, SPLITS
 from headscope.asking.form import Form, form_of, warning_of, warnings_of
-from headscope.capture.run import capture
-from headscope.capture.store import open_answers
+from headscope.capturing.run import capture
+from headscope.capturing.store import open_answers
 from headscope.data.cases import Cases
 from headscope.models.vlm import VLM
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from headscope.asking.items import count_unanswered, history_of, make_items
-from headscope.capture.run import capture
-from headscope.capture.store import open_answers
+from headscope.capturing.run import capture
+from headscope.capturing.store import open_answers
 from headscope.data.blind import blind_table
 from headscope.data.card import write_card
 from headscope.data.cases import case_line, load_cases

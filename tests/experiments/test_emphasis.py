@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headscope.asking.ask import ask
-from headscope.capture.run import capture
+from headscope.capturing.run import capture
 from headscope.edits.means import Direction, steering_direction
 from headscope.engine import readings
 from headscope.errors import StudyError
@@ -81,7 +81,7 @@ def test_test_is_read_only_after_the_choice_is_frozen_and_nothing_is_read_twice(
 
 
 def test_directions_come_from_gold_answers_on_fit_alone(llava, cases, splits, tmp_path):
-    from headscope.capture.store import open_activations, open_answers
+    from headscope.capturing.store import open_activations, open_answers
 
     capture(llava, cases, splits, tmp_path / "capture", contexts=("gold", "alone"), batch_size=8)
     found = directions(tmp_path / "capture", ["counting"], "prompt_last")["counting"]

@@ -12,7 +12,7 @@ import pytest
 
 from headscope.cli.app import main
 from headscope.errors import ModelError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models import placement
 from headscope.models.other_formats import refuse_names
 from headscope.models.vlm import load_model
@@ -27,7 +27,7 @@ def copy(tiny_llava_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
-    generate(folder, 10, seed=1, card=False)
+    draw_scenes(folder, 10, seed=1, card=False)
     return folder
 
 

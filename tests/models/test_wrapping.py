@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText, Qwen3Config, Qwen3ForCausa
 
 import headscope as hs
 from headscope.errors import EditError, ModelError, StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.geometry import Head
 from headscope.models.processors import load_processor
 from headscope.models.proofs.full import prove
@@ -357,7 +357,7 @@ def test_a_merged_adapter_is_an_ordinary_model(model: Any, processor: Any, tmp_p
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
-    generate(folder, 12, seed=3, card=False)
+    draw_scenes(folder, 12, seed=3, card=False)
     return folder
 
 
@@ -391,7 +391,7 @@ def test_a_stage_after_a_change_of_the_weights_is_refused(
 
 
 def test_experiments_and_bakes_begin_with_the_same_check(wrapped: VLM, cases: Path, tmp_path: Path) -> None:
-    from headscope.capture.run import capture
+    from headscope.capturing.run import capture
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
     from headscope.experiments.causal import identity

@@ -11,7 +11,7 @@ import numpy as np
 from made_up_effects import LOSSES, ablation, emphasis, wake
 from PIL import Image
 
-from headscope.capture.store import SCHEMA, write_plan, write_shard
+from headscope.capturing.store import SCHEMA, write_plan, write_shard
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headscope.capture.store import open_answers
+from headscope.capturing.store import open_answers
 from headscope.report.summary import summary_table, write_summary
 
 FORM = {

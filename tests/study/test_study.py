@@ -17,7 +17,7 @@ import pytest
 
 from headscope.data.cases import load_cases
 from headscope.errors import StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.study.study import Study
 
 # Hold seconds.
@@ -28,7 +28,7 @@ COMMAND = [sys.executable, "-m", "headscope"]
 @pytest.fixture(scope="module")
 def cases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study-data") / "cases"
-    generate(folder, 60, seed=4, things=(2, 5), hard=0.1, card=False)
+    draw_scenes(folder, 60, seed=4, things=(2, 5), hard=0.1, card=False)
     return folder
 
 
@@ -151,7 +151,7 @@ def test_changed_cases_are_refused(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, study)
     settings = json.loads((study / "study.json").read_text())
     other = tmp_path / "other"
-    generate(other, 3, seed=8, card=False)
+    draw_scenes(other, 3, seed=8, card=False)
     settings["data"]["path"] = str(other)
     (study / "study.json").write_text(json.dumps(settings))
     with pytest.raises(StudyError, match="changed"):

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from headscope.cli.app import app
 from headscope.errors import StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.study import lock as folder_lock
 from headscope.study.lock import FILE, FolderLock, process_start, this_process
 from headscope.study.study import Study
@@ -242,7 +242,7 @@ CREATE = """
 
 @pytest.fixture
 def study(tiny_llava_folder: Path, tmp_path: Path) -> Path:
-    generate(tmp_path / "cases", 6, seed=1, card=False)
+    draw_scenes(tmp_path / "cases", 6, seed=1, card=False)
     return Study.create(tmp_path / "study", model=str(tiny_llava_folder), data=tmp_path / "cases").folder
 
 
@@ -293,7 +293,7 @@ def test_a_stage_that_another_process_completed_meanwhile_is_not_repeated(
 def test_two_processes_that_start_one_study_at_once_begin_one_study(
     tiny_llava_folder: Path, tmp_path: Path
 ) -> None:
-    generate(tmp_path / "cases", 6, seed=1, card=False)
+    draw_scenes(tmp_path / "cases", 6, seed=1, card=False)
     both = [start(CREATE, tmp_path / "s", tiny_llava_folder, tmp_path / "cases") for _ in range(2)]
     for process in both:
         said, trouble = process.communicate(timeout=120)

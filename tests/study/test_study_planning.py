@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from headscope.capture.store import open_answers
+from headscope.capturing.store import open_answers
 from headscope.cli.app import app
 from headscope.cli.plan import duration
 from headscope.data.cases import Cases
@@ -26,7 +26,7 @@ from headscope.experiments.waking.experiment import wake
 from headscope.experiments.waking.measuring import Meter
 from headscope.experiments.waking.questions import WakeSettings
 from headscope.functions import DEFAULT
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import VLM
 from headscope.study.planning import StageWork, StudyPlan, UnitSeconds, plan_study, stage_work
 from headscope.study.sizes import Size, size_named
@@ -45,7 +45,7 @@ SMALL = Size(
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
-    return generate(
+    return draw_scenes(
         tmp_path_factory.mktemp("plan") / "cases", 40, seed=2, things=(2, 4), hard=0.0, card=False
     )
 

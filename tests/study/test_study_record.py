@@ -12,7 +12,7 @@ from transformers.utils import is_torchvision_available
 
 from headscope.cli.app import open_study
 from headscope.errors import ModelError, StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import load_model
 from headscope.study.study import Study
 
@@ -23,7 +23,7 @@ needs_torchvision = pytest.mark.skipif(HERE == "pil", reason="torchvision is not
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("record-data") / "cases"
-    generate(folder, 10, seed=1, card=False)
+    draw_scenes(folder, 10, seed=1, card=False)
     return folder
 
 

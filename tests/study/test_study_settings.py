@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from headscope import demo
 from headscope.cli.app import app
 from headscope.errors import StudyError
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.loaded import full_device, loaded_as
 from headscope.models.vlm import VLM, load_model
 from headscope.study.study import Study
@@ -26,7 +26,7 @@ LAYER = "model.language_model.layers.{}"
 @pytest.fixture(scope="module")
 def cases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("settings") / "cases"
-    generate(folder, 10, seed=1, card=False)
+    draw_scenes(folder, 10, seed=1, card=False)
     return folder
 
 
@@ -259,7 +259,7 @@ def test_another_taxonomy_is_refused_and_one_that_was_edited_since_too(
 
 
 def test_other_data_are_refused_with_both_folders(study: Path, stages_run: list[str], tmp_path: Path) -> None:
-    generate(tmp_path / "others", 4, seed=2, card=False)
+    draw_scenes(tmp_path / "others", 4, seed=2, card=False)
     done = command("capture", "--study", study, "--data", tmp_path / "others")
     assert isinstance(done.exception, StudyError)
     assert str(tmp_path / "others") in str(done.exception)

@@ -30,9 +30,9 @@ _STUDY = "capture, probe, ablate, emphasize, wake, report on a few scenes"
 def make_cases(folder: Path) -> Cases:
     """The scenes that the steps use, each with its first spatial step and its main question."""
     from headscope.data.cases import save_cases
-    from headscope.making.scenes.generate import generate
+    from headscope.making.scenes.generate import draw_scenes
 
-    drawn = generate(folder / "drawn", 2 * CASES, seed=4, things=(2, 4), hard=0.1, card=False)
+    drawn = draw_scenes(folder / "drawn", 2 * CASES, seed=4, things=(2, 4), hard=0.1, card=False)
     short = [_shortened(case) for case in drawn if _FUNCTION in {s.function for s in case.steps}]
     return save_cases(short[:CASES], folder)
 
@@ -84,8 +84,8 @@ def _largest(one: dict[str, float], other: dict[str, float]) -> float:
 
 def check_capture(vlm: Any, cases: Cases, folder: Path) -> Finding:
     """Capture the same cases in batches of one and of eight, and compare answers and z."""
-    from headscope.capture.run import capture
-    from headscope.capture.store import open_activations, open_answers
+    from headscope.capturing.run import capture
+    from headscope.capturing.store import open_activations, open_answers
 
     few = [c.id for c in list(cases)[:_CAPTURED]]
     some = cases.subset(few)

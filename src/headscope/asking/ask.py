@@ -55,7 +55,7 @@ class Outcome:
 
 
 @dataclass
-class _Reading:
+class BatchReading:
     """Answers of a batch, before they are judged."""
 
     tokens: list[list[int]]
@@ -106,13 +106,13 @@ def ask(
         )
     parses = [i.parse for i in items]
     scored = [scored_choices(i) for i in items] if score else None
-    reading = _read(vlm, encoded, parses, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
+    reading = read_batch(vlm, encoded, parses, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
     rows = [_row(item, reading, i) for i, item in enumerate(items)]
     logprobs, totals = [s.logprobs for s in reading.scores], [s.total for s in reading.scores]
     return Outcome(rows, reading.z, logprobs, totals, reading.tokens, reading.logits)
 
 
-def _read(
+def read_batch(
     vlm: VLM,
     encoded: Encoded,
     parses: Sequence[Parse],
@@ -120,7 +120,7 @@ def _read(
     edit: Change | None,
     readouts: tuple[str, ...],
     max_new_tokens: int,
-) -> _Reading:
+) -> BatchReading:
     encoded = encoded.to(vlm.device)
     reader = Reader(vlm.geometry, readouts)
     # The edit's hooks come before the reader's, so that z is read as the projection receives it.
@@ -142,7 +142,7 @@ def _read(
         content = _content(vlm, tokens, said, parsed, parses)
         found = [bool(x) for x in content.any(dim=1)]
     z = reader.pooled(tokens, vlm.end_ids, content)
-    return _Reading(said, texts, parsed, scores, found, z, prefill.logits)
+    return BatchReading(said, texts, parsed, scores, found, z, prefill.logits)
 
 
 def _content(
@@ -177,7 +177,7 @@ def margin_of(item: Item, logprobs: Mapping[str, float]) -> float:
     return truth - max(wrong) if wrong else truth
 
 
-def _row(item: Item, reading: _Reading, i: int) -> dict[str, Any]:
+def _row(item: Item, reading: BatchReading, i: int) -> dict[str, Any]:
     case, step, logprobs = item.case, item.step, reading.scores[i].logprobs
     answer = reading.parsed[i]
     return {

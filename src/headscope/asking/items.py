@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headscope.data.schema import Case, Step
 from headscope.errors import DataError, StudyError
 from headscope.functions import Taxonomy
-from headscope.models.answers import parse_answer, shows_letters
+from headscope.models.answers import parser_of
 
 CONTEXTS = ("gold", "own", "alone")
 
@@ -50,7 +50,7 @@ class Item:
 
     def parse(self, text: str) -> str | None:
         """The answer that a text amounts to; letters count where the question shows them."""
-        return parse_answer(text, self.choices, lettered=shows_letters(self.question, self.choices))
+        return parser_of(self.question, self.choices)(text)
 
     @property
     def earlier(self) -> tuple[Step, ...]:

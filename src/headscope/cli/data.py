@@ -14,7 +14,7 @@ register(data_app)
 
 
 @data_app.command()
-def generate(
+def draw_scenes(
     out: Annotated[Path, typer.Option("--out", help="New folder for the cases.")],
     cases: Annotated[int, typer.Option("--cases", help="How many cases.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same cases.")] = 0,
@@ -32,9 +32,9 @@ def generate(
     ] = 0.15,
 ) -> None:
     """Draw scenes with exact ground truth, and ask about them step by step."""
-    from headscope.making.scenes.generate import generate as make
+    from headscope.making.scenes.generate import draw_scenes
 
-    made = make(out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out)
+    made = draw_scenes(out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out)
     steps = sum(len(c.steps) for c in made)
     typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
 

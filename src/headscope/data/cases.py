@@ -35,8 +35,9 @@ class Cases(Sequence[Case]):
         DataError: two cases have the same id.
 
     Example:
-        >>> case = Case(id="a", image="a.png", width=8, height=8, question="?", answer="no")
-        >>> cases = Cases("my-data", [case])
+        >>> import headscope as hs
+        >>> case = hs.Case(id="a", image="a.png", width=8, height=8, question="?", answer="no")
+        >>> cases = hs.Cases("my-data", [case])
         >>> cases[0].id, len(cases), cases.by_id["a"].answer
         ('a', 1, 'no')
     """
@@ -170,7 +171,11 @@ def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT, *, pictu
         DataError: anything is wrong, with the first fault and how many there are.
 
     Example:
-        >>> load_cases("/nowhere")
+        >>> import headscope as hs
+        >>> made = hs.draw_scenes("data", 3)
+        >>> hs.load_cases("data").fingerprint == made.fingerprint
+        True
+        >>> hs.load_cases("/nowhere")
         Traceback (most recent call last):
         ...
         headscope.errors.DataError: /nowhere/cases.jsonl:1: file: no cases, found no such file, ...

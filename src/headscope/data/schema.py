@@ -64,6 +64,13 @@ class Case(_Model):
     ``named`` holds the ids of the objects that the main question names (never the answer).
     ``held_out`` says in what way the case is new to the embedded model: any of ``combination``, ``wording``,
     ``sprite``. ``original`` keeps the source's record, loss-free.
+
+    Example:
+        >>> import headscope as hs
+        >>> case = hs.Case(id="a", image="a.png", width=640, height=480,
+        ...                question="Is the dog left of the horse?", answer="no", choices=("yes", "no"))
+        >>> case.main_step().function
+        'main'
     """
 
     id: str

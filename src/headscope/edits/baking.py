@@ -43,6 +43,12 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
         EditError: a scope other than ``all``; something to add where the projection has no bias; a quantised
             or shared projection; a model with an adapter; an output folder that holds files.
         ModelError: the model was changed since it was loaded or wrapped.
+
+    Example:
+        >>> import headscope as hs
+        >>> folder = hs.bake(hs.load_model("embedded"), [hs.Head(3, 5)], 1.5, "baked")
+        >>> hs.load_model(folder).proof.status
+        'PROVED'
     """
     change = Edit(tuple(heads), what if isinstance(what, What) else scale(float(what)), scope)
     out = Path(out)

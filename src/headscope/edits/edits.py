@@ -101,8 +101,9 @@ def mute(factor: float = 0.0, mean: Blocks | None = None) -> What:
         EditError: the factor is NaN or infinite, or both a factor and a mean are given.
 
     Example:
-        >>> mute().factor
-        0.0
+        >>> import headscope as hs
+        >>> hs.mute().factor, hs.mute(0.1).factor
+        (0.0, 0.1)
     """
     if isinstance(mean, bool):
         raise EditError("mute(mean=...): give the means themselves, as head_means(vlm, batches) returns them")
@@ -120,7 +121,8 @@ def scale(s: float) -> What:
         EditError: ``s`` is NaN or infinite.
 
     Example:
-        >>> scale(1.5).factor
+        >>> import headscope as hs
+        >>> hs.scale(1.5).factor
         1.5
     """
     return What("scale", factor=float(s))
@@ -132,6 +134,11 @@ def add(direction: Blocks, strength: float = 1.0) -> What:
     Raises:
         EditError: the strength is NaN or infinite; a vector of the wrong width is refused when the edit is
             applied.
+
+    Example:
+        >>> import headscope as hs, numpy as np
+        >>> hs.add({hs.Head(3, 5): np.ones(24)}, strength=0.5).strength
+        0.5
     """
     return What("add", blocks=direction, strength=float(strength))
 
@@ -148,6 +155,13 @@ class Edit:
 
     Raises:
         EditError: duplicate heads or an unknown scope.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
+        >>> change = hs.Edit((hs.Head(3, 5), hs.Head(4, 0)), hs.scale(1.5), scope="all")
+        >>> with change.applied(vlm):
+        ...     answer = vlm.answer(cases.image(cases[0]), cases[0].question)
     """
 
     heads: tuple[Head, ...]
@@ -260,6 +274,15 @@ def edit(vlm: Any, heads: Iterable[Head], what: What, scope: str = "all") -> Ite
     Raises:
         EditError: duplicate heads, heads the model does not have, an unknown scope, a vector of the wrong
             width.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
+        >>> picture, question = cases.image(cases[0]), "How many things are there?"
+        >>> with hs.edit(vlm, vlm.geometry.heads, hs.mute()):
+        ...     muted = vlm.answer(picture, question, choices=("two", "four"))
+        >>> muted.logprobs == vlm.answer(picture, question, choices=("two", "four")).logprobs
+        False
     """
     change = Edit(tuple(heads), what, scope)
     with change.applied(vlm):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headscope.capture.store import open_activations, open_answers
+from headscope.capturing.store import open_activations, open_answers
 from headscope.edits.edits import Edit, add, scale
 from headscope.edits.means import Direction, steering_direction
 from headscope.engine.readings import Reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from headscope.asking.items import Item
 from headscope.statistics.resampling import bootstrap_ci
 from headscope.storage import write_json, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = "headscope/scan/1"
 Floats = NDArray[np.float64]
@@ -50,6 +53,12 @@ class ScanResult:
         """``scan.json`` and ``scan.parquet``."""
         write_table(Path(folder) / "scan.parquet", self.rows)
         write_json(Path(folder) / "scan.json", self.to_json())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row an item and head, as the Parquet file holds them."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows)
 
     def top(self, function: str, count: int = 5) -> list[tuple[str, float, tuple[float, float]]]:
         """The heads whose muting costs the function most: label, drop (else estimate), interval."""

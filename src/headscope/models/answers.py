@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.models.thinking import without_thoughts
@@ -170,6 +171,16 @@ def parse_answer(text: str, choices: Sequence[str], lettered: bool = False) -> s
         if found := stated - {None}:
             return found.pop() if len(found) == 1 else None
     return _amounts(said, targets, choices, lettered)
+
+
+def parser_of(question: str, choices: Sequence[str]) -> Callable[[str], str | None]:
+    """How answers to a question are read; letters count where the question shows them.
+
+    Example:
+        >>> parser_of("Is it dark? (A) yes (B) no", ["yes", "no"])("B")
+        'no'
+    """
+    return partial(parse_answer, choices=choices, lettered=shows_letters(question, choices))
 
 
 def shows_letters(question: str, choices: Sequence[str]) -> bool:

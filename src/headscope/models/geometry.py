@@ -21,8 +21,9 @@ class Head(NamedTuple):
     apart.
 
     Example:
-        >>> str(Head(3, 5))
-        'L3H5'
+        >>> import headscope as hs
+        >>> str(hs.Head(3, 5)), str(hs.Head(1, 0, site="cross"))
+        ('L3H5', 'L1H0.cross')
     """
 
     layer: int

@@ -14,7 +14,7 @@ from PIL import Image
 from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.answering.generation import before_end, generate
 from headscope.models.answering.scoring import score_choices
-from headscope.models.answers import parse_answer, shows_letters
+from headscope.models.answers import parser_of
 from headscope.models.base import BaseVLM
 from headscope.models.checkpoints import check_folder, folder_revision, locate
 from headscope.models.finding import find_geometry
@@ -48,9 +48,11 @@ class VLM(BaseVLM):
 
     Example:
         >>> import headscope as hs
-        >>> vlm = hs.load_model("embedded")
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
         >>> len(vlm.geometry.heads)
         64
+        >>> vlm.answer(cases.image(cases[0]), "Where is the dog?").parsed
+        'right'
     """
 
     def answer(
@@ -83,8 +85,7 @@ class VLM(BaseVLM):
                 tokens, prefill = generate(self, encoded, max_new_tokens)
                 (scores,) = score_choices(self, encoded, prefill, [options])
         text = self.decode(tokens[0][before_end(tokens, self.end_ids)[0]].tolist())
-        said = parse_answer(text, options, shows_letters(question, options))
-        return Answer(text, said, scores.logprobs, scores.total)
+        return Answer(text, parser_of(question, options)(text), scores.logprobs, scores.total)
 
 
 def load_model(
@@ -126,6 +127,12 @@ def load_model(
             not possible here, or transformers is older than any release that headscope works with.
         GeometryError: its heads could not be located, or a step failed without which nothing works.
         OutOfMemoryError: memory ran out during the proof.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm = hs.load_model("embedded", dtype="bfloat16")
+        >>> vlm.family, vlm.proof.status
+        ('llava', 'PROVED')
     """
     if not isinstance(name_or_path, str | Path):
         raise ModelError(

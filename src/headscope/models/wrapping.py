@@ -50,11 +50,13 @@ def wrap(
         ModelError: it is no such model, is compiled, sharded, offloaded or in training mode.
         GeometryError: its heads could not be located, or a step of the proof failed.
 
-    Example::
-
-        model = AutoModelForImageTextToText.from_pretrained("org/name", dtype="bfloat16")
-        model = PeftModel.from_pretrained(model, "my-adapter")
-        vlm = hs.wrap(model, AutoProcessor.from_pretrained("org/name"), "mine")
+    Example:
+        >>> import headscope as hs
+        >>> from headscope.models.embedded import weights_folder
+        >>> from transformers import AutoModelForImageTextToText, AutoProcessor
+        >>> model = AutoModelForImageTextToText.from_pretrained(weights_folder()).eval()
+        >>> hs.wrap(model, AutoProcessor.from_pretrained(weights_folder()), "mine").proof.status
+        'PROVED'
     """
     inner = _without_peft(model) if _is_peft(model) else model
     _refuse(inner)

@@ -203,8 +203,12 @@ def point(style: str, image: Image.Image, boxes: Sequence[Box], look: Look | Non
         DataError: there is no such style.
 
     Example:
-        >>> point("both", Image.new("RGB", (96, 96)), [(10, 10, 30, 30)]).image.size
-        (96, 96)
+        >>> import headscope as hs
+        >>> cases = hs.draw_scenes("data", 1)
+        >>> boxes = [o.box for o in cases[0].objects if o.box]
+        >>> pointed = hs.point("both", cases.image(cases[0]), boxes)
+        >>> pointed.image.size, 0 < pointed.masked < 1
+        ((192, 192), True)
     """
     if style not in STYLES:
         raise DataError(f"asked for style {style!r}; there are: {', '.join(STYLES)}")

@@ -15,6 +15,8 @@ from headscope.statistics.resampling import spearman
 from headscope.storage import read_json, write_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from headscope.models.geometry import Head
 
 SCHEMA: Literal["headscope/atlas/1"] = "headscope/atlas/1"
@@ -106,12 +108,13 @@ class Atlas(_Model):
     The JSON schema is ``headscope/atlas/1``, explained field by field in docs/file-formats-atlas.md.
 
     Example:
-        >>> head = AtlasHead(layer=0, head=0, label="L0H0", width=4)
-        >>> other = AtlasHead(layer=0, head=1, label="L0H1", width=4)
-        >>> atlas = Atlas(heads=[head, other], functions=["counting"], default_ranking="independent",
-        ...               rankings={"independent": {"counting": [0.5, 0.9]}})
-        >>> [str(h) for h in atlas.top("counting", 1)]
-        ['L0H1']
+        >>> import headscope as hs
+        >>> from headscope.models.embedded import atlas_file
+        >>> atlas = hs.Atlas.load(atlas_file())
+        >>> strongest = atlas.top("counting", 2, by="causal")
+        >>> table = atlas.to_dataframe().query("function == 'counting'").sort_values("causal")
+        >>> list(table["label"][:-3:-1]) == [str(head) for head in strongest]
+        True
     """
 
     schema_: Literal["headscope/atlas/1"] = Field(default=SCHEMA, alias="schema")
@@ -221,6 +224,12 @@ class Atlas(_Model):
     def table(self) -> list[dict[str, Any]]:
         """One row per head and function: what ``atlas.parquet`` holds."""
         return list(self._rows())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The same as a data frame, for sorting, joining and plotting."""
+        import pandas as pd
+
+        return pd.DataFrame(self.table())
 
     def save(self, path: str | Path) -> None:
         """Write the atlas as JSON, whole or not at all."""

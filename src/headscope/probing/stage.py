@@ -53,7 +53,7 @@ def probe(
 
     Args:
         activations: dimensions (item, head, width), one variable per readout, coordinates ``item`` (ids) and
-            ``head`` (labels), as :func:`headscope.capture.store.open_activations` gives.
+            ``head`` (labels), as :func:`headscope.capturing.store.open_activations` gives.
         answers: answer rows, as ``open_answers`` gives.
         causal: see :func:`headscope.probing.summary.with_causal`; it can also be added later.
         blank: activations of the same items asked on a blank picture.

@@ -109,7 +109,7 @@ class _Reader:
 
 def read_answers(folder: Path, cases: Cases | None = None) -> list[Row]:
     """Rows of answers of a finished capture, each with the ``image`` of its case where that is known."""
-    from headscope.capture.store import open_answers
+    from headscope.capturing.store import open_answers
     from headscope.data.splits import picture_groups
 
     images = {} if cases is None else picture_groups(cases)

@@ -268,7 +268,7 @@ def plan_study(
     Raises:
         DataError: the cases are too few to be split. StudyError: no question to time.
     """
-    from headscope.capture.plan import estimate_bytes
+    from headscope.capturing.plan import estimate_bytes
     from headscope.data.splits import assign_splits
     from headscope.study.stages import READOUTS
 

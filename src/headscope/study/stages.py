@@ -15,7 +15,7 @@ CONTEXTS = ("gold", "alone", "own")
 
 def capture(study: Study) -> None:
     """Every question in every context, and the steps again on a blank picture."""
-    from headscope.capture.run import capture
+    from headscope.capturing.run import capture
     from headscope.pointing.blank import blank_picture
 
     common: dict[str, Any] = {
@@ -40,7 +40,7 @@ def capture(study: Study) -> None:
 
 def probe(study: Study) -> Atlas:
     """The causal score of every head on ``select``, then the probes."""
-    from headscope.capture.store import iter_answers, open_activations
+    from headscope.capturing.store import iter_answers, open_activations
     from headscope.data.splits import picture_groups
     from headscope.experiments.causal import causal_scores
     from headscope.probing.settings import ProbeSettings

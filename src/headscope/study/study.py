@@ -49,12 +49,12 @@ class Study:
         announce: gets a line when a stage begins, or somebody is waited for.
         wait: whether to wait while another process works on the folder.
 
-    Example::
-
-        study = Study.create("runs/mine", model="embedded", data=load_cases("my-data"))
-        atlas = study.probe()
-        study.ablate()
-        study.report()
+    Example:
+        >>> import headscope as hs
+        >>> cases = hs.draw_scenes("data", 12)
+        >>> study = hs.Study.create("runs/mine", model="embedded", data=cases, size="smoke")
+        >>> study.capture()  # then atlas = study.probe(), study.ablate() ...; or all: study.run()
+        PosixPath('runs/mine/capture')
     """
 
     def __init__(

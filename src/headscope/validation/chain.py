@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headscope.capture.run import capture
-from headscope.capture.store import open_activations, open_answers
+from headscope.capturing.run import capture
+from headscope.capturing.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import picture_groups
 from headscope.experiments.causal import CausalScores, causal_scores

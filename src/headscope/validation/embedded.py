@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from headscope.capture.run import capture
-from headscope.capture.store import open_activations, open_answers
+from headscope.capturing.run import capture
+from headscope.capturing.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import assign_splits, picture_groups
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from headscope.models.embedded import weights_folder
 from headscope.models.vlm import VLM, load_model
 from headscope.probing.atlas import Atlas
@@ -27,7 +27,7 @@ TESTED = 4  # heads that are muted together
 def scenes(folder: Path, settings: ValidateSettings) -> tuple[Cases, dict[str, str]]:
     """Scenes that the embedded model is read on, and their splits."""
     if not (folder / "data" / "cases.jsonl").exists():
-        generate(folder / "data", settings.embedded_cases, settings.seed + 71, card=False)
+        draw_scenes(folder / "data", settings.embedded_cases, settings.seed + 71, card=False)
     cases = load_cases(folder / "data")
     return cases, {str(k): str(v) for k, v in assign_splits(cases, settings.seed).items()}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headscope.capture.store import open_answers
+from headscope.capturing.store import open_answers
 from headscope.data.cases import Cases
 from headscope.data.splits import group_by_content
 from headscope.errors import StudyError

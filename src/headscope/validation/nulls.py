@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headscope.capture.store import open_activations, open_answers
+from headscope.capturing.store import open_activations, open_answers
 from headscope.edits.edits import mute
 from headscope.experiments.causal import hurt_p, identity
 from headscope.experiments.items import choose_items, open_readers

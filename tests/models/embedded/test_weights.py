@@ -13,7 +13,7 @@ from headscope.asking.items import make_items
 from headscope.data.cases import Cases
 from headscope.functions import DEFAULT
 from headscope.making.scenes.chains import seed_example
-from headscope.making.scenes.generate import case_of, generate
+from headscope.making.scenes.generate import case_of, draw_scenes
 from headscope.models.embedded import atlas_file, weights_folder
 from headscope.models.vlm import VLM, load_model
 from headscope.probing.atlas import Atlas
@@ -68,7 +68,7 @@ def test_it_walks_through_the_explaining_example(embedded: VLM) -> None:
 
 @pytest.mark.slow
 def test_on_fresh_scenes_it_answers_about_as_its_card_says(embedded: VLM, tmp_path: Path) -> None:
-    cases: Cases = generate(tmp_path, 120, seed=977, things=(2, 3), hard=0.0, held_out=0.0, card=False)
+    cases: Cases = draw_scenes(tmp_path, 120, seed=977, things=(2, 3), hard=0.0, held_out=0.0, card=False)
     items = make_items(cases, DEFAULT, ("gold",))
     right: dict[str, list[bool]] = defaultdict(list)
     for encoded, asked in encode_batches(embedded, items, lambda i: cases.image(i.case), 64):

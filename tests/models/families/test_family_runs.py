@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headscope.cli.app import app
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 from models.families.folders import family_folder
 
 FAMILIES = (
@@ -21,7 +21,7 @@ FAMILIES = (
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("family-cases") / "cases"
-    generate(folder, 20, seed=4, things=(2, 4), hard=0.1, card=False)
+    draw_scenes(folder, 20, seed=4, things=(2, 4), hard=0.1, card=False)
     return folder
 
 

@@ -112,7 +112,7 @@ def one_case(
     return case_of(story, rng, case_id, image, new), story
 
 
-def generate(
+def draw_scenes(
     out: str | Path,
     cases: int,
     seed: int = 0,
@@ -131,6 +131,14 @@ def generate(
     Raises:
         DataError: a number is out of range, or the folder already holds cases.
         StoreError: the disk is full.
+
+    Example:
+        >>> import headscope as hs
+        >>> cases = hs.draw_scenes("data", 3, seed=1)
+        >>> cases[0].question, cases[0].answer
+        ('Is the dog facing the horse?', 'true')
+        >>> cases.image(cases[0]).size
+        (192, 192)
     """
     out = Path(out)
     if cases < 1:
@@ -165,4 +173,4 @@ def generate(
     return made
 
 
-__all__ = ["CHAINS", "case_of", "generate", "one_case"]
+__all__ = ["CHAINS", "case_of", "draw_scenes", "one_case"]

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from headscope.capture import store
+from headscope.capturing import store
 
 
 class ShardWriter:
@@ -41,7 +41,7 @@ class ShardWriter:
             self._stack.close()
 
     def write(self, *shard: Any) -> None:
-        """Hand a shard over: the arguments of :func:`headscope.capture.store.write_shard`.
+        """Hand a shard over: the arguments of :func:`headscope.capturing.store.write_shard`.
 
         Raises:
             StoreError: the one before could not be written.

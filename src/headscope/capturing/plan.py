@@ -7,7 +7,7 @@ from typing import Any
 
 from headscope.asking.batches import length_key, plan_batches
 from headscope.asking.items import Item
-from headscope.capture.store import SCHEMA
+from headscope.capturing.store import SCHEMA
 from headscope.errors import StudyError
 
 ROW_BYTES = 400  # an answer row, roughly, before compression

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from headscope.capture import store
-from headscope.capture.writer import ShardWriter
+from headscope.capturing import store
+from headscope.capturing.writer import ShardWriter
 from headscope.errors import StoreError
 
 

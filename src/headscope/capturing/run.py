@@ -18,9 +18,9 @@ from headscope.asking.form import form_of, warnings_of
 from headscope.asking.items import Item, count_unanswered, make_items
 from headscope.asking.preparing import case_pictures, prepared, shared_pixels
 from headscope.asking.readouts import check_readouts
-from headscope.capture.plan import make_plan
-from headscope.capture.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
-from headscope.capture.writer import ShardWriter
+from headscope.capturing.plan import make_plan
+from headscope.capturing.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
+from headscope.capturing.writer import ShardWriter
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.picture_memo import shared_features

@@ -15,9 +15,9 @@ import pytest
 
 from asking.naive import SETTINGS, SPLITS, tree
 from headscope.asking.ask import ask
-from headscope.capture import run, store
-from headscope.capture.run import capture
-from headscope.capture.store import missing_shards, open_answers, read_plan
+from headscope.capturing import run, store
+from headscope.capturing.run import capture
+from headscope.capturing.store import missing_shards, open_answers, read_plan
 from headscope.data.cases import Cases
 from headscope.errors import StoreError
 from headscope.models.vlm import VLM
@@ -103,11 +103,11 @@ sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
-from headscope.capture import run, store
+from headscope.capturing import run, store
 from headscope.data.cases import Cases
 from headscope.models.vlm import load_model
 from asking.naive import SETTINGS, SPLITS, make_case
-from capture.test_resume import kill_at
+from capturing.test_resume import kill_at
 
 kill_at(store, "_write_zarr", 1)
 cases = Cases({cases!r}, [make_case(i) for i in range(5)])

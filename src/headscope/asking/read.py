@@ -1,0 +1,137 @@
+"""One question read: the answer, the log-probability of each choice, and what every head put out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from headscope.asking.ask import BatchReading, read_batch
+from headscope.asking.readouts import check_readouts
+from headscope.models.answers import parser_of
+from headscope.models.geometry import Geometry
+from headscope.models.library_messages import quiet
+from headscope.models.types import Prompt
+from headscope.models.vlm import VLM
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a model answered to one question, and what its heads put out meanwhile.
+
+    Attributes:
+        question: as asked.
+        text: as generated.
+        answer: the choice that the text amounts to, None if it amounts to none; without choices the text
+            without case, articles and punctuation.
+        z: (head, width) float32, each head's output before the output projection; coordinates ``head``
+            (label such as ``L3H5``), ``layer`` and ``head_width`` along ``head``. Columns beyond a head's own
+            width are NaN; ``attrs["padding"]`` says so where there are any.
+        logprobs: choice -> log-probability per token.
+        total: probability of all choices together, None for fewer than two; where it is tiny, the model does
+            not want to answer in this form.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
+        >>> reading = hs.read(vlm, cases.image(cases[0]), cases[0].question, ("true", "false"))
+        >>> reading.answer, reading.best
+        ('true', 'true')
+        >>> reading.z.dims, reading.z.shape
+        (('head', 'width'), (64, 24))
+        >>> reading.z[reading.z.layer == 3].shape
+        (8, 24)
+    """
+
+    question: str
+    text: str
+    answer: str | None
+    z: xr.DataArray
+    logprobs: dict[str, float] = field(default_factory=dict)
+    total: float | None = None
+
+    @property
+    def best(self) -> str | None:
+        """The likeliest choice, whatever was generated; None without choices."""
+        return max(self.logprobs, key=self.logprobs.__getitem__, default=None)
+
+
+def read(
+    vlm: VLM,
+    image: Image.Image,
+    question: str,
+    choices: Sequence[str] = (),
+    *,
+    history: Sequence[tuple[str, str]] = (),
+    readout: str = "prompt_last",
+    max_new_tokens: int = 16,
+) -> Reading:
+    """Ask one question and keep what every head put out; edits that are active apply.
+
+    Args:
+        image: the picture.
+        question: as asked.
+        choices: answers to be scored; the text then amounts to one of them, or to none.
+        history: (question, answer) turns before it.
+        readout: positions over which z is taken: ``prompt_last``, the last of the prompt, which predicts the
+            first answer token; ``answer_mean``, the mean over all that predict answer tokens;
+            ``answer_content``, over those that predict the words of the parsed answer.
+        max_new_tokens: length limit of the answer, its end token included.
+
+    Returns:
+        Answer, log-probabilities and z: see :class:`Reading`.
+
+    Raises:
+        ModelError: the processor cannot take the prompt, or the model refuses what is asked of it.
+        StudyError: an unknown readout.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm = hs.load_model("embedded")
+        >>> cases = hs.draw_scenes("data", 1)
+        >>> picture = cases.image(cases[0])
+        >>> reading = hs.read(vlm, picture, "Is the dog facing the horse?", ("true", "false"))
+        >>> reading.answer, reading.z.sel(head="L3H5").shape
+        ('true', (24,))
+        >>> with hs.edit(vlm, [hs.Head(3, 5)], hs.mute()):
+        ...     muted = hs.read(vlm, picture, "Is the dog facing the horse?")
+        >>> float(abs(muted.z.sel(head="L3H5")).sum())
+        0.0
+    """
+    (name,) = check_readouts((readout,))
+    options = tuple(dict.fromkeys(choices))
+    with quiet():
+        encoded = vlm.encode([Prompt(image, question, tuple((q, a) for q, a in history))])
+        parse = parser_of(question, options)
+        found = read_batch(vlm, encoded, [parse], [options], None, (name,), max_new_tokens)
+    return reading_of(vlm.geometry, found, 0, question, name)
+
+
+def reading_of(geometry: Geometry, found: BatchReading, item: int, question: str, readout: str) -> Reading:
+    """One item of a batch that was read."""
+    import xarray as xr
+
+    coords, attrs = head_coordinates(geometry)
+    z = xr.DataArray(found.z[readout][item], coords, ("head", "width"), readout, attrs)
+    scores = found.scores[item]
+    return Reading(question, found.texts[item], found.parsed[item], z, scores.logprobs, scores.total)
+
+
+def head_coordinates(geometry: Geometry) -> tuple[dict[str, tuple[str, NDArray[Any]]], dict[str, str]]:
+    """Coordinates along ``head`` as xarray takes them, and what has to be said of padding."""
+    widths = np.array([s.head_dim for s in geometry.sites for _ in s.heads], dtype=np.int32)
+    coords = {
+        "head": ("head", np.array([str(h) for h in geometry.heads])),
+        "layer": ("head", np.array([h.layer for h in geometry.heads], dtype=np.int32)),
+        "head_width": ("head", widths),
+    }
+    least, most = int(widths.min()), int(widths.max())
+    said = f"heads are {least} to {most} wide; columns beyond a head's own width (head_width) are NaN"
+    return coords, {"padding": said} if least < most else {}
