@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,18 @@ from headscope.benchmarks.importing.records import (
     Row,
     Source,
     Unfit,
-    box_from_xywh,
+    box_of,
+    four_numbers,
     size_of,
     take,
     text_of,
 )
+from headscope.data.box_forms import Survey, to_pixels
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 
+_NO_AREA = "counts: of kinds with a box without area"
 _KEYS = {"images": "id", "annotations": "image_id", "categories": "id"}
 MOST = 10  # counts up to here are asked for
 
@@ -62,6 +66,12 @@ def rows(place: Place) -> Iterator[Row]:
                 yield from _members(path, JsonStream(file), read)
             except Broken as exc:
                 yield Row(str(path), exc.line, {}, "", exc.finding)
+        look = Survey(place.box_form)
+        for _, image in read.images:
+            for note in read.notes.get(image["id"], ()):
+                with suppress(Unfit):
+                    look.add(four_numbers(note.get("bbox"), "bbox"), size_of(image))
+        place.refuse_doubtful_boxes(look, path)
         yield from _photographs(path, read)
 
 
@@ -100,7 +110,7 @@ def build(row: Row, place: Place) -> Draft:
     size = size_of(image)
     things: list[Object] = []
     counts: Counter[str] = Counter()
-    crowds, cut = set(), False
+    crowds, flat, cut = set(), set(), False
     for i, note in enumerate(notes):
         at = f"annotations[{i}]."
         kind = kinds.get(take(note, "category_id", int, at))
@@ -109,22 +119,26 @@ def build(row: Row, place: Place) -> Draft:
         if note.get("iscrowd"):
             crowds.add(kind)
             continue
-        box, short = box_from_xywh(note.get("bbox"), f"{at}bbox", size)
+        if _without_area(note.get("bbox"), f"{at}bbox", place.box_form, size):
+            flat.add(kind)
+            continue
+        box, short = box_of(note.get("bbox"), f"{at}bbox", place.box_form, size)
         counts[kind] += 1
         things.append(Object(id=f"{kind}-{counts[kind]}", name=kind, box=box))
         cut |= short
-    certain = {k: n for k, n in sorted(counts.items()) if k not in crowds}
+    certain = {k: n for k, n in sorted(counts.items()) if k not in crowds | flat}
     if not certain:
         raise Unfit(
             "annotations", "nothing to ask about", f"{len(notes)} annotations", "a kind that is no crowd"
         )
     left: tuple[str, ...] = ("counts: of kinds that also stand there as a crowd",) if crowds else ()
+    left += (_NO_AREA,) if flat else ()
     if any(n > MOST for n in certain.values()):
         left += (f"counts: over {MOST}",)
     return Draft(
         id=f"coco-{text_of(image, 'id')}",
         question="Which kinds of things are in the picture?",
-        answer=", ".join(sorted(counts)),
+        answer=", ".join(sorted({*counts, *flat})),
         kind="inventory",
         wording="inventory/0",
         picture=text_of(image, "file_name"),
@@ -138,6 +152,12 @@ def build(row: Row, place: Place) -> Draft:
         + (("objects: box cut at the picture's edge",) if cut else ()),
         left_out=left,
     )
+
+
+def _without_area(values: Any, field: str, form: str, size: tuple[int, int]) -> bool:
+    """Whether a box is a line or a point: something is there, but how many things cannot be said."""
+    x0, y0, x1, y1 = to_pixels(four_numbers(values, field), form, size)
+    return x0 <= x1 and y0 <= y1 and (x0 == x1 or y0 == y1)
 
 
 def _count(number: int, kind: str, count: int, things: list[Object]) -> Step:
@@ -162,12 +182,13 @@ SOURCES = (
         size="118,287 photographs (train2017), 5,000 (val2017)",
         fields="images, annotations (bbox x, y, width, height; iscrowd), categories",
         boxes="from bbox",
+        box_form="xywh",
         steps="counts by kind, derived",
         scored="accuracy (no rule of its own)",
         get="get annotations_trainval2017.zip and the photographs from cocodataset.org, and unpack them",
         splits=("train2017", "val2017"),
         files=("annotations/instances_{split}.json", "instances_{split}.json", "{split}.json"),
-        pictures=("train2017", "val2017", "images"),
+        pictures=("{split}", "images/{split}", "images", "train2017", "val2017"),
         rows=rows,
         build=build,
     ),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from headscope.benchmarks.scoring import ACCURACY, Rule
+from headscope.data.box_forms import FORMS, Survey, parts_of, to_pixels
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 from headscope.data.validation import Fault
+from headscope.errors import DataError
 
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
@@ -53,6 +57,7 @@ class Draft:
     Attributes:
         picture: name under the folder of pictures, or the bytes of the file.
         size: (width, height) in pixels where the record says so.
+        box_form: the form of the objects' boxes where they have to wait for the picture's size.
         derived, guessed, left_out: what the importer did, in a few words each, for the report.
     """
 
@@ -68,6 +73,7 @@ class Draft:
     named: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     size: tuple[int, int] | None = None
+    box_form: str = ""
     derived: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -77,7 +83,10 @@ class Draft:
 class Place:
     """Where an import reads: its files, the folder they lie in, and what was asked for.
 
-    ``images`` is the folder of pictures, None where there is none.
+    ``images`` is the folder of pictures, None where there is none. ``boxes`` is how boxes are written
+    (:data:`headscope.data.box_forms.FORMS`), empty: as the source says. ``found`` is what a look
+    at all rows showed, for sources that take one (``Source.survey``); ``looked``: where pictures were
+    looked for.
     """
 
     source: Source
@@ -86,6 +95,28 @@ class Place:
     split: str = ""
     images: Path | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    boxes: str = ""
+    found: dict[str, str] = field(default_factory=dict)
+    looked: tuple[str, ...] = ()
+
+    @property
+    def box_form(self) -> str:
+        """How boxes are written: as the user says, else as the source does."""
+        return self.boxes or self.source.box_form
+
+    def refuse_doubtful_boxes(self, look: Survey, file: str | Path) -> None:
+        """Stop where a look at all boxes of a file says that they are not what they are taken for.
+
+        Raises:
+            DataError: so it is, with the option that says what they are.
+        """
+        doubt = look.doubt()
+        if doubt:
+            what, form = doubt
+            raise DataError(
+                f"{file}: {look.boxes} boxes taken for {self.box_form}, found numbers {what}; "
+                f"say --boxes {form} (forms: {', '.join(FORMS)})"
+            )
 
 
 @dataclass(frozen=True)
@@ -94,6 +125,7 @@ class Source:
 
     Attributes:
         fields: what a record holds.
+        box_form: how the source writes boxes, where the user may say another form; empty: no say.
         boxes, steps: what of these the import gives; ``none`` with the reason where it gives none.
         scored: the source's own rule of scoring.
         get: how to get it.
@@ -101,11 +133,14 @@ class Source:
         named: names of files by split, where the split does not say it.
         layout: how a file holds records: ``lines``, ``array``, ``member:NAME``, ``mapping`` or ``table``.
         many: all matching files are read, not just one.
+        mapped: the fields that ``--map`` can name a column for.
         pictures: folders of pictures beside the records, first found.
         hub: hub id, with ``{split}`` where it depends on the split; empty: not on the hub.
         hub_config, hub_split: names there; ``{split}`` as above.
         build: a row to the draft of a case.
         rows: reads the rows, where the layout does not say enough.
+        survey: looks at all rows before the first is built (on the hub at the first 512), and notes what they
+            show in ``Place.found``.
         rule: how answers are scored; plain accuracy where the source has no rule of its own.
     """
 
@@ -120,8 +155,10 @@ class Source:
     get: str
     files: tuple[str, ...]
     build: Callable[[Row, Place], Draft]
+    box_form: str = ""
     layout: str = "lines"
     many: bool = False
+    mapped: tuple[str, ...] = ()
     named: dict[str, str] = field(default_factory=dict)
     splits: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ("images",)
@@ -129,6 +166,7 @@ class Source:
     hub_config: str = ""
     hub_split: str = "{split}"
     rows: Callable[[Place], Iterator[Row]] | None = None
+    survey: Callable[[Iterator[Row], Place], None] | None = None
     rule: Rule = ACCURACY
 
 
@@ -173,13 +211,39 @@ def text_of(record: Any, key: str, at: str = "") -> str:
     Raises:
         Unfit: anything else.
     """
-    value = record.get(key) if isinstance(record, dict) else None
-    if isinstance(value, bool) or (isinstance(value, int) and abs(value) < 10**18):
-        return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-    text = take(record, key, str, at).strip()
-    if not text:
-        raise Unfit(f"{at}{key}", "empty", show(record[key]), "text")
-    return text
+    if not isinstance(record, dict) or key not in record:
+        take(record, key, str, at)
+    return plain_text(record[key], f"{at}{key}")
+
+
+def plain_text(value: Any, field: str) -> str:
+    """Text, a number, true/false, a date, or a list of one of these, as text that is not empty.
+
+    Raises:
+        Unfit: anything else.
+
+    Example:
+        >>> plain_text(3.0, "answer"), plain_text(True, "answer"), plain_text(["No"], "answer")
+        ('3', 'true', 'No')
+    """
+    if isinstance(value, list | tuple) and len(value) == 1 and not isinstance(value[0], list | tuple):
+        value = value[0]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**18:
+        value = int(value) if value == value.to_integral_value() else str(value.normalize())
+    if isinstance(value, float) and math.isfinite(value) and abs(value) < 2**53:
+        value = int(value) if value.is_integer() else repr(value)
+    if isinstance(value, int) and abs(value) < 10**18:
+        return str(value)
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if not isinstance(value, str):
+        what = "not finite" if isinstance(value, float | Decimal) else "wrong value"
+        raise Unfit(field, what, show(value) if what == "wrong value" else str(value)[:40], "text")
+    if not value.strip():
+        raise Unfit(field, "empty", show(value), "text")
+    return value.strip()
 
 
 def texts_of(record: Any, key: str) -> tuple[str, ...]:
@@ -205,22 +269,44 @@ def box_from_xywh(values: Any, field: str, size: tuple[int, int] | None = None) 
         >>> box_from_xywh([5, 5, 10, 20], "bbox", (12, 40))
         ((5.0, 5.0, 12.0, 25.0), True)
     """
-    if not isinstance(values, list | tuple) or len(values) != 4:
-        raise Unfit(field, "wrong value", show(values), "x, y, width and height in pixels")
-    numbers = [take({"n": v}, "n", float, f"{field}.") for v in values]
-    x, y, width, height = numbers
-    box = (x, y, x + width, y + height)
-    if not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
-        raise Unfit(
-            field, "empty box", f"({x:g}, {y:g}, {width:g}, {height:g})", "a width and a height over 0"
+    return box_of(values, field, "xywh", size)
+
+
+def box_of(values: Any, field: str, form: str, size: tuple[int, int] | None = None) -> tuple[Box, bool]:
+    """Four numbers in a form of :data:`headscope.data.box_forms.FORMS` as a box; and whether it was cut.
+
+    Raises:
+        Unfit: not four finite numbers, nothing of it lies in the picture, or it is smaller than a pixel.
+    """
+    numbers = four_numbers(values, field)
+    if size is None and parts_of(form)[1]:
+        raise Unfit(field, "no size", "a picture that is not there", f"its size, for boxes as {form}")
+    box = to_pixels(numbers, form, size)
+    shown = f"({', '.join(f'{v:g}' for v in numbers)})"
+    if not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1]:
+        expected = (
+            "a width and a height over 0" if form.startswith(("xywh", "cxcywh")) else "x0 < x1, y0 < y1"
         )
+        raise Unfit(field, "empty box", shown, expected)
+    if min(box) >= 0 and max(box) <= 1 and (size is None or min(size) > 2):
+        raise Unfit(field, "box within one pixel", shown, f"pixels; shares of 0 to 1 by --boxes {form[:4]}01")
     if size is None:
         return box, False
     cut = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(size[0])), min(box[3], float(size[1])))
     if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        found = f"({x:g}, {y:g}, {width:g}, {height:g})"
-        raise Unfit(field, "box outside the picture", found, f"within {size[0]} x {size[1]} pixels")
+        raise Unfit(field, "box outside the picture", shown, f"within {size[0]} x {size[1]} pixels")
     return cut, cut != box
+
+
+def four_numbers(values: Any, field: str) -> list[float]:
+    """A list of four finite numbers.
+
+    Raises:
+        Unfit: anything else.
+    """
+    if not isinstance(values, list | tuple) or len(values) != 4:
+        raise Unfit(field, "wrong value", show(values), "four numbers")
+    return [take({"n": v}, "n", float, f"{field}.") for v in values]
 
 
 def size_of(record: Any, at: str = "") -> tuple[int, int]:
