@@ -14,17 +14,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from headscope.benchmarks.importing.options import LETTERS, one_of
-from headscope.benchmarks.importing.records import (
-    Draft,
-    Place,
-    Row,
-    Source,
-    Unfit,
-    box_of,
-    four_numbers,
-    text_of,
-)
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.data.box_forms import Survey
+from headscope.data.fields import Unfit, box_of, four_numbers, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 

@@ -26,8 +26,9 @@ from headscope.benchmarks.importing.columns import (
 )
 from headscope.benchmarks.importing.options import distinct, one_of
 from headscope.benchmarks.importing.pictures import kept, picture_of, refuse_several, size_of_picture
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, four_numbers, plain_text
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.data.box_forms import Survey
+from headscope.data.fields import Unfit, four_numbers, plain_text
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 from headscope.errors import DataError

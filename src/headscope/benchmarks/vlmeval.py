@@ -16,9 +16,10 @@ from headscope.benchmarks.importing.columns import lettered_options, options_of
 from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.options import LETTERS
 from headscope.benchmarks.importing.pictures import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, plain_text, text_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.table import _LETTER, Columns, answered
 from headscope.data.checks import Finding
+from headscope.data.fields import Unfit, plain_text, text_of
 from headscope.data.pictures import show
 
 _OPTIONS = ("options", "candidates", "choices", "multi-choice options")

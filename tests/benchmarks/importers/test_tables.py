@@ -18,11 +18,11 @@ from PIL import Image
 
 from headscope.benchmarks.importing.columns import chosen, options_of, readings, value_of
 from headscope.benchmarks.importing.engine import Report
-from headscope.benchmarks.importing.records import Unfit
 from headscope.benchmarks.registry import import_cases, rule
 from headscope.benchmarks.scores import constant
 from headscope.cli.imports import _map
 from headscope.data.cases import Cases, load_cases
+from headscope.data.fields import Unfit
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from shared_cases import SMALL, needs_cases

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headscope.benchmarks.importing.options import LETTERS
-from headscope.benchmarks.importing.records import Unfit, plain_text
+from headscope.data.fields import Unfit, plain_text
 from headscope.data.pictures import show
 
 _FIELD = re.compile(r"\{([^{}]+)\}")

@@ -18,9 +18,10 @@ from pydantic import ValidationError
 
 from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.pictures import UNKNOWN, Pictures
-from headscope.benchmarks.importing.records import Draft, Place, Row, Unfit, box_of
+from headscope.benchmarks.importing.records import Draft, Place, Row
 from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
+from headscope.data.fields import Unfit, box_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case, Object
 from headscope.data.validation import CASES_FILE, Fault, is_picture_to_come

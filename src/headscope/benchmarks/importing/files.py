@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importing.jsonstream import Broken, Decoder, JsonStream, open_json
 from headscope.benchmarks.importing.records import Place, Row
 from headscope.data.checks import Finding
+from headscope.data.jsonstream import Broken, Decoder, JsonStream, open_json
 from headscope.data.pictures import show
 from headscope.data.validation import MAX_LINE
 from headscope.errors import DataError

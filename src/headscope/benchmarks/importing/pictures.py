@@ -23,9 +23,10 @@ from typing import Any
 from PIL import Image
 
 from headscope.benchmarks.importing.columns import value_of
-from headscope.benchmarks.importing.records import Draft, Place, Unfit
+from headscope.benchmarks.importing.records import Draft, Place
 from headscope.data.cases import IMAGES, picture_target
 from headscope.data.checks import Finding
+from headscope.data.fields import Unfit
 from headscope.data.pictures import (
     FORMATS,
     PictureError,
