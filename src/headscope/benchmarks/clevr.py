@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from headscope.benchmarks.importing.files import array, rows_of
-from headscope.benchmarks.importing.jsonstream import Decoder
 from headscope.benchmarks.importing.programs import (
     Node,
     Phrase,
@@ -25,7 +24,9 @@ from headscope.benchmarks.importing.programs import (
     noun_of,
     scene_of,
 )
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.data.fields import Unfit, take, text_of
+from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Step
 from headscope.errors import DataError

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from headscope.benchmarks.importing.options import one_of
 from headscope.benchmarks.importing.pictures import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.data.fields import Unfit, take, text_of, texts_of
 from headscope.data.pictures import show
 
 

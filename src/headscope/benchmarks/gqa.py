@@ -15,17 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from headscope.benchmarks.importing.files import mapping, rows_of
-from headscope.benchmarks.importing.records import (
-    Draft,
-    Place,
-    Row,
-    Source,
-    Unfit,
-    box_from_xywh,
-    size_of,
-    take,
-    text_of,
-)
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.data.fields import Unfit, box_from_xywh, size_of, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 

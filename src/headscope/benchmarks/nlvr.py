@@ -11,18 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from headscope.benchmarks.importing.records import (
-    Draft,
-    Place,
-    Row,
-    Source,
-    Unfit,
-    box_from_xywh,
-    take,
-    text_of,
-)
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
 from headscope.benchmarks.vsr import TRUE_FALSE
+from headscope.data.fields import Unfit, box_from_xywh, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case, Object
 

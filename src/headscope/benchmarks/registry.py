@@ -11,6 +11,7 @@ from headscope.benchmarks.importing.engine import Report, run
 from headscope.benchmarks.importing.files import hub_rows
 from headscope.benchmarks.importing.records import Place, Source
 from headscope.benchmarks.scoring import ACCURACY, Rule
+from headscope.data.box_forms import FORMS
 from headscope.data.pictures import show
 from headscope.errors import DataError
 
@@ -29,6 +30,7 @@ _MODULES = (
     "embspatial",
     "sphere",
     "multihop",
+    "vlmeval",
     "table",
 )
 
@@ -81,6 +83,7 @@ def import_cases(
     images: str | Path | None = None,
     limit: int | None = None,
     columns: dict[str, str] | None = None,
+    boxes: str = "",
 ) -> Report:
     """Import a source into a new folder of cases.
 
@@ -92,7 +95,9 @@ def import_cases(
         images: folder of pictures; by default the one beside the records; where there is none, cases have
             no picture yet.
         limit: read so many rows at most.
-        columns: for ``table``: which column is what.
+        columns: for ``table`` and ``vlmeval``: which column is what.
+        boxes: how boxes are written, where that is another form than the source's own
+            (:data:`headscope.data.box_forms.FORMS`).
 
     Raises:
         DataError: nothing is there, or nothing of it can be imported.
@@ -108,14 +113,23 @@ def import_cases(
         raise DataError(f"--split: found {show(split)}, expected words like zeroshot/dev, without .. or *")
     if images is not None and not Path(images).is_dir():
         raise DataError(f"{images}: asked for pictures here, found no such folder")
+    if boxes and (not found.box_form or boxes not in FORMS):
+        expected = (
+            f"one of {', '.join(FORMS)}" if found.box_form else f"no such option: boxes of {name} are fixed"
+        )
+        raise DataError(f"--boxes: found {show(boxes)}, expected {expected}")
+    if columns and not found.mapped:
+        raise DataError(
+            f"--map: found {', '.join(columns)}, but columns of {name} are fixed; --map is for table"
+        )
     where = str(place) if place is not None else _own_hub(found, split)
     if place is not None and Path(where).exists():
-        return run(_local(found, Path(where), split, images, columns or {}), out, limit)
+        return run(_local(found, Path(where), split, images, columns or {}, boxes), out, limit)
     if not _is_hub_id(where):
         raise DataError(
             f"{where}: asked to import {name} from here, found no such file or folder; {found.get}"
         )
-    at = Place(found, Path(where), (), split, Path(images) if images else None, columns or {})
+    at = Place(found, Path(where), (), split, Path(images) if images else None, columns or {}, boxes)
     config = (
         _filled(found.hub_config, split) if found.hub else split.partition("/")[0] if "/" in split else ""
     )
@@ -145,13 +159,47 @@ def _is_hub_id(text: str) -> bool:
 
 
 def _local(
-    found: Source, where: Path, split: str, images: str | Path | None, columns: dict[str, str]
+    found: Source,
+    where: Path,
+    split: str,
+    images: str | Path | None,
+    columns: dict[str, str],
+    boxes: str,
 ) -> Place:
     files = (where,) if where.is_file() else _files(found, where, split)
     root = where.parent if where.is_file() else where
-    named = [root / _filled(p, split or "*") for p in found.pictures]
+    part = split or _split_of(found, files)
+    others = {s for s in found.splits if s != part} if part else set()
+    named = [root / _filled(p, part or "*") for p in found.pictures if p not in others]
     pictures = Path(images) if images else next((p for p in named if p.is_dir()), None)
-    return Place(found, root, files, split, pictures, columns)
+    looked = tuple(str(p) for p in ([images] if images else named))
+    return Place(found, root, files, split, pictures, columns, boxes, looked=looked)
+
+
+def _split_of(found: Source, files: tuple[Path, ...]) -> str:
+    """The split that the only file's name tells, where just one of the source's splits stands in it."""
+    told = [s for s in found.splits if len(files) == 1 and s.lower() in files[0].stem.lower()]
+    return told[0] if len(told) == 1 else ""
+
+
+_SHARD = re.compile(r"^(.*)-(\d+)-of-(\d+)(\..*)$")
+
+
+def _shards(files: tuple[Path, ...]) -> bool:
+    """Whether the files are all shards of one table (``train-00000-of-00003.parquet`` ...).
+
+    Raises:
+        DataError: they are shards of one table, but some are missing.
+    """
+    marks = [m for f in files if (m := _SHARD.match(f.name))]
+    if not files or len(marks) != len(files) or len({(m[1], m[3], m[4]) for m in marks}) != 1:
+        return False
+    if missing := sorted({*range(int(marks[0][3]))} - {int(m[2]) for m in marks}):
+        raise DataError(
+            f"{files[0].parent}: asked to import {len(files)} shards of {marks[0][1]}, found none of number "
+            f"{', '.join(map(str, missing[:8]))}; {marks[0][3]} belong together"
+        )
+    return True
 
 
 def _files(found: Source, folder: Path, split: str) -> tuple[Path, ...]:
@@ -161,7 +209,7 @@ def _files(found: Source, folder: Path, split: str) -> tuple[Path, ...]:
             continue
         wanted = _filled(pattern, _any_case(split) or "*")
         files = tuple(sorted(p for p in folder.glob(wanted) if p.is_file()))
-        if len(files) == 1 or (files and found.many):
+        if len(files) == 1 or (files and found.many) or _shards(files):
             return files
         if files:
             names = ", ".join(str(f.relative_to(folder)) for f in files[:8])

@@ -22,8 +22,9 @@ import re
 from collections.abc import Sequence
 
 from headscope.benchmarks.importing.pictures import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, text_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, by_group, score_row
+from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
 

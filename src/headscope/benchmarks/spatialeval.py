@@ -21,8 +21,9 @@ from collections.abc import Sequence
 
 from headscope.benchmarks.importing.options import distinct
 from headscope.benchmarks.importing.pictures import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, text_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Answers, Right, Rule, Table, by_group, score_row
+from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
 

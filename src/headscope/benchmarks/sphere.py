@@ -26,8 +26,9 @@ from typing import Any
 
 from headscope.benchmarks.importing.files import array
 from headscope.benchmarks.importing.options import distinct
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of, texts_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, score_row
+from headscope.data.fields import Unfit, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.pictures import show
 from headscope.data.schema import Case, Step

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from headscope.benchmarks.importing.options import LETTERS, letter_index, one_of
 from headscope.benchmarks.importing.pictures import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, text_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
+from headscope.data.fields import Unfit, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 

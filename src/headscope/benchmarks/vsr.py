@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, take, text_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, overall
+from headscope.data.fields import Unfit, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from headscope.benchmarks.importing.options import mixed, one_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source, Unfit, text_of, texts_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, score_row
+from headscope.data.fields import Unfit, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from headscope.data.pictures import to_rgb
 from headscope.errors import DataError
 from headscope.pointing.regions import Box, Mask, Size, cover, mask_of, union
 
@@ -56,7 +57,7 @@ class Pointed:
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
     """A fresh (row, column, rgb) copy of a picture."""
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    return np.array(to_rgb(image), dtype=np.uint8)
 
 
 def fill_colour(image: Image.Image, fill: Fill) -> Colour:
@@ -157,7 +158,7 @@ def plan_crop(boxes: Sequence[Box], size: Size, pad: float = 0.0) -> CropPlan:
 def crop(image: Image.Image, boxes: Sequence[Box], fill: Fill = "mean", pad: float = 0.0) -> Image.Image:
     """Enlarge the part around the boxes to the picture's own size, aspect kept, the rest filled."""
     plan = plan_crop(boxes, image.size, pad)
-    part = image.convert("RGB").crop(plan.region).resize(plan.inner, Image.Resampling.BILINEAR)
+    part = to_rgb(image).crop(plan.region).resize(plan.inner, Image.Resampling.BILINEAR)
     canvas = Image.new("RGB", image.size, fill_colour(image, fill))
     canvas.paste(part, plan.offset)
     return canvas
@@ -213,5 +214,5 @@ def point(style: str, image: Image.Image, boxes: Sequence[Box], look: Look | Non
     if style not in STYLES:
         raise DataError(f"asked for style {style!r}; there are: {', '.join(STYLES)}")
     if not boxes:
-        return Pointed(image.convert("RGB"), ())
-    return STYLES[style](image.convert("RGB"), boxes, look or Look())
+        return Pointed(to_rgb(image), ())
+    return STYLES[style](to_rgb(image), boxes, look or Look())

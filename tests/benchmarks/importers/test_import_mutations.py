@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from headscope.benchmarks.importing.engine import run
 from headscope.benchmarks.importing.files import lines, rows_of
-from headscope.benchmarks.importing.jsonstream import Decoder
 from headscope.benchmarks.importing.records import Place, Row
 from headscope.benchmarks.registry import import_cases, source
+from headscope.data.jsonstream import Decoder
 from headscope.data.validation import inspect
 from headscope.errors import DataError
 

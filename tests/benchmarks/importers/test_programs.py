@@ -7,7 +7,7 @@ import pytest
 
 from headscope.benchmarks.clevr import program_steps
 from headscope.benchmarks.importing.programs import Phrase, UnknownFunction, execute, scene_of
-from headscope.benchmarks.importing.records import Unfit
+from headscope.data.fields import Unfit
 
 SCENE = scene_of(
     p.SCENE

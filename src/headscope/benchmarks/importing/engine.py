@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,11 +18,12 @@ from pydantic import ValidationError
 
 from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.pictures import UNKNOWN, Pictures
-from headscope.benchmarks.importing.records import Draft, Place, Row, Unfit
+from headscope.benchmarks.importing.records import Draft, Place, Row
 from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
+from headscope.data.fields import Unfit, box_of
 from headscope.data.pictures import show
-from headscope.data.schema import Case
+from headscope.data.schema import Case, Object
 from headscope.data.validation import CASES_FILE, Fault, is_picture_to_come
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
@@ -32,6 +33,12 @@ from headscope.storage import disk_error, write_json
 REPORT_FILE = "import.json"
 REFUSED_FILE = "refused.jsonl"
 _BATCH = 256
+_MARK = re.compile(
+    r"<image(?:[ _]?\d+)?>|<img>|<\|image(?:_\d+)?\|>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>"
+    r"|<ImageHere>|<image_placeholder>|\[IMAGE\]|\[IMG\]",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 512  # rows of a stream from the hub that a survey sees
 _SHOWN = 20
 
 
@@ -53,6 +60,7 @@ class Report:
     refused: int = 0
     merged: int = 0
     pictures: int = 0
+    looked: tuple[str, ...] = ()
     without_picture: int = 0
     steps: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -63,7 +71,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The report as ``import.json`` holds it, commonest first."""
-        out = dict(vars(self))
+        out = dict(vars(self)) | {"looked": list(self.looked)}
         for key in ("reasons", "derived", "guessed", "left_out"):
             out[key] = dict(out[key].most_common())
         return out
@@ -84,7 +92,8 @@ class Report:
         if self.without_picture:
             out.append(
                 f"  {self.without_picture} cases have no picture yet: they can be decomposed and read, "
-                "not asked; import again with --images FOLDER"
+                f"not asked; looked for in {', '.join(self.looked) or 'the records'}; "
+                "import again with --images FOLDER"
             )
         return out
 
@@ -108,9 +117,9 @@ def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[
     out = Path(out)
     if (out / CASES_FILE).exists():
         raise DataError(f"{out}: holds cases already; name a new folder by --out")
-    report = Report(place.source.name, str(place.root), place.split)
+    report = Report(place.source.name, str(place.root), place.split, looked=place.looked)
     made = not out.exists()
-    found = rows or (place.source.rows(place) if place.source.rows else rows_of(place))
+    found = _surveyed(place, rows)
     temporary = {name: out / f".{name}.{os.getpid()}.tmp" for name in (CASES_FILE, REFUSED_FILE)}
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -144,6 +153,55 @@ def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[
     return report
 
 
+def _asked(draft: Draft) -> Draft:
+    """The draft without the mark for the picture in its question, which every model's template writes itself.
+
+    Raises:
+        Unfit: several pictures are meant, or nothing else is asked.
+    """
+    marks = _MARK.findall(draft.question)
+    if not marks:
+        return draft
+    if len(marks) > 1:
+        found = ", ".join(marks[:4])
+        raise Unfit("question", "several pictures", found, "one (a case has one picture)")
+    draft.question = re.sub(r"[ \t]+(?=\n|$)|(?<=\n)[ \t]+", "", _MARK.sub(" ", draft.question)).strip()
+    draft.question = re.sub(r"[ \t]{2,}", " ", draft.question)
+    draft.derived += ("question: the mark for the picture taken out",)
+    return draft
+
+
+def _boxed(draft: Draft, size: tuple[int, int]) -> tuple[Object, ...]:
+    """The objects of a draft with boxes in pixels, which had to wait for the picture's size."""
+    if not draft.box_form:
+        return draft.objects
+    known = None if size == UNKNOWN else size
+    return tuple(
+        o
+        if o.box is None
+        else o.model_copy(update={"box": box_of(o.box, f"box of {o.id}", draft.box_form, known)[0]})
+        for o in draft.objects
+    )
+
+
+def _surveyed(place: Place, rows: Iterator[Row] | None) -> Iterator[Row]:
+    """The rows, after the source's look at them: at all of a place's files, at the first of a stream."""
+
+    def read() -> Iterator[Row]:
+        return place.source.rows(place) if place.source.rows else rows_of(place)
+
+    survey = place.source.survey
+    if rows is None:
+        if survey:
+            survey((row for row in read() if row.fault is None), place)
+        return read()
+    if survey:
+        first = list(islice(rows, _LOOKED_AT))
+        survey((row for row in first if row.fault is None), place)
+        rows = chain(first, rows)
+    return rows
+
+
 class _Run:
     """One import under way."""
 
@@ -173,7 +231,7 @@ class _Run:
         finding = row.fault
         if finding is None:
             try:
-                return self.place.source.build(row, self.place)
+                return _asked(self.place.source.build(row, self.place))
             except Unfit as exc:
                 finding = exc.finding
         self._refuse(row, finding)
@@ -217,6 +275,10 @@ class _Run:
             )
         place = self.place
         try:
+            objects = _boxed(draft, size)
+        except Unfit as exc:
+            return exc.finding
+        try:
             case = Case(
                 id=draft.id,
                 image=image,
@@ -227,7 +289,7 @@ class _Run:
                 choices=draft.choices,
                 kind=draft.kind,
                 wording=draft.wording,
-                objects=draft.objects,
+                objects=objects,
                 named=draft.named,
                 steps=draft.steps,
                 source="/".join(x for x in (place.source.name, place.split) if x),

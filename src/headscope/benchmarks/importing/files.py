@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importing.jsonstream import Broken, Decoder, JsonStream, open_json
 from headscope.benchmarks.importing.records import Place, Row
 from headscope.data.checks import Finding
+from headscope.data.jsonstream import Broken, Decoder, JsonStream, open_json
 from headscope.data.pictures import show
 from headscope.data.validation import MAX_LINE
 from headscope.errors import DataError
@@ -38,9 +39,13 @@ def rows_of(place: Place) -> Iterator[Row]:
 def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[Row]]:
     if path.suffix == ".parquet":
         return parquet
+    if path.suffix == ".arrow":
+        return arrow
     if path.suffix in (".csv", ".tsv"):
         return table
-    if path.suffix == ".jsonl" or layout == "lines":
+    if layout == "any" and path.suffix != ".jsonl":
+        return anything
+    if path.suffix in (".jsonl", ".ndjson") or layout == "lines":
         return lines
     kind, _, name = layout.partition(":")
     if kind == "mapping":
@@ -113,6 +118,50 @@ def _items(path: Path, stream: JsonStream, at: str) -> Iterator[Row]:
         yield _row(path, line, whole, odd, at.format(index))
 
 
+def anything(path: Path) -> Iterator[Row]:
+    """The records of a JSON file, whatever holds them: lines, an array, the first member that is an array of
+    objects, or a mapping."""
+    with open_json(path) as file:
+        first = JsonStream(file).peek()
+    if first != "{":
+        yield from array(path)
+        return
+    with path.open("rb") as file:
+        head = [line for line in islice(file, 64) if line.strip()][:2]
+    if len(head) == 2 and all(len(x) < MAX_LINE and _line(path, 1, x, Decoder()).fault is None for x in head):
+        yield from lines(path)
+        return
+    member = ""
+    with open_json(path) as file:
+        stream = JsonStream(file)
+        try:
+            for key in stream.members():
+                if stream.peek() != "[":
+                    stream.value()
+                    continue
+                items = stream.items()
+                if isinstance(next(items, (0, None, None))[1], dict):
+                    member = key
+                    break
+                for _ in items:
+                    pass
+        except Broken as exc:
+            yield Row(str(path), exc.line, {}, "", exc.finding)
+            return
+    if member:
+        yield from array(path, member)
+    elif len(head) == 1 and _line(path, 1, head[0], Decoder()).fault is None and _is_record(head[0]):
+        yield from lines(path)
+    else:
+        yield from mapping(path)
+
+
+def _is_record(line: bytes) -> bool:
+    """Whether a line is one record, not a mapping of records."""
+    value, _ = Decoder().loads(line.decode("utf-8-sig", errors="replace"))
+    return isinstance(value, dict) and not all(isinstance(v, dict) for v in value.values())
+
+
 def mapping(path: Path) -> Iterator[Row]:
     """The members of an object, each with its key added as ``_key``."""
     with open_json(path) as file:
@@ -172,6 +221,30 @@ def parquet(path: Path) -> Iterator[Row]:
     except (pa.ArrowException, ValueError, OSError) as exc:
         raise DataError(
             f"{path}: asked for a Parquet table, found {show(str(exc))}; get the file anew"
+        ) from exc
+
+
+def arrow(path: Path) -> Iterator[Row]:
+    """The rows of an Arrow file, stream or not, as ``datasets`` saves them; ``line`` counts rows from 1."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as file:
+            try:
+                batches: Any = pa.ipc.open_stream(file)
+            except pa.ArrowInvalid:
+                file.seek(0)
+                opened = pa.ipc.open_file(file)
+                batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
+            number = 0
+            for batch in batches:
+                for start in range(0, batch.num_rows, _BATCH):
+                    for value in batch.slice(start, _BATCH).to_pylist():
+                        number += 1
+                        yield Row(str(path), number, value)
+    except (pa.ArrowException, ValueError, OSError) as exc:
+        raise DataError(
+            f"{path}: asked for an Arrow table, found {show(str(exc))}; get the file anew"
         ) from exc
 
 

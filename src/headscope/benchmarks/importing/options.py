@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from headscope.benchmarks.importing.records import Unfit
+from headscope.data.fields import Unfit
 from headscope.data.pictures import show
 
 LETTERS = "ABCDEFGH"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headscope.benchmarks.importing.records import Unfit, take
+from headscope.data.fields import Unfit, take
 from headscope.data.pictures import show
 
 Value = Any  # a set of things (frozenset of indices), one thing (int), a number, a word, or true/false

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from headscope.benchmarks.scoring import ACCURACY, Rule
+from headscope.data.box_forms import FORMS, Survey
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 from headscope.data.validation import Fault
-
-T = TypeVar("T")
-Box = tuple[float, float, float, float]
-
-
-class Unfit(Exception):
-    """A record that cannot become a case; the engine adds file and line and goes on with the next."""
-
-    def __init__(self, field: str, what: str, found: str, expected: str) -> None:
-        super().__init__(f"{field}: {what}, found {found}, expected {expected}")
-        self.finding = Finding(field, what, found, expected)
+from headscope.errors import DataError
 
 
 class Row(NamedTuple):
@@ -53,6 +43,7 @@ class Draft:
     Attributes:
         picture: name under the folder of pictures, or the bytes of the file.
         size: (width, height) in pixels where the record says so.
+        box_form: the form of the objects' boxes where they have to wait for the picture's size.
         derived, guessed, left_out: what the importer did, in a few words each, for the report.
     """
 
@@ -68,6 +59,7 @@ class Draft:
     named: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     size: tuple[int, int] | None = None
+    box_form: str = ""
     derived: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -77,7 +69,10 @@ class Draft:
 class Place:
     """Where an import reads: its files, the folder they lie in, and what was asked for.
 
-    ``images`` is the folder of pictures, None where there is none.
+    ``images`` is the folder of pictures, None where there is none. ``boxes`` is how boxes are written
+    (:data:`headscope.data.box_forms.FORMS`), empty: as the source says. ``found`` is what a look
+    at all rows showed, for sources that take one (``Source.survey``); ``looked``: where pictures were
+    looked for.
     """
 
     source: Source
@@ -86,6 +81,28 @@ class Place:
     split: str = ""
     images: Path | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    boxes: str = ""
+    found: dict[str, str] = field(default_factory=dict)
+    looked: tuple[str, ...] = ()
+
+    @property
+    def box_form(self) -> str:
+        """How boxes are written: as the user says, else as the source does."""
+        return self.boxes or self.source.box_form
+
+    def refuse_doubtful_boxes(self, look: Survey, file: str | Path) -> None:
+        """Stop where a look at all boxes of a file says that they are not what they are taken for.
+
+        Raises:
+            DataError: so it is, with the option that says what they are.
+        """
+        doubt = look.doubt()
+        if doubt:
+            what, form = doubt
+            raise DataError(
+                f"{file}: {look.boxes} boxes taken for {self.box_form}, found numbers {what}; "
+                f"say --boxes {form} (forms: {', '.join(FORMS)})"
+            )
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,7 @@ class Source:
 
     Attributes:
         fields: what a record holds.
+        box_form: how the source writes boxes, where the user may say another form; empty: no say.
         boxes, steps: what of these the import gives; ``none`` with the reason where it gives none.
         scored: the source's own rule of scoring.
         get: how to get it.
@@ -101,11 +119,14 @@ class Source:
         named: names of files by split, where the split does not say it.
         layout: how a file holds records: ``lines``, ``array``, ``member:NAME``, ``mapping`` or ``table``.
         many: all matching files are read, not just one.
+        mapped: the fields that ``--map`` can name a column for.
         pictures: folders of pictures beside the records, first found.
         hub: hub id, with ``{split}`` where it depends on the split; empty: not on the hub.
         hub_config, hub_split: names there; ``{split}`` as above.
         build: a row to the draft of a case.
         rows: reads the rows, where the layout does not say enough.
+        survey: looks at all rows before the first is built (on the hub at the first 512), and notes what they
+            show in ``Place.found``.
         rule: how answers are scored; plain accuracy where the source has no rule of its own.
     """
 
@@ -120,8 +141,10 @@ class Source:
     get: str
     files: tuple[str, ...]
     build: Callable[[Row, Place], Draft]
+    box_form: str = ""
     layout: str = "lines"
     many: bool = False
+    mapped: tuple[str, ...] = ()
     named: dict[str, str] = field(default_factory=dict)
     splits: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ("images",)
@@ -129,108 +152,5 @@ class Source:
     hub_config: str = ""
     hub_split: str = "{split}"
     rows: Callable[[Place], Iterator[Row]] | None = None
+    survey: Callable[[Iterator[Row], Place], None] | None = None
     rule: Rule = ACCURACY
-
-
-def take(record: Any, key: str, kind: type[T], at: str = "") -> T:
-    """A field of a record, proved to be of a type.
-
-    Raises:
-        Unfit: it is missing, or of another type (true is no number, NaN neither).
-
-    Example:
-        >>> take({"label": 1}, "label", int)
-        1
-    """
-    name = f"{at}{key}"
-    if not isinstance(record, dict):
-        raise Unfit(at.rstrip(".") or "record", "wrong value", show(record), "an object")
-    if key not in record:
-        raise Unfit(name, "missing", "nothing", _NAMES.get(kind, kind.__name__))
-    value = record[key]
-    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise Unfit(name, "wrong value", show(value), _NAMES.get(kind, kind.__name__))
-    if isinstance(value, float) and not math.isfinite(value):
-        raise Unfit(name, "not finite", str(value), "a finite number")
-    return value
-
-
-_NAMES: dict[type, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    list: "a list",
-    dict: "an object",
-    bool: "true or false",
-}
-
-
-def text_of(record: Any, key: str, at: str = "") -> str:
-    """A field that is text, a number or true/false, as text that is not empty.
-
-    Raises:
-        Unfit: anything else.
-    """
-    value = record.get(key) if isinstance(record, dict) else None
-    if isinstance(value, bool) or (isinstance(value, int) and abs(value) < 10**18):
-        return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-    text = take(record, key, str, at).strip()
-    if not text:
-        raise Unfit(f"{at}{key}", "empty", show(record[key]), "text")
-    return text
-
-
-def texts_of(record: Any, key: str) -> tuple[str, ...]:
-    """A field that is a list of texts, none empty.
-
-    Raises:
-        Unfit: anything else.
-    """
-    values = take(record, key, list)
-    for i, value in enumerate(values):
-        if not isinstance(value, str) or not value.strip():
-            raise Unfit(f"{key}[{i}]", "wrong value", show(value), "text")
-    return tuple(v.strip() for v in values)
-
-
-def box_from_xywh(values: Any, field: str, size: tuple[int, int] | None = None) -> tuple[Box, bool]:
-    """(x, y, width, height) as (x0, y0, x1, y1), cut to the picture; and whether it was cut.
-
-    Raises:
-        Unfit: not four finite numbers, or nothing of it lies in the picture.
-
-    Example:
-        >>> box_from_xywh([5, 5, 10, 20], "bbox", (12, 40))
-        ((5.0, 5.0, 12.0, 25.0), True)
-    """
-    if not isinstance(values, list | tuple) or len(values) != 4:
-        raise Unfit(field, "wrong value", show(values), "x, y, width and height in pixels")
-    numbers = [take({"n": v}, "n", float, f"{field}.") for v in values]
-    x, y, width, height = numbers
-    box = (x, y, x + width, y + height)
-    if not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
-        raise Unfit(
-            field, "empty box", f"({x:g}, {y:g}, {width:g}, {height:g})", "a width and a height over 0"
-        )
-    if size is None:
-        return box, False
-    cut = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(size[0])), min(box[3], float(size[1])))
-    if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        found = f"({x:g}, {y:g}, {width:g}, {height:g})"
-        raise Unfit(field, "box outside the picture", found, f"within {size[0]} x {size[1]} pixels")
-    return cut, cut != box
-
-
-def size_of(record: Any, at: str = "") -> tuple[int, int]:
-    """The fields ``width`` and ``height``, in pixels.
-
-    Raises:
-        Unfit: missing, or below 1.
-    """
-    sizes = (take(record, "width", int, at), take(record, "height", int, at))
-    for key, value in zip(("width", "height"), sizes, strict=True):
-        if not 1 <= value <= 2**20:
-            raise Unfit(f"{at}{key}", "no size", show(value), "pixels, at least 1")
-    return sizes

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from headscope.data.pictures import to_rgb
 from headscope.errors import DataError
 from headscope.pointing.regions import (
     Box,
@@ -164,5 +165,5 @@ def control(name: str, image: Image.Image, scene: Scene, look: Look | None = Non
     if name not in CONTROLS:
         raise DataError(f"asked for control {name!r}; there are: {', '.join(CONTROLS)}")
     if not scene.boxes:
-        return Control(image.convert("RGB"), ())
-    return CONTROLS[name](image.convert("RGB"), scene, look or Look(), seed)
+        return Control(to_rgb(image), ())
+    return CONTROLS[name](to_rgb(image), scene, look or Look(), seed)
