@@ -198,10 +198,10 @@ def loaded(folder: Path) -> Any:
 def scan_one(vlm: Any, encoded: Any) -> None:
     """Every head muted alone at the last position, one case."""
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import engine_for, logits_under
+    from headscope.engine.choice import logits_under, replay_of
     from headscope.engine.trace import run_clean
 
-    engine = engine_for(vlm, encoded, "last")
+    engine = replay_of(vlm, encoded, "last")
     edits = [Edit((h,), mute(), "last") for h in vlm.geometry.heads]
     logits_under(vlm, run_clean(vlm, encoded), edits, engine, 2**30)
 

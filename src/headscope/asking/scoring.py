@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from headscope.asking.continuing import continue_from
 from headscope.asking.generation import Prefill, pad_id
 from headscope.asking.tree import END, tree_totals
 from headscope.errors import ModelError
-from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
 from headscope.models.ways import failure
 
@@ -198,44 +198,10 @@ def _run(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int
     """
     vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     try:
-        return _behind(vlm, encoded, prefill, given, times)
+        with torch.no_grad():
+            return continue_from(vlm, encoded, prefill, given, times=times)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError) as exc:
         raise ModelError(
             f"{vlm.name}: tokens behind the cached prompt, as in choices of several tokens, cannot be read: "
             f"{failure(exc)}"
         ) from exc
-
-
-def _behind(vlm: Any, encoded: Encoded, prefill: Prefill, given: Tensor, times: int) -> Tensor:
-    if encoded.apart:
-        with torch.no_grad():
-            output = vlm.model(  # what the encoder read is not read again
-                decoder_input_ids=given,
-                use_cache=True,
-                **cache_argument(vlm.model, prefill.repeated(times)),
-                **prefill.encoder_repeated(times),
-            )
-        after: Tensor = output.logits
-        return after
-    mask = encoded.inputs["attention_mask"].to(given.device).repeat_interleave(times, dim=0)
-    steps = given.shape[1]
-    extra: dict[str, Any] = {}
-    if prefill.position is not None:
-        # Counted on from where the prompt ended, as generation does; the first axes differ by family.
-        last = prefill.position.repeat_interleave(times, dim=-2)
-        extra["position_ids"] = last + torch.arange(1, steps + 1, device=last.device)
-    tiles = encoded.inputs.get("cross_attention_mask")
-    if tiles is not None:
-        # Pictures read by cross-attention: an answer sees the tiles that the prompt's last token sees.
-        last = tiles[:, -1:].to(given.device).repeat_interleave(times, dim=0)
-        extra["cross_attention_mask"] = last.expand(-1, steps, *last.shape[2:])
-    with torch.no_grad():
-        output = vlm.model(
-            input_ids=given,
-            attention_mask=torch.cat([mask, mask.new_ones(mask.shape[0], steps)], dim=1),
-            use_cache=True,
-            **cache_argument(vlm.model, prefill.repeated(times)),
-            **extra,
-        )
-    logits: Tensor = output.logits
-    return logits
