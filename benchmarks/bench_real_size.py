@@ -159,7 +159,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     import numpy as np
     from PIL import Image
 
-    from headscope.engine.choice import engine_for
+    from headscope.engine.choice import replay_of
     from headscope.models.proofs.full import prove
     from headscope.models.types import Prompt
 
@@ -182,7 +182,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     found["ask"] = peak_of(ask)[1]
     if scan:
         # Whether replay is right for the model is found out once; every further case takes the scan alone.
-        engine, found["scan_check"] = peak_of(lambda: engine_for(vlm, encoded, "last"))
+        engine, found["scan_check"] = peak_of(lambda: replay_of(vlm, encoded, "last"))
         found["scan_last"] = peak_of(lambda: scan_one(vlm, encoded, engine))[1]
     about = {"parameters": vlm.parameters, "positions": encoded.length, "heads": len(vlm.geometry.heads)}
     return {"about": about, **found}

@@ -11,8 +11,9 @@ import torch
 
 from edits.fixtures import picture
 from headscope.asking.batches import encode_batch
+from headscope.engine import engine as engines
 from headscope.engine import sharing as shared
-from headscope.engine.choice import engine_for
+from headscope.engine.choice import replay_of
 from headscope.engine.sharing import (
     Sharing,
     clean_runs,
@@ -24,7 +25,6 @@ from headscope.engine.sharing import (
 )
 from headscope.engine.trace import run_clean, run_prompts
 from headscope.errors import ModelError
-from headscope.experiments import scan as scanning
 from headscope.experiments.items import choose_items
 from headscope.experiments.scan import scan_heads
 from headscope.functions import DEFAULT
@@ -106,7 +106,7 @@ def test_prompts_of_other_lengths_and_those_no_shared_run_is_made_for_are_read_a
     def encode(item: Any) -> Any:
         return encode_batch(llava, [item], lambda i: cases.image(i.case))
 
-    sharing = engine_for(llava, encode(items[0]), "all").sharing
+    sharing = replay_of(llava, encode(items[0]), "all").sharing
     assert {i.id for c in plan_prompts(items, encode, sharing, 2**30) for i in c} == {i.id for i in items}
     assert [len(c) for c in plan_prompts(items, encode, sharing, 1)] == [1] * len(items)
     wanted = {i.id: run_clean(llava, encode(i)).prefill.logits for i in items}
@@ -134,7 +134,7 @@ def test_a_scan_gives_the_same_whatever_shares_a_run_and_wherever_it_was_stopped
     single = scan_heads(llava, cases, splits, tmp_path / "b", memory=1, **knobs)
     drops = [torch.tensor(r.functions["counting"]["drop"]) for r in (whole, single)]
     same(drops[1], drops[0])
-    read = scanning.read_item
+    read = engines.read_item
     seen: list[str] = []
 
     def stops_at_the_third(vlm: Any, trace: Any, item: Any, *a: Any, **k: Any) -> Any:
@@ -143,7 +143,7 @@ def test_a_scan_gives_the_same_whatever_shares_a_run_and_wherever_it_was_stopped
             raise KeyboardInterrupt
         return read(vlm, trace, item, *a, **k)
 
-    monkeypatch.setattr(scanning, "read_item", stops_at_the_third)
+    monkeypatch.setattr(engines, "read_item", stops_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         scan_heads(llava, cases, splits, tmp_path / "c", **knobs)
     scan_heads(llava, cases, splits, tmp_path / "c", **knobs)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from headscope.asking.ask import ask
 from headscope.edits.edits import BatchedEdit, Edit, mute
-from headscope.engine.choice import Engine, logits_under
-from headscope.engine.shared_prefix import Fan, fan_out
+from headscope.engine.choice import Replay, logits_under
+from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix
 from headscope.engine.sharing import joined
 from headscope.engine.trace import run_clean, run_prompts
 from headscope.models.contiguous import give_contiguous, gives_contiguous
@@ -85,12 +85,14 @@ def test_fans_and_replays_give_none(half: VLM) -> None:
     prompt = half.encode(PROMPTS[:1])
     heads = half.geometry.heads[:2]
     with copying() as found, torch.no_grad():
-        with BatchedEdit(tuple(Edit((h,), mute()) for h in heads), fan=True).applied(half):
-            fan_out(half, prompt, item_of(PROMPTS[0]), 2, 2, Fan(trimmed=True, aside=True))
+        with BatchedEdit(tuple(Edit((h,), mute()) for h in heads), one_prompt=True).applied(half):
+            read_sharing_prefix(
+                half, prompt, item_of(PROMPTS[0]), 2, 2, SharedPrefix(trimmed=True, aside=True)
+            )
         run_prompts(half, joined([prompt, prompt, prompt]), trimmed=True)
         for scope in ("all", "last"):
             edits = [Edit((h,), mute(), scope) for h in half.geometry.heads]
-            logits_under(half, run_clean(half, prompt), edits, Engine(scope), 2**28)
+            logits_under(half, run_clean(half, prompt), edits, Replay(scope), 2**28)
     assert not found
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from headscope.data.cases import Cases
 from headscope.edits.edits import mute
+from headscope.engine.engine import REPLAY, SHARED_PREFIX
 from headscope.engine.readings import Reader
-from headscope.engine.replay import ScanReader
 from headscope.experiments.items import choose_items, open_readers
 from headscope.experiments.settings import CausalSettings
 from headscope.functions import DEFAULT, Taxonomy
@@ -111,7 +111,7 @@ def causal_scores(
         batch_size=settings.batch_size,
         rows=settings.rows,
         max_new_tokens=settings.max_new_tokens,
-        kind=ScanReader,
+        strategies=(REPLAY, SHARED_PREFIX),
     )
     with kept_ways(vlm, folder):
         scores = scan(vlm, readers, settings)

@@ -24,6 +24,8 @@ from PIL import Image
 
 from headscope.data.pictures import to_rgb
 from headscope.errors import DataError
+from headscope.pointing.look import Look, mask
+from headscope.pointing.outline import box
 from headscope.pointing.regions import (
     Box,
     Mask,
@@ -33,7 +35,7 @@ from headscope.pointing.regions import (
     mask_of,
     place_elsewhere,
 )
-from headscope.pointing.styles import Look, box, hidden_by_spotlight, mask
+from headscope.pointing.spotlight import hidden_by_spotlight
 
 _SAME = 0.5  # an object whose box overlaps a named box by this much (IoU) is that named object
 _BLOCK = 8  # background is masked in squares with a side of 1/_BLOCK of the picture's shorter side

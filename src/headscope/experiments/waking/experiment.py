@@ -39,7 +39,7 @@ from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.pointing.boxes import BoxSource, CaseBoxes
 from headscope.pointing.naming import NAMED
-from headscope.pointing.styles import STYLES
+from headscope.pointing.styles import STYLES, TRIED
 from headscope.storage import Ledger, fingerprint, read_json, write_json, write_table
 
 SCHEMA = "headscope/wake/1"
@@ -54,7 +54,7 @@ def wake(
     folder: str | Path,
     *,
     taxonomy: Taxonomy = DEFAULT,
-    styles: Sequence[str] = tuple(STYLES),
+    styles: Sequence[str] = TRIED,
     controls: Sequence[str] = tuple(CONTROLS),
     seed: int = 0,
     settings: WakeSettings | None = None,

@@ -13,10 +13,10 @@ from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
 from headscope.errors import ModelError
+from headscope.models.answering.continuation import continue_from
 from headscope.models.answering.generation import Prefill, generate, pad_id
 from headscope.models.answering.rows import END, rows_totals
 from headscope.models.base import BaseVLM
-from headscope.models.caches import cache_argument
 from headscope.models.contiguous import gives_contiguous
 from headscope.models.types import Encoded, Prompt
 from headscope.models.ways import MODEL_ERRORS, TREE, Way, decided, note_way, refused
@@ -95,22 +95,8 @@ def read_trees(vlm: BaseVLM, encoded: Encoded, prefill: Prefill, trees: Sequence
         for node, parent in enumerate(tree.parents):
             if parent >= 0:
                 seen[i, node] |= seen[i, parent]
-    prompt = encoded.inputs["attention_mask"].to(device).bool()[:, None].expand(-1, width, -1)
-    mask = torch.zeros(len(trees), 1, width, prompt.shape[2] + width, dtype=vlm.dtype, device=device)
-    mask.masked_fill_(~torch.cat([prompt, seen.to(device)], dim=2)[:, None], torch.finfo(vlm.dtype).min)
-    extra: dict[str, Any] = {"position_ids": prefill.position + depth.to(prefill.position.device)}
-    tiles = encoded.inputs.get("cross_attention_mask")
-    if tiles is not None:
-        extra["cross_attention_mask"] = tiles[:, -1:].to(device).expand(-1, width, *tiles.shape[2:])
     with torch.no_grad():
-        output = vlm.model(
-            input_ids=given.to(device),
-            attention_mask=mask,
-            use_cache=True,
-            **cache_argument(vlm.model, prefill.repeated(1)),
-            **extra,
-        )
-    logits: Tensor = output.logits
+        logits = continue_from(vlm, encoded, prefill, given.to(device), depth=depth, sees=seen)
     return logits.to(prefill.logits.dtype)
 
 
