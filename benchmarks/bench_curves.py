@@ -41,7 +41,7 @@ from headscope import generate as generate_cases
 from headscope.asking.ask import ask
 from headscope.asking.items import make_items
 from headscope.edits.edits import Edit, edit, mute
-from headscope.engine.choice import engine_for, logits_under
+from headscope.engine.choice import logits_under, replay_of
 from headscope.engine.sharing import PROMPTS, run_together
 from headscope.engine.trace import run_clean
 from headscope.functions import DEFAULT
@@ -148,7 +148,7 @@ class Point:
         edits = [Edit((h,), mute(), scope) for h in self.heads]
         todo = [self.alone[(self.turn + i) % len(self.alone)] for i in range(cases)]
         self.turn += cases
-        engine = engine_for(vlm, todo[0], scope)
+        engine = replay_of(vlm, todo[0], scope)
         assert not engine.refusal, engine.refusal
         assert engine.sharing is not None
         for start in range(0, cases, PROMPTS):
@@ -160,7 +160,7 @@ class Point:
         """Largest possible gain of each scope, by counted operations."""
         case, heads = self.alone[0], len(self.heads)
         whole = heads * counted(lambda: self.mute_one([case]))
-        trimmed = {s: engine_for(self.vlm, case, s).trimmed for s in ("all", "last")}
+        trimmed = {s: replay_of(self.vlm, case, s).trimmed for s in ("all", "last")}
         clean = {s: counted(lambda t=t: run_clean(self.vlm, case, t)) for s, t in trimmed.items()}
         return {
             "scan_all": whole / bound(self.vlm, case, clean["all"]),

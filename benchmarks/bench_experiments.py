@@ -1,8 +1,8 @@
-"""Readings under many random mutes: fanned out from one prompt, against every edit on whole runs.
+"""Readings under many random mutes: one row up to the first edited layer, against every edit on whole runs.
 
     python benchmarks/bench_experiments.py [--pairs 7] [--edits 50] [--items 20] [--large]
 
-Writes ``experiments_speedup`` (whole runs over fanned, embedded model, all functions) and
+Writes ``experiments_speedup`` (whole runs over shared prefix, embedded model, all functions) and
 ``experiments_max_error`` into results.json; ``--large`` adds the same on a random VLM of 12 x 12 heads.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from harness import interleaved, random_vlm, record
 from headscope import load_model
 from headscope.data.cases import Cases
 from headscope.edits.edits import mute
+from headscope.engine.engine import SHARED_PREFIX
 from headscope.engine.readings import Reader, Reading
 from headscope.experiments.controls import draw
 from headscope.experiments.items import choose_items, open_readers
@@ -34,14 +36,13 @@ HEADS = 8
 class Side:
     """All functions' readers, one way of reading; every call reads everything anew."""
 
-    def __init__(self, vlm: Any, cases: Cases, items: int, edits: int, fan: bool) -> None:
+    def __init__(self, vlm: Any, cases: Cases, items: int, edits: int, strategies: Sequence[str]) -> None:
         chosen = choose_items(cases, {c.id: "test" for c in cases}, "test", DEFAULT, items, 0, ())
-        self.readers: dict[str, Reader] = open_readers(vlm, cases, chosen, _ledger())
+        self.readers: dict[str, Reader] = open_readers(vlm, cases, chosen, _ledger(), strategies=strategies)
         sizes = np.random.default_rng(0).permutation(len(vlm.geometry.heads))[:HEADS]
         tested: list[Head] = [vlm.geometry.heads[i] for i in sizes]
         self.sets = draw(vlm.geometry, tested, edits, 1).draws
         for reader in self.readers.values():
-            reader.fan = fan
             reader.clean  # noqa: B018 - read before the clock runs
         self.readings: list[Reading] = []
 
@@ -63,16 +64,16 @@ def _ledger() -> Ledger:
 
 def measure(name: str, vlm: Any, cases: Cases, items: int, edits: int, pairs: int) -> None:
     """Both ways in turns; their readings must agree."""
-    whole, fanned = (Side(vlm, cases, items, edits, fan) for fan in (False, True))
-    times = interleaved(whole, fanned, pairs)
+    whole, shared = (Side(vlm, cases, items, edits, some) for some in ((), (SHARED_PREFIX,)))
+    times = interleaved(whole, shared, pairs)
     error = max(
-        float(np.abs(a.margin - b.margin).max()) for a, b in zip(whole.readings, fanned.readings, strict=True)
+        float(np.abs(a.margin - b.margin).max()) for a, b in zip(whole.readings, shared.readings, strict=True)
     )
     differ = sum(
-        int((a.correct != b.correct).sum()) for a, b in zip(whole.readings, fanned.readings, strict=True)
+        int((a.correct != b.correct).sum()) for a, b in zip(whole.readings, shared.readings, strict=True)
     )
     found = times.record()
-    rates = {"whole": whole.answers / found["seconds"][0], "fanned": whole.answers / found["seconds"][1]}
+    rates = {"whole": whole.answers / found["seconds"][0], "shared": whole.answers / found["seconds"][1]}
     record(f"experiments_speedup{name}", {**found, "answers": whole.answers, "answers_per_s": rates})
     record(f"experiments_max_error{name}", {"margin": error, "answers_that_differ": differ})
 

@@ -144,14 +144,14 @@ def write_noise(model: torch.nn.Module, folder: Path) -> None:
 
 
 def peak_of(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What a piece of work gives, its seconds, and the high-water mark of resident memory within it."""
+    """What a piece of work gives, its seconds on the clock and of CPU, and the most resident memory in it."""
     Path("/proc/self/clear_refs").write_text("5", "ascii")
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     found = work()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return found, {"seconds": seconds, "peak_gb": kilobytes * 1024 / 1e9}
+    return found, {"seconds": seconds, "cpu_s": cpu, "peak_gb": kilobytes * 1024 / 1e9}
 
 
 def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
@@ -159,6 +159,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     import numpy as np
     from PIL import Image
 
+    from headscope.engine.choice import replay_of
     from headscope.models.proofs.full import prove
     from headscope.models.types import Prompt
 
@@ -180,7 +181,9 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     ask()
     found["ask"] = peak_of(ask)[1]
     if scan:
-        found["scan_last"] = peak_of(lambda: scan_one(vlm, encoded))[1]
+        # Whether replay is right for the model is found out once; every further case takes the scan alone.
+        engine, found["scan_check"] = peak_of(lambda: replay_of(vlm, encoded, "last"))
+        found["scan_last"] = peak_of(lambda: scan_one(vlm, encoded, engine))[1]
     about = {"parameters": vlm.parameters, "positions": encoded.length, "heads": len(vlm.geometry.heads)}
     return {"about": about, **found}
 
@@ -195,13 +198,12 @@ def loaded(folder: Path) -> Any:
     return vlm
 
 
-def scan_one(vlm: Any, encoded: Any) -> None:
-    """Every head muted alone at the last position, one case."""
+def scan_one(vlm: Any, encoded: Any, engine: Any) -> None:
+    """Every head muted alone at the last position, one case: a clean run and the replays."""
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import engine_for, logits_under
+    from headscope.engine.choice import logits_under
     from headscope.engine.trace import run_clean
 
-    engine = engine_for(vlm, encoded, "last")
     edits = [Edit((h,), mute(), "last") for h in vlm.geometry.heads]
     logits_under(vlm, run_clean(vlm, encoded), edits, engine, 2**30)
 

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness import interleaved, random_vlm, record
 from headscope.edits.edits import Edit, edit, mute
-from headscope.engine.choice import engine_for, logits_under
+from headscope.engine.choice import logits_under, replay_of
 from headscope.engine.estimate import estimate_drops
 from headscope.engine.sharing import PROMPTS, run_together
 from headscope.engine.trace import run_clean
@@ -72,7 +72,7 @@ class Bench:
 
     def logits(self, scope: str, some: list[Encoded], edits: list[Edit]) -> list[torch.Tensor]:
         """Of each case (edit, vocabulary) by the scan; the cases share their clean run."""
-        engine = engine_for(self.vlm, some[0], scope)
+        engine = replay_of(self.vlm, some[0], scope)
         assert not engine.refusal, engine.refusal
         assert engine.sharing is not None
         traces = run_together(self.vlm, some, engine.sharing, engine.trimmed)

@@ -17,6 +17,13 @@ import pytest
 from headscope.models.vlm import VLM, load_model
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The long form of tests that end runs at random moments."""
+    parser.addoption(
+        "--kills", type=int, default=0, help="how often runs are killed (a few; 50: the long form)"
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     import torch

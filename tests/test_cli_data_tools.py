@@ -77,3 +77,18 @@ def test_prompts_are_written_for_changing(tmp_path: Path, monkeypatch: pytest.Mo
     assert run(monkeypatch, "data", "decompose", tmp_path, "--write-prompts", mine) == 0
     assert sorted(p.name for p in mine.iterdir()) == ["retry.md", "system.md", "user.md"]
     assert (mine / "user.md").read_text() == "$question"
+
+
+def test_pairs_of_scenes_and_of_mirror_images_are_counted_and_wrong_options_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "pairs"
+    assert run(monkeypatch, "data", "pairs", "--out", out, "--pairs", 2, "--fact", "facing") == 0
+    assert "2 pairs (facing 2)" in capsys.readouterr().out
+    mirrored = tmp_path / "mirrored"
+    assert run(monkeypatch, "data", "pairs", "--out", mirrored, "--from", out) == 0
+    assert "8 pairs (mirror 8)" in capsys.readouterr().out
+    assert run(monkeypatch, "data", "pairs", "--out", tmp_path / "x", "--from", out, "--fact", "size") != 0
+    assert "--fact is for scenes" in capsys.readouterr().err
+    assert run(monkeypatch, "data", "pairs", "--out", tmp_path / "x", "--function", "counting") != 0
+    assert "--function chooses" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import (
     benjamini_hochberg,
     bootstrap_ci,
@@ -196,3 +199,14 @@ def test_gini_is_the_mean_absolute_difference_over_twice_the_mean() -> None:
 def test_groups_need_one_name_per_value() -> None:
     with pytest.raises(ValueError, match="one per value"):
         group_codes(["a"], 2)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.just(math.nan), st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0]))),
+    st.booleans(),
+)
+def test_the_strongest_are_those_a_sort_of_the_scored_gives(scores, by_size):
+    scored = [(i, abs(s) if by_size else s) for i, s in enumerate(scores) if s is not None and s == s]
+    wanted = [i for i, _ in sorted(scored, key=lambda pair: (-pair[1], pair[0]))]
+    assert strongest(scores, by_size=by_size) == wanted
+    assert strongest(scores, 2, by_size=by_size) == wanted[:2]

@@ -113,8 +113,8 @@ def tried(vlm: VLM) -> dict[str, str]:
     """Way -> why it is not taken, empty where it is, after each was tried once."""
     from headscope.asking.ask import ask
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import engine_for
-    from headscope.engine.shared_prefix import fan_of
+    from headscope.engine.choice import replay_of
+    from headscope.engine.shared_prefix import shared_prefix_of
     from headscope.models.picture_memo import shared_features
     from headscope.models.ways import ways_of
 
@@ -123,9 +123,9 @@ def tried(vlm: VLM) -> dict[str, str]:
         for _ in range(2):
             ask(vlm, one, [asked], max_new_tokens=2)
     heads = [h for h in vlm.geometry.heads if h.tower == "decoder"]
-    fan_of(vlm, one, asked, [Edit((h,), mute()) for h in (*heads[:2], *heads[-4:])], 2)
+    shared_prefix_of(vlm, one, asked, [Edit((h,), mute()) for h in (*heads[:2], *heads[-4:])], 2)
     for scope in SCOPES:
-        engine_for(vlm, one, scope)
+        replay_of(vlm, one, scope)
     return ways_of(vlm)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -17,6 +18,7 @@ from headscope.asking.items import Item, history_of, make_items
 from headscope.data.cases import Cases
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT
+from headscope.models import ways
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 
@@ -183,6 +185,11 @@ def choice_logprobs(vlm: VLM, item: Item, edit: StubEdit | None = None) -> dict[
             values.append(np.log(sum(np.exp(logprobs[len(tokens), e]) for e in vlm.end_ids)))
         scores[text] = float(np.mean(values))
     return scores
+
+
+def forced(monkeypatch: pytest.MonkeyPatch, vlm: VLM, refusal: str) -> None:
+    """Let choices be read as trees, or in rows for this reason, whatever a trial says."""
+    monkeypatch.setitem(ways._record(vlm).ways, ways.TREE, ways.Way(refusal, {}))
 
 
 def tree(folder: Path) -> dict[str, str]:

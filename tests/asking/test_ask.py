@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from asking.naive import StubEdit, choice_logprobs, picture, some_items
+from asking.naive import StubEdit, choice_logprobs, forced, picture, some_items
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch, encode_batches
 from headscope.asking.items import Item
 from headscope.errors import ModelError, StudyError
-from headscope.models.answering import rows, scoring, tree
+from headscope.models.answering import rows, scoring
 from headscope.models.answering.scoring import needs_end
 from headscope.models.vlm import VLM
 
@@ -114,7 +114,7 @@ def test_scores_do_not_depend_on_how_many_choices_share_a_forward(
     monkeypatch.setattr(rows, "MAX_LOGITS", 5 * len(items) * vocabulary)
     monkeypatch.setattr(rows, "MAX_ROWS", len(items) + 1)
     for refusal in ("", "rows are wanted"):  # a tree at a time, a row at a time
-        monkeypatch.setitem(tree._TRIED, llava64, refusal)
+        forced(monkeypatch, llava64, refusal)
         with counted(llava64.model) as seen:
             parts = ask(llava64, encoded, items, max_new_tokens=1)
         assert len(seen) > 2

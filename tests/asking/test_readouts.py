@@ -203,4 +203,4 @@ def test_content_tokens_are_those_of_the_words_the_parser_reads(
 
     tokens = list(range(len(pieces)))
     parsed = parse_answer(decode(tokens), choices)
-    assert content_tokens(tokens, parsed, choices, decode, parse_answer) == expected
+    assert content_tokens(tokens, parsed, decode, lambda text: parse_answer(text, choices)) == expected

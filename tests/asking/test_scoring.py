@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from asking.naive import StubEdit, picture, some_items, whole_forward
+from asking.naive import StubEdit, forced, picture, some_items, whole_forward
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch
 from headscope.asking.items import Item
-from headscope.models.answering import tree
 from headscope.models.answering.generation import generate
 from headscope.models.answering.scoring import Scores, score_choices
 from headscope.models.vlm import VLM
@@ -55,7 +54,7 @@ def scored(vlm: VLM, items: Sequence[Item], choices: Sequence[str], edit: StubEd
 def test_the_total_is_the_sum_of_products_alone_and_in_a_padded_batch(
     vlm64: VLM, name: str, way: str, edit: StubEdit | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tree._TRIED, vlm64, "" if way == "tree" else "rows are wanted")
+    forced(monkeypatch, vlm64, "" if way == "tree" else "rows are wanted")
     items = some_items(2)[:5]
     wanted = [expected_total(vlm64, item, SETS[name], edit) for item in items]
     assert all(0 < w < 1 for w in wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from headscope.models.answering.generation import generate
 from headscope.models.answering.rows import END, rows_totals
 from headscope.models.answering.tree import Tree, fits, read_trees, tree_totals
 from headscope.models.vlm import VLM
-from headscope.models.ways import TREE, ways_of
+from headscope.models.ways import TREE, kept_ways, ways_of
 
 NESTED = [(5, 6, 7), (5, 8), (9,), (5, 6, 7, END), (10, 6, END)]
 
@@ -66,19 +67,17 @@ def test_a_node_sees_nothing_of_its_siblings(llava64: VLM) -> None:
 
 
 def test_a_model_whose_trees_differ_from_rows_is_read_in_rows_and_that_is_said_once(
-    llava64: VLM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    llava64: VLM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     items = some_items(1)
     encoded = encode_batch(llava64, items, picture)
     wanted = ask(llava64, encoded, items, max_new_tokens=1).logprobs
-    monkeypatch.delitem(tree._TRIED, llava64, raising=False)
     real = tree.read_trees
     monkeypatch.setattr(tree, "read_trees", lambda *args: real(*args) * 1.01)
-    got = ask(llava64, encoded, items, max_new_tokens=1).logprobs
-    ask(llava64, encoded, items, max_new_tokens=1)
-    refusal = tree._TRIED.pop(llava64)
-    assert refusal.startswith("a tree's scores differ from those of rows by")
-    assert ways_of(llava64)[TREE] == refusal
+    with kept_ways(llava64, tmp_path / "a"):
+        got = ask(llava64, encoded, items, max_new_tokens=1).logprobs
+        ask(llava64, encoded, items, max_new_tokens=1)
+        assert ways_of(llava64)[TREE].startswith("a tree's scores differ from those of rows by")
     assert caplog.text.count("a row for each choice instead of choices of several tokens in one row: ") == 1
     assert got == wanted or all(a == pytest.approx(b, abs=1e-9) for a, b in zip(got, wanted, strict=True))
 
@@ -86,8 +85,9 @@ def test_a_model_whose_trees_differ_from_rows_is_read_in_rows_and_that_is_said_o
         raise TypeError("no masks of four dimensions here")
 
     monkeypatch.setattr(tree, "read_trees", refusing)
-    ask(llava64, encoded, items, max_new_tokens=1)
-    assert tree._TRIED.pop(llava64) == "the model raised TypeError: no masks of four dimensions here"
+    with kept_ways(llava64, tmp_path / "b"):
+        ask(llava64, encoded, items, max_new_tokens=1)
+        assert ways_of(llava64)[TREE] == "the model raised TypeError: no masks of four dimensions here"
     assert "TypeError: no masks of four dimensions here" in caplog.text
 
 
@@ -95,7 +95,7 @@ def test_the_check_leaves_every_hook_in_its_place_and_out_of_its_way(llava64: VL
     calls = itertools.count()
     handle = llava64.geometry.sites[0].projection.register_forward_pre_hook(lambda *_: next(calls) and None)
     before = dict(llava64.geometry.sites[0].projection._forward_pre_hooks)
-    assert tree._differs(llava64) == ""
+    assert tree._tried(llava64).refusal == ""
     assert llava64.geometry.sites[0].projection._forward_pre_hooks == before
     assert next(calls) == 0
     handle.remove()

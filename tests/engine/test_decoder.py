@@ -13,9 +13,9 @@ import torch
 
 from edits.fixtures import picture
 from headscope.edits.edits import BatchedEdit, Edit, mute
-from headscope.engine.choice import engine_for, logits_under
+from headscope.engine.choice import logits_under, replay_of
 from headscope.engine.decoder import difference
-from headscope.engine.shared_prefix import Fan, fan_of, fan_out
+from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix, shared_prefix_of
 from headscope.engine.trace import run_clean
 from headscope.models.answering import tree
 from headscope.models.finding import find_geometry
@@ -69,10 +69,10 @@ def test_the_features_matter(deep: VLM) -> None:
 def test_edits_of_any_layer_share_a_forward(deep: VLM) -> None:
     heads = deep.geometry.heads
     edits = [Edit((h,), mute()) for h in heads]
-    found = fan_of(deep, deep.encode([PROMPT]), item_of(PROMPT), edits, 3)
-    assert found == Fan(trimmed=True, aside=True)
-    with BatchedEdit(tuple(edits), fan=True).applied(deep):
-        fanned = fan_out(deep, deep.encode([PROMPT]), item_of(PROMPT), len(edits), 3, found)
+    found = shared_prefix_of(deep, deep.encode([PROMPT]), item_of(PROMPT), edits, 3)
+    assert found == SharedPrefix(trimmed=True, aside=True)
+    with BatchedEdit(tuple(edits), one_prompt=True).applied(deep):
+        fanned = read_sharing_prefix(deep, deep.encode([PROMPT]), item_of(PROMPT), len(edits), 3, found)
     wanted = torch.stack([without_columns(deep, h.layer, h.head) for h in heads])
     torch.testing.assert_close(fanned.logits, wanted, rtol=1e-9, atol=1e-9)
     assert ways_of(deep)[f"{FAN}, scope all"] == ""
@@ -81,8 +81,8 @@ def test_edits_of_any_layer_share_a_forward(deep: VLM) -> None:
 @pytest.mark.parametrize("scope", ["all", "last", "answer"])
 def test_the_scan_replays_them(deep: VLM, scope: str) -> None:
     encoded = deep.encode([PROMPT])
-    engine = engine_for(deep, encoded, scope)
-    assert engine.name == "replay"
+    engine = replay_of(deep, encoded, scope)
+    assert not engine.refusal
     assert engine.sharing is not None
     edits = [Edit((h,), mute(), scope) for h in deep.geometry.heads]
     found = logits_under(deep, run_clean(deep, encoded, engine.trimmed), edits, engine, 2**28)
@@ -95,7 +95,7 @@ def test_the_scan_replays_them(deep: VLM, scope: str) -> None:
 
 
 def test_choices_stand_in_one_row(deep: VLM) -> None:
-    assert tree._differs(deep) == ""
+    assert tree._tried(deep).refusal == ""
 
 
 def test_what_multiplies_between_layers_is_read_on_whole_runs_and_said_once(
@@ -114,7 +114,7 @@ def test_what_multiplies_between_layers_is_read_on_whole_runs_and_said_once(
     edits = [Edit((h,), mute()) for h in odd.geometry.heads]
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            found = fan_of(odd, odd.encode([PROMPT]), item_of(PROMPT), edits, 3)
+            found = shared_prefix_of(odd, odd.encode([PROMPT]), item_of(PROMPT), edits, 3)
     assert found.refusal.startswith("logits differ from those of whole runs by")
     assert caplog.text.count("whole runs instead of edits of one prompt in one forward, scope all") == 1
     assert ways_of(odd)[f"{FAN}, scope all"] == found.refusal
@@ -129,8 +129,8 @@ def test_edits_of_a_vision_tower_do_not_decide_for_those_of_the_decoder(tiny_lla
     encoded, item = vlm.encode([PROMPT]), item_of(PROMPT)
     tower = [Edit((h,), mute()) for h in vlm.geometry.heads if h.tower == "vision"]
     own = [Edit((h,), mute()) for h in vlm.geometry.heads if h.tower == "decoder"]
-    assert fan_of(vlm, encoded, item, tower, 2).refusal == "heads of a vision tower are edited"
-    assert not fan_of(vlm, encoded, item, own, 2).refusal
+    assert shared_prefix_of(vlm, encoded, item, tower, 2).refusal == "heads of a vision tower are edited"
+    assert not shared_prefix_of(vlm, encoded, item, own, 2).refusal
 
 
 @pytest.mark.parametrize(

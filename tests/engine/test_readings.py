@@ -6,7 +6,7 @@ import pytest
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch
 from headscope.edits.edits import Edit, add, edit, mute, scale
-from headscope.engine import readings
+from headscope.engine import engine as engines
 from headscope.engine.readings import Reader, Reading
 from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
@@ -76,7 +76,7 @@ def test_a_finished_reading_is_never_computed_again(llava, cases, items, tmp_pat
     def never(*_args, **_kwargs):
         raise AssertionError("the model was asked again")
 
-    monkeypatch.setattr(readings, "ask", never)
+    monkeypatch.setattr(engines, "ask", never)
     again = reader(llava, cases, chosen, tmp_path)
     for old, new in zip(first, again.read_many(SETS, mute()), strict=True):
         assert old.margin.tolist() == new.margin.tolist()
@@ -88,7 +88,7 @@ def test_a_finished_reading_is_never_computed_again(llava, cases, items, tmp_pat
 def test_edits_read_ahead_together_are_found_one_by_one(llava, cases, items, tmp_path, monkeypatch):
     edits = [Edit((Head(i % 3, i % 4),), mute()) for i in range(7)]
     made = reader(llava, cases, items["counting"], tmp_path / "a")
-    plain = reader(llava, cases, items["counting"], tmp_path / "b", fan=False)
+    plain = reader(llava, cases, items["counting"], tmp_path / "b", strategies=())
     expected = [plain.read(e) for e in edits]
     first = made.read(edits[0])
     asked = []
@@ -123,7 +123,7 @@ def test_edited_answers_are_as_long_as_the_longest_clean_answer(llava, cases, it
             row["tokens"] = 2 if edit is None else row["tokens"]
         return outcome
 
-    monkeypatch.setattr(readings, "ask", spy)
+    monkeypatch.setattr(engines, "ask", spy)
     made = reader(llava, cases, items["counting"], tmp_path, max_new_tokens=6)
     made.read_many(SETS, mute())
     assert {b for edited, b in bounds if not edited} == {6}

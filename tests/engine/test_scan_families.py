@@ -10,7 +10,7 @@ import torch
 
 from edits.fixtures import picture
 from headscope.edits.edits import Edit, mute
-from headscope.engine.choice import engine_for, logits_under
+from headscope.engine.choice import logits_under, replay_of
 from headscope.engine.trace import run_clean
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model
@@ -44,11 +44,11 @@ def test_windows_longer_than_the_prompt_are_replayed_at_every_scope(tmp_path: An
 def _check(vlm: Any, expected: set[str]) -> None:
     """These scopes are replayed, and give the logits of whole runs."""
     encoded = vlm.encode([Prompt(picture(0), "Is the dog facing the horse?")])
-    replayed = {s for s in ("all", "last", "answer") if not engine_for(vlm, encoded, s).refusal}
+    replayed = {s for s in ("all", "last", "answer") if not replay_of(vlm, encoded, s).refusal}
     assert replayed == expected
     for scope in sorted(replayed):
         edits = [Edit((h,), mute(), scope) for h in vlm.geometry.heads]
-        engine = engine_for(vlm, encoded, scope)
+        engine = replay_of(vlm, encoded, scope)
         found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, 2**28)
         with torch.no_grad(), vlm.reading(encoded):
             for one, row in zip(edits, found, strict=True):

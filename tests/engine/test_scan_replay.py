@@ -15,13 +15,14 @@ from headscope.asking.ask import ask
 from headscope.asking.items import Item
 from headscope.edits.edits import Edit, mute, scale
 from headscope.engine import choice as engines
-from headscope.engine.choice import Engine, engine_for, logits_under, together
+from headscope.engine.choice import Replay, logits_under, replay_of, together
 from headscope.engine.replay import clean_margin, read_item
 from headscope.engine.trace import run_clean
 from headscope.errors import ModelError
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head
 from headscope.models.types import Prompt
+from headscope.models.ways import kept_ways
 
 ROOM = 2**30
 
@@ -48,8 +49,8 @@ def whole(vlm: Any, encoded: Any, change: Edit) -> torch.Tensor:
 
 @pytest.mark.parametrize("scope", ["all", "last", "answer"])
 def test_every_head_gives_the_logits_of_its_whole_run(vlm, encoded, scope):
-    engine = engine_for(vlm, encoded, scope)
-    assert engine.name == "replay"
+    engine = replay_of(vlm, encoded, scope)
+    assert not engine.refusal
     edits = [Edit((h,), mute(), scope) for h in vlm.geometry.heads]
     found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, ROOM)
     wanted = torch.stack([whole(vlm, encoded, e) for e in edits])
@@ -62,7 +63,7 @@ def test_scope_all_is_the_model_without_the_heads_columns_in_float64(llava):
     vlm.model = copy.deepcopy(llava.model).double()
     vlm.geometry = find_geometry(vlm.model)
     encoded = vlm.encode([Prompt(picture(5), "Which way does the cat look?")])
-    engine = engine_for(vlm, encoded, "all")
+    engine = replay_of(vlm, encoded, "all")
     edits = [Edit((h,), mute()) for h in vlm.geometry.heads]
     found = logits_under(vlm, run_clean(vlm, encoded, engine.trimmed), edits, engine, ROOM)
     for head, row in zip(vlm.geometry.heads, found, strict=True):
@@ -77,7 +78,7 @@ def test_scope_all_is_the_model_without_the_heads_columns_in_float64(llava):
 @pytest.mark.parametrize("scope", ["all", "last", "answer"])
 @pytest.mark.parametrize("step", [0, 2], ids=["choices of several tokens", "open answer"])
 def test_margins_and_answers_of_several_tokens_are_those_of_whole_runs(vlm, encoded, scope, step):
-    item, engine = item_of(step), engine_for(vlm, encoded, scope)
+    item, engine = item_of(step), replay_of(vlm, encoded, scope)
     edits = [Edit((h,), mute(), scope) for h in vlm.geometry.heads]
     trace = run_clean(vlm, encoded)
     found = read_item(vlm, trace, item, edits, engine, most=4)
@@ -101,13 +102,13 @@ def test_head_sets_factors_and_means_are_whole_runs_too(vlm, encoded, scope):
         Edit((heads[2], heads[6]), mute(mean=means), scope),
         Edit((), mute(), scope),
     ]
-    found = logits_under(vlm, run_clean(vlm, encoded), edits, engine_for(vlm, encoded, scope), ROOM)
+    found = logits_under(vlm, run_clean(vlm, encoded), edits, replay_of(vlm, encoded, scope), ROOM)
     wanted = torch.stack([whole(vlm, encoded, e) for e in edits])
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_less_memory_means_smaller_passes_and_the_same_logits(llava, prompt):
-    trace, engine = run_clean(llava, prompt), engine_for(llava, prompt, "all")
+    trace, engine = run_clean(llava, prompt), replay_of(llava, prompt, "all")
     edits = [Edit((h,), mute()) for h in llava.geometry.heads]
     assert together(llava, trace, "all", 1) == 1
     assert together(llava, trace, "all", 2**20) < together(llava, trace, "all", 2**28)
@@ -119,7 +120,7 @@ def test_what_a_model_does_between_its_layers_is_replayed_if_it_adds_and_refused
     encoded = llava.encode([Prompt(picture(3), "Where is the dog?")])
     for between, replayed in ((lambda x: x + 0.5, True), (torch.tanh, False)):
         vlm = _with(llava, between)
-        engine = engine_for(vlm, encoded, "all")
+        engine = replay_of(vlm, encoded, "all")
         assert (not engine.refusal) is replayed
         if replayed:
             edits = [Edit((h,), mute()) for h in vlm.geometry.heads]
@@ -148,17 +149,18 @@ def _with(llava: Any, between: Any) -> Any:
     return vlm
 
 
-def test_a_replay_that_gives_other_logits_is_refused_with_the_difference(llava, prompt, monkeypatch):
-    engines._ENGINES.pop(llava, None)
+def test_a_replay_that_gives_other_logits_is_refused_with_the_difference(
+    llava, prompt, monkeypatch, tmp_path
+):
     right = engines.RowSweep._above
 
     def wrong(self: Any, number: int, call: Any, *args: Any) -> Any:
         return right(self, number, call, *args) * (1.01 if number == 1 else 1.0)
 
     monkeypatch.setattr(engines.RowSweep, "_above", wrong)
-    engine = engine_for(llava, prompt, "all")
-    engines._ENGINES.pop(llava, None)
-    assert engine.name.startswith("whole runs: logits differ by")
+    with kept_ways(llava, tmp_path):
+        engine = replay_of(llava, prompt, "all")
+    assert engine.refusal.startswith("logits differ by")
     with pytest.raises(ModelError, match="no replay"):
         logits_under(llava, run_clean(llava, prompt), [], engine, ROOM)
 
@@ -167,12 +169,12 @@ def test_a_batch_and_an_unknown_scope_are_no_matter_for_a_replay(llava):
     two = llava.encode([Prompt(picture(0), "Where?"), Prompt(picture(1), "Where?")])
     with pytest.raises(ModelError, match="one prompt"):
         run_clean(llava, two)
-    engine = engine_for(llava, llava.encode([Prompt(picture(0), "Where?")]), "image")
-    assert engine == Engine("image", refusal="scope 'image' is not replayed")
+    engine = replay_of(llava, llava.encode([Prompt(picture(0), "Where?")]), "image")
+    assert engine == Replay("image", refusal="scope 'image' is not replayed")
 
 
 def test_the_model_is_left_without_hooks_and_stand_ins(llava, prompt):
-    engine = engine_for(llava, prompt, "all")
+    engine = replay_of(llava, prompt, "all")
     trace = run_clean(llava, prompt)
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in llava.model.modules()]
     weights = copy.deepcopy(llava.model.state_dict())

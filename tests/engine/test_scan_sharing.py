@@ -11,20 +11,20 @@ import torch
 
 from edits.fixtures import picture
 from headscope.asking.batches import encode_batch
+from headscope.engine import engine as engines
 from headscope.engine import sharing as shared
-from headscope.engine.choice import engine_for
+from headscope.engine.choice import replay_of
 from headscope.engine.sharing import (
     Sharing,
     clean_runs,
-    find_sharing,
     joined,
     layout_of,
     plan_prompts,
     run_together,
+    sharing_of,
 )
 from headscope.engine.trace import run_clean, run_prompts
 from headscope.errors import ModelError
-from headscope.experiments import scan as scanning
 from headscope.experiments.items import choose_items
 from headscope.experiments.scan import scan_heads
 from headscope.functions import DEFAULT
@@ -47,7 +47,7 @@ def same(found: Any, wanted: Any) -> None:
 @pytest.mark.parametrize("trimmed", [False, True])
 def test_each_prompt_has_of_a_shared_run_what_it_has_alone(llava, trimmed):
     prompts = alone(llava)
-    sharing = find_sharing(llava, prompts[0], trimmed, 1e-4)
+    sharing = sharing_of(copy.copy(llava), prompts[0], trimmed, 1e-4)
     parts = run_together(llava, prompts, sharing, trimmed)
     logits = []
     for part, prompt in zip(parts, prompts, strict=True):
@@ -68,7 +68,7 @@ def test_each_prompt_has_of_a_shared_run_what_it_has_alone(llava, trimmed):
 def test_families_share_runs_though_their_arguments_hold_prompts_in_other_dimensions(family, tmp_path):
     vlm = load_model(family_folder(family, tmp_path / family), prove=False)
     prompts = [vlm.encode([Prompt(picture(i), QUESTIONS[0])]) for i in range(3)]
-    sharing = find_sharing(vlm, prompts[0], False, 1e-4)
+    sharing = sharing_of(vlm, prompts[0], False, 1e-4)
     assert sharing is not None
     for part, prompt in zip(run_together(vlm, prompts, sharing, False), prompts, strict=True):
         same(part.prefill.logits, run_clean(vlm, prompt).prefill.logits)
@@ -79,8 +79,8 @@ def test_a_model_whose_prompts_act_on_each_other_is_read_one_by_one(llava):
     vlm.model = copy.deepcopy(llava.model)
     first = vlm.model.model.language_model.layers[0].mlp
     first.register_forward_hook(lambda _m, _a, out: out + 0.1 * out.mean(dim=0, keepdim=True))
-    assert find_sharing(llava, alone(llava)[0], False, 1e-4) is not None
-    assert find_sharing(vlm, alone(llava)[0], False, 1e-4) is None
+    assert sharing_of(copy.copy(llava), alone(llava)[0], False, 1e-4) is not None
+    assert sharing_of(vlm, alone(llava)[0], False, 1e-4) is None
 
 
 def test_where_prompts_stand_is_the_one_dimension_that_grows(llava):
@@ -106,7 +106,7 @@ def test_prompts_of_other_lengths_and_those_no_shared_run_is_made_for_are_read_a
     def encode(item: Any) -> Any:
         return encode_batch(llava, [item], lambda i: cases.image(i.case))
 
-    sharing = engine_for(llava, encode(items[0]), "all").sharing
+    sharing = replay_of(llava, encode(items[0]), "all").sharing
     assert {i.id for c in plan_prompts(items, encode, sharing, 2**30) for i in c} == {i.id for i in items}
     assert [len(c) for c in plan_prompts(items, encode, sharing, 1)] == [1] * len(items)
     wanted = {i.id: run_clean(llava, encode(i)).prefill.logits for i in items}
@@ -134,7 +134,7 @@ def test_a_scan_gives_the_same_whatever_shares_a_run_and_wherever_it_was_stopped
     single = scan_heads(llava, cases, splits, tmp_path / "b", memory=1, **knobs)
     drops = [torch.tensor(r.functions["counting"]["drop"]) for r in (whole, single)]
     same(drops[1], drops[0])
-    read = scanning.read_item
+    read = engines.read_item
     seen: list[str] = []
 
     def stops_at_the_third(vlm: Any, trace: Any, item: Any, *a: Any, **k: Any) -> Any:
@@ -143,7 +143,7 @@ def test_a_scan_gives_the_same_whatever_shares_a_run_and_wherever_it_was_stopped
             raise KeyboardInterrupt
         return read(vlm, trace, item, *a, **k)
 
-    monkeypatch.setattr(scanning, "read_item", stops_at_the_third)
+    monkeypatch.setattr(engines, "read_item", stops_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         scan_heads(llava, cases, splits, tmp_path / "c", **knobs)
     scan_heads(llava, cases, splits, tmp_path / "c", **knobs)

@@ -10,15 +10,16 @@ from edits.naive import double, logits, slow_copy
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch
 from headscope.edits.edits import BatchedEdit, Edit, add, mute, scale
-from headscope.engine import readings
+from headscope.engine import engine as engines
 from headscope.engine import shared_prefix as fanning
 from headscope.engine.readings import Reader
-from headscope.engine.shared_prefix import Fan, fan_of, fan_out
+from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix, shared_prefix_of
 from headscope.errors import EditError, ModelError
 from headscope.experiments.items import choose_items
 from headscope.functions import DEFAULT
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head
+from headscope.models.ways import Way
 from headscope.storage import Ledger
 
 SETS = [
@@ -45,8 +46,10 @@ def reader(vlm, cases, chosen, folder, **knobs):
 
 
 def fanned(vlm, cases, item, edits, tokens=4, **how):
-    with BatchedEdit(tuple(edits), fan=True).applied(vlm):
-        return fan_out(vlm, encoded_of(vlm, cases, item), item, len(edits), tokens, Fan(**how))
+    with BatchedEdit(tuple(edits), one_prompt=True).applied(vlm):
+        return read_sharing_prefix(
+            vlm, encoded_of(vlm, cases, item), item, len(edits), tokens, SharedPrefix(**how)
+        )
 
 
 @pytest.mark.parametrize("trimmed", [False, True])
@@ -67,8 +70,8 @@ def test_fanned_readings_are_those_of_whole_runs(vlm, cases, items, tmp_path, sc
     whats = [mute(), mute(0.3), scale(2.0)]
     edits = [Edit(h, whats[i % 3], scope) for i, h in enumerate(SETS)]
     shared = reader(vlm, cases, items[name], tmp_path / "a")
-    whole = reader(vlm, cases, items[name], tmp_path / "b", fan=False)
-    assert shared._fan(edits) == Fan("", trimmed=True)
+    whole = reader(vlm, cases, items[name], tmp_path / "b", strategies=())
+    assert shared.engine._shared_prefix(edits, 0) == SharedPrefix("", trimmed=True)
     for one, other in zip(shared.read_edits(edits), whole.read_edits(edits), strict=True):
         np.testing.assert_allclose(one.margin, other.margin, atol=2e-4)
         assert one.correct.tolist() == other.correct.tolist()
@@ -128,7 +131,9 @@ def test_a_model_that_fans_out_wrongly_is_read_whole_and_the_log_says_why(
     try:
         made = reader(model, cases, chosen, tmp_path, rows=1, batch_size=4)
         found = made.read_edits(edits)
-        assert "logits differ from those of whole runs" in fan_of(model, None, None, edits, 1).refusal
+        assert (
+            "logits differ from those of whole runs" in shared_prefix_of(model, None, None, edits, 1).refusal
+        )
         assert (
             "whole runs instead of edits of one prompt in one forward, scope all: logits differ"
             in caplog.text
@@ -152,10 +157,10 @@ def test_a_model_that_raises_at_a_fan_is_read_whole(llava, cases, items):
     handle = llava.model.model.language_model.layers[2].mlp.register_forward_pre_hook(no_broadcast)
     item = items["counting"][0]
     try:
-        found = fan_of(model, encoded_of(model, cases, item), item, [Edit(SETS[0], mute())], 4)
+        found = shared_prefix_of(model, encoded_of(model, cases, item), item, [Edit(SETS[0], mute())], 4)
     finally:
         handle.remove()
-    assert found == Fan("the model raised RuntimeError: shapes do not match")
+    assert found == SharedPrefix("the model raised RuntimeError: shapes do not match")
 
 
 def test_a_layer_whose_last_position_does_not_stand_alone_is_computed_whole(llava, cases, items):
@@ -164,22 +169,22 @@ def test_a_layer_whose_last_position_does_not_stand_alone_is_computed_whole(llav
     leak = mlp.register_forward_hook(lambda _m, _a, out: out + out[:, :1])  # of the first position
     item = items["counting"][0]
     try:
-        found = fan_of(model, encoded_of(model, cases, item), item, [Edit(SETS[0], mute())], 4)
+        found = shared_prefix_of(model, encoded_of(model, cases, item), item, [Edit(SETS[0], mute())], 4)
     finally:
         leak.remove()
-    assert found == Fan("", trimmed=False)
+    assert found == SharedPrefix("", trimmed=False)
 
 
 def test_what_cannot_be_fanned_out_is_refused(llava, cases, items):
     two = items["counting"][:2]
     encoded = encode_batch(llava, two, lambda i: cases.image(i.case))
-    with pytest.raises(ModelError, match="fan out a batch of 2 prompts"):
-        fan_out(llava, encoded, two[0], 3, 4)
+    with pytest.raises(ModelError, match="share the prefix of a batch of 2 prompts"):
+        read_sharing_prefix(llava, encoded, two[0], 3, 4)
     none = [Edit((), mute()), Edit((), mute())]
     with pytest.raises(ModelError, match="under 2 edits came out with 1 rows"):
         fanned(llava, cases, two[0], none)
-    tiled = readings.tile(encoded_of(llava, cases, two[0]).to(llava.device), 3)
-    held = BatchedEdit((Edit(SETS[0], mute()), None), fan=True).applied(llava)
+    tiled = engines.tile(encoded_of(llava, cases, two[0]).to(llava.device), 3)
+    held = BatchedEdit((Edit(SETS[0], mute()), None), one_prompt=True).applied(llava)
     wrong = pytest.raises(EditError, match="2 edits were given for a forward over 3 rows")
     with held, torch.no_grad(), llava.reading(tiled), wrong:
         llava.model(**tiled.inputs)
@@ -187,8 +192,8 @@ def test_what_cannot_be_fanned_out_is_refused(llava, cases, items):
 
 def test_few_edits_and_edits_of_nothing_are_read_whole(llava, cases, items, tmp_path, monkeypatch):
     made = reader(llava, cases, items["counting"], tmp_path)
-    monkeypatch.setattr(fanning, "_refusal", lambda *_: "")
+    monkeypatch.setattr(fanning, "_trial", lambda *_: Way())
     edits = [Edit(h, mute()) for h in SETS]
-    assert made._fan(edits) is not None
-    assert made._fan(edits[: readings.FEWEST - 1]) is None
-    assert made._fan([*edits, Edit((), mute())]) is None
+    assert made.engine._shared_prefix(edits, 0) is not None
+    assert made.engine._shared_prefix(edits[: engines.FEWEST - 1], 0) is None
+    assert made.engine._shared_prefix([*edits, Edit((), mute())], 0) is None

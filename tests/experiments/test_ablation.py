@@ -8,7 +8,7 @@ import pytest
 
 from edits.fixtures import make_atlas
 from headscope.asking.ask import ask
-from headscope.engine import readings
+from headscope.engine import engine as engines
 from headscope.errors import StoreError, StudyError
 from headscope.experiments.ablation import AblationSettings, ablate
 from headscope.models.geometry import parse_head
@@ -100,7 +100,7 @@ def test_test_is_read_only_after_the_choice_is_frozen(run, tmp_path, splits, mon
         seen.extend((splits[i.case.id], frozen) for i in items)
         return ask(vlm, encoded, items, **knobs)
 
-    monkeypatch.setattr(readings, "ask", spy)
+    monkeypatch.setattr(engines, "ask", spy)
     run()
     assert ("test", False) not in seen
     assert ("select", False) in seen
@@ -119,7 +119,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bytes(finished, r
             raise KeyboardInterrupt
         return ask(vlm, encoded, items, **knobs)
 
-    monkeypatch.setattr(readings, "ask", dying)
+    monkeypatch.setattr(engines, "ask", dying)
     for _ in range(60):
         left[0] = 25
         try:
@@ -134,7 +134,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bytes(finished, r
 
 def test_a_finished_experiment_asks_nothing_again(finished, content, run, tmp_path, monkeypatch):
     shutil.copytree(finished, tmp_path / "study")
-    monkeypatch.setattr(readings, "ask", None)
+    monkeypatch.setattr(engines, "ask", None)
     assert json.loads(json.dumps(run())) == content
 
 

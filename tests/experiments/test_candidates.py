@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from torch import nn
 
 from headscope.engine.readings import Reading
+from headscope.errors import StudyError
 from headscope.experiments.candidates import Candidate, Dose, candidates, read_doses
 from headscope.models.geometry import Geometry, Head, Site
 
@@ -77,3 +79,13 @@ def test_equal_head_sets_of_two_rankings_are_read_once():
     wanted = [Candidate("joint", 1, (Head(0, 0),)), Candidate("causal", 1, (Head(0, 0),))]
     read_doses(GEOMETRY, reader, "counting", wanted, 2, 0)
     assert len(reader.asked) == 3
+
+
+def test_a_head_without_a_score_is_never_a_candidate():
+    scores = [None] * 12
+    scores[4], scores[9] = 0.5, -0.1
+    found = candidates(GEOMETRY, {"joint": scores, "independent": scores}, (1, 2, 4))
+    assert {(c.ranking, c.k) for c in found} == {(r, k) for r in ("joint", "independent") for k in (1, 2)}
+    assert all(set(c.heads) <= {Head(1, 0), Head(2, 1)} for c in found)
+    with pytest.raises(StudyError, match="smaller k"):
+        read_doses(GEOMETRY, FakeReader({}), "counting", candidates(GEOMETRY, {"joint": scores}, (4,)), 2, 0)

@@ -8,7 +8,7 @@ import pytest
 from headscope.asking.ask import ask
 from headscope.capturing.run import capture
 from headscope.edits.means import Direction, steering_direction
-from headscope.engine import readings
+from headscope.engine import engine as engines
 from headscope.errors import StudyError
 from headscope.experiments.ablation import ablate
 from headscope.experiments.emphasis import EmphasisSettings, emphasize
@@ -72,11 +72,11 @@ def test_test_is_read_only_after_the_choice_is_frozen_and_nothing_is_read_twice(
         seen.extend((splits[i.case.id], (tmp_path / "choices.json").exists()) for i in items)
         return ask(vlm, encoded, items, **knobs)
 
-    monkeypatch.setattr(readings, "ask", spy)
+    monkeypatch.setattr(engines, "ask", spy)
     first = emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS)
     assert ("test", False) not in seen
     assert ("test", True) in seen
-    monkeypatch.setattr(readings, "ask", None)
+    monkeypatch.setattr(engines, "ask", None)
     assert emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS) == first
 
 

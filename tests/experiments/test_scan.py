@@ -14,12 +14,12 @@ from headscope.asking.batches import encode_batch
 from headscope.cli.app import app
 from headscope.cli.scan import parse_memory
 from headscope.edits.edits import Edit, mute
-from headscope.engine.choice import Engine, engine_for
+from headscope.engine import engine as engines
+from headscope.engine.choice import Replay, replay_of
 from headscope.engine.estimate import estimate_drops
 from headscope.engine.replay import clean_margin, read_item
 from headscope.engine.trace import run_clean
 from headscope.errors import EditError, ModelError, StoreError, StudyError
-from headscope.experiments import scan as scanning
 from headscope.experiments.items import choose_items
 from headscope.experiments.scan import scan_heads, scan_sets
 from headscope.functions import DEFAULT
@@ -80,7 +80,7 @@ def test_a_prompt_that_no_replay_is_made_for_is_read_by_whole_runs_and_said(
             raise ModelError("a layer's state is more than keys and values of all positions")
         return read_item(vlm, trace, item, edits, engine, **knobs)
 
-    monkeypatch.setattr(scanning, "read_item", refuses_the_second)
+    monkeypatch.setattr(engines, "read_item", refuses_the_second)
     knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 2}
     heads = (Head(0, 1), Head(2, 2))
     found = scan_heads(llava, cases, splits, tmp_path, heads=heads, **knobs)
@@ -99,7 +99,7 @@ def test_every_reason_for_whole_runs_is_said_though_one_begins_another(
     def refuses(vlm, trace, item, edits, engine, **knobs):
         raise ModelError(next(reasons))
 
-    monkeypatch.setattr(scanning, "read_item", refuses)
+    monkeypatch.setattr(engines, "read_item", refuses)
     knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 2}
     found = scan_heads(llava, cases, splits, tmp_path, heads=(Head(0, 1),), **knobs)
     assert found.engine == "whole runs: no cache of layer 12; whole runs: no cache of layer 1"
@@ -108,7 +108,7 @@ def test_every_reason_for_whole_runs_is_said_though_one_begins_another(
 def test_a_stopped_scan_goes_on_and_other_settings_are_refused(llava, cases, splits, tmp_path, monkeypatch):
     scan_heads(llava, cases, splits, tmp_path, max_items=2, functions=("counting",))
     written = (tmp_path / "scan.json").read_bytes()
-    monkeypatch.setattr(scanning, "read_item", lambda *a, **k: pytest.fail("read twice"))
+    monkeypatch.setattr(engines, "read_item", lambda *a, **k: pytest.fail("read twice"))
     scan_heads(llava, cases, splits, tmp_path, max_items=2, functions=("counting",))
     assert (tmp_path / "scan.json").read_bytes() == written
     with pytest.raises(StoreError, match="max_items"):
@@ -120,7 +120,7 @@ def test_without_a_replay_whole_runs_give_the_same_and_the_output_says_so(
 ):
     knobs: dict[str, Any] = {"max_items": 2, "functions": ("spatial_perception",)}
     right = scan_heads(llava, cases, splits, tmp_path / "a", **knobs)
-    monkeypatch.setattr(scanning, "engine_for", lambda *a: Engine("all", refusal="not this one"))
+    monkeypatch.setattr(engines, "replay_of", lambda *a: Replay("all", refusal="not this one"))
     slow = scan_heads(llava, cases, splits, tmp_path / "b", **knobs)
     assert slow.engine == "whole runs: not this one"
     name = "spatial_perception"
@@ -132,7 +132,7 @@ def test_without_a_replay_whole_runs_give_the_same_and_the_output_says_so(
 def test_the_estimate_is_the_slope_of_the_exact_effect(vlm, cases, splits, scope, name):
     item = choose_items(cases, splits, "select", DEFAULT, 1, 0, ())[name][0]
     encoded = encode_batch(vlm, [item], lambda i: cases.image(i.case))
-    trace, engine = run_clean(vlm, encoded, True), engine_for(vlm, encoded, scope)
+    trace, engine = run_clean(vlm, encoded, True), replay_of(vlm, encoded, scope)
     flags = [p.requires_grad for p in vlm.model.parameters()]
     margin, drops = estimate_drops(vlm, encoded, item, scope)
     assert margin == pytest.approx(clean_margin(vlm, trace, item), abs=1e-5)
@@ -171,7 +171,17 @@ def test_the_command_writes_both_files_and_never_reads_test(tiny_llava_folder, c
     assert "engine: replay" in done.output
     assert read_json(tmp_path / "scan.json")["settings"]["split"] == "select"
     assert {r["head"] for r in read_table(tmp_path / "scan.parquet")} == {"L0H1", "L2H0"}
-    for more, why in ((["--split", "test"], "--split: found 'test'"), (["--scope", "image"], "--scope")):
+    named = CliRunner().invoke(
+        app,
+        [*base, "--max-items", "1", "--heads", "L0H1", "--edit", "clamp", "--out", str(tmp_path / "clamp")],
+    )
+    assert named.exit_code == 0, named.output
+    assert read_json(tmp_path / "clamp" / "scan.json")["settings"]["edit"] == "clamp"
+    for more, why in (
+        (["--edit", "halve"], "--edit: found 'halve'"),
+        (["--split", "test"], "--split: found 'test'"),
+        (["--scope", "image"], "--scope"),
+    ):
         refused = CliRunner().invoke(app, [*base, *more])
         assert isinstance(refused.exception, StudyError)
         assert why in str(refused.exception)

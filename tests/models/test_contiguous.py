@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from headscope.asking.ask import ask
 from headscope.edits.edits import BatchedEdit, Edit, mute
-from headscope.engine.choice import Engine, logits_under
-from headscope.engine.shared_prefix import Fan, fan_out
+from headscope.engine.choice import Replay, logits_under
+from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix
 from headscope.engine.sharing import joined
 from headscope.engine.trace import run_clean, run_prompts
-from headscope.models.answering import tree
 from headscope.models.contiguous import give_contiguous, gives_contiguous
 from headscope.models.picture_memo import shared_features
+from headscope.models.proofs.full import prove
 from headscope.models.vlm import VLM, load_model
+from headscope.models.ways import kept_ways
 from models.families.folders import family_folder
 from models.families.test_family_pipeline import PROMPTS, item_of
 
@@ -70,13 +71,13 @@ def test_without_it_the_head_is_given_such_a_slice(half: VLM) -> None:
     assert (len(items), 1, 32) in found
 
 
-def test_batches_choices_and_edits_give_none(half: VLM) -> None:
+def test_batches_choices_and_edits_give_none(half: VLM, tmp_path: Path) -> None:
     items = [item_of(p) for p in PROMPTS]
     with copying() as found:
         for change in (None, Edit((half.geometry.heads[1],), mute())):
             ask(half, half.encode(PROMPTS), items, edit=change, readouts=("prompt_last",), max_new_tokens=2)
-        tree._TRIED.pop(half, None)
-        ask(half, half.encode(PROMPTS[:1]), items[:1], max_new_tokens=2)
+        with kept_ways(half, tmp_path):  # the trial of a tree again
+            ask(half, half.encode(PROMPTS[:1]), items[:1], max_new_tokens=2)
     assert not found
 
 
@@ -84,12 +85,20 @@ def test_fans_and_replays_give_none(half: VLM) -> None:
     prompt = half.encode(PROMPTS[:1])
     heads = half.geometry.heads[:2]
     with copying() as found, torch.no_grad():
-        with BatchedEdit(tuple(Edit((h,), mute()) for h in heads), fan=True).applied(half):
-            fan_out(half, prompt, item_of(PROMPTS[0]), 2, 2, Fan(trimmed=True, aside=True))
+        with BatchedEdit(tuple(Edit((h,), mute()) for h in heads), one_prompt=True).applied(half):
+            read_sharing_prefix(
+                half, prompt, item_of(PROMPTS[0]), 2, 2, SharedPrefix(trimmed=True, aside=True)
+            )
         run_prompts(half, joined([prompt, prompt, prompt]), trimmed=True)
         for scope in ("all", "last"):
             edits = [Edit((h,), mute(), scope) for h in half.geometry.heads]
-            logits_under(half, run_clean(half, prompt), edits, Engine(scope), 2**28)
+            logits_under(half, run_clean(half, prompt), edits, Replay(scope), 2**28)
+    assert not found
+
+
+def test_the_proof_gives_none(half: VLM) -> None:
+    with copying() as found:
+        prove(half)
     assert not found
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from headscope.cli.app import app
 from headscope.edits.baking import bake
 from headscope.errors import HeadscopeError, ModelError, OutOfMemoryError
+from headscope.models import loading
 from headscope.models.answering.generation import generate
 from headscope.models.geometry import Head
 from headscope.models.proofs import batches, cached, full, heads
@@ -143,6 +144,22 @@ def test_an_allocator_that_really_fails_is_understood(tiny: VLM, monkeypatch: py
     monkeypatch.setattr(full, "prove_batch", lambda *_: torch.empty(1 << 60))
     with pytest.raises(OutOfMemoryError, match="step 'batch': out of memory"):
         full.prove(tiny)
+
+
+@pytest.mark.parametrize("message", ["torch", "cpu"])
+def test_weights_that_find_no_room_are_no_bad_weights(
+    tiny_llava_folder: Path, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    def full_up(*_: object) -> None:
+        raise MESSAGES[message]
+
+    monkeypatch.setattr(loading, "_from_pretrained", full_up)
+    with pytest.raises(OutOfMemoryError, match="loading the weights: out of memory"):
+        load_model(tiny_llava_folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.nn.Module, "to", full_up)
+    with pytest.raises(OutOfMemoryError, match="moving the weights to cpu: out of memory"):
+        load_model(tiny_llava_folder)
 
 
 def test_another_error_on_the_way_is_a_refusal_and_not_taken_for_memory(

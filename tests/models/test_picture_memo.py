@@ -123,6 +123,23 @@ def test_no_more_is_kept_than_there_is_room_for(vlm):
     assert (memo.computed, memo.replayed) == (4, 2)
 
 
+def test_what_is_encoded_together_hangs_on_no_pass_before(vlm):
+    """Else a run that is started again at its second pass computes what one that went through did not."""
+    batches = [encoded(vlm, seeds) for seeds in ([0, 1], [2, 3], [4, 0, 5])]
+    with shared_features(vlm):
+        logits(vlm, batches[0])
+        logits(vlm, batches[0])  # the trial
+    asked = []
+    for room in (0, 9 * 32 * 4 * 3, 2**28):
+        with shared_features(vlm, room=room):
+            passes = [[tower_rows(vlm, lambda b=b: logits(vlm, b)) for b in batches] for _ in range(3)]
+        assert passes[1] == passes[2]
+        for first, later in zip(*passes[:2], strict=True):
+            assert later in (first, []), "a call is encoded as before, or not at all"
+        asked.append(sum(sum(rows) for rows in passes[1]))
+    assert asked == [7, 4, 0]
+
+
 def test_models_whose_pictures_are_no_plain_arrays_work_as_ever(tiny_qwen):
     batch = encoded(tiny_qwen, [0, 0])
     expected = logits(tiny_qwen, batch)

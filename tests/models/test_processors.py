@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING, AutoConfig
 from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING_NAMES
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -180,3 +180,23 @@ def test_a_pictures_pixels_do_not_depend_on_those_beside_it(family: str, tmp_pat
     alone = [vlm.encode([p]).inputs["pixel_values"] for p in prompts]
     along = 0 if family != "minicpm_ocr" else -1
     assert torch.equal(together, torch.cat(alone, dim=along))
+
+
+def test_the_false_pattern_of_older_mistral_folders_is_put_right(tmp_path: Path) -> None:
+    """transformers knows such a tokenizer by its size (over 100,000 words) and the folder's release."""
+    folder = family_folder("mistral3", tmp_path / "model")
+    file = folder / "tokenizer.json"
+    raw = json.loads(file.read_text("utf-8"))
+    vocabulary = raw["model"]["vocab"]
+    vocabulary |= {f"word{i}": len(vocabulary) + 1000 + i for i in range(100_000)}
+    file.write_text(json.dumps(raw), "utf-8")
+    config = AutoConfig.from_pretrained(folder)
+
+    def pieces(release: str) -> list[str]:
+        file = folder / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"transformers_version": release}))
+        splitter = load_processor(folder, config).tokenizer.backend_tokenizer.pre_tokenizer
+        return [piece for piece, _ in splitter.pre_tokenize_str("HTTPServer 42")]
+
+    assert pieces("5.0.0") == ["HTTPServer", "Ġ42"]
+    assert pieces("4.52.4") == ["HTTPServer", "Ġ", "4", "2"]

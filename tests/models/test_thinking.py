@@ -260,7 +260,7 @@ def test_what_stands_in_a_thought_is_neither_parsed_nor_read_out(thinker: VLM) -
     assert found.rows[0]["answer"] == "left"
     tokens = found.tokens[0]
     text = [thinker.tokenizer.decode([t]) for t in tokens]
-    chosen = content_tokens(tokens, "left", item.choices, thinker.text_of, parse_answer)
+    chosen = content_tokens(tokens, "left", thinker.text_of, item.parse)
     assert chosen
     assert min(chosen) > text.index("</think>")
 

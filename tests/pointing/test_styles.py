@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from typer.testing import CliRunner
 
+from headscope.cli.app import app
 from headscope.errors import DataError
-from headscope.pointing import styles
+from headscope.pointing import crop, look, outline, spotlight, styles
+from headscope.pointing.look import Look
 from headscope.pointing.regions import cover, iou, mask_of, overlap, place_elsewhere, union
-from headscope.pointing.styles import Look, point
+from headscope.pointing.styles import STYLES, TRIED, point
 
 WIDTH, HEIGHT = 60, 40
 
@@ -46,7 +51,7 @@ def inside(boxes, pad=0.0):
 
 def test_a_spotlight_keeps_what_is_inside_and_fills_what_is_outside():
     image, box = picture(), (10.0, 5.0, 30.0, 20.0)
-    lit = np.array(styles.spotlight(image, [box], fill=(1, 2, 3), pad=2))
+    lit = np.array(spotlight.spotlight(image, [box], fill=(1, 2, 3), pad=2))
     keep = np.zeros((HEIGHT, WIDTH), bool)
     keep[3:22, 8:32] = True
     assert (lit[keep] == np.array(image)[keep]).all()
@@ -55,7 +60,7 @@ def test_a_spotlight_keeps_what_is_inside_and_fills_what_is_outside():
 
 def test_an_outline_lies_outside_its_box_and_touches_nothing_else():
     image, box = picture(), (10.0, 5.0, 30.0, 20.0)
-    drawn = np.array(styles.box(image, [box], colour=(255, 0, 255), width=2))
+    drawn = np.array(outline.box(image, [box], colour=(255, 0, 255), width=2))
     changed = (drawn != np.array(image)).any(-1)
     expected = np.zeros((HEIGHT, WIDTH), bool)
     expected[3:22, 8:32] = True
@@ -65,7 +70,7 @@ def test_an_outline_lies_outside_its_box_and_touches_nothing_else():
 
 
 def test_an_outline_at_the_border_is_closed():
-    ring = styles.ring((0, 0, WIDTH, HEIGHT), (WIDTH, HEIGHT), 2)
+    ring = outline.ring((0, 0, WIDTH, HEIGHT), (WIDTH, HEIGHT), 2)
     assert ring[0].all()
     assert ring[-1].all()
     assert ring[:, 0].all()
@@ -76,26 +81,26 @@ def test_an_outline_at_the_border_is_closed():
 def test_both_is_the_outline_on_top_of_the_spotlight():
     image, boxes, look = picture(), [(10.0, 5.0, 30.0, 20.0), (40.0, 20.0, 50.0, 30.0)], Look(pad=0.05)
     both = np.array(point("both", image, boxes, look).image)
-    lit = styles.spotlight(image, boxes, "mean", look.pixels(look.pad, image.size))
-    expected = np.array(styles.box(lit, boxes, look.colour, look.line(image.size), 2))
+    lit = spotlight.spotlight(image, boxes, "mean", look.pixels(look.pad, image.size))
+    expected = np.array(outline.box(lit, boxes, look.colour, look.line(image.size), 2))
     assert (both == expected).all()
 
 
 def test_fills_are_the_mean_the_grey_or_the_colour():
     image = Image.fromarray(np.array([[[0, 10, 20], [100, 30, 60]]], dtype=np.uint8))
-    assert styles.fill_colour(image, "mean") == (50, 20, 40)
-    assert styles.fill_colour(image, "grey") == (128, 128, 128)
-    assert styles.fill_colour(image, (9, 8, 7)) == (9, 8, 7)
+    assert look.fill_colour(image, "mean") == (50, 20, 40)
+    assert look.fill_colour(image, "grey") == (128, 128, 128)
+    assert look.fill_colour(image, (9, 8, 7)) == (9, 8, 7)
     with pytest.raises(DataError, match="expected"):
-        styles.fill_colour(image, "pink")
+        look.fill_colour(image, "pink")
 
 
 def test_a_crop_enlarges_the_boxes_and_keeps_their_shape():
     image = Image.new("RGB", (WIDTH, HEIGHT), (10, 20, 30))
     image.paste((200, 0, 0), (20, 10, 30, 20))
-    plan = styles.plan_crop([(20, 10, 30, 20)], image.size)
+    plan = crop.plan_crop([(20, 10, 30, 20)], image.size)
     assert (plan.region, plan.inner, plan.offset) == ((20, 10, 30, 20), (40, 40), (10, 0))
-    cut = np.array(styles.crop(image, [(20, 10, 30, 20)], fill=(1, 2, 3)))
+    cut = np.array(crop.crop(image, [(20, 10, 30, 20)], fill=(1, 2, 3)))
     assert (cut[:, 10:50] == (200, 0, 0)).all()
     assert (cut[:, :10] == (1, 2, 3)).all()
     assert (cut[:, 50:] == (1, 2, 3)).all()
@@ -141,7 +146,7 @@ def test_every_style_keeps_size_and_places_its_boxes_in_the_picture(boxes, style
 @settings(max_examples=60, deadline=None)
 @given(boxes_in(), st.integers(0, 5))
 def test_a_crop_holds_all_boxes_at_one_scale(boxes, pad):
-    plan = styles.plan_crop(boxes, (WIDTH, HEIGHT), pad)
+    plan = crop.plan_crop(boxes, (WIDTH, HEIGHT), pad)
     assert plan.inner[0] == WIDTH or plan.inner[1] == HEIGHT
     x0, y0, x1, y1 = plan.region
     around = union(boxes)
@@ -178,3 +183,40 @@ def test_overlap_over_union_is_symmetric_and_one_for_the_same_box(boxes):
     x0, y0, x1, y1 = cover(a, (WIDTH, HEIGHT))
     assert 0 <= x0 < x1 <= WIDTH
     assert 0 <= y0 < y1 <= HEIGHT
+
+
+def convolved(pixels: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian over three of its widths by the sum over shifted copies, the edge's pixels going on."""
+    reach = int(3 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    height, width = pixels.shape[:2]
+    wide = np.pad(pixels.astype(float), ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    shifts = range(2 * reach + 1)
+    down = sum(weights[k] * wide[k : k + height] for k in shifts)
+    return np.asarray(sum(weights[k] * down[:, k : k + width] for k in shifts))
+
+
+@given(boxes_in())
+@settings(max_examples=20, deadline=None)
+def test_blur_leaves_the_padded_boxes_and_smooths_all_else(boxes):
+    image = picture(3)
+    before, after = np.array(image), np.array(point("blur", image, boxes).image)
+    kept = inside(boxes, Look().pixels(Look().pad, image.size))
+    assert (after[kept] == before[kept]).all()
+    wanted = convolved(before, 0.05 * HEIGHT)
+    assert (np.abs(after.astype(float) - wanted)[~kept] <= 0.5 + 1e-6).all()
+    assert after[~kept].std() < 0.5 * before.std() if (~kept).sum() > 500 else True
+
+
+def test_every_style_has_a_row_in_the_docs_and_a_study_tries_those_that_it_always_tried():
+    page = (Path(__file__).parents[2] / "docs" / "visual-prompting.md").read_text()
+    for name, style in STYLES.items():
+        assert f"| `{name}` | {style.says} |" in page
+    assert TRIED == ("box", "spotlight", "both", "crop")
+
+
+def test_the_command_line_names_every_style():
+    for command in ("ask", "evaluate"):
+        said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "400"}).output
+        assert ", ".join(STYLES) in said

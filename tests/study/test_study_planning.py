@@ -16,8 +16,8 @@ from headscope.cli.app import app
 from headscope.cli.plan import duration
 from headscope.data.cases import Cases
 from headscope.data.splits import assign_splits
+from headscope.engine.engine import REPLAY
 from headscope.engine.readings import Reader
-from headscope.engine.replay import ScanReader
 from headscope.errors import StudyError
 from headscope.experiments.ablation import ablate
 from headscope.experiments.causal import causal_scores
@@ -65,19 +65,19 @@ class Asked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clean = self.edited = self.scanned = self.shown = 0
-        run, run_clean, scanned, unit = Reader._run, Reader._run_clean, ScanReader._run, Meter._unit
+        run, run_clean, unit = Reader._run, Reader._run_clean, Meter._unit
 
         def counted(reader: Reader, edits: Any) -> Any:
-            self.edited += len(edits) * len(reader.items)
+            asked = len(edits) * len(reader.items)
+            if REPLAY in reader.engine.strategies:
+                self.scanned += asked
+            else:
+                self.edited += asked
             return run(reader, edits)
 
         def counted_clean(reader: Reader) -> Any:
             self.clean += len(reader.items)
             return run_clean(reader)
-
-        def counted_scan(reader: ScanReader, edits: Any) -> Any:
-            self.scanned += len(edits) * len(reader.items)
-            return scanned(reader, edits)
 
         def counted_unit(meter: Meter, variant: str, questions: Any, deep: bool) -> Any:
             self.shown += len(questions)
@@ -85,7 +85,6 @@ class Asked:
 
         monkeypatch.setattr(Reader, "_run", counted)
         monkeypatch.setattr(Reader, "_run_clean", counted_clean)
-        monkeypatch.setattr(ScanReader, "_run", counted_scan)
         monkeypatch.setattr(Meter, "_unit", counted_unit)
 
 

@@ -99,6 +99,7 @@ def _load(
         "class": type(vlm.model).__name__,
         "processor": f"{type(vlm.processor).__name__}, {type(vlm.processor.image_processor).__name__}",
         "tokenizer": type(vlm.tokenizer).__name__,
+        "image backend": vlm.image_backend,
     }
     shown = "files complete, weights fit the configuration, heads found"
     return Finding(shown, f"{vlm.parameters / 1e6:,.0f} M weights; {vlm.geometry.summary()}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 
 NAN = float("nan")
+Parse = Callable[[str], str | None]  # from what was said to the answer that it amounts to
 
 
 class Change(Protocol):
@@ -103,9 +104,9 @@ def ask(
         raise ModelError(
             f"asked about {len(items)} items with a batch of {encoded.items}; give one item a prompt"
         )
-    choices = [i.choices for i in items]
+    parses = [i.parse for i in items]
     scored = [scored_choices(i) for i in items] if score else None
-    reading = read_batch(vlm, encoded, choices, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
+    reading = read_batch(vlm, encoded, parses, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
     rows = [_row(item, reading, i) for i, item in enumerate(items)]
     logprobs, totals = [s.logprobs for s in reading.scores], [s.total for s in reading.scores]
     return Outcome(rows, reading.z, logprobs, totals, reading.tokens, reading.logits)
@@ -114,7 +115,7 @@ def ask(
 def read_batch(
     vlm: VLM,
     encoded: Encoded,
-    choices: Sequence[Sequence[str]],
+    parses: Sequence[Parse],
     scored: Sequence[Sequence[str]] | None,
     edit: Change | None,
     readouts: tuple[str, ...],
@@ -129,16 +130,16 @@ def read_batch(
         scores = (
             score_choices(vlm, encoded, prefill, scored)
             if scored is not None
-            else [Scores({}) for _ in choices]
+            else [Scores({}) for _ in parses]
         )
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
     texts = [vlm.decode(ids) for ids in said]
-    parsed = [parse_answer(t, c) for t, c in zip(texts, choices, strict=True)]
+    parsed = [parse(text) for text, parse in zip(texts, parses, strict=True)]
     content: Tensor | None = None
     found: list[bool | None] = [None] * len(said)
     if "answer_content" in readouts:
-        content = _content(vlm, tokens, said, parsed, choices)
+        content = _content(vlm, tokens, said, parsed, parses)
         found = [bool(x) for x in content.any(dim=1)]
     z = reader.pooled(tokens, vlm.end_ids, content)
     return BatchReading(said, texts, parsed, scores, found, z, prefill.logits)
@@ -149,12 +150,12 @@ def _content(
     tokens: Tensor,
     said: Sequence[Sequence[int]],
     parsed: Sequence[str | None],
-    choices: Sequence[Sequence[str]],
+    parses: Sequence[Parse],
 ) -> Tensor:
     """(item, step) bool: generated tokens that hold the words of the parsed answer."""
     mask = torch.zeros(tokens.shape, dtype=torch.bool)
     for i, ids in enumerate(said):
-        mask[i, content_tokens(ids, parsed[i], choices[i], vlm.text_of, parse_answer)] = True
+        mask[i, content_tokens(ids, parsed[i], vlm.text_of, parses[i])] = True
     return mask
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headscope.data.schema import Case, Step
 from headscope.errors import DataError, StudyError
 from headscope.functions import Taxonomy
+from headscope.models.answers import parser_of
 
 CONTEXTS = ("gold", "own", "alone")
 
@@ -46,6 +47,10 @@ class Item:
     def choices(self) -> tuple[str, ...]:
         """Answers among which the margin is taken; empty for an open answer."""
         return self.step.choices
+
+    def parse(self, text: str) -> str | None:
+        """The answer that a text amounts to; letters count where the question shows them."""
+        return parser_of(self.question, self.choices)(text)
 
     @property
     def earlier(self) -> tuple[Step, ...]:

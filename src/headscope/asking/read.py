@@ -12,6 +12,7 @@ from PIL import Image
 
 from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.readouts import check_readouts
+from headscope.models.answers import parser_of
 from headscope.models.geometry import Geometry
 from headscope.models.library_messages import quiet
 from headscope.models.types import Prompt
@@ -108,7 +109,8 @@ def read(
     options = tuple(dict.fromkeys(choices))
     with quiet():
         encoded = vlm.encode([Prompt(image, question, tuple((q, a) for q, a in history))])
-        found = read_batch(vlm, encoded, [options], [options], None, (name,), max_new_tokens)
+        parse = parser_of(question, options)
+        found = read_batch(vlm, encoded, [parse], [options], None, (name,), max_new_tokens)
     return reading_of(vlm.geometry, found, 0, question, name)
 
 

@@ -151,9 +151,8 @@ class Reader:
 def content_tokens(
     tokens: Sequence[int],
     parsed: str | None,
-    choices: Sequence[str],
     decode: Callable[[Sequence[int]], str],
-    parse: Callable[[str, Sequence[str]], str | None],
+    parse: Callable[[str], str | None],
 ) -> list[int]:
     """Indices of the generated tokens that hold the words of the parsed answer; empty where there are none.
 
@@ -163,7 +162,7 @@ def content_tokens(
     Args:
         tokens: generated tokens before the end token.
         decode: token ids -> text, nothing stripped off.
-        parse: the answer parser, (text, choices) -> answer.
+        parse: from a text to the answer that it amounts to.
     """
     if parsed is None or not tokens:
         return []
@@ -174,7 +173,7 @@ def content_tokens(
     for size in range(1, len(words) + 1):
         for first in range(len(words) - size + 1):
             start, stop = words[first][0], words[first + size - 1][1]
-            if parse(text[start:stop], choices) == parsed:
+            if parse(text[start:stop]) == parsed:
                 begins = [0, *ends[:-1]]
                 return [
                     i for i, (b, e) in enumerate(zip(begins, ends, strict=True)) if b < stop and e > start

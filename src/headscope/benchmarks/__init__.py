@@ -1,1 +1,2 @@
-"""Published benchmarks: how their files are read, and how each is scored by its own rule."""
+"""Other people's data as cases: one file a benchmark, with its reader and its rule of scoring, and one row in
+``registry``."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from headscope.benchmarks.rules.registry import rule
+from headscope.benchmarks.registry import rule
+from headscope.benchmarks.scoring import ACCURACY
 from headscope.data.schema import Case
+from headscope.models.answers import normalise
 from headscope.statistics.accuracy import accuracy_table
 from headscope.statistics.resampling import paired_difference
 
@@ -50,8 +52,8 @@ def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
 def constant(cases: Sequence[Case]) -> float:
     """Share right without looking: the best constant answer, or a guess where choices change.
 
-    Of every set of choices that at least ten questions share, the most frequent answer; of other questions
-    one of their choices at random; of open ones nothing.
+    Of every set of choices that at least ten questions share, and of open questions from ten on, the most
+    frequent answer; of other questions one of their choices at random.
 
     Example:
         >>> case = Case(id="a", image="a", width=1, height=1, question="?", answer="a", choices=("a", "b"))
@@ -60,12 +62,15 @@ def constant(cases: Sequence[Case]) -> float:
     """
     sets: dict[tuple[str, ...], Counter[str]] = {}
     for case in cases:
-        sets.setdefault(tuple(sorted(case.choices)), Counter())[case.answer] += 1
+        answer = case.answer if case.choices else normalise(case.answer)
+        sets.setdefault(tuple(sorted(case.choices)), Counter())[answer] += 1
     right = 0.0
     for choices, answers in sets.items():
-        if choices:
-            asked = answers.total()
-            right += max(answers.values()) if asked >= _SHARED else asked / len(choices)
+        asked = answers.total()
+        if asked >= _SHARED:
+            right += max(answers.values())
+        elif choices:
+            right += asked / len(choices)
     return right / len(cases)
 
 
@@ -91,7 +96,7 @@ def official(rows: Sequence[Row], cases: Mapping[str, Case]) -> dict[str, Any]:
 
 
 def _has_own(source: str) -> bool:
-    return rule(source) is not rule("")
+    return rule(source) is not ACCURACY
 
 
 def _by_source(cases: Iterable[Case]) -> dict[str, list[Case]]:

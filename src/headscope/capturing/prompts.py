@@ -13,6 +13,7 @@ from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.read import head_coordinates
 from headscope.asking.readouts import READOUTS, check_readouts
 from headscope.errors import DataError, StudyError
+from headscope.models.answers import parser_of
 from headscope.models.library_messages import quiet
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM
@@ -73,7 +74,7 @@ def capture(
     with quiet():
         for batch in _batches(prompts, batch_size):
             encoded = vlm.encode([Prompt(image, question) for image, question in batch])
-            each = [options] * len(batch)
+            each = [parser_of(question, options) for _, question in batch]
             read.append(read_batch(vlm, encoded, each, None, None, names, max_new_tokens))
             asked += [question for _, question in batch]
     if not asked:

@@ -24,6 +24,7 @@ from headscope.capturing.writer import ShardWriter
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.picture_memo import shared_features
+from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import fingerprint
 
@@ -110,7 +111,8 @@ def capture(
 
     work = _Work(cases, items_of, pictures, names, max_new_tokens, score)
     attrs = {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]}
-    with ShardWriter() as writer, closing(_ticks(sum(len(s["batches"]) for s in shards))) as tick:
+    ticks = closing(_ticks(sum(len(s["batches"]) for s in shards)))
+    with kept_ways(vlm, folder), ShardWriter() as writer, ticks as tick:
 
         def done() -> None:
             writer.check()

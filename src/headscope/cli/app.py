@@ -28,6 +28,7 @@ from headscope.cli.plan import plan
 from headscope.cli.scan import scan
 from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
+from headscope.pointing.styles import STYLES
 from headscope.progress import heeding_ctrl_c
 
 app = typer.Typer(
@@ -209,7 +210,7 @@ def ask(
     boxes: Annotated[
         list[str] | None, typer.Option(help="Point at x0,y0,x1,y1 (pixels); may be given several times.")
     ] = None,
-    style: Annotated[str, typer.Option(help="How to point: box, spotlight, both or crop.")] = "both",
+    style: Annotated[str, typer.Option(help=f"How to point: {', '.join(STYLES)}.")] = "both",
     save: Annotated[Path | None, typer.Option(help="Write the picture as the model sees it here.")] = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",

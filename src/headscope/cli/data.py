@@ -40,6 +40,49 @@ def draw_scenes(
 
 
 @data_app.command()
+def pairs(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the pairs.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Folder of cases: each picture and its mirror image. Without it: scenes."
+        ),
+    ] = None,
+    number: Annotated[int, typer.Option("--pairs", min=1, help="Scenes: pairs of each fact.")] = 100,
+    fact: Annotated[list[str] | None, typer.Option(help="Scenes: what differs; may be repeated.")] = None,
+    function: Annotated[
+        list[str] | None, typer.Option(help="Mirror images: functions of the questions; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pairs.")] = 0,
+) -> None:
+    """Make counterfactual pairs: two cases with one question whose pictures differ in one fact."""
+    from collections import Counter
+
+    from headscope.errors import DataError
+    from headscope.making.pairs.mirror import mirror_pairs
+    from headscope.making.pairs.scenes import FACTS, draw_pairs
+
+    if source is None:
+        if function:
+            raise DataError("--function chooses questions of --from; for scenes say --fact")
+        made = draw_pairs(out, number, seed, facts=tuple(fact or FACTS))
+    else:
+        from headscope.data.cases import load_cases
+
+        if fact:
+            raise DataError("--fact is for scenes; of mirror images choose questions by --function")
+        mirrored = mirror_pairs(load_cases(source), out, tuple(function) if function else None)
+        for reason, count in mirrored.left_out.most_common():
+            typer.echo(f"  left out: {reason} ({count})", err=True)
+        if mirrored.pairs is None:
+            raise DataError(f"{source}: no question has a known answer in the mirror; nothing was written")
+        made = mirrored.pairs
+    counts = Counter(f"{p.fact}, control" if p.control else p.fact for p in made)
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    typer.echo(f"{out}: {len(made)} pairs ({listed})")
+
+
+@data_app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="Folder of cases, or its cases.jsonl.")],
     taxonomy: Annotated[Path | None, typer.Option(help="JSON file with other functions.")] = None,

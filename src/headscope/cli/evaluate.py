@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from headscope.cli.models import AttentionOption
+from headscope.pointing.styles import STYLES
 
 
 def evaluate(
@@ -21,7 +22,7 @@ def evaluate(
     ] = None,
     mute: Annotated[str, typer.Option(help="Mute the heads of this function.")] = "",
     bake: Annotated[str, typer.Option(help="Bake the heads of this function, turned up.")] = "",
-    wake: Annotated[str, typer.Option(help="Point at the named objects: box, spotlight, both or crop.")] = "",
+    wake: Annotated[str, typer.Option(help=f"Point at the named objects: {', '.join(STYLES)}.")] = "",
     heads: Annotated[int, typer.Option(min=1, help="How many heads of the function.")] = 4,
     factor: Annotated[
         float, typer.Option("--scale", help="bake: what their output is multiplied with.")

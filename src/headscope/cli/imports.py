@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,35 +28,51 @@ def import_source(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read so many rows at most.")] = None,
     columns: Annotated[
-        str, typer.Option("--map", help="For table: question=COLUMN,answer=COLUMN,image=COLUMN,...")
+        list[str] | None,
+        typer.Option("--map", help="For table: question=COLUMN,answer=COLUMN,..., once or more."),
+    ] = None,
+    boxes: Annotated[
+        str, typer.Option(help="How boxes are written, if not as the source says: xywh, xyxy, xywh01, ...")
     ] = "",
 ) -> None:
     """Turn a source's records into cases; says what was derived, guessed, left out and refused."""
-    from headscope.benchmarks.importers.registry import import_cases
+    from headscope.benchmarks.registry import import_cases
 
     report = import_cases(
-        source, out, place=place, split=split, images=images, limit=limit, columns=_map(columns)
+        source,
+        out,
+        place=place,
+        split=split,
+        images=images,
+        limit=limit,
+        columns=_map(columns or []),
+        boxes=boxes,
     )
     for line in report.lines():
         typer.echo(line)
     typer.echo(f"{out}: {report.cases} cases; report in {out / 'import.json'}", err=True)
 
 
-def _map(text: str) -> dict[str, str]:
+def _map(texts: list[str]) -> dict[str, str]:
+    """FIELD=COLUMN pairs, apart at commas before the next FIELD=, so that columns may hold commas."""
     from headscope.errors import DataError
 
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    for name, equals, column in pairs:
+    found: dict[str, str] = {}
+    for part in (p for text in texts for p in re.split(r",(?=\s*\w+\s*=)", text) if p.strip()):
+        name, equals, column = part.partition("=")
         if not equals or not name.strip() or not column.strip():
             raise DataError(f"--map: found {name!r}, expected FIELD=COLUMN, comma-separated")
-    return {name.strip(): column.strip() for name, _, column in pairs}
+        if name.strip() in found:
+            raise DataError(f"--map: found {name.strip()} twice, expected each field once")
+        found[name.strip()] = column.strip()
+    return found
 
 
 def list_sources(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
 ) -> None:
     """Every source: fields, licence, size, boxes or not, how it is scored, how to get it."""
-    from headscope.benchmarks.importers.registry import sources
+    from headscope.benchmarks.registry import sources
 
     rows = [_described(source) for source in sources().values()]
     if as_json:

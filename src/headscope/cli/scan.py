@@ -10,6 +10,7 @@ import typer
 
 from headscope.cli.models import AttentionOption
 from headscope.cli.output import say
+from headscope.edits.named import NAMED_EDITS
 from headscope.errors import StudyError
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -25,6 +26,9 @@ def scan(
     scope: Annotated[str, typer.Option("--scope", help="all, last or answer.")] = "all",
     functions: Annotated[str, typer.Option("--functions", help="Names, by commas; else all.")] = "",
     heads: Annotated[str, typer.Option("--heads", help="Heads such as L3H5, by commas; else all.")] = "",
+    edit: Annotated[
+        str, typer.Option("--edit", help=f"What is done to a head: {', '.join(NAMED_EDITS)}.")
+    ] = "zero",
     split: Annotated[str, typer.Option("--split", help="select or fit.")] = "select",
     max_items: Annotated[int, typer.Option("--max-items", min=1, help="Questions per function.")] = 24,
     memory: Annotated[str, typer.Option("--memory", help="For heads in one pass: 2GB, 500MB.")] = "2GB",
@@ -51,6 +55,7 @@ def scan(
         split=_one_of("--split", split, ("select", "fit")),
         functions=tuple(f.strip() for f in functions.split(",") if f.strip()),
         max_items=max_items,
+        edit=_one_of("--edit", edit, tuple(NAMED_EDITS)),
         estimate=estimate or exact_top > 0,
         exact_top=exact_top,
     )

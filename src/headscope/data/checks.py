@@ -231,6 +231,8 @@ def _check_box(box: Any, field: str, width: int | None, height: int | None) -> I
         yield Finding(field, "inverted box", found, "x0 < x1 and y0 < y1")
     elif x1 == x0 or y1 == y0:
         yield Finding(field, "empty box", found, "x0 < x1 and y0 < y1")
+    elif min(box) >= 0 and max(box) <= 1 and (width or 0) > 2 and (height or 0) > 2:
+        yield Finding(field, "box within one pixel", found, "pixels, no shares of 0 to 1")
     if min(box) < 0 or (width and max(x0, x1) > width) or (height and max(y0, y1) > height):
         edge = f"({show(width)} x {show(height)} pixels)" if width and height else "(no negative corner)"
         yield Finding(field, "box outside the picture", found, f"within the picture {edge}")

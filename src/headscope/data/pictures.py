@@ -6,13 +6,15 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 from headscope.errors import DataError
 
@@ -75,6 +77,8 @@ def locate(folder: Path, image: str) -> Path:
         PictureError: an unsafe path, a link out of the folder, or no regular file there.
     """
     check_path(image)
+    forms = (image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD")))
+    image = next((name for name in forms if os.path.lexists(folder / name)), image)  # "é" is one sign or two
     real, root = os.path.realpath(folder / image), os.path.realpath(folder)
     if os.path.commonpath([real, root]) != root:
         raise PictureError("link leaves the folder", f"{show(image)} -> {show(real)}", f"a file under {root}")
@@ -91,15 +95,16 @@ def locate(folder: Path, image: str) -> Path:
 
 @contextmanager
 def quiet_bombs() -> Iterator[None]:
-    """Silence Pillow's own warning about large pictures; the limit here is stricter and raises."""
+    """Silence Pillow's own warnings about large pictures (the limit here is stricter and raises) and EXIF."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", "Corrupt EXIF data")  # then the picture counts as upright
         yield
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An open picture whose header passed: known format, sane size, upright, eight bits a channel."""
+    """An open picture whose header passed: known format, sane size, a depth that can be read."""
     try:
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
             _check_header(picture)
@@ -123,33 +128,103 @@ def _check_header(picture: Image.Image) -> None:
             f"{width} x {height} = {width * height} pixels",
             f"at most {MAX_PIXELS} pixels",
         )
-    if picture.mode[0] in "IF":
-        raise PictureError("deep pixels", f"mode {picture.mode}", "8 bits a channel (convert it first)")
-    if picture.format in ("JPEG", "MPO", "WEBP"):
-        turned = picture.getexif().get(_ORIENTATION, 1)
-        if turned not in (0, 1):
-            raise PictureError(
-                "turned picture",
-                f"EXIF orientation {turned}",
-                "upright pixels (save it turned, without the tag)",
-            )
+    if picture.mode[0] in "IF" and not _in_16_bits(picture):
+        raise PictureError("deep pixels", f"mode {picture.mode}", "8 or 16 bits a channel (convert it first)")
+
+
+def _in_16_bits(picture: Image.Image) -> bool:
+    """Whether whole numbers from 0 to 65,535; Pillow opens such PNG and PPM files as ``I;16`` or ``I``."""
+    return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
+
+
+def turn_of(picture: Image.Image) -> int:
+    """How EXIF says that the picture has to be turned, 2 to 8; 1: it is upright, or says nothing readable."""
+    if picture.format == "PNG" and not _png_may_turn(picture):
+        return 1  # Pillow would decode the whole picture to look for the tag
+    try:
+        turn = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF; the pixels may be well
+        return 1
+    return turn if isinstance(turn, int) and 2 <= turn <= 8 else 1
+
+
+def _png_may_turn(picture: Image.Image) -> bool:
+    """Whether a PNG has a chunk that can hold EXIF, seen without decoding."""
+    if any(key in picture.info for key in ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")):
+        return True
+    file = getattr(picture, "fp", None)
+    if file is None:
+        return False
+    place = file.tell()
+    try:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            size, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"eXIf":
+                return True
+            text = file.read(min(size, 32)) if kind in (b"tEXt", b"zTXt", b"iTXt") else b""
+            if text.startswith((b"Raw profile type", b"XML:com.adobe.xmp")):
+                return True
+            file.seek(size - len(text) + 4, os.SEEK_CUR)
+        return False
+    finally:
+        file.seek(place)
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """(width, height) of a picture once it is turned as EXIF says."""
+    width, height = picture.size
+    return (height, width) if turn_of(picture) >= 5 else (width, height)
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """A picture in RGB, the same whether it comes from a file or from memory; the one way into a model.
+
+    Turned as EXIF says, in every format; transparent parts laid over white; 16 bits scaled to 8; the first
+    frame. A picture that is RGB and upright is given back itself.
+
+    Raises:
+        PictureError: over 50 million pixels, damaged, or pixels that are no 8 or 16 bits a channel.
+
+    Example:
+        >>> to_rgb(Image.new("LA", (2, 2), (0, 0))).getpixel((0, 0))
+        (255, 255, 255)
+    """
+    _check_header(picture)
+    turn = turn_of(picture)
+    if turn != 1:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    if picture.mode[0] == "I":
+        deep = np.asarray(picture).astype(np.int64)
+        scaled = (np.clip(deep, 0, 65535) + 128) // 257
+        return Image.fromarray(scaled.astype(np.uint8), "L").convert("RGB")
+    try:
+        if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
+            over = picture.convert("RGBA")
+            ground = Image.new("RGBA", over.size, "white")
+            return Image.alpha_composite(ground, over).convert("RGB")
+        return picture.convert("RGB")
+    except ValueError as exc:
+        raise PictureError("unknown colours", f"mode {picture.mode}", "RGB (convert it first)") from exc
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(width, height) from the header, nothing decoded.
+    """(width, height) from the header, turned as EXIF says, nothing decoded.
 
     Raises:
         PictureError: not a picture, or one that ``read_rgb`` would refuse by its header.
     """
     with quiet_bombs(), _opened(path) as picture:
-        return picture.size
+        return upright_size(picture)
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """The picture in RGB, as stored (first frame); transparent parts are laid over white.
+    """The picture of a file in RGB, by :func:`to_rgb`.
 
     Raises:
-        PictureError: not a picture, truncated, over 50 million pixels, 16 bits deep, or turned by EXIF.
+        PictureError: not a picture, truncated, over 50 million pixels, or more than 16 bits deep.
     """
     with quiet_bombs():
         return decode_rgb(path)
@@ -158,11 +233,8 @@ def read_rgb(path: Path) -> Image.Image:
 def decode_rgb(path: Path) -> Image.Image:
     """The same for threads, whose pool is wrapped in ``quiet_bombs``: warnings are the whole process's."""
     with _opened(path) as picture:
-        if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
-            over = picture.convert("RGBA")
-            ground = Image.new("RGBA", over.size, "white")
-            return Image.alpha_composite(ground, over).convert("RGB")
-        return picture.convert("RGB")
+        found = to_rgb(picture)
+        return found.copy() if found is picture else found  # the file is closed behind it
 
 
 def content_keys(paths: Iterable[Path]) -> dict[Path, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headscope.data.box_forms import Survey
 from headscope.data.checks import Finding, check_case, parse
 from headscope.data.near_duplicates import Look, NearDuplicate, Shown, look_at, near_duplicates
 from headscope.data.pictures import (
@@ -121,6 +122,7 @@ def inspect(
     shown: list[_Picture] = []
     first: dict[str, int] = {}
     lines = 0
+    look = Survey("xyxy")
     try:
         for line, content in _read_lines(out.file):
             lines += 1
@@ -130,6 +132,7 @@ def inspect(
             raw, case = _read_case(out, line, content, taxonomy, pictures)
             if isinstance(raw, dict):
                 _note(out, line, raw, first, shown)
+                _look_at_boxes(look, raw)
             if keep and case is not None:
                 out.cases.append(case)
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
@@ -141,6 +144,10 @@ def inspect(
         out.add(1, Finding("file", "no cases", "an empty file", "one case in JSON per line"))
     if pictures:
         _check_pictures(out, shown, decode)
+    doubt = look.doubt() if decode else None
+    if doubt:
+        found = f"{look.boxes} boxes that seem to be {doubt[0]}"
+        out.add(1, Finding("objects[].box", "doubtful boxes", found, "x0, y0, x1, y1 in pixels"))
     out.faults.sort(key=lambda f: f.line)
     return out
 
@@ -198,6 +205,17 @@ def _note(
         size = raw.get("width"), raw.get("height")
         split = wanted_split(raw.get("split"), raw.get("held_out"))
         pictures.append(_Picture(line, str(name), image, size, split))
+
+
+def _look_at_boxes(look: Survey, raw: dict[str, Any]) -> None:
+    """Add a case's boxes; what is of another type is reported where it stands."""
+    width, height, things = raw.get("width"), raw.get("height"), raw.get("objects")
+    if type(width) is not int or type(height) is not int or not isinstance(things, list):
+        return
+    for thing in things:
+        box = thing.get("box") if isinstance(thing, dict) else None
+        if isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box):
+            look.add([float(max(-1e13, min(1e13, v))) for v in box], (width, height))
 
 
 def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> None:

@@ -208,14 +208,14 @@ class BatchedEdit:
 
     Attributes:
         edits: one per item.
-        fan: all items are one prompt, given as a batch of one: see :mod:`headscope.engine.shared_prefix`.
+        one_prompt: all items are one prompt, a batch of one (:mod:`headscope.engine.shared_prefix`).
 
     Raises:
         EditError: the edits differ in scope.
     """
 
     edits: tuple[Edit | None, ...]
-    fan: bool = False
+    one_prompt: bool = False
 
     def __post_init__(self) -> None:
         scopes = {e.scope for e in self.edits if e is not None}
@@ -243,7 +243,7 @@ class BatchedEdit:
                 distinct.append(item)
         compiled = [compile_edit(vlm.geometry, e) if e is not None else {} for e in distinct]
         plans = [
-            Plan(site, *stack(compiled, site), which=torch.tensor(which), fan=self.fan)
+            Plan(site, *stack(compiled, site), which=torch.tensor(which), one_prompt=self.one_prompt)
             for site in dict.fromkeys(s for one in compiled for s in one)
         ]
         with hooked(vlm, plans, self.scope):

@@ -59,14 +59,15 @@ def stack(compiled: list[dict[Site, Pair]], site: Site) -> Pair:
 class Plan:
     """Factors and offsets of one site: (width,) for all, or (edit, width) and ``which`` edit per item.
 
-    ``fan``: a forward over a single row becomes one over a row per item here (:mod:`.fan`).
+    ``one_prompt``: a forward over a single row becomes one over a row per item here
+    (:mod:`headscope.engine.shared_prefix`).
     """
 
     site: Site
     factor: NDArray[np.float32]
     offset: NDArray[np.float32] | None
     which: Tensor | None = None
-    fan: bool = False
+    one_prompt: bool = False
 
 
 @contextmanager
@@ -118,7 +119,7 @@ def _rows(vlm: Any, plan: Plan, z: Tensor) -> Tensor:
     """Which item of the batch each row of z belongs to, (row,): items may be repeated in a row (choices)."""
     assert plan.which is not None
     items, held = len(plan.which), vlm.frame.encoded.items if vlm.frame is not None else None
-    if plan.fan and held == 1 and z.shape[0] in (1, items):
+    if plan.one_prompt and held == 1 and z.shape[0] in (1, items):
         return torch.arange(items)
     times, rest = divmod(z.shape[0], items)
     if rest or not times or held not in (None, items):

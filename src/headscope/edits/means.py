@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headscope.edits.edits import What, mute
 from headscope.errors import EditError
 from headscope.models.types import Encoded
 from headscope.progress import track
@@ -61,14 +60,6 @@ def head_means(vlm: Any, batches: Iterable[Encoded]) -> NDArray[np.float64]:
             row = geometry.index(type(geometry.heads[0])(site.layer, head, site.tower, site.site))
             total[row, : site.head_dim] = mean[head]
     return total
-
-
-def mutings(names: Sequence[str], small: float, means: NDArray[np.float64] | None) -> dict[str, What]:
-    """Ways to mute by name: ``zero``, ``small`` (a factor), ``mean`` (:func:`head_means`)."""
-    known = {"zero": mute(), "small": mute(small)}
-    if means is not None:
-        known["mean"] = mute(mean=means)
-    return {name: known[name] for name in names}
 
 
 @dataclass(frozen=True, eq=False)

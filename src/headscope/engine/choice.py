@@ -1,11 +1,10 @@
-"""Which way the heads of a model are scanned: by replay where it was seen to be right, else by whole runs."""
+"""Whether a model's layers may be replayed, and what a replay may save: trials against whole runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -15,27 +14,28 @@ from headscope.edits.hooks import compile_edit
 from headscope.engine.decoder import difference
 from headscope.engine.layers import Variant
 from headscope.engine.shared_prefix import TOLERANCE, behind
-from headscope.engine.sharing import Sharing, find_sharing
-from headscope.engine.sweep import How, RowSweep, Sweep, TokenSweep
+from headscope.engine.sharing import Sharing, sharing_of
+from headscope.engine.sweep import RowSweep, Savings, Sweep, TokenSweep
 from headscope.engine.trace import Trace, run_clean
 from headscope.errors import ModelError
 from headscope.models.answering.continuation import continue_from
 from headscope.models.answering.generation import Prefill, generate
 from headscope.models.geometry import Head
+from headscope.models.memory import is_out_of_memory
 from headscope.models.types import Encoded
-from headscope.models.ways import MODEL_ERRORS, REPLAY, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, REPLAY, Way, decided, refused
 
 SCOPES = ("all", "last", "answer")
 TOKENS = 3072  # positions in one call of a layer; more gain nothing
 
 
 @dataclass(frozen=True)
-class Engine:
-    """How a model's heads are scanned at one scope.
+class Replay:
+    """How a model's layers are replayed at one scope.
 
     Attributes:
         scope: ``all``, ``last`` or ``answer``.
-        how: savings of the replay.
+        how: what is saved.
         goes_on: whether tokens may follow the replayed prompt (choices and answers of several tokens).
         trimmed: whether the clean run may leave out what nobody reads (:func:`trace.run_clean`).
         sharing: how prompts of one form share a clean run; None: each has its own.
@@ -43,72 +43,66 @@ class Engine:
     """
 
     scope: str
-    how: How = field(default_factory=How)
+    how: Savings = field(default_factory=Savings)
     goes_on: bool = False
     trimmed: bool = False
     sharing: Sharing | None = field(default=None, compare=False)
     refusal: str = ""
 
-    @property
-    def name(self) -> str:
-        """What the output says."""
-        return f"whole runs: {self.refusal}" if self.refusal else "replay"
 
-
-_ENGINES: WeakKeyDictionary[Any, dict[str, Engine]] = WeakKeyDictionary()
-
-
-def engine_for(vlm: Any, encoded: Encoded, scope: str) -> Engine:
-    """How the heads are scanned, found out once per model and scope on a real prompt.
+def replay_of(vlm: Any, encoded: Encoded, scope: str) -> Replay:
+    """Whether and how layers are replayed, found out once per model and scope on a real prompt.
 
     A replay from the first layer without an edit must give the clean logits, and the mute of one head of each
     kind of layer, of the first and of the last, must give those of whole runs under
     :mod:`headscope.edits.edits`, within ``TOLERANCE``.
     """
-    known = _ENGINES.setdefault(vlm, {})
-    if scope not in known:
-        known[scope] = _find(vlm, encoded, scope)
-        note_way(vlm, f"{REPLAY}, scope {scope}", known[scope].refusal, instead="whole runs")
-    return known[scope]
+    way = decided(vlm, f"{REPLAY}, scope {scope}", lambda: _find(vlm, encoded, scope), instead="whole runs")
+    if way.refusal:
+        return Replay(scope, refusal=way.refusal)
+    found = way.choice or {}
+    sharing = sharing_of(vlm, encoded, found["trimmed"], TOLERANCE.get(vlm.dtype, 3e-2))
+    return Replay(scope, Savings(**found["how"]), found["goes_on"], found["trimmed"], sharing)
 
 
-def _find(vlm: Any, encoded: Encoded, scope: str) -> Engine:
+def _find(vlm: Any, encoded: Encoded, scope: str) -> Way:
     if scope not in SCOPES:
-        return Engine(scope, refusal=f"scope {scope!r} is not replayed")
+        return Way(f"scope {scope!r} is not replayed")
     if any(site.tower != "decoder" for site in vlm.geometry.sites):
-        return Engine(scope, refusal="heads of a vision tower are edited")
+        return Way("heads of a vision tower are edited")
     try:
         trace = run_clean(vlm, encoded)
+        less = _trimmed(vlm, encoded, trace)
     except MODEL_ERRORS as exc:
-        return Engine(scope, refusal=failure(exc))
-    less = _trimmed(vlm, encoded, trace)
+        return refused(exc)
     trace = less or trace
     tried = [Edit((head,), mute(), scope) for head in checked_heads(vlm, trace)]
     runs = [_whole(vlm, trace, e) for e in tried]
     wanted = torch.cat([p.logits for p in (trace.prefill, *runs) if p.logits is not None])
     variants: list[Variant] = [{}, *(compile_edit(vlm.geometry, e) for e in tried)]
-    reasons = []
-    for how in (How(), How(trimmed=False), How(joined=False, trimmed=False)):
+    way = Way()
+    for how in (Savings(), Savings(trimmed=False), Savings(joined=False, trimmed=False)):
         try:
             gap = difference(sweep_of(scope)(trace, variants, how).logits(), wanted)
-            clean = difference(_from_the_start(trace, scope, how, vlm), wanted[:1])
+            worst = max(gap, difference(_from_the_start(trace, scope, how, vlm), wanted[:1]))
+            if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
+                goes_on = _goes_on(vlm, trace, tried, runs, Replay(scope, how))
+                return Way(choice={"how": asdict(how), "goes_on": goes_on, "trimmed": less is not None})
+            way = Way(f"logits differ by {worst:.1e} of the largest")
         except MODEL_ERRORS as exc:
-            reasons.append(failure(exc))
-            continue
-        worst = max(gap, clean)
-        if worst <= TOLERANCE.get(vlm.dtype, 3e-2):
-            goes_on = _goes_on(vlm, trace, tried, runs, Engine(scope, how))
-            sharing = find_sharing(vlm, encoded, less is not None, TOLERANCE.get(vlm.dtype, 3e-2))
-            return Engine(scope, how, goes_on, less is not None, sharing)
-        reasons.append(f"logits differ by {worst:.1e} of the largest")
-    return Engine(scope, refusal=reasons[-1])
+            way = refused(exc)
+            if way.short:
+                return way
+    return way
 
 
 def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
     """The clean run without what nobody reads, if it ends with the same logits; None if not."""
     try:
         trace = run_clean(vlm, encoded, trimmed=True)
-    except MODEL_ERRORS:
+    except MODEL_ERRORS as exc:
+        if is_out_of_memory(exc):
+            raise
         return None
     found, wanted = trace.prefill.logits, whole.prefill.logits
     assert found is not None
@@ -121,28 +115,30 @@ def _whole(vlm: Any, trace: Trace, edit: Edit) -> Prefill:
         return generate(vlm, trace.encoded, 1)[1]
 
 
-def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefill], engine: Engine) -> bool:
+def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefill], replay: Replay) -> bool:
     """Whether what follows a replayed prompt is what follows a whole run: two tokens of an answer."""
     variants = [compile_edit(vlm.geometry, e) for e in tried]
     try:
-        sweep = sweep_of(engine.scope)(trace, variants, engine.how, kept=True)
+        sweep = sweep_of(replay.scope)(trace, variants, replay.how, kept=True)
         prefill = Prefill(sweep.logits(), sweep.cache(), trace.prefill.position)
         if prefill.position is not None:
             prefill.position = prefill.position.repeat_interleave(len(tried), dim=-2)
         tiled = behind(trace.encoded, len(tried))
         given = torch.arange(3, 5, device=trace.encoded.image.device).expand(len(tried), -1)
         with torch.no_grad(), vlm.reading(tiled), BatchedEdit(tuple(tried)).applied(vlm):
-            found = continue_from(vlm, tiled, prefill, given, 1)
+            found = continue_from(vlm, tiled, prefill, given)
         whole = []
         for one, own in zip(tried, runs, strict=True):
             with torch.no_grad(), vlm.reading(trace.encoded), one.applied(vlm):
-                whole.append(continue_from(vlm, trace.encoded, own, given[:1], 1))
+                whole.append(continue_from(vlm, trace.encoded, own, given[:1]))
         return difference(found, torch.cat(whole)) <= TOLERANCE.get(vlm.dtype, 3e-2)
-    except MODEL_ERRORS:
+    except MODEL_ERRORS as exc:
+        if is_out_of_memory(exc):
+            raise
         return False
 
 
-def _from_the_start(trace: Trace, scope: str, how: How, vlm: Any) -> Tensor:
+def _from_the_start(trace: Trace, scope: str, how: Savings, vlm: Any) -> Tensor:
     """Clean logits, every layer run again: an edit of the first heads that changes nothing."""
     first = next(s for s in vlm.geometry.sites if s.tower == "decoder")
     same = compile_edit(vlm.geometry, Edit((first.heads[0],), mute(factor=1.0), scope))
@@ -184,16 +180,16 @@ def together(vlm: Any, trace: Trace, scope: str, memory: int, kept: bool = False
     return min(fits, max(1, TOKENS // positions))
 
 
-def logits_under(vlm: Any, trace: Trace, edits: Sequence[Edit], engine: Engine, memory: int) -> Tensor:
+def logits_under(vlm: Any, trace: Trace, edits: Sequence[Edit], replay: Replay, memory: int) -> Tensor:
     """(edit, vocabulary) logits at the last prompt position under each edit.
 
     Raises:
         ModelError: the engine has no replay.
     """
-    if engine.refusal:
-        raise ModelError(f"{vlm.name}: no replay: {engine.refusal}")
+    if replay.refusal:
+        raise ModelError(f"{vlm.name}: no replay: {replay.refusal}")
     variants = [compile_edit(vlm.geometry, e) for e in edits]
-    size = together(vlm, trace, engine.scope, memory)
-    kind = sweep_of(engine.scope)
-    parts = [kind(trace, variants[i : i + size], engine.how).logits() for i in range(0, len(variants), size)]
+    size = together(vlm, trace, replay.scope, memory)
+    kind = sweep_of(replay.scope)
+    parts = [kind(trace, variants[i : i + size], replay.how).logits() for i in range(0, len(variants), size)]
     return torch.cat(parts)

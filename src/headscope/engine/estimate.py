@@ -20,10 +20,11 @@ from headscope.asking.items import Item
 from headscope.edits.edits import Edit, What, mute
 from headscope.edits.hooks import compile_edit
 from headscope.errors import ModelError
-from headscope.models.answering.generation import generate, pad_id, repeat_cache
+from headscope.models.answering.continuation import continue_from
+from headscope.models.answering.generation import Prefill, generate, pad_id, repeat_cache
 from headscope.models.answering.rows import END
 from headscope.models.answering.scoring import needs_end
-from headscope.models.caches import cache_argument, returned_cache
+from headscope.models.caches import returned_cache
 from headscope.models.types import Encoded
 
 
@@ -153,8 +154,7 @@ def _rest(
     """(choice,) log-probability of all tokens after the first, one row a choice behind the prompt."""
     vlm.require("cached", "choices of several tokens scored behind a cached prompt")
     steps, rows = max(map(len, tokens)) - 1, len(tokens)
-    mask = encoded.inputs["attention_mask"].expand(rows, -1)
-    given = torch.full((rows, steps), pad_id(vlm), device=mask.device)
+    given = torch.full((rows, steps), pad_id(vlm), device=encoded.image.device)
     for i, one in enumerate(tokens):
         given[i, : len(one) - 1] = torch.tensor(one[:-1], dtype=torch.long)
     if cache is None:
@@ -164,17 +164,9 @@ def _rest(
         )
     repeat_cache(cache, rows)
     _keep_states(cache)
-    whole = torch.cat([mask, mask.new_ones(rows, steps)], dim=1)
-    extra: dict[str, Any] = {}
-    if position is not None:
-        last = position.repeat_interleave(rows, dim=-2)
-        extra["position_ids"] = last + torch.arange(1, steps + 1, device=last.device)
-    tiles = encoded.inputs.get("cross_attention_mask")
-    if tiles is not None:
-        extra["cross_attention_mask"] = tiles[:, -1:].expand(rows, steps, *tiles.shape[2:])
-    extra |= cache_argument(vlm.model, cache)
-    output = vlm.model(input_ids=given, attention_mask=whole, use_cache=True, **extra)
-    found = output.logits.float().log_softmax(dim=-1)
+    prefill = Prefill(position=position)
+    logits = continue_from(vlm, encoded, prefill, given, times=rows, cache=cache)
+    found = logits.float().log_softmax(dim=-1)
     sums = []
     for i, one in enumerate(tokens):
         values = [

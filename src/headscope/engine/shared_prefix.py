@@ -7,17 +7,16 @@ picture, the layers below and that layer's attention are computed once for all e
 Where a model does something between its layers that takes one row alone (DeepStack adds features of the
 picture at a mask), the rows are kept aside (:func:`headscope.engine.decoder.rows_aside`).
 Behind the attention of the last layer only the position that predicts the answer is computed.
-What a model makes of such a forward is compared with whole runs before it is trusted (:func:`fan_of`).
+What a model makes of such a forward is compared with whole runs before it is trusted
+(:func:`shared_prefix_of`).
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -27,22 +26,20 @@ from headscope.asking.items import Item
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.engine.decoder import difference, rows_aside
 from headscope.errors import ModelError
-from headscope.models.answering.generation import Prefill, before_end, greedy_config, pad_id, watching
+from headscope.models.answering.continuation import continue_greedily
+from headscope.models.answering.generation import Prefill, before_end, greedy_config, watching
 from headscope.models.answering.scoring import score_choices
-from headscope.models.answers import parse_answer
-from headscope.models.caches import cache_argument
 from headscope.models.types import Encoded
-from headscope.models.ways import FAN, MODEL_ERRORS, failure, note_way
+from headscope.models.ways import FAN, MODEL_ERRORS, Way, decided, refused
 
-log = logging.getLogger(__name__)
-# Largest difference of logits between a fan and whole runs, relative to the largest logit.
+# Largest difference of logits between one forward for all edits and whole runs, relative to the largest.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 _MLPS = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 
 
 @dataclass(frozen=True)
-class Fan:
-    """How a model's prompts may be fanned out: not at all where there is a ``refusal``.
+class SharedPrefix:
+    """How a model's prompts may be read so: not at all where there is a ``refusal``.
 
     ``trimmed``: whether the last layer may be left at the position that predicts the answer; ``aside``:
     whether the rows are kept from what the model does between its layers.
@@ -53,11 +50,8 @@ class Fan:
     aside: bool = False
 
 
-_KNOWN: WeakKeyDictionary[Any, dict[str, Fan]] = WeakKeyDictionary()
-
-
 @dataclass(frozen=True, eq=False)
-class Fanned:
+class PrefixReading:
     """One item's answers, one row per edit.
 
     Attributes:
@@ -72,26 +66,26 @@ class Fanned:
     logits: Tensor
 
 
-def fan_out(
+def read_sharing_prefix(
     vlm: Any,
     encoded: Encoded,
     item: Item,
     rows: int,
     max_new_tokens: int,
-    how: Fan = Fan(),  # frozen
-) -> Fanned:
-    """Ask one item once under ``rows`` edits, which are held by the caller: ``BatchedEdit(..., fan=True)``.
+    how: SharedPrefix = SharedPrefix(),  # frozen
+) -> PrefixReading:
+    """Ask one item once under ``rows`` edits, held by the caller: ``BatchedEdit(..., one_prompt=True)``.
 
     Args:
         encoded: the prompt of this one item.
         max_new_tokens: length limit of an answer, its end token included.
-        how: as :func:`fan_of` found it.
+        how: as :func:`shared_prefix_of` found it.
 
     Raises:
         ModelError: more than one prompt, or a forward that did not grow to ``rows`` rows.
     """
     if encoded.items != 1:
-        raise ModelError(f"asked to fan out a batch of {encoded.items} prompts; give one")
+        raise ModelError(f"asked to share the prefix of a batch of {encoded.items} prompts; give one")
     encoded = encoded.to(vlm.device)
     choices = scored_choices(item)
     with torch.no_grad():
@@ -104,16 +98,14 @@ def fan_out(
             prefill = _prefill(vlm, encoded, rows)
         tiled = behind(encoded, rows)
         with vlm.reading(tiled):
-            tokens = go_on(vlm, tiled, prefill, max_new_tokens)
+            tokens = continue_greedily(vlm, tiled, prefill, max_new_tokens)
             scores = score_choices(vlm, tiled, prefill, [choices] * rows)
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
-    right = {
-        t: is_right(item, parse_answer(vlm.decode(list(t)), item.choices)) for t in set(map(tuple, said))
-    }
+    right = {t: is_right(item, item.parse(vlm.decode(list(t)))) for t in set(map(tuple, said))}
     assert prefill.logits is not None
     correct = [float(right[tuple(t)]) for t in said]
-    return Fanned(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)
+    return PrefixReading(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)
 
 
 def _prefill(vlm: Any, encoded: Encoded, rows: int) -> Prefill:
@@ -163,34 +155,6 @@ def behind(encoded: Encoded, rows: int) -> Encoded:
     return replace(encoded, inputs=inputs, image=image, question=question, grids=encoded.grids * rows)
 
 
-def go_on(vlm: Any, tiled: Encoded, prefill: Prefill, most: int) -> Tensor:
-    """Greedy tokens (row, step), padded after a row's end token; the prompt's cache stays as it is."""
-    assert prefill.logits is not None
-    tokens = prefill.logits.float().argmax(dim=-1, keepdim=True)
-    if most > 1:
-        vlm.require("cached", f"{most} generated tokens")
-    cache = prefill.repeated(1) if most > 1 else None
-    mask, tiles = tiled.inputs["attention_mask"], tiled.inputs.get("cross_attention_mask")
-    extra: dict[str, Any] = {} if tiles is None else {"cross_attention_mask": tiles[:, -1:]}
-    for step in range(1, most):
-        alive = before_end(tokens, vlm.end_ids)[:, -1]
-        if not alive.any():
-            break
-        mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
-        if prefill.position is not None:
-            extra["position_ids"] = prefill.position + step
-        output = vlm.model(
-            input_ids=tokens[:, -1:],
-            attention_mask=mask,
-            use_cache=True,
-            **cache_argument(vlm.model, cache),
-            **extra,
-        )
-        best = output.logits[:, -1].float().argmax(dim=-1)
-        tokens = torch.cat([tokens, torch.where(alive, best, pad_id(vlm))[:, None]], dim=1)
-    return tokens
-
-
 @contextmanager
 def last_position(vlm: Any) -> Iterator[None]:
     """Of the last layer's output projection and MLP compute the last position alone; others hold nothing."""
@@ -214,68 +178,70 @@ def behind_last_attention(vlm: Any) -> list[nn.Module]:
     return [] if mlp is None else [site.projection, mlp]
 
 
-def fan_of(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Fan:
-    """Whether and how this model's prompts may be fanned out.
+def shared_prefix_of(
+    vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int
+) -> SharedPrefix:
+    """Whether and how this model's prompts may be read so.
 
     Found out once per model and scope: a mute of the very first head, no edit, and the first edits given are
     read both ways on a real prompt. Logits must agree within ``TOLERANCE``; in single precision and better,
     the generated tokens must be the same too.
     """
     scope = edits[0].scope
-    known = _KNOWN.setdefault(vlm, {})
     if any(head.tower != "decoder" for edit in edits for head in edit.heads):
-        return Fan("heads of a vision tower are edited")
-    if scope not in known:
-        known[scope] = found = _found(vlm, encoded, item, edits, max_new_tokens)
-        usual = encoded.apart
-        note_way(vlm, f"{FAN}, scope {scope}", found.refusal, instead="whole runs", usual=usual)
-    return known[scope]
+        return SharedPrefix("heads of a vision tower are edited")
+    way = decided(
+        vlm,
+        f"{FAN}, scope {scope}",
+        lambda: _found(vlm, encoded, item, edits, max_new_tokens),
+        instead="whole runs",
+    )
+    return SharedPrefix(way.refusal, **(way.choice or {}))
 
 
-def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Fan:
+def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Way:
     """The quickest way that gives what whole runs give."""
     if encoded.apart:
-        return Fan("an encoder reads the prompt, apart from the decoder")
+        return Way("an encoder reads the prompt, apart from the decoder", usual=True)
     sites = [s for s in vlm.geometry.sites if s.tower == "decoder"]
     first = Edit((sites[0].heads[0],), mute(), edits[0].scope)
     tried = [first, Edit((), mute(), first.scope), *edits[:3]]
     whole = [ask(vlm, encoded, [item], edit=e, max_new_tokens=max_new_tokens) for e in tried]
-    refusal = ""
+    way = Way()
     for how in _ways(vlm):
-        refusal = _refusal(vlm, encoded, item, (tried, whole), max_new_tokens, how)
-        if not refusal:
-            return how
-    return Fan(refusal)
+        way = _trial(vlm, encoded, item, (tried, whole), max_new_tokens, how)
+        if not way.refusal or way.short:
+            return way
+    return way
 
 
-def _ways(vlm: Any) -> Iterator[Fan]:
+def _ways(vlm: Any) -> Iterator[SharedPrefix]:
     """What may be saved, most first; rows are kept aside only where they cannot stay in the model's hands."""
     for aside in (False, True):
         if behind_last_attention(vlm):
-            yield Fan(trimmed=True, aside=aside)
-        yield Fan(aside=aside)
+            yield SharedPrefix(trimmed=True, aside=aside)
+        yield SharedPrefix(aside=aside)
 
 
-def _refusal(
+def _trial(
     vlm: Any,
     encoded: Encoded,
     item: Item,
     tried: tuple[Sequence[Edit], Sequence[Outcome]],
     max_new_tokens: int,
-    how: Fan,
-) -> str:
+    how: SharedPrefix,
+) -> Way:
     edits, whole = tried
     try:
-        with BatchedEdit(tuple(edits), fan=True).applied(vlm):
-            fanned = fan_out(vlm, encoded, item, len(edits), max_new_tokens, how)
+        with BatchedEdit(tuple(edits), one_prompt=True).applied(vlm):
+            found = read_sharing_prefix(vlm, encoded, item, len(edits), max_new_tokens, how)
     except MODEL_ERRORS as exc:
-        log.debug("%s: fanned out as %s", vlm.name, how, exc_info=True)
-        return failure(exc)
+        return refused(exc)
     logits = torch.cat([one.logits for one in whole if one.logits is not None])
-    gap = difference(fanned.logits, logits)
+    gap = difference(found.logits, logits)
     if not gap <= TOLERANCE.get(vlm.dtype, 3e-2):
-        return f"logits differ from those of whole runs by {gap:.1e} of the largest"
+        return Way(f"logits differ from those of whole runs by {gap:.1e} of the largest")
     exact = vlm.dtype in (torch.float32, torch.float64)
-    if exact and fanned.tokens != [one.tokens[0] for one in whole]:
-        return "generated tokens differ from those of whole runs"
-    return ""
+    if exact and found.tokens != [one.tokens[0] for one in whole]:
+        return Way("generated tokens differ from those of whole runs")
+    return Way(choice={"trimmed": how.trimmed, "aside": how.aside})

@@ -24,7 +24,8 @@ from headscope.engine.trace import Trace, run_clean, run_prompts
 from headscope.errors import ModelError
 from headscope.models.answering.generation import PLAIN, Prefill
 from headscope.models.types import Encoded
-from headscope.models.ways import MODEL_ERRORS, SHARED, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, SHARED, Way, decided, fell_short, note_short, refused
+from headscope.storage import fingerprint
 
 log = logging.getLogger(__name__)
 PROMPTS = 8  # in one forward at most
@@ -175,8 +176,23 @@ class Sharing:
         return max(1, min(PROMPTS, memory // (2 * self.per_position * length)))
 
 
-def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) -> Sharing | None:
-    """How prompts share a run, if three of them then leave what each leaves alone; None if not.
+def sharing_of(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) -> Sharing | None:
+    """How a model's prompts share a clean run: as recorded, else as a trial finds it; None if they do not."""
+    way = decided(
+        vlm,
+        SHARED,
+        lambda: _find(vlm, encoded, trimmed, tolerance),
+        instead="prompts one by one",
+    )
+    found = way.choice or {}
+    if way.refusal or found["trimmed"] != trimmed:
+        return None
+    layout = {tuple(place): dim for place, dim in found["layout"]}
+    return Sharing(layout, found["per_position"])
+
+
+def _find(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) -> Way:
+    """How prompts share a run, if three of them then leave what each leaves alone.
 
     The three are one question with its picture, mirrored, and as a negative.
     """
@@ -185,18 +201,17 @@ def find_sharing(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) ->
         alone = run_clean(vlm, encoded, trimmed)
         batch = run_prompts(vlm, joined(prompts), trimmed)
         layout = layout_of(alone, batch, len(prompts))
-        per_position = _bytes_of(alone) // encoded.length
+        per_position = max(1, _bytes_of(alone) // encoded.length)
         for part, prompt in zip(split(batch, layout, prompts), prompts, strict=True):
             alone = run_clean(vlm, prompt, trimmed)  # one at a time: a run of a large model is large
             found, wanted = _tensors(part), _tensors(alone)
             worst = max(difference(found[place], wanted[place]) for place in wanted)
             if worst > tolerance:
-                raise ModelError(f"a prompt read among others differs by {worst:.1e} of the largest")
+                return Way(f"a prompt read among others differs by {worst:.1e} of the largest", usual=True)
     except MODEL_ERRORS as exc:
-        note_way(vlm, SHARED, failure(exc), instead="prompts one by one", usual=True)
-        return None
-    note_way(vlm, SHARED)
-    return Sharing(layout, max(1, per_position))
+        return replace(refused(exc), usual=True)
+    places = [[list(place), dim] for place, dim in layout.items()]
+    return Way(choice={"trimmed": trimmed, "layout": places, "per_position": per_position})
 
 
 def _bytes_of(trace: Trace) -> int:
@@ -236,22 +251,22 @@ def clean_runs(
         encoded = encode(item)
         forms[_form(encoded)].append((item, encoded))
     for group in forms.values():
-        yield from zip(
-            (i for i, _ in group), _group(vlm, [p for _, p in group], sharing, trimmed), strict=True
-        )
+        work = f"{SHARED}: {fingerprint([i.id for i, _ in group])}"
+        traces = _group(vlm, work, [p for _, p in group], sharing, trimmed)
+        yield from zip((i for i, _ in group), traces, strict=True)
 
 
 def _group(
-    vlm: Any, prompts: Sequence[Encoded], sharing: Sharing | None, trimmed: bool
+    vlm: Any, work: str, prompts: Sequence[Encoded], sharing: Sharing | None, trimmed: bool
 ) -> Iterator[Trace | ModelError]:
     if sharing is not None and len(prompts) > 1:
         try:
-            yield from run_together(vlm, prompts, sharing, trimmed)
-            return
-        except (
-            MODEL_ERRORS
-        ) as exc:  # seen to be right for other prompts, but not made for these, or too large
+            if not fell_short(vlm, work):
+                yield from run_together(vlm, prompts, sharing, trimmed)
+                return
+        except MODEL_ERRORS as exc:  # right for other prompts, but not made for these, or too large
             log.warning("%s: %d prompts are read one by one: %s", vlm.name, len(prompts), exc)
+            note_short(vlm, work, exc)
     for prompt in prompts:
         try:
             yield run_clean(vlm, prompt, trimmed)

@@ -34,7 +34,7 @@ from headscope.models.answering.generation import PLAIN
 
 
 @dataclass(frozen=True)
-class How:
+class Savings:
     """Which savings a model was seen to allow.
 
     Attributes:
@@ -58,7 +58,7 @@ class Sweep(ABC):
 
     axis = 0  # along which variants stand in a layer's call
 
-    def __init__(self, trace: Trace, variants: Sequence[Variant], how: How, kept: bool = False) -> None:
+    def __init__(self, trace: Trace, variants: Sequence[Variant], how: Savings, kept: bool = False) -> None:
         self.trace, self.variants, self.how, self.kept = trace, list(variants), how, kept
         layers = [min((site.layer for site in v), default=0) for v in variants]
         self.order = sorted(range(len(layers)), key=layers.__getitem__)
@@ -220,7 +220,7 @@ class TokenSweep(Sweep):
 
     axis = 1
 
-    def __init__(self, trace: Trace, variants: Sequence[Variant], how: How, kept: bool = False) -> None:
+    def __init__(self, trace: Trace, variants: Sequence[Variant], how: Savings, kept: bool = False) -> None:
         super().__init__(trace, variants, how, kept)
         for call, layer in zip(trace.calls, trace.prefill.cache.layers, strict=False):
             whole = type(layer) in PLAIN and layer.keys.shape[2] == trace.length

@@ -212,10 +212,10 @@ def _tail(vlm: Any, seen: Sequence[tuple[nn.Module, Any, Any]], hidden: Tensor, 
             modules.append(module)
             hidden = output
     if hidden.ndim == 3 and hidden.shape[-1] == logits.shape[-1]:
-        for after in _afters(vlm.config):
-            found = after(hidden[:, -1]).to(logits.dtype)
-            if difference(found, logits) <= TOLERANCE.get(logits.dtype, 3e-2):
-                return Tail(modules, after)
+        # The nearest, not the first within rounding: small logits hardly feel a cap, and other prompts do.
+        after = min(_afters(vlm.config), key=lambda f: difference(f(hidden[:, -1]).to(logits.dtype), logits))
+        if difference(after(hidden[:, -1]).to(logits.dtype), logits) <= TOLERANCE.get(logits.dtype, 3e-2):
+            return Tail(modules, after)
     raise ModelError("what follows the last layer is more than modules in a row")
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headscope.asking.batches import encode_batches
 from headscope.data.cases import Cases
 from headscope.edits.edits import Edit, What, mute
-from headscope.edits.means import head_means, mutings
+from headscope.edits.named import Reference, named_edits, need_mean
 from headscope.engine.readings import Reader
 from headscope.errors import StudyError
 from headscope.experiments.candidates import RULE, Dose, candidates, read_doses
@@ -22,10 +21,11 @@ from headscope.experiments.chance import p_among_random
 from headscope.experiments.choices import freeze
 from headscope.experiments.controls import draw
 from headscope.experiments.effects import COLUMNS, against_controls, drops, effect, flat, verdict
-from headscope.experiments.items import choose_items, open_readers
+from headscope.experiments.items import choose_items, mean_on_fit, open_readers
 from headscope.experiments.settings import AblationSettings
 from headscope.functions import DEFAULT, MAIN, Taxonomy
 from headscope.models.geometry import Head, parse_head
+from headscope.models.ways import kept_ways
 from headscope.statistics.resampling import benjamini_hochberg
 from headscope.storage import Ledger, fingerprint, write_json, write_table
 
@@ -68,8 +68,9 @@ def ablate(
     made = _Ablation(
         vlm, cases, splits, atlas, Path(folder), taxonomy, replace(settings or AblationSettings(), **knobs)
     )
-    made.choose()
-    made.test()
+    with kept_ways(vlm, folder):
+        made.choose()
+        made.test()
     return made.write()
 
 
@@ -149,10 +150,11 @@ class _Ablation:
         for name in self.functions:
             self.results[name] = self._claim(name)
         self._correct()
-        means = self._means() if "mean" in self.settings.mutes else None
-        self._read_ahead(list(mutings(self.settings.mutes, self.settings.small, means).values()))
+        mean = self._mean() if need_mean(self.settings.mutes) else None
+        ways = named_edits(self.settings.mutes, Reference(self.settings.small, mean))
+        self._read_ahead(list(ways.values()))
         for name in self.functions:
-            self.results[name]["mutes"] = self._mutes(name, means)
+            self.results[name]["mutes"] = self._mutes(name, ways)
             self.results[name]["scopes"] = self._scopes(name)
             self.results[name]["main"] = self._main(name)
             if f"{name}@{ALONE}" in self.readers["test"]:
@@ -195,21 +197,20 @@ class _Ablation:
             result.setdefault("q", None)
             result["claimed"], result["verdict"] = verdict(result, self.settings.alpha)
 
-    def _means(self) -> NDArray[np.float64]:
-        def compute() -> Any:
-            s = self.settings
-            items = choose_items(self.cases, self.splits, "fit", self.taxonomy, s.mean_items, s.seed, ())
-            every = [item for chosen in items.values() for item in chosen]
-            if not every:
-                raise StudyError("ablate: mean muting needs cases on fit; leave 'mean' out of mutes")
-            batches = encode_batches(self.vlm, every, lambda i: self.cases.image(i.case), s.batch_size)
-            return head_means(self.vlm, [encoded for encoded, _ in batches]).tolist()
+    def _mean(self) -> NDArray[np.float64]:
+        s = self.settings
+
+        def compute() -> list[list[float]]:
+            asked = self.vlm, self.cases, self.splits, self.taxonomy
+            found: list[list[float]] = mean_on_fit(
+                *asked, max_items=s.mean_items, seed=s.seed, batch_size=s.batch_size
+            ).tolist()
+            return found
 
         return np.array(self.ledger.get_or("means on fit", compute), dtype=np.float64)
 
-    def _mutes(self, name: str, means: NDArray[np.float64] | None) -> dict[str, Any]:
-        ways = mutings(self.settings.mutes, self.settings.small, means).items()
-        return {m: self._effect("mute", name, name, what=w, mute=m) for m, w in ways}
+    def _mutes(self, name: str, ways: Mapping[str, What]) -> dict[str, Any]:
+        return {m: self._effect("mute", name, name, what=w, mute=m) for m, w in ways.items()}
 
     def _scopes(self, name: str) -> dict[str, Any]:
         return {s: self._effect("scope", name, name, scope=s) for s in self.settings.scopes}

@@ -10,9 +10,11 @@ import numpy as np
 
 from headscope.edits.edits import mute
 from headscope.engine.readings import Reader
+from headscope.errors import StudyError
 from headscope.experiments.controls import draw
 from headscope.experiments.effects import drops
 from headscope.models.geometry import Geometry, Head
+from headscope.statistics.ranking import BY_SIZE, strongest
 
 RULE = (
     "Per function, on select: of all rankings and k, the head set whose zero muting at all tokens lowers "
@@ -83,23 +85,22 @@ def candidates(
     geometry: Geometry,
     rankings: Mapping[str, Sequence[float]],
     ks: Sequence[int],
-    by_size: Sequence[str] = ("joint",),
+    by_size: Sequence[str] = BY_SIZE,
 ) -> list[Candidate]:
     """The top k of every ranking for every k that leaves at least as many heads as controls.
 
-    Importance of the joint probe is ranked by size (design 5.1), every other score by value: a head whose
-    muting helps is no candidate for being needed.
+    Importance of the joint probe is ranked by size (docs/method.md), every other score by value: a head whose
+    muting helps is no candidate for being needed. A head without a score is none either: a ranking of fewer
+    than k heads has no top k.
 
     Args:
-        rankings: name -> score per head, flat order; None or NaN ranks last.
+        rankings: name -> score per head, flat order; None or NaN: no score.
     """
     found = []
     for name, scores in rankings.items():
-        values = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=-np.inf)
-        values = np.where(np.isinf(values), values, np.abs(values)) if name in by_size else values
-        order = np.argsort(-values, kind="stable")
+        order = strongest(scores, by_size=name in by_size)
         for k in ks:
-            if 2 * k <= len(geometry.heads):
+            if 2 * k <= len(geometry.heads) and k <= len(order):
                 heads = tuple(geometry.heads[i] for i in sorted(order[:k]))
                 found.append(Candidate(name, k, heads))
     return found
@@ -113,7 +114,16 @@ def read_doses(
     control_draws: int,
     seed: int,
 ) -> Dose:
-    """Read every candidate and its own few controls on ``select``; equal head sets are read once."""
+    """Read every candidate and its own few controls on ``select``; equal head sets are read once.
+
+    Raises:
+        StudyError: there is no candidate.
+    """
+    if not wanted:
+        raise StudyError(
+            f"{function}: no ranking has a set of heads to try: every k is over the number of heads with a "
+            "score, or over half of the model's; give a smaller k (ks), or probe with more cases"
+        )
     sets = list(dict.fromkeys(c.heads for c in wanted))
     controls = {heads: draw(geometry, heads, control_draws, seed) for heads in sets}
     asked = [*sets, *(d for heads in sets for d in controls[heads].draws)]

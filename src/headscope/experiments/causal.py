@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from headscope.data.cases import Cases
 from headscope.edits.edits import mute
+from headscope.engine.engine import REPLAY, SHARED_PREFIX
 from headscope.engine.readings import Reader
-from headscope.engine.replay import ScanReader
 from headscope.experiments.items import choose_items, open_readers
 from headscope.experiments.settings import CausalSettings
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.models.ways import kept_ways
 from headscope.statistics.resampling import bootstrap_ci, sign_flip_p
 from headscope.storage import Ledger, write_json
 
@@ -110,9 +111,10 @@ def causal_scores(
         batch_size=settings.batch_size,
         rows=settings.rows,
         max_new_tokens=settings.max_new_tokens,
-        kind=ScanReader,
+        strategies=(REPLAY, SHARED_PREFIX),
     )
-    scores = scan(vlm, readers, settings)
+    with kept_ways(vlm, folder):
+        scores = scan(vlm, readers, settings)
     write_json(Path(folder) / "causal.json", scores.to_json())
     return scores
 

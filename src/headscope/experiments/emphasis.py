@@ -22,6 +22,7 @@ from headscope.experiments.options import RULE, Option, best, directions, option
 from headscope.experiments.settings import EmphasisSettings
 from headscope.functions import DEFAULT, MAIN, Taxonomy
 from headscope.models.geometry import Head, parse_head
+from headscope.models.ways import kept_ways
 from headscope.storage import Ledger, fingerprint, write_json, write_table
 
 SCHEMA = "headscope/emphasis/1"
@@ -60,8 +61,9 @@ def emphasize(
     """
     whole = replace(settings or EmphasisSettings(), **knobs)
     made = _Emphasis(vlm, cases, splits, atlas, Path(folder), taxonomy, whole)
-    made.choose()
-    made.test()
+    with kept_ways(vlm, folder):
+        made.choose()
+        made.test()
     return made.write()
 
 

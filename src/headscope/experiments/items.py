@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from headscope.asking.batches import encode_batches
 from headscope.asking.items import Item, make_items
 from headscope.data.cases import Cases
 from headscope.data.splits import picture_groups
+from headscope.edits.means import head_means
+from headscope.engine.engine import SHARED_PREFIX
 from headscope.engine.readings import Reader
+from headscope.errors import StudyError
 from headscope.functions import MAIN, Taxonomy
+from headscope.models.vlm import VLM
 from headscope.storage import Ledger
 
 
@@ -63,8 +70,31 @@ def _spread(items: list[Item], most: int, salt: str, groups: Mapping[str, str]) 
     return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])[:most]]
 
 
+def mean_on_fit(
+    vlm: VLM,
+    cases: Cases,
+    splits: Mapping[str, str],
+    taxonomy: Taxonomy,
+    *,
+    max_items: int,
+    seed: int,
+    batch_size: int,
+) -> NDArray[np.float64]:
+    """(head, width) mean of z over prompts of ``fit``, at most ``max_items`` of each function.
+
+    Raises:
+        StudyError: there are none.
+    """
+    items = choose_items(cases, splits, "fit", taxonomy, max_items, seed, ())
+    every = [item for chosen in items.values() for item in chosen]
+    if not every:
+        raise StudyError("the mean of heads needs cases on fit; name edits that need none: zero or small")
+    batches = encode_batches(vlm, every, lambda i: cases.image(i.case), batch_size)
+    return head_means(vlm, [encoded for encoded, _ in batches])
+
+
 def open_readers(
-    vlm: Any,
+    vlm: VLM,
     cases: Cases,
     items: Mapping[str, list[Item]],
     ledger: Ledger,
@@ -72,12 +102,12 @@ def open_readers(
     batch_size: int = 64,
     rows: int = 128,
     max_new_tokens: int = 8,
-    kind: type[Reader] = Reader,
+    strategies: Collection[str] = (SHARED_PREFIX,),
 ) -> dict[str, Reader]:
-    """One reader (of ``kind``) per function or ``main@<context>``; nothing is encoded or asked yet."""
+    """One reader per function or ``main@<context>``; nothing is encoded or asked yet."""
     groups = picture_groups(cases)
     return {
-        name: kind(
+        name: Reader(
             vlm,
             chosen,
             lambda item: cases.image(item.case),
@@ -86,6 +116,7 @@ def open_readers(
             rows=rows,
             max_new_tokens=max_new_tokens,
             groups=groups,
+            strategies=strategies,
         )
         for name, chosen in items.items()
     }

@@ -7,22 +7,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from headscope.asking.batches import encode_batch
 from headscope.asking.items import Item
 from headscope.data.cases import Cases
 from headscope.data.splits import picture_groups
 from headscope.edits.edits import Edit, What, mute
-from headscope.engine.choice import Engine, engine_for
+from headscope.edits.named import Reference, named_edits, need_mean
+from headscope.engine.engine import MEMORY, REPLAY, SHARED_PREFIX, Engine
 from headscope.engine.estimate import estimate_drops
-from headscope.engine.readings import Reader
-from headscope.engine.replay import MEMORY, clean_margin, one_token, read_item
-from headscope.engine.sharing import clean_runs, plan_prompts
-from headscope.errors import EditError, ModelError
-from headscope.experiments.items import choose_items
+from headscope.errors import EditError
+from headscope.experiments.items import choose_items, mean_on_fit
 from headscope.experiments.scan_results import ScanResult, collect
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.geometry import Head
+from headscope.models.ways import kept_ways
 from headscope.progress import track
+from headscope.statistics.ranking import strongest
 from headscope.storage import Ledger, fingerprint
 
 
@@ -36,6 +39,8 @@ class ScanSettings:
         functions: names; none: all.
         max_items: questions per function.
         factor: what z is multiplied by; 0 mutes.
+        edit: a name of ``NAMED_EDITS`` (:mod:`headscope.edits.named`) instead of the factor, if not ``zero``;
+            the mean of z is taken over as many prompts of ``fit``.
         estimate: estimate by gradient x activation instead of scanning.
         exact_top: of an estimate, how many heads per function (by size) are scanned exactly.
     """
@@ -45,6 +50,7 @@ class ScanSettings:
     functions: tuple[str, ...] = ()
     max_items: int = 24
     factor: float = 0.0
+    edit: str = "zero"
     estimate: bool = False
     exact_top: int = 0
     seed: int = 0
@@ -69,7 +75,7 @@ def scan_heads(
 
     Args:
         heads: by default all of the decoder.
-        what: by default :func:`mute` with ``settings.factor``; ``mute(mean=...)`` for the mean.
+        what: by default :func:`mute` with ``settings.factor``, or the edit that ``settings.edit`` names.
         settings: see :class:`ScanSettings`; single ones can be given by name.
         memory: bytes that heads in one pass may take, about.
 
@@ -110,29 +116,46 @@ def scan_sets(
     An estimate of a set is the sum of its heads'.
     """
     settings = replace(settings or ScanSettings(), **knobs)
-    what = what or mute(settings.factor)
+    what = what or _named(vlm, cases, splits, taxonomy, settings)
     edits = [Edit(tuple(s), what, settings.scope) for s in sets]
     items = _chosen(cases, splits, taxonomy, settings)
     ledger = Ledger(
         Path(folder) / "scan",
         {
-            **asdict(settings),
+            # Scans that were begun before edits had names were read so, and go on.
+            **{k: v for k, v in asdict(settings).items() if (k, v) != ("edit", "zero")},
             "model": vlm.name,
             "revision": vlm.confirmed_revision(),
             "data": cases.fingerprint,
             "dtype": str(vlm.dtype),
             # Work that was begun before this was noted was read with PIL, and goes on.
             **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
+            # It decides how many heads stand in one forward, and so the last bits of what comes out.
+            **({"memory": memory} if memory != MEMORY else {}),
             "edits": fingerprint([e.describe() for e in edits]),
         },
     )
     scan = _Scan(vlm, cases, edits, settings, ledger, memory)
-    rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
+    with kept_ways(vlm, folder):
+        rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
     groups = picture_groups(cases)
     labels = tuple("+".join(str(h) for h in e.heads) for e in edits)
     result = collect(settings, scan.engine, labels, items, rows, groups)
     result.write(folder)
     return result
+
+
+def _named(
+    vlm: Any, cases: Cases, splits: Mapping[str, str], taxonomy: Taxonomy, settings: ScanSettings
+) -> What:
+    """The edit that the settings name."""
+    if settings.edit == "zero":
+        return mute(settings.factor)
+    mean = None
+    if need_mean([settings.edit]):
+        size: dict[str, int] = {"max_items": settings.max_items, "seed": settings.seed, "batch_size": 32}
+        mean = mean_on_fit(vlm, cases, splits, taxonomy, **size)
+    return named_edits([settings.edit], Reference(mean=mean))[settings.edit]
 
 
 def _chosen(
@@ -178,8 +201,8 @@ class _Scan:
         top = self.settings.exact_top if self.settings.estimate else 0
         if not top:
             return found
-        sums = [abs(sum(r["estimate"][j] for r in found)) for j in range(len(self.edits))]
-        best = sorted(range(len(sums)), key=lambda j: -sums[j])[:top]
+        sums = [sum(r["estimate"][j] for r in found) for j in range(len(self.edits))]
+        best = strongest(sums, top, by_size=True)
         rows = self._scanned(items, f" exact {fingerprint(best)}", best)
         again = dict(track(rows, f"{name}: exact", total=len(items), unit="question"))
         for item, row in zip(items, found, strict=True):
@@ -206,70 +229,35 @@ class _Scan:
         if all(f"{i.id}{mark}" in self.ledger for i in items):
             yield from ((i.id, self.ledger.get(f"{i.id}{mark}")) for i in items)
             return
-        engine = engine_for(self.vlm, self._encoded(items[0]), self.settings.scope)
-        sharing = None if engine.refusal else engine.sharing
-        for chunk in plan_prompts(items, self._encoded, sharing, self.memory):
-            done = [i.id for i in chunk if f"{i.id}{mark}" in self.ledger]
-            yield from ((id_, self.ledger.get(f"{id_}{mark}")) for id_ in done)
-            if len(done) < len(chunk):
-                for id_, row in self._rows(chunk, done, edits, engine):
-                    yield id_, self.ledger.put(f"{id_}{mark}", row)
+        engine = Engine(
+            self.vlm,
+            items,
+            self._picture,
+            strategies=(REPLAY, SHARED_PREFIX),
+            batch_size=1,
+            rows=16,
+            memory=self.memory,
+            max_new_tokens=1,
+            keep=False,
+        )
+        done = [i for i, item in enumerate(items) if f"{item.id}{mark}" in self.ledger]
+        yield from ((items[i].id, self.ledger.get(f"{items[i].id}{mark}")) for i in done)
+        first = np.ones(len(items), dtype=np.int64)
+        for i, found in engine.read(edits, first, done, clean_margins=True):
+            row = {
+                "clean": found.clean_margin,
+                "muted": found.margin.tolist(),
+                "engine": found.strategy,
+            }
+            yield items[i].id, self.ledger.put(f"{items[i].id}{mark}", row)
 
-    def _encoded(self, item: Item) -> Any:
-        return encode_batch(self.vlm, [item], lambda i: self.cases.image(i.case))
+    def _picture(self, item: Item) -> Image.Image:
+        return self.cases.image(item.case)
 
     def _estimate(self, item: Item) -> dict[str, Any]:
         what = self.edits[0].what
-        margin, drops = estimate_drops(self.vlm, self._encoded(item), item, self.settings.scope, what)
+        encoded = encode_batch(self.vlm, [item], self._picture)
+        margin, drops = estimate_drops(self.vlm, encoded, item, self.settings.scope, what)
         index = self.vlm.geometry.index
         sums = [float(sum(drops[index(h)] for h in e.heads)) for e in self.edits]
         return {"clean": margin, "estimate": sums, "engine": "gradient"}
-
-    def _rows(
-        self, chunk: Sequence[Item], done: Sequence[str], edits: Sequence[Edit], engine: Engine
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Item id and row of what is not done in a chunk: by replay, or by whole runs, and which it was."""
-        replayed = []
-        for item in chunk:
-            fitting = self._fitting(item, engine)
-            if not fitting.refusal:
-                replayed.append(item)
-            elif item.id not in done:
-                yield item.id, {**self._whole(item, edits), "engine": fitting.name}
-        for item, trace in clean_runs(self.vlm, replayed, self._encoded, engine.sharing, engine.trimmed):
-            if item.id in done:
-                continue
-            try:
-                if isinstance(trace, ModelError):
-                    raise trace
-                found = read_item(self.vlm, trace, item, edits, engine, memory=self.memory)
-                clean = clean_margin(self.vlm, trace, item)
-                yield item.id, {"clean": clean, "muted": found.margin.tolist(), "engine": engine.name}
-            except ModelError as exc:  # seen to be right on another prompt, but not made for this one
-                name = Engine(engine.scope, refusal=str(exc)).name
-                yield item.id, {**self._whole(item, edits), "engine": name}
-
-    def _fitting(self, item: Item, engine: Engine) -> Engine:
-        """The engine, or one that says why it has no replay of this item."""
-        if engine.refusal or engine.goes_on or one_token(self.vlm, item):
-            return engine
-        return Engine(engine.scope, refusal="choices of several tokens, and no plain cache of the prompt")
-
-    def _whole(self, item: Item, edits: Sequence[Edit]) -> dict[str, Any]:
-        """By runs of the model; edits share a prompt's lower layers where that was seen to be right."""
-        reader = Reader(
-            self.vlm, [item], lambda i: self.cases.image(i.case), _NoLedger(), rows=16, max_new_tokens=1
-        )
-        margins = [float(r.margin[0]) for r in reader.read_edits(edits)]
-        return {"clean": float(reader.clean.margin[0]), "muted": margins}
-
-
-class _NoLedger(Ledger):
-    """A ledger that keeps nothing: the scan's own keeps whole items."""
-
-    def __init__(self) -> None:
-        """Nothing to open."""
-
-    def get_or(self, key: str, compute: Any) -> Any:
-        """What is computed."""
-        return compute()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.asking.items import Item
+from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import bootstrap_ci
 from headscope.storage import write_json, write_table
 
@@ -66,10 +67,8 @@ class ScanResult:
         values = np.array(own["drop"], dtype=float)
         if np.isnan(values).all():
             values = np.array(own["estimate"], dtype=float)
-        order = np.argsort(-np.nan_to_num(values, nan=-np.inf))[:count]
-        return [
-            (self.heads[j], float(values[j]), tuple(own["ci"][j])) for j in order if values[j] == values[j]
-        ]
+        best = strongest(values, count)
+        return [(self.heads[j], float(values[j]), tuple(own["ci"][j])) for j in best]
 
 
 def collect(

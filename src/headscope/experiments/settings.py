@@ -37,7 +37,7 @@ class AblationSettings:
             each function's steps asked alone.
         ks: how many heads are tried.
         rankings: which rankings of the atlas are tried; those that are not there are left out.
-        mutes: ``zero``, ``small`` (factor ``small``), ``mean`` (mean of z over prompts of ``fit``).
+        mutes: names of ``NAMED_EDITS`` (:mod:`headscope.edits.named`); ``small`` is the factor of ``small``.
         scopes: positions for zero muting of the frozen heads.
         select_items, test_items: items per function; mean_items: items per function for the mean.
         held_out: whether cases new to the embedded model come in (their results are shown apart otherwise).

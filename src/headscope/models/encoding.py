@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headscope.data.pictures import to_rgb
 from headscope.errors import ModelError
 from headscope.models.families import family_named, image_grids
 from headscope.models.prompts import Template
@@ -75,7 +76,7 @@ def _processed(
     framed = template.framed  # the processor writes picture, begin and end around the text itself
     if framed:
         texts = [t.replace(template.image_token, "", 1) for t in texts]
-    images = [p.image if p.image.mode == "RGB" else p.image.convert("RGB") for p in prompts]
+    images = [to_rgb(p.image) for p in prompts]
     try:
         batch = processor(
             images=[[image] for image in images],

@@ -19,6 +19,7 @@ from headscope.errors import ModelError, in_one_line
 from headscope.models.families import family_named
 from headscope.models.kernels import check_kept, check_kernel
 from headscope.models.library_messages import quiet
+from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.placement import Placement, device_named, spread
 from headscope.models.quantized import bitsandbytes_settings, check_loaded, check_method, why_not_loaded
 
@@ -33,6 +34,7 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
 
     Raises:
         ModelError: weights cannot be read, or do not fit the configuration or the device map.
+        OutOfMemoryError: there is no room for them.
     """
     check_kernel(folder, config, how)
     check_method(folder, config)
@@ -44,6 +46,8 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
         with quiet():
             loaded: Any = _from_pretrained(folder, keywords)
     except Exception as exc:  # transformers, safetensors, bitsandbytes and torch raise many kinds here
+        if is_out_of_memory(exc):
+            refuse_out_of_memory(exc, f"{folder}: loading the weights")
         asked = f" with attention {how.attention!r}" if how.attention else ""
         said = why_not_loaded(config, exc)
         raise ModelError(f"{folder}: the weights cannot be loaded{asked}: {said}") from exc
@@ -53,10 +57,19 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
     _refuse_gaps(folder, model, info)
     check_loaded(folder, config, model, [str(k) for k in info.get("unexpected_keys") or ()], how)
     if place is not None:
-        model = model.to(place)
+        model = _moved(folder, model, place)
     if names := family_named(str(config.model_type)).lists:
         _give_lists(model.base_model, names)
     return model.eval().requires_grad_(False)
+
+
+def _moved(folder: Path, model: nn.Module, place: torch.device) -> nn.Module:
+    try:
+        return model.to(place)
+    except RuntimeError as exc:
+        if is_out_of_memory(exc):
+            refuse_out_of_memory(exc, f"{folder}: moving the weights to {place}")
+        raise
 
 
 def _from_pretrained(folder: Path, keywords: dict[str, Any]) -> Any:

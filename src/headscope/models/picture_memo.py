@@ -7,21 +7,20 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from headscope.models.base import BaseVLM
 from headscope.models.contiguous import gives_contiguous
-from headscope.models.ways import PICTURES, note_way
+from headscope.models.ways import PICTURES, Way, decided, note_way, taken
 
 # Largest difference between features kept and features computed anew, relative to the largest.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 # What an output may hold beside the features: what no decoder reads.
 _UNREAD = frozenset({"pooler_output", "last_hidden_state", "hidden_states", "attentions"})
 PIXELS = "pixel_values"
-_AGREE: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_INSTEAD = "pictures encoded anew each time"
 
 
 class PictureMemo:
@@ -38,6 +37,7 @@ class PictureMemo:
         self.vlm, self.room = vlm, room
         self.computed = self.replayed = 0
         self._kept: dict[bytes, Tensor] = {}
+        self._held = 0  # bytes
         self._kind: tuple[type[Any], bool] = (tuple, False)  # of outputs; whether features are one tensor
         model: Any = vlm.model
         inner = model.base_model
@@ -56,7 +56,7 @@ class PictureMemo:
         plain = isinstance(pixels, Tensor) and pixels.ndim == 4 and not any(_holds_inputs(v) for v in rest)
         if not plain:
             self._refuse("a picture is not one array of pixels that says all about it")
-        if not plain or not _AGREE.get(self.vlm, True) or self._watched():
+        if not plain or not taken(self.vlm, PICTURES) or self._watched():
             return compute(*args, **kwargs)
         keys = [self._key(row) for row in pixels]
         new = {key: i for i, key in enumerate(keys) if key not in self._kept}
@@ -73,16 +73,17 @@ class PictureMemo:
                 return compute(*args, **kwargs)
         found = {**self._kept, **fresh}
         made = [found[key] for key in keys]
-        if self.vlm not in _AGREE:
-            _AGREE[self.vlm] = self._agrees(made, whole := compute(*args, **kwargs))
-            if not _AGREE[self.vlm]:
-                return whole
+        way = decided(
+            self.vlm, PICTURES, lambda: _agreement(made, compute(*args, **kwargs)), instead=_INSTEAD
+        )
+        if way.refusal:
+            return compute(*args, **kwargs)
         self._keep(fresh, len(keys) - len(new))
         kind, stacked = self._kind
         return kind(pooler_output=torch.stack(made) if stacked else made)
 
     def _refuse(self, why: str) -> None:
-        note_way(self.vlm, PICTURES, why, instead="pictures encoded anew each time", usual=True)
+        note_way(self.vlm, PICTURES, why, instead=_INSTEAD, usual=True)
 
     def _key(self, row: Tensor) -> bytes:
         plain = row.detach().to("cpu").contiguous().view(torch.uint8)
@@ -90,13 +91,16 @@ class PictureMemo:
         return hashlib.blake2b(plain.numpy().tobytes() + shape, digest_size=16).digest()
 
     def _keep(self, fresh: dict[bytes, Tensor], replayed: int) -> None:
-        """Keep features, the oldest dropped when there is no room, and count."""
+        """Count, and keep features of a call: all of them, or none where there is no room for all.
+
+        So that what is encoded together in a call never hangs on the calls before the first like it: nothing
+        that was kept is dropped, and no call is kept in part.
+        """
         self.computed, self.replayed = self.computed + len(fresh), self.replayed + replayed
-        self._kept.update({key: value.detach() for key, value in fresh.items()})
-        held = sum(v.numel() * v.element_size() for v in self._kept.values())
-        while held > self.room and self._kept:
-            oldest = self._kept.pop(next(iter(self._kept)))
-            held -= oldest.numel() * oldest.element_size()
+        size = sum(v.numel() * v.element_size() for v in fresh.values())
+        if self._held + size <= self.room:
+            self._kept.update({key: value.detach() for key, value in fresh.items()})
+            self._held += size
 
     def _watched(self) -> bool:
         """Whether anyone but transformers itself has a hook on the tower."""
@@ -107,17 +111,16 @@ class PictureMemo:
             for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
         )
 
-    def _agrees(self, made: list[Tensor], whole: Any) -> bool:
-        """Whether features put together equal those of the whole batch, asked once per model."""
-        other = _features(whole, len(made))
-        tolerance = TOLERANCE.get(made[0].dtype, 3e-2)
-        same = len(other) == len(made) and all(
-            a.shape == b.shape and float((a - b).abs().max()) <= tolerance * float(b.abs().max())
-            for a, b in zip(made, other, strict=True)
-        )
-        refusal = "" if same else "kept features differ"
-        note_way(self.vlm, PICTURES, refusal, instead="pictures encoded anew each time")
-        return same
+
+def _agreement(made: list[Tensor], whole: Any) -> Way:
+    """Whether features put together are those of the whole batch, asked once per model."""
+    other = _features(whole, len(made))
+    tolerance = TOLERANCE.get(made[0].dtype, 3e-2)
+    same = len(other) == len(made) and all(
+        a.shape == b.shape and float((a - b).abs().max()) <= tolerance * float(b.abs().max())
+        for a, b in zip(made, other, strict=True)
+    )
+    return Way("" if same else "kept features differ")
 
 
 def _holds_inputs(value: Any) -> bool:
@@ -149,7 +152,7 @@ def shared_features(
 
     Args:
         vlm: a :class:`headscope.models.vlm.VLM`.
-        room: bytes of features kept at most, the oldest dropped first.
+        room: bytes of features kept at most; pictures that come when it is full are encoded each time.
         memo: one that another block on this model yielded, to go on with; by default a new one.
 
     Yields:

@@ -17,6 +17,10 @@ IMAGE_BACKENDS = ("auto", "pil", "torchvision")
 # The one processor class that names torchvision although its image processor has a PIL form.
 _PIXTRAL = "PixtralProcessor"
 _INSTALL = "pip install torchvision"
+# Mistral's VLMs were published with a tokenizer that splits words by a false pattern; transformers puts it
+# right where it is told to, and leaves alone what transformers 5 has written.
+_MENDED = {"fix_mistral_regex": True}
+_MISTRAL = ("mistral3", "pixtral")
 # Files that may name the processor's class, in the order in which transformers asks them.
 _NAMING = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "config.json")
 
@@ -41,7 +45,8 @@ def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> An
     kind = _class(folder, config)
     try:
         with quiet():
-            processor = _without_video(folder, kind, image_backend)
+            words = _MENDED if config.model_type in _MISTRAL else {}
+            processor = _without_video(folder, kind, image_backend, words)
     except ModelError:
         raise
     except Exception as exc:  # transformers raises many kinds here; each means the same to the user
@@ -209,8 +214,12 @@ class _NoVideo(dict[str, Any]):
             raise AttributeError(name)
 
 
-def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
-    """The family's processor with pictures and text (and sound) only."""
+def _without_video(folder: Path, family: Any, image_backend: str, words: dict[str, Any]) -> Any:
+    """The family's processor with pictures and text (and sound) only.
+
+    Args:
+        words: options of its tokenizer.
+    """
     from transformers import AutoImageProcessor
 
     names: list[str] = list(family.get_attributes())
@@ -229,7 +238,7 @@ def _without_video(folder: Path, family: Any, image_backend: str) -> Any:
         return family.check_argument_for_proper_class(self, name, argument)
 
     def parts(_cls: Any, where: Any, *given: Any, **options: Any) -> list[Any]:
-        rest = iter(Rest._get_arguments_from_pretrained(where, *given, **options))
+        rest = iter(Rest._get_arguments_from_pretrained(where, *given, **options, **words))
         chosen = {} if image_backend == "auto" else {"backend": image_backend}
         made = {
             "image_processor": lambda: AutoImageProcessor.from_pretrained(where, **options, **chosen),

@@ -14,7 +14,7 @@ from PIL import Image
 from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.answering.generation import before_end, generate
 from headscope.models.answering.scoring import score_choices
-from headscope.models.answers import parse_answer
+from headscope.models.answers import parser_of
 from headscope.models.base import BaseVLM
 from headscope.models.checkpoints import check_folder, folder_revision, locate
 from headscope.models.finding import find_geometry
@@ -85,7 +85,7 @@ class VLM(BaseVLM):
                 tokens, prefill = generate(self, encoded, max_new_tokens)
                 (scores,) = score_choices(self, encoded, prefill, [options])
         text = self.decode(tokens[0][before_end(tokens, self.end_ids)[0]].tolist())
-        return Answer(text, parse_answer(text, options), scores.logprobs, scores.total)
+        return Answer(text, parser_of(question, options)(text), scores.logprobs, scores.total)
 
 
 def load_model(

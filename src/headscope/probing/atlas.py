@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headscope.errors import StoreError, StudyError
+from headscope.statistics.ranking import BY_SIZE, strongest
 from headscope.statistics.resampling import spearman
 from headscope.storage import read_json, write_json
 
@@ -169,7 +170,7 @@ class Atlas(_Model):
     def strength(self, function: str, by: str | None = None) -> NDArray[np.float64]:
         """What heads are ordered by, (head,): the magnitude for the joint probe, the score elsewhere."""
         found = self.scores(function, by)
-        return np.abs(found) if (by or self.default_ranking) == "joint" else found
+        return np.abs(found) if (by or self.default_ranking) in BY_SIZE else found
 
     def top(self, function: str, k: int, by: str | None = None) -> list[Head]:
         """The ``k`` strongest heads for a function, strongest first; ties go to the earlier head.
@@ -179,9 +180,7 @@ class Atlas(_Model):
         Raises:
             StudyError: an unknown function, or a ranking that was not computed.
         """
-        strength = self.strength(function, by)
-        order = np.argsort(-np.nan_to_num(strength, nan=-np.inf), kind="stable")
-        return [self._head(int(i)) for i in order[:k] if np.isfinite(strength[i])]
+        return [self._head(i) for i in strongest(self.strength(function, by), k)]
 
     def functional(self, function: str, by: str | None = None) -> list[Head]:
         """The heads that pass a criterion at the atlas's level, strongest first.

@@ -12,6 +12,7 @@ from headscope.errors import StudyError
 from headscope.probing.atlas import WAYS, Atlas, Scarcity, Sparsity
 from headscope.probing.significance import elbow, finite_or_none
 from headscope.probing.sparsity import scarcity, sparsity
+from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import benjamini_hochberg
 
 CRITERIA = ("joint", "independent", "answer", "decoding", "causal")
@@ -156,10 +157,9 @@ def _selected(atlas: Atlas, way: str, function: str) -> list[bool] | None:
     if not atlas.has(way, function):
         return None
     if way == "joint":
-        order = np.argsort(-np.nan_to_num(atlas.strength(function, way), nan=-1.0), kind="stable")
-        chosen = np.zeros(len(order), dtype=bool)
-        chosen[order[: elbow(atlas.strength(function, way))]] = True
-        return [bool(x) for x in chosen]
+        strength = atlas.strength(function, way)
+        chosen = set(strongest(strength, elbow(strength)))
+        return [i in chosen for i in range(len(strength))]
     q = atlas.significance.get(way, {}).get(function)
     if q is None or all(x is None for x in q):
         return None

@@ -11,6 +11,7 @@ from headscope.report import theme
 from headscope.report.charts.heads import colours, domain
 from headscope.report.theme import number
 from headscope.report.views import AtlasView, HeadScores
+from headscope.statistics.ranking import BY_SIZE, strongest
 
 WIDTH, TALLEST, LEFT, TOP = 152.0, 300.0, 22.0, 4.0  # of the map's grid, in units of its picture
 
@@ -75,9 +76,9 @@ def top_heads(
     atlas: AtlasView, ranking: HeadScores, function: str, count: int = 5
 ) -> list[tuple[str, float]]:
     """The heads with the greatest scores (for the joint probe, whose sign is kept, in absolute value)."""
-    pairs = [(h, v) for h, v in zip(atlas.heads, ranking.scores[function], strict=True) if v is not None]
-    by_size = ranking.name == "joint"
-    return sorted(pairs, key=lambda p: -(abs(p[1]) if by_size else p[1]))[:count]
+    scores = ranking.scores[function]
+    best = strongest(scores, count, by_size=ranking.name in BY_SIZE)
+    return [(atlas.heads[i], float(scores[i] or 0.0)) for i in best]
 
 
 def _map(atlas: AtlasView, ranking: HeadScores, function: str, muted: frozenset[str]) -> HeadMap:

@@ -93,6 +93,7 @@ def _probe(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxono
 
 
 def _ablate(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
+    from headscope.edits.named import need_mean
     from headscope.experiments.ablation import ALONE
     from headscope.experiments.items import choose_items
     from headscope.experiments.settings import AblationSettings
@@ -112,7 +113,7 @@ def _ablate(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxon
         controls = s.main_draws if name in taxonomy.spatial else 0
         edited += sum(n.get(f"{MAIN}@{c}", 0) for c in s.main_contexts) * (1 + controls)
     fit = choose_items(cases, splits, "fit", taxonomy, s.mean_items, s.seed, ())
-    means = sum(map(len, fit.values())) if "mean" in s.mutes else 0
+    means = sum(map(len, fit.values())) if need_mean(s.mutes) else 0
     return StageWork("ablate", sum(map(len, select.values())) + sum(n.values()) + means, edited=edited)
 
 
@@ -136,7 +137,7 @@ def _wake(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonom
     from headscope.experiments.waking.controls import CONTROLS
     from headscope.experiments.waking.questions import WakeSettings, choose, questions_of
     from headscope.pointing.boxes import CaseBoxes
-    from headscope.pointing.styles import STYLES
+    from headscope.pointing.styles import TRIED
 
     s, source = WakeSettings(**size.wake), CaseBoxes(seed)
     read = {
@@ -144,7 +145,7 @@ def _wake(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonom
         for split, most in (("select", s.select_items), ("test", s.max_items))
     }
     # plain, the fixed style, the chosen one where it is another, and every control
-    return StageWork("wake", read["select"] * (1 + len(STYLES)) + read["test"] * (3 + len(CONTROLS)))
+    return StageWork("wake", read["select"] * (1 + len(TRIED)) + read["test"] * (3 + len(CONTROLS)))
 
 
 def unit_seconds(vlm: VLM, cases: Cases, taxonomy: Taxonomy, batch_size: int, seed: int = 0) -> UnitSeconds:
@@ -188,12 +189,14 @@ def _answer_seconds(vlm: VLM, cases: Cases, items: list[Item]) -> float:
 
 def _scan_seconds(vlm: VLM, cases: Cases, item: Item) -> float:
     from headscope.edits.edits import mute
-    from headscope.engine.replay import ScanReader
+    from headscope.engine.engine import REPLAY, SHARED_PREFIX
+    from headscope.engine.readings import Reader
 
     heads = [h for h in vlm.geometry.heads if h.tower == "decoder"]
     some = heads[:: max(1, len(heads) // _SCANNED)]
     with tempfile.TemporaryDirectory() as folder:
-        reader = ScanReader(vlm, [item], lambda i: cases.image(i.case), _ledger(folder))
+        both = (REPLAY, SHARED_PREFIX)
+        reader = Reader(vlm, [item], lambda i: cases.image(i.case), _ledger(folder), strategies=both)
         reader.read_many([(h,) for h in some[:2]], mute(0.5))  # the engine tries itself out
         start = time.perf_counter()
         reader.read_many([(h,) for h in some], mute())

@@ -13,7 +13,7 @@ from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import assign_splits
 from headscope.errors import StudyError
 from headscope.functions import Taxonomy
-from headscope.models.ways import ways_of
+from headscope.models.ways import kept_ways
 from headscope.storage import read_json, write_json
 from headscope.study import stages
 from headscope.study.given import Given, loaded, refuse_others
@@ -250,7 +250,7 @@ class Study:
             if needs is not None:
                 needs()
             if not self.done(stage):  # it may have been completed while this process waited
-                with self._timed(stage):
+                with self._timed(stage), kept_ways(self.vlm, self.folder):
                     work()
                 write_json(self.folder / "done" / f"{stage}.json", {"stage": stage})
 
@@ -271,15 +271,6 @@ class Study:
             seconds = read_json(path) if path.exists() else {}
             seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - start, 2)
             write_json(path, seconds)
-            self._record_ways()
-
-    def _record_ways(self) -> None:
-        """Which quick ways the model took, and why not the others: ``ways.json``, over restarts."""
-        ways = ways_of(self._vlm) if self._vlm is not None else {}
-        path = self.folder / "ways.json"
-        if ways:
-            found = read_json(path) if path.exists() else {}
-            write_json(path, dict(sorted({**found, **ways}.items())))
 
     def capture(self) -> Path:
         """Ask every question in every context and keep answers and head outputs in ``capture/``."""

@@ -25,6 +25,7 @@ from source_records import (
     SPHERE,
     SRBENCH,
     SRBENCH_HEAD,
+    VLMEVAL,
     VSR,
     base64_jpeg,
     whatsup_a,
@@ -90,6 +91,9 @@ def _makers(root: Path) -> dict[str, Callable[[], object]]:
             put(root / "data/multihop_test_4500.json", [MULTIHOP]),
             _pic(root, "data/images/0001.jpg"),
         ),
+        "vlmeval": lambda: put(
+            root / "Some_TEST.tsv", "\t".join(VLMEVAL) + "\n" + "\t".join(map(str, VLMEVAL.values())) + "\n"
+        ),
         "table": lambda: (
             put(root / "some.jsonl", [{"prompt": "Where is it?", "label": "left", "file": "a.png"}]),
             _pic(root, "images/a.png"),
@@ -136,5 +140,5 @@ SPLIT = {
 COLUMNS = {"question": "prompt", "answer": "label", "image": "file"}
 NAMES = (
     *("vsr", "nlvr", "clevr", "gqa", "coco", "whatsup", "spatialeval", "3dsrbench", "spatial457", "cvbench"),
-    *("blink", "embspatial", "sphere", "multihopspatial", "table"),
+    *("blink", "embspatial", "sphere", "multihopspatial", "vlmeval", "table"),
 )

@@ -273,6 +273,18 @@ SPHERE = [
     sphere("2.2", "Is the ketchup bottle transparent?", ["no", "yes"], "no", ["vis"], "bool"),
     sphere("3", "How many cups are there?", [], "3", ["count"], "num"),
 ]
+VLMEVAL = {
+    "index": 0,
+    "image": base64_jpeg("olive"),
+    "question": "Is the car beneath the cat?",
+    "A": "yes",
+    "B": "no",
+    "C": "",
+    "D": "",
+    "answer": "B",
+    "category": "Spatial_Relation",
+    "split": "val",
+}
 MULTIHOP = {
     "id": 12,
     "image_path": "/0001.jpg",

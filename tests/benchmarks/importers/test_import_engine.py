@@ -10,7 +10,7 @@ import published as p
 import pytest
 from PIL import Image
 
-from headscope.benchmarks.importers.registry import import_cases
+from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import load_cases
 from headscope.errors import DataError
 

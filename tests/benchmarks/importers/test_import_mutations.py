@@ -20,11 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.benchmarks.importers.base import Place, Row
-from headscope.benchmarks.importers.engine import run
-from headscope.benchmarks.importers.jsonstream import Decoder
-from headscope.benchmarks.importers.reading import lines, rows_of
-from headscope.benchmarks.importers.registry import import_cases, source
+from headscope.benchmarks.importing.engine import run
+from headscope.benchmarks.importing.files import lines, rows_of
+from headscope.benchmarks.importing.records import Place, Row
+from headscope.benchmarks.registry import import_cases, source
+from headscope.data.jsonstream import Decoder
 from headscope.data.validation import inspect
 from headscope.errors import DataError
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.benchmarks.importers import jsonstream
-from headscope.benchmarks.importers.jsonstream import Broken, Decoder, JsonStream
+from headscope.data import jsonstream
+from headscope.data.jsonstream import Broken, Decoder, JsonStream
 
 values = st.recursive(
     st.none()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import published as p
 import pytest
 
-from headscope.benchmarks.importers.base import Unfit
-from headscope.benchmarks.importers.clevr import program_steps
-from headscope.benchmarks.importers.programs import Phrase, UnknownFunction, execute, scene_of
+from headscope.benchmarks.clevr import program_steps
+from headscope.benchmarks.importing.programs import Phrase, UnknownFunction, execute, scene_of
+from headscope.data.fields import Unfit
 
 SCENE = scene_of(
     p.SCENE

@@ -7,8 +7,8 @@ from pathlib import Path
 import published as p
 import pytest
 
-from headscope.benchmarks.importers.engine import Report
-from headscope.benchmarks.importers.registry import import_cases, sources
+from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.registry import import_cases, sources
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.schema import Case
@@ -197,8 +197,12 @@ def test_sphere_leading_questions_become_steps(tmp_path: Path) -> None:
 
 def test_multihopspatial_boxes_the_answer_and_never_names_it(tmp_path: Path) -> None:
     case = only("multihopspatial", tmp_path)
-    assert case.answer == "(b) the lamp"
-    assert case.choices == ("(a) the pen", "(b) the lamp", "(c) the book", "(d) the cup")
+    assert (
+        case.question == "Which thing is left of the mug that is on the desk? "
+        "Choose one: the pen; the lamp; the book; the cup."
+    )
+    assert case.answer == "the lamp"
+    assert case.choices == ("the pen", "the lamp", "the book", "the cup")
     assert [(o.name, o.box) for o in case.objects] == [("the lamp", (10, 12, 30, 42))]
     assert case.named == ()
 

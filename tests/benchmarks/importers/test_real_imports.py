@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headscope.benchmarks.importers.engine import Report
-from headscope.benchmarks.importers.registry import import_cases
+from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.validation import validate
+from shared_cases import DATA
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+SHARED = DATA
 needs = {
     name: pytest.mark.skipif(not (SHARED / name).is_dir(), reason=f"shared/data/{name} is not here")
     for name in ("vsr", "vsr_photos", "nlvr", "tiny_coco", "super_clevr")

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from headscope.benchmarks.importers.whatsup import preposition
-from headscope.benchmarks.rules import grouped, spatial457, sphere
-from headscope.benchmarks.rules.base import Table
-from headscope.benchmarks.rules.reading import option_of
-from headscope.benchmarks.rules.registry import rule
+from headscope.benchmarks import spatial457, sphere, srbench, whatsup
+from headscope.benchmarks.registry import rule
+from headscope.benchmarks.scoring import Table
+from headscope.benchmarks.whatsup import preposition
 from headscope.data.schema import Case
+from headscope.models.answers import parse_answer
 
 
 def case(name: str, answer: str = "true", choices: tuple[str, ...] = ("true", "false"), **more: Any) -> Case:
@@ -89,7 +89,7 @@ def test_3dsrbench_counts_as_the_authors_script_and_lmms_eval(draw: random.Rando
         for flip in draw.choice([[""], ["", "-flip"]]):
             rows += [(f"{base}{flip}{order}", draw.random() < 0.8) for order in orders]
     cases = [case(f"3dsr-{q}", original={"qid": q}, kind=kinds[q[:8]]) for q, _ in rows]
-    table = scores(grouped.circular_table(cases, {f"3dsr-{q}": hit for q, hit in rows}))
+    table = scores(srbench.table(cases, {f"3dsr-{q}": hit for q, hit in rows}))
     assert table["Circular", "all"] == pytest.approx(srbench_overall(rows))
     for group in ("height", "location", "multi_object"):
         mine = [(q, hit) for q, hit in rows if kinds[q[:8]].startswith(group)]
@@ -213,7 +213,7 @@ def test_whatsup_counts_pairs_and_sets_as_the_authors_class(hits: list[bool], su
     whole = sum(sum(d.values()) == 4 for d in held.values())
     cases = [case(f"whatsup-{subset}-{i}", original={"image_path": p}) for i, p in enumerate(paths)]
     right = {c.id: hit for c, hit in zip(cases, hits, strict=True)}
-    table = scores(grouped.whatsup_table(cases, right))
+    table = scores(whatsup.table(cases, right))
     assert table["individual", "all"] == pytest.approx(sum(hits) / 12)
     assert table["pair", "all"] == pytest.approx(pairs / (12 / 2))
     assert table["set", "all"] == pytest.approx(whole / (12 / 4))
@@ -258,4 +258,4 @@ def test_answers_in_the_shapes_of_blinks_saved_outputs(
     text: str, options: tuple[str, ...], option: str | None
 ) -> None:
     """zeyofu/BLINK_Benchmark, eval/saved_outputs: where a judge model read (A) ... (D), or (Z) for none."""
-    assert option_of(text, options) == option
+    assert parse_answer(text, options, lettered=True) == option

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from headscope.benchmarks.rules import spatial457, spatialeval
-from headscope.benchmarks.rules.registry import rule
+from headscope.benchmarks import spatial457, spatialeval
+from headscope.benchmarks.registry import rule
 from headscope.data.schema import Case
 
 

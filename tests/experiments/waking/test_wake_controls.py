@@ -18,8 +18,10 @@ from headscope.experiments.waking.controls import (
     elsewhere,
     reverse,
 )
+from headscope.pointing.look import Look
 from headscope.pointing.regions import mask_of, overlap
-from headscope.pointing.styles import Look, hidden_by_spotlight, point
+from headscope.pointing.spotlight import hidden_by_spotlight
+from headscope.pointing.styles import point
 
 SIZE = (80, 60)
 NAMED = ((5.0, 5.0, 20.0, 20.0), (50.0, 30.0, 64.0, 45.0))

@@ -22,7 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from headscope.data.pictures import to_rgb
 from headscope.errors import DataError
+from headscope.pointing.look import Look, mask
+from headscope.pointing.outline import box
 from headscope.pointing.regions import (
     Box,
     Mask,
@@ -32,7 +35,7 @@ from headscope.pointing.regions import (
     mask_of,
     place_elsewhere,
 )
-from headscope.pointing.styles import Look, box, hidden_by_spotlight, mask
+from headscope.pointing.spotlight import hidden_by_spotlight
 
 _SAME = 0.5  # an object whose box overlaps a named box by this much (IoU) is that named object
 _BLOCK = 8  # background is masked in squares with a side of 1/_BLOCK of the picture's shorter side
@@ -164,5 +167,5 @@ def control(name: str, image: Image.Image, scene: Scene, look: Look | None = Non
     if name not in CONTROLS:
         raise DataError(f"asked for control {name!r}; there are: {', '.join(CONTROLS)}")
     if not scene.boxes:
-        return Control(image.convert("RGB"), ())
-    return CONTROLS[name](image.convert("RGB"), scene, look or Look(), seed)
+        return Control(to_rgb(image), ())
+    return CONTROLS[name](to_rgb(image), scene, look or Look(), seed)

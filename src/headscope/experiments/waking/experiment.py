@@ -36,9 +36,10 @@ from headscope.experiments.waking.summary import caveats, contrasts, summary
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.training_facts import training_facts
 from headscope.models.vlm import VLM
+from headscope.models.ways import kept_ways
 from headscope.pointing.boxes import BoxSource, CaseBoxes
 from headscope.pointing.naming import NAMED
-from headscope.pointing.styles import STYLES
+from headscope.pointing.styles import STYLES, TRIED
 from headscope.storage import Ledger, fingerprint, read_json, write_json, write_table
 
 SCHEMA = "headscope/wake/1"
@@ -53,7 +54,7 @@ def wake(
     folder: str | Path,
     *,
     taxonomy: Taxonomy = DEFAULT,
-    styles: Sequence[str] = tuple(STYLES),
+    styles: Sequence[str] = TRIED,
     controls: Sequence[str] = tuple(CONTROLS),
     seed: int = 0,
     settings: WakeSettings | None = None,
@@ -105,11 +106,12 @@ def wake(
         },
     }
     meter = Meter(vlm, cases, Ledger(folder / "wake", about), taxonomy, spatial, settings, seed)
-    tried, choice = _choose_style(meter, select, styles, settings, seed)
-    choice = freeze(folder, "wake", choice)
     rows, heads = {}, {}
-    for variant in dict.fromkeys((PLAIN, BOTH, choice["style"], *controls)):
-        rows[variant], heads[variant] = meter.read("test", variant, test, deep=True)
+    with kept_ways(vlm, folder):
+        tried, choice = _choose_style(meter, select, styles, settings, seed)
+        choice = freeze(folder, "wake", choice)
+        for variant in dict.fromkeys((PLAIN, BOTH, choice["style"], *controls)):
+            rows[variant], heads[variant] = meter.read("test", variant, test, deep=True)
     judged = _judge(rows, heads, vlm, taxonomy, spatial, settings, seed)
     known = settings.training_things is not None
     said = (*caveats(known), *_unranked(atlas, taxonomy))

@@ -15,9 +15,10 @@ from headscope.errors import StudyError
 from headscope.experiments.waking.controls import CONTROLS, Scene, control
 from headscope.functions import Taxonomy
 from headscope.pointing.boxes import BoxSource, Target, target_of
+from headscope.pointing.look import Look
 from headscope.pointing.naming import NAMED, UNNAMED
 from headscope.pointing.regions import Box
-from headscope.pointing.styles import STYLES, Look, point
+from headscope.pointing.styles import STYLES, point
 
 PLAIN = "plain"
 BOTH = "both"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from headscope.data.coco import Misread, Photograph, photographs
+from headscope.data.fields import Unfit, box_from_xywh, size_of, text_of
 from headscope.data.pictures import PictureError, check_path, show
 from headscope.data.schema import Object
 from headscope.errors import DataError
@@ -42,90 +41,71 @@ def read_instances(path: str | Path, folder: str = "images") -> Instances:
         DataError: the file is missing or is not an instances file.
     """
     path = Path(path)
-    try:
-        raw = json.loads(path.read_text("utf-8"))
-        kinds = {c["id"]: (str(c["name"]), str(c.get("supercategory", c["name"]))) for c in raw["categories"]}
-        by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        for note in raw["annotations"]:
-            by_image[note["image_id"]].append(note)
-        images = list(raw["images"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        raise DataError(
-            f"{path}: asked for COCO instances, found {type(exc).__name__} ({show(str(exc))}); "
-            'expected JSON with "images", "annotations" and "categories"'
-        ) from exc
     out = Instances()
-    seen: Counter[str] = Counter()
-    for number, image in enumerate(images):
+    seen: set[str] = set()
+    try:
+        found = list(photographs(path))
+    except OSError as exc:
+        reason = show(exc.strerror or str(exc))
+        raise DataError(
+            f"{path}: asked for COCO instances, found none ({reason}); name the JSON file"
+        ) from exc
+    whole = [m for m in found if isinstance(m, Misread) and not m.at]
+    if whole:
+        finding = whole[0].finding
+        raise DataError(
+            f"{path}:{whole[0].line}: asked for COCO instances, found {finding.what} ({finding.found}); "
+            'expected JSON with "images", "annotations" and "categories"'
+        )
+    for one in found:
         try:
-            photo = _photo(image, by_image, kinds, folder)
-            seen[photo.image] += 1
-            if seen[photo.image] > 1:
-                raise _Refused("file_name given twice")
+            if isinstance(one, Misread):
+                raise Unfit(*one.finding)
+            photo = _photo(one, folder)
+            if photo.image in seen:
+                raise Unfit("file_name", "given twice", show(photo.image), "each picture once")
+            seen.add(photo.image)
             out.photos.append(photo)
-        except (_Refused, KeyError, TypeError, ValueError, OverflowError, PictureError) as exc:
-            name = image.get("file_name") if isinstance(image, dict) else image
-            out.refused.append(
-                f"{path}: images[{number}] {show(name)}: {exc if str(exc) else type(exc).__name__}"
-            )
+        except Unfit as exc:
+            named = one.image.get("file_name") if isinstance(one, Photograph) else one.name
+            name = f" {show(named)}" if named else ""
+            out.refused.append(f"{path}: {one.at.rstrip('.')}{name}: {exc}")
     return out
 
 
-class _Refused(DataError):
-    """A photo that cannot be used."""
-
-
-def _photo(
-    image: dict[str, Any],
-    by_image: dict[Any, list[dict[str, Any]]],
-    kinds: dict[Any, tuple[str, str]],
-    folder: str,
-) -> Photo:
-    width, height = image["width"], image["height"]
-    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
-        raise _Refused(f"size, found {show(width)} x {show(height)}, expected pixels")
-    name = str(image["file_name"])
-    check_path(name)
+def _photo(photograph: Photograph, folder: str) -> Photo:
+    size = size_of(photograph.image)
+    name = text_of(photograph.image, "file_name")
+    try:
+        check_path(name)
+    except PictureError as exc:
+        raise Unfit("file_name", exc.what, exc.found, exc.expected) from exc
     things: list[Object] = []
     crowds: set[str] = set()
     counts: Counter[str] = Counter()
-    for note in by_image.get(image["id"], []):
-        if note["category_id"] not in kinds:
-            raise _Refused(f"annotation {show(note.get('id'))}: unknown category {show(note['category_id'])}")
-        kind = kinds[note["category_id"]][0]
+    for note in photograph.notes:
+        at = f"annotation {show(note.get('id'))}."
+        kind = photograph.kind_of(note, at)
         if note.get("iscrowd"):
             crowds.add(kind)
             continue
         counts[kind] += 1
-        box = _box(note, width, height)
+        whole, _ = box_from_xywh(note.get("bbox"), f"{at}bbox")
+        box, _ = box_from_xywh(note.get("bbox"), f"{at}bbox", size)
+        if max(abs(a - b) for a, b in zip(whole, box, strict=True)) > _SLACK:
+            raise Unfit(f"{at}bbox", "box outside the picture", show(str(note["bbox"])), "within the picture")
         things.append(Object(id=f"{kind.replace(' ', '_')}{counts[kind]}", name=kind, box=box))
+    known = photograph.kinds.values()
+    kinds = {str(k.get("name")): str(k.get("supercategory", k.get("name"))) for k in known}
     return Photo(
         id=Path(name).stem,
         image=f"{folder}/{name}" if folder else name,
-        width=width,
-        height=height,
+        width=size[0],
+        height=size[1],
         things=tuple(things),
         crowds=frozenset(crowds),
-        kinds=dict(kinds.values()),
+        kinds=kinds,
     )
 
 
-def _box(note: dict[str, Any], width: int, height: int) -> tuple[float, float, float, float]:
-    at = f"annotation {show(note.get('id'))}"
-    x, y, w, h = (float(v) for v in note["bbox"])
-    if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
-        raise _Refused(
-            f"{at}: bbox, found {show(str(note['bbox']))}, expected finite x, y, width, height > 0"
-        )
-    box = max(0.0, x), max(0.0, y), min(float(width), x + w), min(float(height), y + h)
-    slack = 2.0  # labels may stick out by a rounding
-    if (
-        box[0] >= box[2]
-        or box[1] >= box[3]
-        or x < -slack
-        or y < -slack
-        or x + w > width + slack
-        or y + h > height + slack
-    ):
-        raise _Refused(f"{at}: bbox outside the picture, found {show(str(note['bbox']))}")
-    return box
+_SLACK = 2.0  # labels may stick out by a rounding

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from headscope.models.answering.continuation import continue_from
+from headscope.models.answering.continuation import read_choices
 from headscope.models.answering.generation import Prefill, pad_id
 from headscope.models.base import BaseVLM
 from headscope.models.types import Encoded
@@ -66,7 +66,7 @@ def _forward(
             given[i, :length] = torch.tensor(row[:-1])
             target[i, :length] = torch.tensor(row[1:])
             counted[i, :length] = True
-    logits = continue_from(vlm, encoded, prefill, given.to(device), times)
+    logits = read_choices(vlm, encoded, prefill, given.to(device), times)
     picked = logits[counted.to(device)].to(prefill.logits.dtype)  # (token, vocabulary): needed rows only
     values = _log_probabilities(picked, target[counted].to(device), vlm.end_ids)
     sums = logits.new_zeros(len(rows), dtype=values.dtype)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,17 +13,15 @@ from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
 from headscope.errors import ModelError
+from headscope.models.answering.continuation import continue_from
 from headscope.models.answering.generation import Prefill, generate, pad_id
 from headscope.models.answering.rows import END, rows_totals
 from headscope.models.base import BaseVLM
-from headscope.models.caches import cache_argument
 from headscope.models.contiguous import gives_contiguous
 from headscope.models.types import Encoded, Prompt
-from headscope.models.ways import MODEL_ERRORS, TREE, failure, note_way
+from headscope.models.ways import MODEL_ERRORS, TREE, Way, decided, note_way, refused
 
-log = logging.getLogger(__name__)
 Tokens = tuple[int, ...]
-_TRIED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # why not, of models that were tried
 
 
 class Tree:
@@ -64,15 +60,13 @@ def fits(vlm: BaseVLM, encoded: Encoded, prefill: Prefill, trees: Sequence[Tree]
 
     The model is asked once, with a fixed prompt of its own: a tree must give what rows give.
     """
-    refusal = _unlike(prefill)
-    usual = bool(refusal)
-    if not refusal:
-        if vlm not in _TRIED:
-            _TRIED[vlm] = "it is being tried"
-            _TRIED[vlm] = _differs(vlm)
-        refusal = _TRIED[vlm]
-    note_way(vlm, TREE, refusal, instead="a row for each choice", usual=usual)
-    return not refusal and max(map(len, trees), default=0) < encoded.length
+    instead = "a row for each choice"
+    unlike = _unlike(prefill)
+    if unlike:
+        note_way(vlm, TREE, unlike, instead=instead, usual=True)
+        return False
+    way = decided(vlm, TREE, lambda: _tried(vlm), instead=instead)
+    return not way.refusal and max(map(len, trees), default=0) < encoded.length
 
 
 def _unlike(prefill: Prefill) -> str:
@@ -101,22 +95,8 @@ def read_trees(vlm: BaseVLM, encoded: Encoded, prefill: Prefill, trees: Sequence
         for node, parent in enumerate(tree.parents):
             if parent >= 0:
                 seen[i, node] |= seen[i, parent]
-    prompt = encoded.inputs["attention_mask"].to(device).bool()[:, None].expand(-1, width, -1)
-    mask = torch.zeros(len(trees), 1, width, prompt.shape[2] + width, dtype=vlm.dtype, device=device)
-    mask.masked_fill_(~torch.cat([prompt, seen.to(device)], dim=2)[:, None], torch.finfo(vlm.dtype).min)
-    extra: dict[str, Any] = {"position_ids": prefill.position + depth.to(prefill.position.device)}
-    tiles = encoded.inputs.get("cross_attention_mask")
-    if tiles is not None:
-        extra["cross_attention_mask"] = tiles[:, -1:].to(device).expand(-1, width, *tiles.shape[2:])
     with torch.no_grad():
-        output = vlm.model(
-            input_ids=given.to(device),
-            attention_mask=mask,
-            use_cache=True,
-            **cache_argument(vlm.model, prefill.repeated(1)),
-            **extra,
-        )
-    logits: Tensor = output.logits
+        logits = continue_from(vlm, encoded, prefill, given.to(device), depth=depth, sees=seen)
     return logits.to(prefill.logits.dtype)
 
 
@@ -202,30 +182,33 @@ def _of_library(hook: Any) -> bool:
     return where.split(".")[0] in ("transformers", "accelerate", "torch", "bitsandbytes")
 
 
-def _differs(vlm: BaseVLM) -> str:
-    """A fixed prompt with branching choices, read as rows and as a tree: why not, where they are not the same
-    within rounding."""
+def _tried(vlm: BaseVLM) -> Way:
+    """A fixed prompt with branching choices, read as rows and as a tree: both must be the same within
+    rounding."""
+    try:
+        rows, tree = _both_ways(vlm)
+    except MODEL_ERRORS as exc:
+        return refused(exc)
+    room = max(1e-4, 8 * torch.finfo(vlm.dtype).eps)
+    worst = float(((tree - rows).abs() / (1 + rows.abs())).max())
+    return Way("" if worst <= room else f"a tree's scores differ from those of rows by {worst:.1e}")
+
+
+def _both_ways(vlm: BaseVLM) -> tuple[Tensor, Tensor]:
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
     asked = [Prompt(picture, "Where is it?"), Prompt(picture, "Where in the picture is the dog?")]
     ids = vlm.encode_answers(["top left", "bottom right of the middle"])
     first = tuple(t for tokens in ids for t in tokens)
     choices = [first, (*first[:2], *first[:1], first[0]), (*first[:1], first[-1], first[0])]
-    try:
-        with torch.no_grad(), _without_hooks(vlm.model):
-            try:
-                encoded = vlm.encode(asked)
-            except ModelError:  # a model that takes no batches
-                encoded = vlm.encode(asked[1:])
-            with vlm.reading(encoded):
-                _, prefill = generate(vlm, encoded, 1)
-                per_item = [choices] * encoded.items
-                rows = rows_totals(vlm, encoded, prefill, per_item)
-                trees = [Tree(c) for c in per_item]
-                tree = torch.cat(_summed(read_trees(vlm, encoded, prefill, trees), trees, per_item, ()))
-    except MODEL_ERRORS as exc:
-        log.debug("%s: choices as a tree", vlm.name, exc_info=True)
-        return failure(exc)
-    room = max(1e-4, 8 * torch.finfo(vlm.dtype).eps)
-    worst = float(((tree - rows).abs() / (1 + rows.abs())).max())
-    return "" if worst <= room else f"a tree's scores differ from those of rows by {worst:.1e}"
+    with torch.no_grad(), _without_hooks(vlm.model):
+        try:
+            encoded = vlm.encode(asked)
+        except ModelError:  # a model that takes no batches
+            encoded = vlm.encode(asked[1:])
+        with vlm.reading(encoded):
+            _, prefill = generate(vlm, encoded, 1)
+            per_item = [choices] * encoded.items
+            trees = [Tree(c) for c in per_item]
+            rows = rows_totals(vlm, encoded, prefill, per_item)
+            return rows, torch.cat(_summed(read_trees(vlm, encoded, prefill, trees), trees, per_item, ()))

@@ -140,7 +140,11 @@ def _layer(vlm: BaseVLM) -> nn.Module:
 
 @contextmanager
 def silenced(model: nn.Module) -> Iterator[None]:
-    """Within, attention modules of the vision part give zeros, so each of its positions keeps to itself."""
+    """Within, each position of the vision part keeps to itself.
+
+    Its attention modules give zeros, and its convolutions see no more than the positions that they turn into
+    one: a 3 x 3 kernel of stride 1 its own alone, of stride 2 a square of 2 x 2.
+    """
 
     def zeros(_module: nn.Module, _args: Any, output: Any) -> Any:
         if isinstance(output, tuple):
@@ -151,4 +155,28 @@ def silenced(model: nn.Module) -> Iterator[None]:
         for name, module in model.named_modules():
             if _VISION.search(name) and type(module).__name__.endswith(("Attention", "ShortConv")):
                 stack.callback(module.register_forward_hook(zeros).remove)
+            if _VISION.search(name) and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                stack.enter_context(_own_taps(module))
         yield
+
+
+@contextmanager
+def _own_taps(convolution: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Iterator[None]:
+    """Within, the kernel's taps beyond the positions that an output stands for are zero."""
+    kept, reaches = torch.ones(convolution.kernel_size), False
+    for axis, (width, stride) in enumerate(zip(convolution.kernel_size, convolution.stride, strict=True)):
+        padding = convolution.padding if isinstance(convolution.padding, tuple) else None
+        first = (width - stride) // 2 if padding is None else int(padding[axis])
+        own = torch.arange(width).sub(first)
+        outside = (own < 0) | (own >= stride)
+        reaches |= bool(outside.any()) and not bool(outside.all())
+        kept.index_fill_(axis, torch.nonzero(outside).flatten(), 0.0)
+    if not reaches or max(convolution.dilation) > 1 or not kept.any():
+        yield
+        return
+    weight = convolution.weight
+    convolution.weight = nn.Parameter(weight.detach() * kept.to(weight), requires_grad=False)
+    try:
+        yield
+    finally:
+        convolution.weight = weight

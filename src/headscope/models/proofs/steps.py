@@ -145,7 +145,7 @@ def _last_positions(module: nn.Module | None) -> Iterator[None]:
         states = args[0] if args else None
         if not isinstance(states, Tensor) or states.ndim != 3:
             return args
-        return (states[:, -LAST:], *args[1:])
+        return (states[:, -LAST:].contiguous(), *args[1:])  # else bfloat16 copies the weights an item
 
     handle = module.register_forward_pre_hook(cut) if module is not None else None
     try:

@@ -1,1 +1,0 @@
-"""Each benchmark's own rule of scoring, as a function over cases and answers."""

@@ -1,0 +1,173 @@
+"""SpatialEval: maps, mazes, grids and photographs, with options in the text of the question.
+
+Format: https://github.com/jiayuww/SpatialEval (README.md, evals/evaluation.py) and hub
+MilaWang/SpatialEval, configs tqa, vqa, vtqa: id (``spatialmap.vqa.2000.0``: task, mode, number, question),
+text, image, oracle_answer, oracle_option, oracle_full_answer. Rows of tqa have no picture and are refused.
+
+
+The rule: an answer is read from the text by task and question, and has to contain the true
+one.
+
+After evals/evaluation.py of github.com/jiayuww/SpatialEval, without its branches for single commercial
+models. Two of its habits are kept, since scores would not compare otherwise: where nothing can be read the
+answer is ``none``, which contains "no"; and containment finds "0" in "90". The row ``exact`` shows what is
+left without them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from headscope.benchmarks.importing.options import distinct
+from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.benchmarks.scoring import Answers, Right, Rule, Table, by_group, score_row
+from headscope.data.fields import text_of
+from headscope.data.numerals import NUMBER_WORDS
+from headscope.data.schema import Case
+
+_OPTION = re.compile(r"(?:^|\n)\s*([A-H])\.\s*(.+?)\s*(?=\n\s*[A-H]\.|\n\n|$)", re.DOTALL)
+
+
+def build(row: Row, place: Place) -> Draft:
+    """One question as it stands."""
+    record = row.value
+    name, text = text_of(record, "id"), text_of(record, "text")
+    answer = text_of(record, "oracle_answer")
+    options = [o.rstrip(".").strip() for _, o in _OPTION.findall(text)]
+    choices = distinct(options) if answer in options else ()
+    left = ("boxes: the rows have none", "steps: none in the source")
+    return Draft(
+        id=name,
+        question=text,
+        answer=answer,
+        choices=choices,
+        kind=name.split(".")[0],
+        picture=picture_of(record, "image"),
+        original=kept(record, "image"),
+        derived=("choices: read from the text",) if choices else (),
+        left_out=left if choices else (*left, "choices: the text lists no options with this answer"),
+    )
+
+
+_DIRECTIONS = r"(?:southeast|northeast|northwest|southwest)"
+_NUMBERS = {"zero": 0, "no": 0} | {word: n for n, word in enumerate(NUMBER_WORDS[:10])}
+_ANIMAL = re.compile(r"\b(giraffe|cat|dog|elephant|rabbit)\b", re.IGNORECASE)
+_TURNS = {
+    0: (r"there (?:are|is)\s*(\d+)\s*right turns?\b", r"\b(\d+)\s+right turns?"),
+    1: (
+        r"there (?:are|is)\s*(\d+)\s*(?:total )?turns?\b",
+        r"\btotal of\s+(\d+)\s+turns?",
+        r"\b(\d+)\s+(?:total )?turns?",
+    ),
+}
+_STATED = (r"answer is:?\s*(\d+)", r"from s to e is\s+(\d+)", r"answer:\*\*\s*(\d+)\b")
+
+
+def read(name: str, text: str) -> str:
+    """What a text answers to the question of this id (``mazenav.vqa.12.0``), lower case, or ``none``.
+
+    Example:
+        >>> read("spatialmap.vqa.3.2", "There are two shops.")
+        '2'
+    """
+    task, number = name.split(".")[0], int(tail) if (tail := name.rsplit(".", 1)[-1]).isdigit() else 0
+    reader = {"spatialmap": _map, "mazenav": _maze, "spatialgrid": _grid}.get(task)
+    found = reader(text, number) if reader else text
+    return str(found).strip().lower()
+
+
+def _map(text: str, number: int) -> str | int | None:
+    if number == 0:
+        lettered = re.search(rf"\b[A-D]\.\s*({_DIRECTIONS})\b", text, re.IGNORECASE)
+        found = lettered or re.search(rf"\b({_DIRECTIONS})\b", text, re.IGNORECASE)
+        return found.group(1) if found else None
+    if number == 2:
+        lettered = re.search(r"\b[A-D]\.\s*(\d+)", text)
+        return int(lettered.group(1)) if lettered else _first_number(text)
+    subject = re.search(
+        rf"^([\w\s'’]+?)\s+is\s+(?:located\s+|in the\s+|located to the\s+){_DIRECTIONS}", text, re.I
+    )
+    if subject:
+        return subject.group(1)
+    lettered = re.search(r"\b[A-D]\.\s*(.*)", text)
+    if lettered:
+        return lettered.group(1).replace("**", "").replace(".", "").split(" is", 1)[0].strip()
+    stated = re.search(r"\bis\b\s+(.*?)(?=\.|,|<|$)", text)
+    return stated.group(1).strip() if stated else None
+
+
+def _maze(text: str, number: int) -> str | int | None:
+    if number == 2:
+        if re.search(r"\byes\b|is the shortest path", text, re.IGNORECASE):
+            return "Yes"
+        return "No" if re.search(r"\bno\b|\bnot\b", text, re.IGNORECASE) else None
+    for word, value in _NUMBERS.items():
+        if re.search(rf"\b{word}\b", text, re.IGNORECASE):
+            return value
+    for pattern in (*_TURNS.get(number, ()), *_STATED, r"(\d+)"):
+        found = re.search(pattern, text, re.IGNORECASE)
+        if found:
+            return int(found.group(1))
+    return None
+
+
+def _grid(text: str, number: int) -> str | int | None:
+    if number == 0:
+        return _first_number(text)
+    found = _ANIMAL.search(text)
+    return found.group(1) if found else None
+
+
+def _first_number(text: str) -> int | None:
+    rest = re.sub(r"^\n\n\d+\.\s", "", text)
+    places = [(m.start(), int(m.group())) for m in re.finditer(r"\d{1,9}", rest)]
+    for word, value in _NUMBERS.items():
+        places += [(m.start(), value) for m in re.finditer(rf"\b{word}\b", rest, re.IGNORECASE)]
+    return min(places)[1] if places else None
+
+
+def judge(case: Case, text: str) -> bool:
+    """Whether the true answer is contained in what is read from the text."""
+    return case.answer.lower() in read(case.id, text)
+
+
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Accuracy by containment, over all and by task."""
+    return [
+        score_row("containment", "all", [right[c.id] for c in cases]),
+        *by_group("containment", cases, right, lambda c: c.kind, "task"),
+    ]
+
+
+def beside(cases: Sequence[Case], answers: Answers) -> Table:
+    """The share of answers that are the true one when read, instead of containing it."""
+    said = [read(c.id, answers[c.id] or "") if answers.get(c.id) is not None else "" for c in cases]
+    exact = [text == c.answer.lower() for c, text in zip(cases, said, strict=True)]
+    return [score_row("exact (not official)", "all", exact)]
+
+
+SOURCES = (
+    Source(
+        name="spatialeval",
+        title="SpatialEval (vqa and vtqa)",
+        licence="see the hub card",
+        size="4,635 questions in each of vqa and vtqa",
+        fields="id, text, image, oracle_answer, oracle_option, oracle_full_answer",
+        boxes="none",
+        steps="none",
+        scored=(
+            "containment: the true answer within the answer read from the text (spatialreal: a judge model)"
+        ),
+        get="hub id MilaWang/SpatialEval",
+        splits=("vqa", "vtqa"),
+        files=("{split}/*.parquet", "{split}*.jsonl", "*.parquet", "*.jsonl"),
+        many=True,
+        hub="MilaWang/SpatialEval",
+        hub_config="{split}",
+        hub_split="test",
+        build=build,
+        rule=Rule("SpatialEval", judge, table, "github.com/jiayuww/SpatialEval, evals/evaluation.py", beside),
+    ),
+)

@@ -1,0 +1,225 @@
+"""SPHERE: single skills, pairs of skills, and reasoning about hidden or moved things, on COCO test
+photographs.
+
+Format: https://github.com/zwenyu/SPHERE-VLM (eval_datasets/coco_test2017_annotations,
+eval_datasets/coco_dataset.py), read there: arrays of {question_id, question, option, answer, metadata:
+{skill, viewpoint, format, source_dataset, source_img_id}}. Questions ``n.1``, ``n.2`` lead to question
+``n`` and become its steps. The picture is the id with zeros before it, twelve digits. Files
+``*_w_intermediate`` repeat others and are passed over.
+
+
+The rule: an answer that cannot be read is wrong; tasks count alike within a group.
+
+After tasks/space_vqa.py, tasks/utils.py and main_process_results.py of github.com/zwenyu/SPHERE-VLM.
+Numbers are read as there: punctuation taken out, then the first one, words up to twenty and "no" for zero
+included. Options are read by headscope's own reader: the authors match lemmas and reject unknown nouns with
+NLTK's tagger, which is not a dependency here.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from headscope.benchmarks.importing.files import array
+from headscope.benchmarks.importing.options import distinct
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, score_row
+from headscope.data.fields import Unfit, take, text_of, texts_of
+from headscope.data.numerals import NUMBER_WORDS
+from headscope.data.pictures import show
+from headscope.data.schema import Case, Step
+from headscope.models.answers import parse_answer
+
+# What a leading question is mostly about; where it has several skills, the first of these. A guess, and
+# counted so.
+_FUNCTION = {
+    "count": "counting",
+    "pos": "spatial_perception",
+    "dist": "relational_reasoning",
+    "size": "attribute_perception",
+    "vis": "attribute_perception",
+}
+
+
+def rows(place: Place) -> Iterator[Row]:
+    """One row per final question, its leading questions with it (they follow it in the file)."""
+    for path in place.files:
+        if path.stem.endswith("_w_intermediate"):
+            continue
+        final: Row | None = None
+        leading: list[dict[str, Any]] = []
+        for row in array(path):
+            name = row.value.get("question_id")
+            base, dot, _ = name.partition(".") if isinstance(name, str) else ("", "", "")
+            if dot and final is not None and final.value.get("question_id") == base:
+                leading.append(row.value)
+                continue
+            if final is not None:
+                yield _joined(final, leading)
+            final, leading = (None, []) if row.fault else (row, [])
+            if row.fault:
+                yield row
+        if final is not None:
+            yield _joined(final, leading)
+
+
+def _joined(final: Row, leading: list[dict[str, Any]]) -> Row:
+    return final._replace(value={"question": final.value, "leading": leading}, merged=len(leading))
+
+
+def build(row: Row, place: Place) -> Draft:
+    """A final question with its leading questions as steps."""
+    record, leading = take(row.value, "question", dict), take(row.value, "leading", list)
+    name = text_of(record, "question_id")
+    if "." in name:
+        expected = f"question {show(name.split('.')[0])} before it"
+        raise Unfit("question_id", "no question that it leads to", show(name), expected)
+    question, answer, choices = _asked(record, "")
+    metadata = take(record, "metadata", dict)
+    steps = tuple(_step(i, raw) for i, raw in enumerate(leading, 1))
+    task = Path(row.file).stem
+    number = text_of(metadata, "source_img_id", "metadata.")
+    guessed = ("functions of steps: from their skills",) if steps else ()
+    return Draft(
+        id=f"sphere-{task}-{name}",
+        question=question,
+        answer=answer,
+        choices=choices,
+        kind=task,
+        wording=text_of(metadata, "viewpoint", "metadata."),
+        picture=f"{number.zfill(12)}.jpg",
+        steps=steps,
+        original={"question": record, "leading": leading},
+        guessed=guessed,
+        left_out=("boxes: the rows have none",),
+    )
+
+
+def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
+    """The question as the authors ask it, its answer and choices."""
+    form = text_of(take(record, "metadata", dict, at), "format", f"{at}metadata.")
+    question, answer = text_of(record, "question", at), text_of(record, "answer", at)
+    if form == "num":
+        return f"{question} Give the answer in number format.", answer, ()
+    options = texts_of(record, "option")
+    if answer not in options:
+        raise Unfit(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
+    return f"{question} {' or '.join(options).capitalize()}?", answer, distinct(options)
+
+
+def _step(number: int, record: dict[str, Any]) -> Step:
+    at = f"leading[{number - 1}]."
+    question, answer, choices = _asked(record, at)
+    skills = take(take(record, "metadata", dict, at), "skill", list, f"{at}metadata.")
+    function = next((f for skill, f in _FUNCTION.items() if skill in skills), "knowledge_recall")
+    return Step(id=f"s{number}", question=question, answer=answer, choices=choices, function=function)
+
+
+_NUMBER = {word: str(n) for n, word in enumerate(NUMBER_WORDS)} | {"no": "0"}
+_MARKS = str.maketrans("", "", string.punctuation)
+_PAIRED = "counting_only-paired-"
+GROUPS = {
+    "single skill": (
+        ("position_only",),
+        (f"{_PAIRED}position_and_counting", f"{_PAIRED}distance_and_counting"),
+        ("distance_only",),
+        ("size_only",),
+    ),
+    "two skills": (("position_and_counting",), ("distance_and_counting",), ("distance_and_size",)),
+    "reasoning": (("object_occlusion",), ("object_manipulation",)),
+}
+
+
+def clean(text: str) -> str:
+    """Lower case without ASCII punctuation, which is taken out and not replaced: ``3.5`` becomes ``35``."""
+    return text.translate(_MARKS).strip().lower()
+
+
+def read(case: Case, text: str) -> str | None:
+    """The answer that a text gives, or None where it is invalid.
+
+    Example:
+        >>> case = Case(id="a", image="a.png", width=8, height=8, question="How many?", answer="3")
+        >>> read(case, "There are three."), read(case, "no cups"), read(case, "a few")
+        ('3', '0', None)
+    """
+    if case.choices:
+        return parse_answer(re.split(r"[.!?]", text.strip(), maxsplit=1)[0], case.choices, lettered=True)
+    said = re.sub(r"\b[a-z]+\b", lambda m: _NUMBER.get(m[0], m[0]), clean(text))
+    numbers = re.findall(r"\b\d+\b", said)
+    return numbers[0] if numbers else None
+
+
+def judge(case: Case, text: str) -> bool:
+    """Whether the text gives the true answer; an invalid one is wrong."""
+    return read(case, text) == (case.answer if case.choices else clean(case.answer))
+
+
+def table(cases: Sequence[Case], right: Right) -> Table:
+    """Accuracy of each task, the mean of each group, and the authors' average where every task is there.
+
+    The average is, as in their script, over twelve numbers: nine tasks (the two counting ones as one) and
+    three group means.
+    """
+    rows: Table = []
+    numbers: list[dict] = []
+    for group, tasks in GROUPS.items():
+        means = []
+        for names in tasks:
+            parts = [
+                score_row("accuracy", f"task: {n}", [right[c.id] for c in cases if c.kind == n])
+                for n in names
+            ]
+            parts = [p for p in parts if p["n"]]
+            rows += parts
+            means.append(mean_of("mean", names[0], parts) if len(parts) == len(names) else _nothing(names[0]))
+        present = [m for m in means if m["value"] is not None]
+        if present:
+            rows.append(mean_of("mean of tasks", f"group: {group}", present))
+        numbers += [*means, mean_of("mean", group, means)]
+    average = mean_of("average", "all", numbers)
+    overall = score_row("accuracy", "all", [right[c.id] for c in cases])
+    return [average, overall, *rows] if average["value"] is not None else [overall, *rows]
+
+
+def _nothing(name: str) -> dict:
+    return {"score": "mean", "group": name, "value": None, "n": 0}
+
+
+def beside(cases: Sequence[Case], answers: Answers) -> Table:
+    """The share of answers that can be read."""
+    valid = [(t := answers.get(c.id)) is not None and read(c, t) is not None for c in cases]
+    return [score_row("validity", "all", valid)]
+
+
+SOURCES = (
+    Source(
+        name="sphere",
+        title="SPHERE",
+        licence="see the repository; COCO test photographs: the Flickr licence of each",
+        size="2,285 questions",
+        fields="question_id, question, option, answer, metadata (skill, viewpoint, format, source_img_id)",
+        boxes="none",
+        steps="intermediate questions n.1, n.2",
+        scored="accuracy; an invalid answer is wrong; mean of tasks, then of groups",
+        get="get eval_datasets of github.com/zwenyu/SPHERE-VLM and the COCO test2017 photographs",
+        splits=("single_skill", "combine_2_skill", "reasoning"),
+        files=("coco_test2017_annotations/{split}/*.json", "{split}/*.json", "*.json"),
+        layout="array",
+        many=True,
+        pictures=("test2017", "images"),
+        rows=rows,
+        build=build,
+        rule=Rule(
+            "SPHERE",
+            judge,
+            table,
+            "github.com/zwenyu/SPHERE-VLM, tasks/space_vqa.py and main_process_results.py",
+            beside,
+        ),
+    ),
+)

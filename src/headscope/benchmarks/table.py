@@ -1,0 +1,248 @@
+"""Any table (JSON, CSV, TSV, Parquet, Arrow, or a data set on the hub) through a map of columns.
+
+``--map question=prompt,answer=label,image=picture``: question, answer and image must be named (or be called
+so); choices, id, kind and boxes may be. Names may be nested (``meta.answer``) and put together
+(``image=photos/{id}.jpg``). Options may be a list, an object or text, or stand in columns A, B ...; an answer
+is then an option's text, its letter or its number, whichever fits (``answer_is=text|letter|index|index1``
+where several do). Answers yes, no, true and false bring their choices with them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from headscope.benchmarks.importing.columns import (
+    READINGS,
+    chosen,
+    lettered_options,
+    options_of,
+    pair_of,
+    readings,
+    value_of,
+)
+from headscope.benchmarks.importing.options import distinct, one_of
+from headscope.benchmarks.importing.pictures import kept, picture_of, refuse_several, size_of_picture
+from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.data.box_forms import Survey
+from headscope.data.fields import Unfit, four_numbers, plain_text
+from headscope.data.pictures import show
+from headscope.data.schema import Object
+from headscope.errors import DataError
+from headscope.models.answers import shows_letters
+
+FIELDS = ("id", "image", "question", "answer", "choices", "kind", "boxes", "answer_is")
+_ALSO = {
+    "image": ("images", "image_path", "picture", "img"),
+    "choices": ("options", "candidates"),
+    "id": ("index", "question_id"),
+    "kind": ("category",),
+}
+_LETTER = re.compile(r"\W*([A-Ha-h])\W*")
+_SHORT = {"y": "yes", "n": "no", "t": "true", "f": "false"}
+FROM_0 = "answers: numbers taken for places in the list of options, counted from 0"
+
+
+class Columns:
+    """What a place's map of columns says, with the names that a record has where nothing is mapped."""
+
+    def __init__(self, place: Place) -> None:
+        if unknown := [k for k in place.columns if k not in FIELDS]:
+            raise DataError(f"--map: found {', '.join(unknown)}; what can be mapped is {', '.join(FIELDS)}")
+        self.mapped = place.columns
+        self.reading = place.columns.get("answer_is", "") or place.found.get("answer_is", "")
+        if self.reading and self.reading not in READINGS:
+            raise DataError(f"--map answer_is: found {self.reading}, expected one of {', '.join(READINGS)}")
+
+    def name(self, record: dict[str, Any], field: str) -> str:
+        """The column of a field."""
+        if field in self.mapped:
+            return self.mapped[field]
+        names = (field, *_ALSO.get(field, ()))
+        return next((n for n in names if record.get(n) is not None), field)
+
+    def get(self, record: dict[str, Any], field: str) -> Any:
+        """What a record holds under a field; None where it holds nothing."""
+        return value_of(record, self.name(record, field))
+
+    def need(self, record: dict[str, Any], field: str) -> Any:
+        """The same, refused where it is missing."""
+        value = self.get(record, field)
+        if value is None:
+            names = ", ".join(str(k) for k in record)[:120]
+            raise Unfit(self.name(record, field), "missing", "nothing", f"a column; there are {names}")
+        return value
+
+    def options(self, record: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(options, labels) of a record; empty where it has none."""
+        name = self.name(record, "choices")
+        value = value_of(record, name)
+        if value is not None and value != [] and value != "":
+            return options_of(value, name)
+        lettered = lettered_options(record) if "choices" not in self.mapped else ()
+        return (lettered, tuple("ABCDEFGH"[: len(lettered)])) if len(lettered) > 1 else ((), ())
+
+
+def build(row: Row, place: Place) -> Draft:
+    """One row, by the map of columns."""
+    columns, record = Columns(place), row.value
+    question = plain_text(columns.need(record, "question"), columns.name(record, "question"))
+    image = columns.name(record, "image")
+    picture = picture_of(record, image)
+    refuse_several(record, image)
+    options, labels = columns.options(record)
+    said = answered(question, columns.need(record, "answer"), options, labels, columns, place)
+    objects = _objects(columns.get(record, "boxes"))
+    number, kind = columns.get(record, "id"), columns.get(record, "kind")
+    left = said.pop("left_out") + (() if objects else ("boxes: not mapped",)) + ("steps: not mapped",)
+    return Draft(
+        id=plain_text(number, "id") if number is not None else f"row-{row.line}",
+        **said,
+        kind=plain_text(kind, "kind") if kind not in (None, "") else "",
+        picture=picture,
+        objects=objects,
+        box_form=place.box_form if objects else "",
+        original=kept(record, image),
+        left_out=left,
+    )
+
+
+def answered(
+    question: str,
+    value: Any,
+    options: tuple[str, ...],
+    labels: tuple[str, ...],
+    columns: Columns,
+    place: Place,
+) -> dict[str, Any]:
+    """Question, answer, choices, and what was derived, guessed and left out of them.
+
+    Raises:
+        Unfit: the answer is none of the options, or more than one.
+    """
+    if isinstance(value, list | tuple) and len(value) > 1:
+        raise Unfit("answer", "several answers", show(value), "one")
+    if options:
+        index = chosen(value, options, labels, columns.reading)
+        found = one_of(question, options, index)
+        if distinct(options) and shows_letters(question, options):
+            found["question"] = question.strip()
+        counted = place.found.get("base") and readings(value, options, labels).get("text") != index
+        return found | {"derived": (), "guessed": (FROM_0,) if counted else ()}
+    answer = plain_text(value, "answer")
+    if place.found.get("letters") and _LETTER.fullmatch(answer):
+        raise Unfit("answer", "letter without options", show(answer), "options, by --map choices=...")
+    short = _SHORT.get(answer.casefold(), "") if place.found.get("short") else ""
+    pair = pair_of(short or answer)
+    open_answer = {"question": question, "answer": answer, "choices": (), "left_out": (), "guessed": ()}
+    if pair is None:
+        return open_answer | {"derived": ()}
+    said = f"choices: {' and '.join(pair[1])}, since the answer is one of them"
+    return open_answer | {"answer": pair[0], "choices": pair[1], "derived": (said,)}
+
+
+def _objects(value: Any) -> tuple[Object, ...]:
+    """Things with boxes as they stand: a list of boxes or of objects, or lists of boxes and names."""
+    if value is None:
+        return ()
+    if isinstance(value, dict):
+        boxes = next((value[k] for k in ("bbox", "boxes", "box") if isinstance(value.get(k), list)), None)
+        names: list[Any] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
+        value = boxes if boxes is not None else value
+        value = [{"box": b, "name": n} for b, n in zip(value, names, strict=False)] if names else value
+    if not isinstance(value, list | tuple):
+        raise Unfit("boxes", "wrong value", show(value), "a list of boxes")
+    if len(value) == 4 and all(isinstance(v, int | float) for v in value):
+        value = [value]
+    found: list[Object] = []
+    counts: Counter[str] = Counter()
+    for i, thing in enumerate(value):
+        at, name = f"boxes[{i}]", "thing"
+        if isinstance(thing, dict):
+            name = next((plain_text(thing[k], f"{at}.{k}") for k in _NAMES if thing.get(k) is not None), name)
+            thing = next((thing[k] for k in ("bbox", "box") if thing.get(k) is not None), None)
+        counts[name] += 1
+        x0, y0, x1, y1 = four_numbers(thing, at)
+        found.append(Object(id=f"{name}-{counts[name]}", name=name, box=(x0, y0, x1, y1)))
+    return tuple(found)
+
+
+_NAMES = ("name", "label", "category", "class", "phrase", "category_id")
+
+
+def survey(rows: Iterator[Row], place: Place) -> None:
+    """What all rows show: how answers name options, and whether boxes are what they are taken for."""
+    columns, look = Columns(place), Survey(place.box_form)
+    ways: Counter[str] = Counter()
+    first = last = False
+    open_answers: set[str] = set()
+    for row in rows:
+        with suppress(Unfit):
+            options, labels = columns.options(row.value)
+            value = columns.get(row.value, "answer")
+            if not options:
+                if len(open_answers) <= 64:
+                    open_answers.add(plain_text(value, "answer").casefold())
+            elif re.fullmatch(r"[+-]?\d{1,9}(?:\.0)?", text := plain_text(value, "answer")):
+                ways.update(("all", *readings(value, options, labels)))
+                first |= float(text) == 0
+                last |= float(text) == len(options)
+        with suppress(Unfit):
+            size = size_of_picture(row.value, columns.name(row.value, "image"), place)
+            for thing in _objects(columns.get(row.value, "boxes")) if size else ():
+                if thing.box:
+                    look.add(thing.box, size or (0, 0))
+    place.refuse_doubtful_boxes(look, place.root)
+    reading, sure = _reading(ways, first, last)
+    place.found.update({"answer_is": reading} if reading else {})
+    place.found.update({"base": "from 0, as nothing says otherwise"} if reading and not sure else {})
+    place.found.update({"letters": "only"} if open_answers and open_answers <= set("abcdefgh") else {})
+    pairs = ({"y", "n"}, {"t", "f"})
+    place.found.update({"short": "only"} if any(open_answers == pair for pair in pairs) else {})
+
+
+def _reading(ways: Counter[str], first: bool, last: bool) -> tuple[str, bool]:
+    """How the file's whole numbers name options, and whether the file says so or it is only likely."""
+    count = ways["all"]
+    possible = {way for way in ("text", "index", "index1") if count and ways[way] == count}
+    if possible == {"text"}:
+        return "text", True
+    if not possible or "text" in possible:
+        return "", True  # each row by itself; what may mean two things is refused
+    if last and not first and "index1" in possible:
+        return "index1", True
+    return ("index" if "index" in possible else "index1"), first or possible != {"index", "index1"}
+
+
+SOURCES = (
+    Source(
+        name="table",
+        title="Any table, through a map of columns",
+        licence="that of the table",
+        size="any",
+        fields="those that --map names: question, answer, image; choices, id, kind, boxes",
+        boxes="those that --map names, in the form that --boxes says",
+        steps="none",
+        scored="accuracy (no rule of its own)",
+        get=(
+            "a file (jsonl, json, csv, tsv, parquet, arrow), a folder with one or its shards, or a hub id: "
+            "--from, --map question=...,answer=..."
+        ),
+        files=(
+            "*{split}*.parquet",
+            "*{split}*.arrow",
+            "*{split}*.jsonl",
+            "*{split}*.json",
+            "*{split}*.csv",
+            "*{split}*.tsv",
+        ),
+        mapped=FIELDS,
+        box_form="xyxy",
+        layout="any",
+        survey=survey,
+        build=build,
+    ),
+)
