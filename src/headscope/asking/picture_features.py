@@ -22,7 +22,7 @@ PIXELS = "pixel_values"
 _INSTEAD = "pictures encoded anew each time"
 
 
-class PictureMemo:
+class PictureFeatures:
     """Features of pictures by their pixels, in the place of a model's ``get_image_features``.
 
     Only where pixels are one array (picture, channel, row, column) and features come picture by picture;
@@ -138,8 +138,8 @@ def _features(output: Any, pictures: int) -> list[Tensor]:
 
 @contextmanager
 def shared_features(
-    vlm: Any, room: int = 2**28, memo: PictureMemo | None = None
-) -> Iterator[PictureMemo | None]:
+    vlm: Any, room: int = 2**28, memo: PictureFeatures | None = None
+) -> Iterator[PictureFeatures | None]:
     """While inside, a picture that the model has seen in this block is not encoded again.
 
     Serves every question about one picture, and every repetition of a batch, in generation and in plain
@@ -167,7 +167,7 @@ def shared_features(
     if compute is None or not hasattr(vlm.model, "get_decoder"):
         yield None
         return
-    memo = memo or PictureMemo(vlm, room)
+    memo = memo or PictureFeatures(vlm, room)
     held = vars(inner).get("get_image_features")  # an outer block's
 
     @functools.wraps(compute)
