@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headscope.capture.run import capture
 
 from asking.naive import tree
 from edits.fixtures import make_atlas
 from headscope import storage
+from headscope.capturing.run import capture
 from headscope.data.cases import Cases
 from headscope.experiments.ablation import AblationSettings, ablate
 from headscope.experiments.causal import causal_scores
