@@ -112,10 +112,10 @@ def item() -> Any:
 def tried(vlm: VLM) -> dict[str, str]:
     """Way -> why it is not taken, empty where it is, after each was tried once."""
     from headscope.asking.ask import ask
+    from headscope.asking.picture_features import shared_features
     from headscope.edits.edits import Edit, mute
     from headscope.engine.choice import replay_of
     from headscope.engine.shared_prefix import shared_prefix_of
-    from headscope.models.picture_memo import shared_features
     from headscope.models.ways import ways_of
 
     one, asked = vlm.encode([None]), item()  # type: ignore[list-item]

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from headscope.acceptance.use import check_asking, check_capture, make_cases
 from headscope.cli.app import main
 from headscope.data.cases import Cases
 from headscope.errors import ModelError
-from headscope.models.grids import families
+from headscope.models.families import FAMILIES
 from headscope.models.types import ImageGrid
 from headscope.models.vlm import VLM, load_model
 
@@ -168,14 +169,15 @@ def test_the_grid_step_tells_a_wrong_map(
     family: str, fault: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vlm: VLM = request.getfixturevalue(family)
-    true = families.MAPS[vlm.family]
+    true = FAMILIES[vlm.family].layout
+    assert not isinstance(true, str)
 
     def wrong(*given: Any) -> ImageGrid:
         grid = true(*given)
         assert grid.boxes is not None
         return ImageGrid(BROKEN[fault](grid.boxes), grid.shape)
 
-    monkeypatch.setitem(families.MAPS, vlm.family, wrong)
+    monkeypatch.setitem(FAMILIES, vlm.family, replace(FAMILIES[vlm.family], layout=wrong))
     assert check_grid(vlm).status == "failed"
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from asking.naive import SETTINGS, SPLITS, picture, some_items
 from headscope.asking.batches import encode_batch, plan_batches
-from headscope.asking.preparing import SharedPixels, case_pictures, prepared, shared_pixels
+from headscope.asking.picture_cache import SharedPixels, case_pictures, shared_pixels
+from headscope.asking.preparing import prepared
 from headscope.capturing.run import capture
 from headscope.capturing.store import read_plan
 from headscope.data.cases import Cases

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from headscope.asking.ask import ask
+from headscope.asking.picture_features import shared_features
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.engine.choice import Replay, logits_under
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix
 from headscope.engine.sharing import joined
 from headscope.engine.trace import run_clean, run_prompts
 from headscope.models.contiguous import give_contiguous, gives_contiguous
-from headscope.models.picture_memo import shared_features
 from headscope.models.proofs.full import prove
 from headscope.models.vlm import VLM, load_model
 from headscope.models.ways import kept_ways

@@ -17,7 +17,7 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from headscope.models.grids.families import image_grids
+from headscope.models.families import image_grids
 from headscope.models.grids.layouts import cells
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM

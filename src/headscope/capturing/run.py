@@ -16,14 +16,15 @@ from headscope.asking.ask import Outcome, ask
 from headscope.asking.batches import Pictures
 from headscope.asking.form import form_of, warnings_of
 from headscope.asking.items import Item, count_unanswered, make_items
-from headscope.asking.preparing import case_pictures, prepared, shared_pixels
+from headscope.asking.picture_cache import picture_cache
+from headscope.asking.picture_features import shared_features
+from headscope.asking.preparing import prepared
 from headscope.asking.readouts import check_readouts
 from headscope.capturing.plan import make_plan
 from headscope.capturing.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
 from headscope.capturing.writer import ShardWriter
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
-from headscope.models.picture_memo import shared_features
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import fingerprint
@@ -200,10 +201,10 @@ def _ask_shard(vlm: Any, shard: Mapping[str, Any], work: _Work, done: Callable[[
         pictures = work.pictures
         if pictures is None:
             # Held for this shard only: all steps of a case are in it.
-            pictures = case_pictures(work.cases)
-            warm = stack.enter_context(shared_pixels(vlm.processor)).warm
-        # Features in plan order from an empty memo: a shard made again has the same bytes.
-        stack.enter_context(shared_features(vlm))
+            cache = stack.enter_context(picture_cache(vlm, work.cases))
+            pictures, warm = cache.picture, cache.warm
+        else:
+            stack.enter_context(shared_features(vlm))
         ready = stack.enter_context(closing(prepared(vlm, batches, pictures, own, warm)))
         for encoded, batch in ready:
             outcome = ask(

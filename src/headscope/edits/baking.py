@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headscope.edits.edits import Edit, What, scale
+from headscope.edits.edits import Edit, Operation, scale
 from headscope.edits.hooks import Pair, compile_edit
 from headscope.errors import EditError
 from headscope.models.geometry import Head, Site, has_plain_matrix
@@ -20,7 +20,9 @@ from headscope.models.saving import is_free, write_checkpoint
 from headscope.models.weights import is_quantized
 
 
-def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, scope: str = "all") -> Path:
+def bake(
+    vlm: Any, heads: Iterable[Head], what: Operation | float, out: str | Path, scope: str = "all"
+) -> Path:
     """Write a checkpoint folder whose outputs equal those of the model under ``edit(vlm, heads, what)``.
 
     ``z' = f z + o`` before the projection ``W z + b`` is ``(W diag f) z + (b + W o)``: columns of W are
@@ -50,13 +52,12 @@ def bake(vlm: Any, heads: Iterable[Head], what: What | float, out: str | Path, s
         >>> hs.load_model(folder).proof.status
         'PROVED'
     """
-    change = Edit(tuple(heads), what if isinstance(what, What) else scale(float(what)), scope)
+    change = Edit(tuple(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
     out = Path(out)
     if scope != "all":
         raise EditError(
             f"bake: scope {scope!r} depends on the position, and weights do not; only 'all' can be baked, "
-            "use "
-            "`with edit(...)` instead"
+            "use `with edit(...)` instead"
         )
     if not is_free(out):
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
@@ -123,8 +124,7 @@ def _refuse(model: nn.Module, site: Site, pair: Pair) -> None:
     if pair[1] is not None and getattr(projection, "bias", None) is None:
         raise EditError(
             f"{name} has no bias to hold what is added to z (a direction, or the mean); only factors can be "
-            "baked "
-            "into this model"
+            "baked into this model"
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from headscope.edits.edits import Blocks, What
+from headscope.edits.edits import Blocks, Operation
 from headscope.errors import EditError
 
 
-def clamp(to: Blocks, strength: float = 1.0) -> What:
+def clamp(to: Blocks, strength: float = 1.0) -> Operation:
     """Hold z at ``to``: ``z' = (1 - strength) * z + strength * to``.
 
     At strength 1 every position has the same z, so that a head tells nothing of its input; to the mean, that
@@ -27,4 +27,4 @@ def clamp(to: Blocks, strength: float = 1.0) -> What:
     """
     if not 0 <= strength <= 1:
         raise EditError(f"clamp: asked for strength {strength}; expected 0 (nothing) to 1 (held altogether)")
-    return What("clamp", factor=1.0 - strength, blocks=to, strength=strength)
+    return Operation("clamp", factor=1.0 - strength, blocks=to, strength=strength)

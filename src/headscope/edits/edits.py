@@ -27,7 +27,7 @@ Blocks = Mapping[Head, NDArray[Any]] | NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class What:
+class Operation:
     """What happens to each head's z: ``z' = factor * z + strength * blocks[head]``.
 
     Made by :func:`mute`, :func:`scale` and :func:`add`. ``blocks`` is a mapping head -> (width,), or an array
@@ -74,8 +74,7 @@ class What:
             if table.ndim != 2 or table.shape[0] != len(geometry.heads) or table.shape[1] < width:
                 raise EditError(
                     f"{self.kind}: asked for an array (head, width), found shape {table.shape}; this model "
-                    "needs "
-                    f"({len(geometry.heads)}, {geometry.max_width})"
+                    f"needs ({len(geometry.heads)}, {geometry.max_width})"
                 )
             vector = table[geometry.index(head), :width].astype(np.float32)
         if vector.shape != (width,) or not np.isfinite(vector).all():
@@ -91,7 +90,7 @@ def _digest(values: Any) -> str:
     return f"{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"
 
 
-def mute(factor: float = 0.0, mean: Blocks | None = None) -> What:
+def mute(factor: float = 0.0, mean: Blocks | None = None) -> Operation:
     """Silence heads: z becomes ``factor * z`` (0 by default), or its mean over a reference set.
 
     ``mean`` is an array (head, width) in ``geometry.heads`` order or a mapping head -> (width,), as
@@ -108,13 +107,13 @@ def mute(factor: float = 0.0, mean: Blocks | None = None) -> What:
     if isinstance(mean, bool):
         raise EditError("mute(mean=...): give the means themselves, as head_means(vlm, batches) returns them")
     if mean is None:
-        return What("mute", factor=float(factor))
+        return Operation("mute", factor=float(factor))
     if factor != 0.0:
         raise EditError(f"mute: asked for factor {factor} and a mean; give one of them")
-    return What("mute-mean", factor=0.0, blocks=mean)
+    return Operation("mute-mean", factor=0.0, blocks=mean)
 
 
-def scale(s: float) -> What:
+def scale(s: float) -> Operation:
     """Multiply z by ``s``; above 1 turns heads up.
 
     Raises:
@@ -125,10 +124,10 @@ def scale(s: float) -> What:
         >>> hs.scale(1.5).factor
         1.5
     """
-    return What("scale", factor=float(s))
+    return Operation("scale", factor=float(s))
 
 
-def add(direction: Blocks, strength: float = 1.0) -> What:
+def add(direction: Blocks, strength: float = 1.0) -> Operation:
     """Add ``strength * direction`` to z (steering); ``direction`` is head -> (width,), or (head, width).
 
     Raises:
@@ -140,7 +139,7 @@ def add(direction: Blocks, strength: float = 1.0) -> What:
         >>> hs.add({hs.Head(3, 5): np.ones(24)}, strength=0.5).strength
         0.5
     """
-    return What("add", blocks=direction, strength=float(strength))
+    return Operation("add", blocks=direction, strength=float(strength))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +164,7 @@ class Edit:
     """
 
     heads: tuple[Head, ...]
-    what: What
+    what: Operation
     scope: str = "all"
     _key: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
 
@@ -250,7 +249,7 @@ class BatchedEdit:
             yield
 
 
-def per_item(head_sets: Sequence[Iterable[Head]], what: What, scope: str = "all") -> BatchedEdit:
+def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = "all") -> BatchedEdit:
     """One head set per item of a batch, the same change for all.
 
     Example:
@@ -263,7 +262,7 @@ def per_item(head_sets: Sequence[Iterable[Head]], what: What, scope: str = "all"
 
 
 @contextmanager
-def edit(vlm: Any, heads: Iterable[Head], what: What, scope: str = "all") -> Iterator[Edit]:
+def edit(vlm: Any, heads: Iterable[Head], what: Operation, scope: str = "all") -> Iterator[Edit]:
     """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
     question)``.
 

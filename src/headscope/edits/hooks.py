@@ -135,8 +135,7 @@ def _mask(vlm: Any, scope: str, z: Tensor) -> Tensor:
     if vlm.frame is None:
         raise EditError(
             f"edit: scope {scope!r} needs to know where the tokens of image, question and answer are; run "
-            "the model "
-            "inside `with vlm.reading(encoded):`, or use scope 'all'"
+            "the model inside `with vlm.reading(encoded):`, or use scope 'all'"
         )
     mask: Tensor = vlm.frame.scope_mask(scope, z.shape[1], z.shape[0], z.device)
     return mask

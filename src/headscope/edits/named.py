@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from headscope.edits.edits import What
+    from headscope.edits.edits import Operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,10 @@ class NamedEdit:
     says: str
     needs_mean: bool = False
 
-    def make(self, reference: Reference) -> What:
+    def make(self, reference: Reference) -> Operation:
         """The edit."""
         module, _, name = self.maker.rpartition(".")
-        made: What = getattr(import_module(module), name)(**self.arguments(reference))
+        made: Operation = getattr(import_module(module), name)(**self.arguments(reference))
         return made
 
 
@@ -85,7 +85,7 @@ NAMED_EDITS: dict[str, NamedEdit] = {
 }
 
 
-def named_edits(names: Iterable[str], reference: Reference) -> dict[str, What]:
+def named_edits(names: Iterable[str], reference: Reference) -> dict[str, Operation]:
     """Edits by name, in the order given.
 
     Raises:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from headscope.asking.ask import ask
 from headscope.asking.batches import Pictures, encode_batch, plan_batches
 from headscope.asking.items import Item
+from headscope.asking.picture_features import PictureFeatures, shared_features
 from headscope.edits.edits import BatchedEdit, Edit
 from headscope.engine.choice import Replay, replay_of
 from headscope.engine.replay import ItemReading, clean_margin, one_token, read_item
@@ -30,7 +31,6 @@ from headscope.engine.sharing import clean_runs, plan_prompts
 from headscope.engine.trace import Trace
 from headscope.errors import ModelError
 from headscope.models.memory import is_out_of_memory
-from headscope.models.picture_memo import PictureMemo, shared_features
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 
@@ -84,7 +84,7 @@ class Engine:
         self._place = {item.id: i for i, item in enumerate(self.items)}
         self._alone: dict[int, Encoded] = {}
         self._batches: dict[tuple[int, ...], list[tuple[Encoded, Ints]]] = {}
-        self._memo: PictureMemo | None = None
+        self._memo: PictureFeatures | None = None
 
     def clean(self) -> Floats:
         """(3, item) correct, margin and number of tokens of each answer without an edit."""

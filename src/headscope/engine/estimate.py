@@ -17,7 +17,7 @@ from torch import Tensor
 
 from headscope.asking.ask import scored_choices
 from headscope.asking.items import Item
-from headscope.edits.edits import Edit, What, mute
+from headscope.edits.edits import Edit, Operation, mute
 from headscope.edits.hooks import compile_edit
 from headscope.errors import ModelError
 from headscope.models.answering.continuation import continue_from
@@ -29,7 +29,7 @@ from headscope.models.types import Encoded
 
 
 def estimate_drops(
-    vlm: Any, encoded: Encoded, item: Item, scope: str = "all", what: What | None = None
+    vlm: Any, encoded: Encoded, item: Item, scope: str = "all", what: Operation | None = None
 ) -> tuple[float, NDArray[np.float64]]:
     """The clean margin of one item, and for each head the estimated drop of it, (head,).
 

@@ -18,7 +18,7 @@ from headscope.models.geometry import Site
 Variant = dict[Site, Pair]  # per touched site factor and offset, as compile_edit gives them
 
 
-class Reached(Exception):
+class AttentionReached(Exception):
     """The attention was reached; the rest of the layer is of no interest."""
 
 
@@ -134,9 +134,9 @@ def attention_input(call: Call, hidden: Tensor, fit: Callable[[str, Any], Any], 
 
     def stop(*args: Any, **kwargs: Any) -> Any:
         found.append((args, kwargs))
-        raise Reached
+        raise AttentionReached
 
-    with stand_in(call.site.attention, stop), suppress(Reached):
+    with stand_in(call.site.attention, stop), suppress(AttentionReached):
         call_layer(call, hidden, fit, cache)
     return found[0]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from headscope.asking.items import Item
 from headscope.data.splits import picture_groups
-from headscope.edits.edits import Edit, What
+from headscope.edits.edits import Edit, Operation
 from headscope.engine.engine import SHARED_PREFIX, Engine
 from headscope.models.geometry import Head
 from headscope.models.vlm import VLM
@@ -113,7 +113,7 @@ class Reader:
         return self.clean if edit is None else self.read_edits([edit])[0]
 
     def read_many(
-        self, head_sets: Iterable[Sequence[Head]], what: What, scope: str = "all", label: str = ""
+        self, head_sets: Iterable[Sequence[Head]], what: Operation, scope: str = "all", label: str = ""
     ) -> list[Reading]:
         """One reading per head set, the same change for all; many sets ride in one forward."""
         return self.read_edits([Edit(tuple(heads), what, scope) for heads in head_sets], label)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headscope.engine.layer_parts import BehindPromptCache, LayerCache, beside_mask, trimmed
 from headscope.engine.layers import (
     Variant,
     attended_under,
@@ -27,7 +28,6 @@ from headscope.engine.layers import (
     rows_fit,
     with_attention,
 )
-from headscope.engine.side_by_side import Beside, Fresh, beside_mask, trimmed
 from headscope.engine.trace import Call, Trace
 from headscope.errors import ModelError
 from headscope.models.answering.generation import PLAIN
@@ -172,7 +172,7 @@ class RowSweep(Sweep):
     def _above(self, number: int, call: Call, hidden: Tensor, own: Sequence[Variant], last: bool) -> Tensor:
         """A layer's output for variants that have joined below."""
         fit = rows_fit(hidden.shape[0])
-        cache = Fresh() if self.kept and call.site is not None else None
+        cache = LayerCache() if self.kept and call.site is not None else None
         change = change_of(own, call.site, call.z) if call.site is not None else None
         inside = changed(call.site, change, 0) if call.site is not None else nullcontext()
         with inside:
@@ -252,7 +252,7 @@ class TokenSweep(Sweep):
         assert call.site is not None
         count, length = hidden.shape[1], self.trace.length
         clean = self.trace.prefill.cache.layers[number]
-        cache = Beside(clean.keys[:, :, :-1], clean.values[:, :, :-1])
+        cache = BehindPromptCache(clean.keys[:, :, :-1], clean.values[:, :, :-1])
 
         def fit(name: str, value: Any) -> Any:
             if name == "attention_mask":

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.data.cases import Cases
-from headscope.edits.edits import Edit, What, mute
+from headscope.edits.edits import Edit, Operation, mute
 from headscope.edits.named import Reference, named_edits, need_mean
 from headscope.engine.readings import Reader
 from headscope.errors import StudyError
@@ -44,7 +44,7 @@ def ablate(
     settings: AblationSettings | None = None,
     **knobs: Any,
 ) -> dict[str, Any]:
-    """Mute each function's heads and hold the damage against random heads (design 5.4).
+    """Mute each function's heads and hold the damage against random heads (docs/concepts.md).
 
     1. On ``select``: every ranking and k with a few controls; :data:`candidates.RULE` picks one head set per
        function.
@@ -161,7 +161,7 @@ class _Ablation:
                 self.results[name][ALONE] = self._held(name, f"{name}@{ALONE}", "alone")
         self.specificity = self._specificity()
 
-    def _read_ahead(self, ways: list[What]) -> None:
+    def _read_ahead(self, ways: list[Operation]) -> None:
         """What is asked at scope ``all`` below, read together: all functions' heads, all ways to mute."""
         for name, reader in self.readers["test"].items():
             own = [Edit(self.heads[name], way) for way in ways] if name in self.functions else []
@@ -209,7 +209,7 @@ class _Ablation:
 
         return np.array(self.ledger.get_or("means on fit", compute), dtype=np.float64)
 
-    def _mutes(self, name: str, ways: Mapping[str, What]) -> dict[str, Any]:
+    def _mutes(self, name: str, ways: Mapping[str, Operation]) -> dict[str, Any]:
         return {m: self._effect("mute", name, name, what=w, mute=m) for m, w in ways.items()}
 
     def _scopes(self, name: str) -> dict[str, Any]:
@@ -249,7 +249,7 @@ class _Ablation:
         phase: str,
         muted: str,
         measured: str,
-        what: What | None = None,
+        what: Operation | None = None,
         scope: str = "all",
         mute: str = "zero",
     ) -> dict[str, Any]:

@@ -18,10 +18,8 @@ from headscope.statistics.ranking import BY_SIZE, strongest
 
 RULE = (
     "Per function, on select: of all rankings and k, the head set whose zero muting at all tokens lowers "
-    "accuracy "
-    "most beyond the mean of its own layer-matched random controls; ties go to the greater margin drop "
-    "beyond "
-    "controls, then to the smaller k, then to the ranking named first."
+    "accuracy most beyond the mean of its own layer-matched random controls; ties go to the greater margin "
+    "drop beyond controls, then to the smaller k, then to the ranking named first."
 )
 
 

@@ -89,7 +89,7 @@ def causal_scores(
     settings: CausalSettings | None = None,
     **knobs: Any,
 ) -> CausalScores:
-    """Mute every head alone at all tokens and read what that costs each function (design 5.3).
+    """Mute every head alone at all tokens and read what that costs each function (docs/concepts.md).
 
     Writes ``causal.json`` into the study folder and resumes from ``causal/``. Cost: heads x functions x
     ``max_items`` answers.

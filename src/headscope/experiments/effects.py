@@ -75,8 +75,8 @@ def against_controls(
 ) -> dict[str, Any]:
     """Where the drop under test lies among those of the control draws.
 
-    ``p`` = (1 + controls at least as bad) / (1 + controls), design 5.4, over the controls that differ from
-    each other: a set read twice is no second witness. NaN (null) without draws.
+    ``p`` = (1 + controls at least as bad) / (1 + controls) over the controls that differ from each other
+    (docs/concepts.md): a set read twice is no second witness. NaN (null) without draws.
     """
     (observed,), (margin_observed,) = drops(clean, [edited])
     points, margins = drops(clean, readings)

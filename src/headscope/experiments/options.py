@@ -17,10 +17,8 @@ from headscope.models.geometry import Head
 
 RULE = (
     "Per function, on select: of all head sets, edits and strengths, the one with the greatest gain in "
-    "accuracy; ties "
-    "go to the greater gain in margin, then to the smaller strength, then to fewer heads. It is taken even "
-    "where "
-    "nothing gains. The headline is the function with the greatest gain on select."
+    "accuracy; ties go to the greater gain in margin, then to the smaller strength, then to fewer heads. It "
+    "is taken even where nothing gains. The headline is the function with the greatest gain on select."
 )
 
 

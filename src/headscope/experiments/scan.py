@@ -14,7 +14,7 @@ from headscope.asking.batches import encode_batch
 from headscope.asking.items import Item
 from headscope.data.cases import Cases
 from headscope.data.splits import picture_groups
-from headscope.edits.edits import Edit, What, mute
+from headscope.edits.edits import Edit, Operation, mute
 from headscope.edits.named import Reference, named_edits, need_mean
 from headscope.engine.engine import MEMORY, REPLAY, SHARED_PREFIX, Engine
 from headscope.engine.estimate import estimate_drops
@@ -63,7 +63,7 @@ def scan_heads(
     folder: str | Path,
     *,
     heads: Sequence[Head] = (),
-    what: What | None = None,
+    what: Operation | None = None,
     taxonomy: Taxonomy = DEFAULT,
     settings: ScanSettings | None = None,
     memory: int = MEMORY,
@@ -105,7 +105,7 @@ def scan_sets(
     folder: str | Path,
     sets: Sequence[Sequence[Head]],
     *,
-    what: What | None = None,
+    what: Operation | None = None,
     taxonomy: Taxonomy = DEFAULT,
     settings: ScanSettings | None = None,
     memory: int = MEMORY,
@@ -147,7 +147,7 @@ def scan_sets(
 
 def _named(
     vlm: Any, cases: Cases, splits: Mapping[str, str], taxonomy: Taxonomy, settings: ScanSettings
-) -> What:
+) -> Operation:
     """The edit that the settings name."""
     if settings.edit == "zero":
         return mute(settings.factor)

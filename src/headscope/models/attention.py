@@ -1,4 +1,4 @@
-"""A hand inside the attention function: the heads' outputs before they are merged, with any kernel."""
+"""Inside the attention function: the heads' outputs before they are merged, with any kernel."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRODUCTS = frozenset(
 
 
 @dataclass(frozen=True)
-class Hand:
+class OutputPoint:
     """Where the heads' outputs are taken hold of: transformers' registry, or the ``index``-th product."""
 
     name: str = "registry"
@@ -44,38 +44,38 @@ class Hand:
 
 
 @contextmanager
-def attention_function(site: Site, change: Change, hand: Hand | None = None) -> Iterator[None]:
+def attention_function(site: Site, change: Change, point: OutputPoint | None = None) -> Iterator[None]:
     """Within, what the attention function returns for one attention module passes through ``change``.
 
     The function in use stays in use: it is wrapped in transformers' registry under its own name, and the
-    registry is put back exactly as it was. With the hand ``product``, the module computes attention by
+    registry is put back exactly as it was. At the point ``product``, the module computes attention by
     itself; the product that sums values over keys is taken then, seen as (item, position, head, width) too.
 
     Raises:
         GeometryError: it was not called exactly once in the block.
     """
-    hand = hand or Hand()
+    point = point or OutputPoint()
     calls: list[int] = []
     inside = (
-        _registered(site, change, calls) if hand.name == "registry" else _product(site, change, hand, calls)
+        _registered(site, change, calls) if point.name == "registry" else _product(site, change, point, calls)
     )
     with inside:
         yield
     if len(calls) != 1:
         raise GeometryError(
-            f"proof step 'blocks' failed at {site.path}: the {hand} was called {len(calls)} times in one "
+            f"proof step 'blocks' failed at {site.path}: the {point} was called {len(calls)} times in one "
             "forward of the layer; expected once"
         )
 
 
 @contextmanager
-def find_hand(site: Site) -> Iterator[list[Hand]]:
-    """Within, one forward of the attention module tells which hand reaches it; it stands in the list then.
+def find_output_point(site: Site) -> Iterator[list[OutputPoint]]:
+    """Within, one forward of the attention module tells which point reaches it; it stands in the list then.
 
     Raises:
         GeometryError: neither does.
     """
-    found: list[Hand] = []
+    found: list[OutputPoint] = []
     calls: list[int] = []
     seen = _Products(None, -1)
     at_projection: list[int] = []
@@ -92,7 +92,7 @@ def find_hand(site: Site) -> Iterator[list[Hand]]:
             "attention function from transformers' registry and sums values over keys by no product that is "
             "known, so its heads cannot be proved; refused"
         )
-    found.append(Hand() if calls else Hand("product", products - 1))
+    found.append(OutputPoint() if calls else OutputPoint("product", products - 1))
 
 
 @contextmanager
@@ -174,7 +174,7 @@ class _Products(TorchFunctionMode):
 
 
 @contextmanager
-def _product(site: Site, change: Change, hand: Hand, calls: list[int]) -> Iterator[None]:
+def _product(site: Site, change: Change, point: OutputPoint, calls: list[int]) -> Iterator[None]:
     """One product inside the attention's forward, heads second: (item, head, position, width)."""
 
     def turned(output: Tensor) -> Tensor:
@@ -184,5 +184,5 @@ def _product(site: Site, change: Change, hand: Hand, calls: list[int]) -> Iterat
             return change(heads.transpose(1, 2)).transpose(1, 2).reshape(output.shape)
         return change(output.transpose(1, 2)).transpose(1, 2) if output.ndim == 4 else change(output)
 
-    with _Products(turned, hand.index):
+    with _Products(turned, point.index):
         yield

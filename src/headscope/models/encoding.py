@@ -10,16 +10,13 @@ from torch import Tensor
 
 from headscope.data.pictures import to_rgb
 from headscope.errors import ModelError
-from headscope.models.grids.families import image_grids
-from headscope.models.loading import LISTS
+from headscope.models.families import family_named, image_grids
 from headscope.models.prompts import Template
 from headscope.models.question_span import question_mask
 from headscope.models.types import Encoded, Prompt
 
 # What some processors return for training only; a model that is given them computes a loss.
 _TRAINING = frozenset({"labels"})
-# Families whose processor gives the token types that the model needs only when told to.
-_TYPED = frozenset({"cosmos3_edge"})
 
 
 def encode_prompts(
@@ -88,7 +85,7 @@ def _processed(
             padding_side=side,
             return_tensors="pt",
             return_offsets_mapping=True,
-            **({"return_mm_token_type_ids": True} if family in _TYPED else {}),
+            **({"return_mm_token_type_ids": True} if family_named(family).token_types else {}),
             # Chat templates often write the begin token themselves; it must not come twice.
             add_special_tokens=not framed and not (begin and texts[0].startswith(begin)),
         )
@@ -98,5 +95,5 @@ def _processed(
         raise ModelError(
             f"the model's processor ({type(processor).__name__}) refused the prompts: {said}{alone}"
         ) from exc
-    batch.update({k: torch.tensor(batch[k]) for k in LISTS.get(family, ())})
+    batch.update({k: torch.tensor(batch[k]) for k in family_named(family).lists})
     return {k: v for k, v in batch.items() if isinstance(v, Tensor) and k not in _TRAINING}

@@ -8,15 +8,10 @@ from typing import Any
 from torch import nn
 
 from headscope.errors import GeometryError
+from headscope.models.families import family_named
 from headscope.models.geometry import Geometry
 from headscope.models.structure import by_structure
 from headscope.models.tracing import trace_decoder
-
-# True exceptions: families whose heads are refused although they could be found, and why.
-REFUSED: dict[str, str] = {
-    "pi0": "a robot policy: it puts out actions and no text, and its picture is read by another decoder than "
-    "the one that acts",
-}
 
 
 def find_geometry(
@@ -43,8 +38,8 @@ def find_geometry(
         GeometryError: no attention layer was found, or one of them is ambiguous; the message says which.
     """
     family = str(getattr(getattr(model, "config", None), "model_type", ""))
-    if family in REFUSED:
-        raise GeometryError(f"{type(model).__name__} ({family}) is refused: {REFUSED[family]}")
+    if reason := family_named(family).refused:
+        raise GeometryError(f"{type(model).__name__} ({family}) is refused: {reason}")
     found = [_found(model, tower, inputs) for tower in towers]
     return Geometry(
         tuple(site for one in found for site in one.sites),

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from headscope.errors import ModelError, in_one_line
+from headscope.models.families import family_named
 from headscope.models.kernels import check_kept, check_kernel
 from headscope.models.library_messages import quiet
 from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.placement import Placement, device_named, spread
 from headscope.models.quantized import bitsandbytes_settings, check_loaded, check_method, why_not_loaded
 
-# What some classes take as lists of numbers alone; a batch holds it as tensors.
-LISTS = {"unlimited_ocr": ("num_local_patches", "patches_grid")}
 _NUMBERED = re.compile(r"\.(\d+)\.")
 
 
@@ -59,7 +58,7 @@ def load_weights(folder: Path, config: Any, how: Placement) -> nn.Module:
     check_loaded(folder, config, model, [str(k) for k in info.get("unexpected_keys") or ()], how)
     if place is not None:
         model = _moved(folder, model, place)
-    if names := LISTS.get(str(config.model_type)):
+    if names := family_named(str(config.model_type)).lists:
         _give_lists(model.base_model, names)
     return model.eval().requires_grad_(False)
 

@@ -3,70 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from headscope.errors import ModelError, quoted
 from headscope.models import thinking
 from headscope.models.control_tokens import ControlTokens
+from headscope.models.families import FAMILIES, family_named
 from headscope.models.types import Prompt
 
 _MARK = "zqxmark"
 _ANSWER = _MARK + "a"
 _SHOWN = 60  # how much of a prompt's end a message quotes
-
-
-class _Format(NamedTuple):
-    """The prompt format that a family was published with; ``{image}`` and ``{eos}`` are filled in.
-
-    The first turn's question follows ``first``, later ones follow ``turn``; an answer stands between
-    ``opening`` and ``closing``.
-    """
-
-    start: str
-    first: str
-    turn: str
-    opening: str
-    closing: str
-
-
-def _chatml(picture: str, start: str = "") -> _Format:
-    user = "<|im_start|>user\n"
-    return _Format(start, user + picture, user, "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n")
-
-
-_QWEN = _chatml(
-    "<|vision_start|>{image}<|vision_end|>", "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-)
-_QWEN3 = _chatml("<|vision_start|>{image}<|vision_end|>")
-_IDEFICS = _Format("", "User:{image}", "User: ", "<end_of_utterance>\nAssistant:", "<end_of_utterance>\n")
-_LLAMA = ("<|start_header_id|>user<|end_header_id|>\n\n", "<|start_header_id|>assistant<|end_header_id|>\n\n")
-_GEMMA = "<start_of_turn>user\n"
-# No dialogue models: earlier turns stand as lines before the question.
-_LINES = _Format("", "{image}", "", "", "\n")
-FORMATS: dict[str, _Format] = {
-    "florence2": _LINES,
-    "gemma3": _Format(
-        "<bos>", _GEMMA + "{image}", _GEMMA, "<end_of_turn>\n<start_of_turn>model\n", "<end_of_turn>\n"
-    ),
-    "idefics3": _IDEFICS._replace(start="<|begin_of_text|>"),
-    "internvl": _chatml("{image}\n"),
-    "llava": _Format("", "USER: {image}\n", "USER: ", " ASSISTANT:", "{eos}"),
-    "llava_onevision": _chatml("{image}\n"),
-    "mllama": _Format(
-        "<|begin_of_text|>", _LLAMA[0] + "{image}", _LLAMA[0], "<|eot_id|>" + _LLAMA[1], "<|eot_id|>"
-    ),
-    # No dialogue model: earlier turns stand as lines before the question.
-    "paligemma": _Format("", "{image}answer en ", "answer en ", "\n", "\n"),
-    "qwen2_5_vl": _QWEN,
-    "qwen2_vl": _QWEN,
-    "qwen3_vl": _QWEN3,
-    "smolvlm": _IDEFICS._replace(start="<|im_start|>"),
-    "t5gemma2": _LINES,
-}
-# Families whose processor itself writes the picture before a text, and begin and end tokens around it.
-_FRAMED = frozenset({"florence2"})
-# Between question and answer where the format writes nothing there itself.
-_LEADS = {"florence2": " ", "idefics3": " ", "llava": " ", "smolvlm": " ", "t5gemma2": " "}
 
 
 class Template:
@@ -90,13 +37,15 @@ class Template:
         self._placeholders = _placeholders(processor, self.image_token)
         chat = getattr(processor, "chat_template", None) or tokenizer.chat_template
         self._chat: str | None = chat.get("default") if isinstance(chat, dict) else chat
-        if self._chat is None and family not in FORMATS:
+        self._known = family_named(family)
+        if self._chat is None and self._known.prompt is None:
+            known = [name for name, row in FAMILIES.items() if row.prompt is not None]
             raise ModelError(
                 f"a model of family {family!r} without a chat template; headscope knows the prompt formats "
-                f"of {', '.join(FORMATS)} only; put a chat_template.jinja into the model's folder"
+                f"of {', '.join(known)} only; put a chat_template.jinja into the model's folder"
             )
-        self.framed = family in _FRAMED
-        self.added = tokenizer.eos_token if self.framed else "\n" if family == "paligemma" else ""
+        self.framed = self._known.framed
+        self.added = tokenizer.eos_token if self.framed else self._known.added
         self._listed = True  # answers in a dialogue as lists of parts, as most templates want them
         self._variables: dict[str, Any] = {}
         self._header = ""  # what the template writes before any answer, other than blanks
@@ -192,7 +141,7 @@ class Template:
 
     def writes(self, token: str) -> bool:
         """Whether the template itself writes a token."""
-        return token in (self._chat if self._chat is not None else "".join(FORMATS[self._family]))
+        return token in (self._chat if self._chat is not None else "".join(self._known.prompt or ()))
 
     def render(self, prompt: Prompt) -> str:
         """Text of a prompt, one image token in its first turn, ending where the answer begins.
@@ -266,10 +215,9 @@ class Template:
 
     def _default(self, questions: list[str], answers: list[str | None]) -> str:
         """The prompt format that the family was published with."""
-        form, tokenizer = FORMATS[self._family], self._processor.tokenizer
-        fill = {"{image}": self.image_token, "{eos}": tokenizer.eos_token or ""}
-        start, first, turn, opening, closing = (_filled(part, fill) for part in form)
-        lead = _LEADS.get(self._family, "")
+        assert self._known.prompt is not None  # else it was refused when it was loaded
+        fill = {"{image}": self.image_token, "{eos}": self._processor.tokenizer.eos_token or ""}
+        start, first, turn, opening, closing, lead = (_filled(p, fill) for p in self._known.prompt)
         text = start
         for i, (asked, said) in enumerate(zip(questions, answers, strict=True)):
             text += (turn if i else first) + asked

@@ -54,7 +54,7 @@ class CaseBoxes:
     A named object that is absent gets a decoy box of the case's median object size at a free place, so that a
     box does not tell that the thing is there. Decoys depend on the seed, the case and the object alone.
 
-    Source: design.md 5.6; the rules of naming are in :mod:`headscope.pointing.naming`.
+    Where boxes come from: docs/visual-prompting.md; the rules of naming: :mod:`headscope.pointing.naming`.
     """
 
     seed: int = 0

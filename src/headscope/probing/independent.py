@@ -70,7 +70,7 @@ def independent_probes(
     """Ridge classifiers per head, one function against the rest, folds grouped by image.
 
     One estimator serves the observed labels, the control tasks and the permuted labels; per head and fold it
-    is factorised once, and all of these are right-hand sides. Design section 5, point 2; the control task is
+    is factorised once, and all of these are right-hand sides. docs/concepts.md; the control task is
     that of Hewitt and Liang (2019).
 
     Args:

@@ -144,7 +144,7 @@ def importance(
 ) -> Importance:
     """Importance of head h for function f: mean over the steps of f of :meth:`JointProbe.contributions`.
 
-    Design section 5, point 1. The interval resamples images and holds the trained probe fixed.
+    docs/concepts.md. The interval resamples images and holds the trained probe fixed.
 
     Args:
         z: (item, head, width) of the ``select`` steps. y: (item,) function. groups: (item,) image.

@@ -252,7 +252,7 @@ def _extreme(found: Floats, observed: float, alternative: Alternative, slack: fl
 
 
 def draws_p(observed: float, controls: ArrayLike, larger_is_worse: bool = True) -> float:
-    """p = (1 + controls at least as bad) / (1 + draws): design section 5, point 4.
+    """p = (1 + controls at least as bad) / (1 + draws): docs/concepts.md.
 
     Args:
         observed: effect of the heads under test, such as the drop in accuracy.

@@ -4,6 +4,7 @@ the original picture must change the tokens whose rectangles hold it, and no oth
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,8 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from headscope.models.grids import families
-from headscope.models.grids.families import image_grids
+from headscope.models.families import FAMILIES, image_grids
 from headscope.models.types import ImageGrid, Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.experiment import changed, silenced
@@ -159,14 +159,15 @@ def test_the_experiment_tells_a_wrong_map(
     family: str, fault: str, models: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vlm = models(family)
-    true = families.MAPS[family]
+    true = FAMILIES[family].layout
+    assert not isinstance(true, str)
 
     def wrong(*given: Any) -> ImageGrid:
         grid = true(*given)
         assert grid.boxes is not None
         return ImageGrid(BROKEN[fault](grid.boxes), grid.shape)
 
-    monkeypatch.setitem(families.MAPS, family, wrong)
+    monkeypatch.setitem(FAMILIES, family, replace(FAMILIES[family], layout=wrong))
     caught = 0
     for where in (0.1, 0.3, 0.6, 0.9):
         try:
@@ -178,11 +179,18 @@ def test_the_experiment_tells_a_wrong_map(
 
 def test_every_family_of_transformers_has_a_map_or_a_reason() -> None:
     names = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
-    assert set(families.MAPS) | set(families.REASONS) >= names
-    assert not set(families.MAPS) & set(families.REASONS)
-    assert set(families.MAPS) == set(MAPPED), "every map has its experiment"
-    for family, reason in families.REASONS.items():
+    assert set(FAMILIES) >= names
+    assert list(FAMILIES) == sorted(FAMILIES)
+    reasons = {name: row.layout for name, row in FAMILIES.items() if isinstance(row.layout, str)}
+    assert set(FAMILIES) - set(reasons) == set(MAPPED), "every map has its experiment"
+    for family, reason in reasons.items():
         (grid,) = image_grids(None, family, [(4, 4)], {})
         assert grid.boxes is None
         assert grid.reason == reason
         assert len(reason) > 20
+
+
+def test_a_family_without_a_row_has_no_map_and_says_so() -> None:
+    (grid,) = image_grids(None, "new_vlm", [(4, 4)], {})
+    assert grid.boxes is None
+    assert "no map from image tokens to pixels is known for family 'new_vlm'" in grid.reason

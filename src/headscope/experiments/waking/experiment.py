@@ -85,7 +85,7 @@ def wake(
         StudyError: an unknown style or control.
         StoreError: the folder holds work made with other settings, or another frozen choice.
 
-    Source: design.md section 5.6.
+    How it is done, and against which controls: docs/visual-prompting.md.
     """
     settings = _with_training(vlm, settings or WakeSettings())
     source = boxes if boxes is not None else CaseBoxes(seed)

@@ -15,12 +15,13 @@ from PIL import Image
 from headscope.asking.ask import ask
 from headscope.asking.batches import iter_batches
 from headscope.asking.items import Item
+from headscope.asking.picture_cache import case_pictures
+from headscope.asking.picture_features import shared_features
 from headscope.data.cases import Cases
 from headscope.data.splits import picture_groups
 from headscope.experiments.waking.awakening import ContributionNorms, attention_to, token_positions
 from headscope.experiments.waking.questions import Question, Shown, WakeSettings, show
 from headscope.functions import MAIN, Taxonomy
-from headscope.models.picture_memo import shared_features
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 from headscope.pointing.naming import NAMED
@@ -106,12 +107,9 @@ class Meter:
         return {"rows": [rows[q.item.id] for q in questions], "heads": ordered}
 
     def _pictures(self, variant: str, questions: Sequence[Question]) -> dict[str, Shown]:
-        read: dict[str, Image.Image] = {}
-        for q in questions:
-            if q.item.case.id not in read:
-                read[q.item.case.id] = self.cases.image(q.item.case)
+        picture = case_pictures(self.cases)
         look, seed = self.settings.look, self.seed
-        return {q.item.id: show(variant, read[q.item.case.id], q, look, seed) for q in questions}
+        return {q.item.id: show(variant, picture(q.item), q, look, seed) for q in questions}
 
     def _ask(
         self, encoded: Encoded, items: Sequence[Item], shown: dict[str, Shown], deep: bool

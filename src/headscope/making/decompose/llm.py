@@ -19,7 +19,7 @@ from headscope.errors import DataError
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.making.decompose.prompt_files import Prompts, load_prompts
 from headscope.making.decompose.reply import read_reply, reply_schema
-from headscope.making.decompose.server import Said, Server, ServerError
+from headscope.making.decompose.server import Completion, Server, ServerError
 from headscope.progress import track
 from headscope.storage import fingerprint, read_json, write_json
 
@@ -173,14 +173,14 @@ class Decomposer:
             f"no reply of {self.settings.attempts} passed the checks; the last: {'; '.join(faults[:3])}"
         )
 
-    def _reply(self, case: Case, messages: list[dict[str, Any]]) -> Said:
+    def _reply(self, case: Case, messages: list[dict[str, Any]]) -> Completion:
         """The stored reply to exactly this dialogue and picture, else a new one, stored at once."""
         place = self.store / CACHE / f"{self._key(case, messages)}.json"
         if place.exists():
             raw = read_json(place)
             with self._lock:
                 self._books["cached"] += 1
-            return Said(raw["text"], raw["finish"], raw["tokens_in"], raw["tokens_out"])
+            return Completion(raw["text"], raw["finish"], raw["tokens_in"], raw["tokens_out"])
         sent = [dict(m) for m in messages]
         if self.settings.pictures:
             url = {"url": self._picture(case)}

@@ -30,7 +30,7 @@ class _Passing(Exception):
 
 
 @dataclass(frozen=True)
-class Said:
+class Completion:
     """What a server said: the text, why it ended, and the tokens it counted (0 where it does not say)."""
 
     text: str
@@ -97,7 +97,7 @@ class Server:
         self._lock = threading.Lock()
         self._next = 0.0
 
-    def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Said:
+    def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Completion:
         """The answer to a dialogue, tried again where a failure may pass.
 
         Raises:
@@ -134,7 +134,7 @@ class Server:
         if turn > now:
             self._sleep(turn - now)
 
-    def _once(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Said:
+    def _once(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Completion:
         api = self._openai
         given: dict[str, Any] = {"model": self.model, "messages": messages, "max_tokens": max_tokens}
         given["temperature"] = 0
@@ -179,7 +179,7 @@ class Server:
         messages: list[dict[str, Any]],
         schema: dict[str, Any],
         max_tokens: int,
-    ) -> Said:
+    ) -> Completion:
         code, text = exc.status_code, " ".join(str(exc).split())[:200]
         if code in (408, 409, 425, 429) or code >= 500:
             raise _Passing(f"status {code}", _retry_after(exc.response.headers.get("retry-after")))
@@ -199,7 +199,7 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _said(content: bytes) -> Said:
+def _said(content: bytes) -> Completion:
     try:
         raw = json.loads(content)
         choice = raw["choices"][0]
@@ -208,6 +208,6 @@ def _said(content: bytes) -> Said:
         counts = [usage.get(k) or 0 for k in ("prompt_tokens", "completion_tokens")]
         if not isinstance(text, str) or not all(isinstance(n, int) for n in counts):
             raise TypeError("text and token counts")
-        return Said(text, str(choice.get("finish_reason")), counts[0], counts[1])
+        return Completion(text, str(choice.get("finish_reason")), counts[0], counts[1])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as exc:
         raise _Passing(f"a response that is no chat completion ({type(exc).__name__})") from exc

@@ -137,7 +137,7 @@ def draw_scenes(
         >>> cases = hs.draw_scenes("data", 3, seed=1)
         >>> cases[0].question, cases[0].answer
         ('Is the dog facing the horse?', 'true')
-        >>> cases.image(cases[0]).size
+        >>> cases.image("scene-1-000000").size
         (192, 192)
     """
     out = Path(out)

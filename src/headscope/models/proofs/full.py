@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.base import BaseVLM
+from headscope.models.families import family_named, image_grids
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Geometry, Site
-from headscope.models.grids.families import image_grids, map_kind
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.causes import explained
@@ -178,7 +178,7 @@ def _spans(vlm: BaseVLM | nn.Module, model: nn.Module) -> Step:
     if isinstance(vlm, BaseVLM):
         return prove_spans(vlm)
     family = _family(model)
-    if map_kind(family):
+    if not isinstance(family_named(family).layout, str):
         return Step("spans", "", float("nan"), ON_CHECKPOINT, "its processor makes the image grid")
     (none,) = image_grids(None, family, [(1, 1)], {})
     return Step("spans", "", float("nan"), NOT_APPLICABLE, none.reason)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from headscope.errors import GeometryError
-from headscope.models.attention import Hand, attention_function, find_hand
+from headscope.models.attention import OutputPoint, attention_function, find_output_point
 from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs import edits
 from headscope.models.proofs.baked import baked_step, compare_baked, unplain
@@ -77,9 +77,9 @@ def _same_bits(name: str, shown: str, expected: Tensor, found: Tensor) -> Step:
 
 
 def _blocks_step(probes: list[_Probe]) -> Step:
-    hands = {str(p.hand) for p in probes}
+    points = {str(p.point) for p in probes}
     held = "; a norm over all heads held fixed" if any(p.norm is not None for p in probes) else ""
-    shown = f"heads zeroed one by one ({', '.join(sorted(hands))}{held}); each changed its own block only"
+    shown = f"heads zeroed one by one ({', '.join(sorted(points))}{held}); each changed its own block only"
     return Step("blocks", shown, sum(p.site.n_heads for p in probes))
 
 
@@ -105,7 +105,7 @@ class _Probe:
     """Proves one site in the middle of a forward: the module's call is repeated with heads zeroed."""
 
     site: Site
-    hand: Hand = field(default_factory=Hand)
+    point: OutputPoint = field(default_factory=OutputPoint)
     norm: nn.Module | None = None
     sum: Compared | None = None
     baked: Compared | None = None
@@ -177,9 +177,9 @@ class _Probe:
                 f"proof step 'blocks' failed at {site.path}: {site.n_heads} heads of width {site.head_dim} "
                 f"claimed, but the projection's input is {z.shape[-1]} wide"
             )
-        with find_hand(site) as hands:
+        with find_output_point(site) as points:
             self._again()
-        self.hand, self.norm = hands[0], norm_over_heads(site, z, self._again)
+        self.point, self.norm = points[0], norm_over_heads(site, z, self._again)
         z = z.reshape(-1, site.width)
         n_positions = z.shape[0]
         for first in range(0, site.n_heads, n_positions):
@@ -199,7 +199,7 @@ class _Probe:
             if output.ndim != 4 or tuple(output.shape[-2:]) != (site.n_heads, site.head_dim):
                 raise GeometryError(
                     f"proof step 'blocks' failed at {site.path}: {site.n_heads} heads of width "
-                    f"{site.head_dim} claimed, but the {self.hand} returns {tuple(output.shape)} (item, "
+                    f"{site.head_dim} claimed, but the {self.point} returns {tuple(output.shape)} (item, "
                     "position, head, width)"
                 )
             flat = output.clone().reshape(-1, site.n_heads, site.head_dim)
@@ -212,7 +212,7 @@ class _Probe:
             with ExitStack() as stack:
                 if self.norm is not None:
                     stack.enter_context(frozen(self.norm, self._again))
-                stack.enter_context(attention_function(site, zero, self.hand))
+                stack.enter_context(attention_function(site, zero, self.point))
                 self._again()
         finally:
             handle.remove()

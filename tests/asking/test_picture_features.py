@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headscope.models.picture_memo import shared_features
+from headscope.asking.picture_features import shared_features
 from headscope.models.types import Prompt
 
 

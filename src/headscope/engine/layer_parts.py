@@ -30,7 +30,7 @@ def trimmed(call: Call, hidden: Tensor, fit: Any, cache: Any) -> Tensor:
         return call_layer(call, hidden[:, -1:])
 
 
-class Fresh(DynamicCache):
+class LayerCache(DynamicCache):
     """Holds one layer's keys and values, whatever number it goes by."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Fresh(DynamicCache):
         return self.pair
 
 
-class Beside(Fresh):
+class BehindPromptCache(LayerCache):
     """Puts one layer's keys and values behind those of the prompt before its last position."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:

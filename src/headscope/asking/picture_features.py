@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headscope.models.base import BaseVLM
 from headscope.models.contiguous import gives_contiguous
+from headscope.models.vlm import VLM
 from headscope.models.ways import PICTURES, Way, decided, note_way, taken
 
 # Largest difference between features kept and features computed anew, relative to the largest.
@@ -23,7 +23,7 @@ PIXELS = "pixel_values"
 _INSTEAD = "pictures encoded anew each time"
 
 
-class PictureMemo:
+class PictureFeatures:
     """Features of pictures by their pixels, in the place of a model's ``get_image_features``.
 
     Only where pixels are one array (picture, channel, row, column) and features come picture by picture;
@@ -33,7 +33,7 @@ class PictureMemo:
         computed, replayed: how many pictures were encoded, and how many were not.
     """
 
-    def __init__(self, vlm: BaseVLM, room: int) -> None:
+    def __init__(self, vlm: VLM, room: int) -> None:
         self.vlm, self.room = vlm, room
         self.computed = self.replayed = 0
         self._kept: dict[bytes, Tensor] = {}
@@ -140,8 +140,8 @@ def _features(output: Any, pictures: int) -> list[Tensor]:
 
 @contextmanager
 def shared_features(
-    vlm: BaseVLM, room: int = 2**28, memo: PictureMemo | None = None
-) -> Iterator[PictureMemo | None]:
+    vlm: VLM, room: int = 2**28, memo: PictureFeatures | None = None
+) -> Iterator[PictureFeatures | None]:
     """While inside, a picture that the model has seen in this block is not encoded again.
 
     Serves every question about one picture, and every repetition of a batch, in generation and in plain
@@ -169,7 +169,7 @@ def shared_features(
     if compute is None or not hasattr(vlm.model, "get_decoder"):
         yield None
         return
-    memo = memo or PictureMemo(vlm, room)
+    memo = memo or PictureFeatures(vlm, room)
     held = vars(inner).get("get_image_features")  # an outer block's
 
     @functools.wraps(compute)
