@@ -19,10 +19,11 @@ ORDER = (
     "interventions",
     "visual_prompting",
     "validation",
+    "study",
     "report",
     "acceptance",
 )
-TOP = ("study", "benchmarking", "stages", "study_record", "study_given", "sizes", "demo", "cli")
+TOP = ("demo", "cli")
 
 
 def imports(path: Path) -> set[str]:

@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_cases import record, write
 
 from headscope.data.card import write_card
 from headscope.data.cases import Cases, load_cases
+from made_cases import record, write
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_cases import good_cases, picture, record, write
 from PIL import Image
 
 from headscope.data.cases import Cases, case_line, load_cases, save_cases
 from headscope.data.schema import Case
 from headscope.data.validation import validate
 from headscope.errors import DataError, StoreError
+from made_cases import good_cases, picture, record, write
 
 
 def test_the_seed_example_loads_with_its_steps_objects_and_picture(tmp_path: Path) -> None:

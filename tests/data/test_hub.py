@@ -7,12 +7,12 @@ import datasets
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_cases import good_cases, picture, record, write
 from PIL import Image
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import features, from_dataset, to_dataset
 from headscope.errors import DataError
+from made_cases import good_cases, picture, record, write
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_cases import json_values, picture, record
 
 from headscope.data.cases import load_cases, save_cases
 from headscope.data.checks import check_case, parse
 from headscope.data.validation import validate
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
+from made_cases import json_values, picture, record
 
 _FORM = re.compile(r"[^:]*cases\.jsonl:\d+: [^:]+.*: .+, found .+, expected .+")
 _TEXTS = ["", "a", "dog", "s1", "s4", "main", "../a.png", "images/a.png", "\ud800", "a\x00", "fit"]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_cases import record
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,6 +22,7 @@ from headscope.data.validation import inspect, validate
 from headscope.functions import DEFAULT
 from headscope.making.scenes.generate import one_case
 from headscope.making.scenes.scene import Scene
+from made_cases import record
 
 
 def scene(number: int) -> Scene:

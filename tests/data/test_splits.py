@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_cases import picture, record, write
 
 from headscope.data.cases import load_cases
 from headscope.data.schema import SPLITS, Case, Split
 from headscope.data.splits import assign_splits, picture_groups
 from headscope.errors import DataError
+from made_cases import picture, record, write
 
 
 def case(name: str, image: str, split: Split | None = None, held_out: tuple[str, ...] = ()) -> Case:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_cases import record, write
 
 from headscope.asking.items import count_unanswered, history_of, make_items
 from headscope.capture.run import capture
@@ -19,6 +18,7 @@ from headscope.data.push import push_cases
 from headscope.data.validation import validate
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
+from made_cases import record, write
 
 
 def half(name: str = "a") -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_cases import picture, record, write
 from PIL import Image
 
 from headscope.data import validation
@@ -17,6 +16,7 @@ from headscope.data.cases import load_cases
 from headscope.data.validation import Fault, validate
 from headscope.errors import DataError
 from headscope.functions import Taxonomy
+from made_cases import picture, record, write
 
 
 def faults_of(folder: Path, *records: Any, **options: Any) -> list[str]:

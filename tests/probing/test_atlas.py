@@ -102,8 +102,8 @@ def test_causal_scores_bring_p_from_their_intervals_and_false_discovery_control(
 
 
 def test_rank_correlations_are_spearmans_over_heads() -> None:
-    atlas = _atlas()
-    atlas.rankings = {"joint": _scores(1), "independent": _scores(2), "causal": _scores(3)}
+    scores = {"joint": _scores(1), "independent": _scores(2), "causal": _scores(3)}
+    atlas = _atlas().model_copy(update={"rankings": scores})
     found = {(c.function, c.a, c.b): c.rho for c in atlas.ranking_correlations()}
     wanted = stats.spearmanr(np.abs(_scores(1)["counting"]), _scores(3)["counting"]).statistic
     assert found["counting", "joint", "causal"] == pytest.approx(wanted)

@@ -75,22 +75,24 @@ def _loading(
     Raises:
         StudyError: the study was run on another model.
     """
+    from headscope.errors import StudyError
     from headscope.study.evaluation import Loading
     from headscope.study.given import Given
-    from headscope.study.record import options_of
     from headscope.study.study import Study
 
     if study is None:
         how = device or "cpu", dtype or "float32", batch_size, most
         return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
-    record = Study.open(study, Given(model=model)).settings
-    options = options_of(record)
+    record = Study.open(study, Given(model=model)).record
+    if record.load_ is None:
+        raise StudyError(f"{study}: was begun on a model in memory, which cannot be loaded again")
+    options = record.options()
     if attention is not None:
         options["attention"] = attention
     if device is not None:  # then all parts go there
         options = {k: v for k, v in options.items() if k not in ("device_map", "max_memory")}
-    where = device or record["device"]
-    return record["load"], Loading(where, dtype or record["dtype"], batch_size, most, options or None)
+    where = device or record.device
+    return record.load_, Loading(where, dtype or record.dtype, batch_size, most, options or None)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from headscope.edits.edits import mute
 from headscope.engine.readings import Reader
+from headscope.experiments.ablation_result import DosePoint
 from headscope.experiments.controls import draw
 from headscope.experiments.effects import drops
 from headscope.models.geometry import Geometry, Head
 
 RULE = (
     "Per function, on select: of all rankings and k, the head set whose zero muting at all tokens lowers "
-    "accuracy "
-    "most beyond the mean of its own layer-matched random controls; ties go to the greater margin drop "
-    "beyond "
-    "controls, then to the smaller k, then to the ranking named first."
+    "accuracy most beyond the mean of its own layer-matched random controls; ties go to the greater margin "
+    "drop beyond controls, then to the smaller k, then to the ranking named first."
 )
 
 
@@ -50,15 +48,15 @@ class Candidate:
         """Margin drop beyond the mean control."""
         return self.margin_drop - self.control_margin
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, heads by label."""
+    def record(self) -> DosePoint:
+        """As the artefact holds it, heads by label."""
         kept = {k: v for k, v in vars(self).items() if k != "heads"}
-        return {
+        return DosePoint(
             **kept,
-            "heads": [str(h) for h in self.heads],
-            "excess_points": self.excess_points,
-            "excess_margin": self.excess_margin,
-        }
+            heads=tuple(str(h) for h in self.heads),
+            excess_points=self.excess_points,
+            excess_margin=self.excess_margin,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,13 @@ class Dose:
 
 def candidates(
     geometry: Geometry,
-    rankings: Mapping[str, Sequence[float]],
+    rankings: Mapping[str, Sequence[float | None]],
     ks: Sequence[int],
     by_size: Sequence[str] = ("joint",),
 ) -> list[Candidate]:
     """The top k of every ranking for every k that leaves at least as many heads as controls.
 
-    Importance of the joint probe is ranked by size (design 5.1), every other score by value: a head whose
+    Importance of the joint probe is ranked by size, every other score by value: a head whose
     muting helps is no candidate for being needed.
 
     Args:

@@ -31,9 +31,8 @@ def freeze(folder: str | Path, stage: str, choice: Any) -> Any:
     if stage in held:
         if held[stage] != wanted:
             raise StoreError(
-                f"{path}: {stage} is frozen, and the choice made now is another one; test may have been "
-                "read for the "
-                "frozen one, so it is not changed; use a new study folder"
+                f"{path}: {stage} is frozen, and the choice made now is another one; test may have been read "
+                "for the frozen one, so it is not changed; use a new study folder"
             )
         return held[stage]
     write_json(path, {**held, stage: wanted})

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from headscope.asking.batches import encode_batch
 from headscope.asking.items import Item
 from headscope.data.cases import Cases
-from headscope.data.splits import picture_groups
 from headscope.edits.edits import Edit, What, mute
 from headscope.engine.choice import Engine, engine_for
 from headscope.engine.estimate import estimate_drops
@@ -18,12 +16,13 @@ from headscope.engine.readings import Reader
 from headscope.engine.replay import MEMORY, clean_margin, one_token, read_item
 from headscope.engine.sharing import clean_runs, plan_prompts
 from headscope.errors import EditError, ModelError
-from headscope.experiments.items import choose_items
+from headscope.experiments.context import ExperimentContext, identity
 from headscope.experiments.scan_results import ScanResult, collect
-from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.geometry import Head
 from headscope.progress import track
-from headscope.storage import Ledger, fingerprint
+from headscope.storage import Ledger, fingerprint, plain
+
+FILE = "scan.json"
 
 
 @dataclass(frozen=True)
@@ -47,98 +46,66 @@ class ScanSettings:
     factor: float = 0.0
     estimate: bool = False
     exact_top: int = 0
-    seed: int = 0
 
 
 def scan_heads(
-    vlm: Any,
-    cases: Cases,
-    splits: Mapping[str, str],
-    folder: str | Path,
+    context: ExperimentContext,
+    settings: ScanSettings = ScanSettings(),
     *,
     heads: Sequence[Head] = (),
     what: What | None = None,
-    taxonomy: Taxonomy = DEFAULT,
-    settings: ScanSettings | None = None,
     memory: int = MEMORY,
-    **knobs: Any,
 ) -> ScanResult:
     """What muting each head alone costs each function: the drop of the margin, with intervals by picture.
 
-    Writes ``scan.json`` and ``scan.parquet``; goes on from ``folder/scan`` where it was stopped.
+    Writes ``scan.json`` and ``scan.parquet``; goes on from ``scan/`` where it was stopped.
 
     Args:
         heads: by default all of the decoder.
         what: by default :func:`mute` with ``settings.factor``; ``mute(mean=...)`` for the mean.
-        settings: see :class:`ScanSettings`; single ones can be given by name.
         memory: bytes that heads in one pass may take, about.
 
     Raises:
         EditError: an unknown scope or function, or heads that the model does not have.
-        StoreError: ``folder`` holds a scan with other settings.
+        StoreError: the folder holds a scan with other settings.
     """
-    sets = [(h,) for h in heads] or [(h,) for h in vlm.geometry.heads if h.tower == "decoder"]
-    return scan_sets(
-        vlm,
-        cases,
-        splits,
-        folder,
-        sets,
-        what=what,
-        taxonomy=taxonomy,
-        settings=settings,
-        memory=memory,
-        **knobs,
-    )
+    every = [(h,) for h in context.vlm.geometry.heads if h.tower == "decoder"]
+    return scan_sets(context, [(h,) for h in heads] or every, settings, what=what, memory=memory)
 
 
 def scan_sets(
-    vlm: Any,
-    cases: Cases,
-    splits: Mapping[str, str],
-    folder: str | Path,
+    context: ExperimentContext,
     sets: Sequence[Sequence[Head]],
+    settings: ScanSettings = ScanSettings(),
     *,
     what: What | None = None,
-    taxonomy: Taxonomy = DEFAULT,
-    settings: ScanSettings | None = None,
     memory: int = MEMORY,
-    **knobs: Any,
 ) -> ScanResult:
     """The same for head sets, each muted at once; a set is computed again from the lowest layer it touches.
 
     An estimate of a set is the sum of its heads'.
     """
-    settings = replace(settings or ScanSettings(), **knobs)
     what = what or mute(settings.factor)
     edits = [Edit(tuple(s), what, settings.scope) for s in sets]
-    items = _chosen(cases, splits, taxonomy, settings)
-    ledger = Ledger(
-        Path(folder) / "scan",
-        {
-            **asdict(settings),
-            "model": vlm.name,
-            "revision": vlm.confirmed_revision(),
-            "data": cases.fingerprint,
-            "dtype": str(vlm.dtype),
-            # Work that was begun before this was noted was read with PIL, and goes on.
-            **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
-            "edits": fingerprint([e.describe() for e in edits]),
-        },
-    )
-    scan = _Scan(vlm, cases, edits, settings, ledger, memory)
+    items = _chosen(context, settings)
+    vlm, recorded = context.vlm, plain({**asdict(settings), "seed": context.seed})
+    about = {
+        **recorded,
+        **identity(vlm, context.cases),
+        # Work that was begun before this was noted was read with PIL, and goes on.
+        **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
+        "edits": fingerprint([e.describe() for e in edits]),
+    }
+    scan = _Scan(vlm, context.cases, edits, settings, Ledger(context.folder / "scan", about), memory)
     rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
-    groups = picture_groups(cases)
     labels = tuple("+".join(str(h) for h in e.heads) for e in edits)
-    result = collect(settings, scan.engine, labels, items, rows, groups)
-    result.write(folder)
+    result = collect(recorded, context.seed, scan.engine, labels, items, rows, context.groups)
+    result.save(context.folder / FILE)
     return result
 
 
-def _chosen(
-    cases: Cases, splits: Mapping[str, str], taxonomy: Taxonomy, settings: ScanSettings
-) -> dict[str, list[Item]]:
-    items = choose_items(cases, splits, settings.split, taxonomy, settings.max_items, settings.seed, ())
+def _chosen(context: ExperimentContext, settings: ScanSettings) -> dict[str, list[Item]]:
+    items = context.choose(settings.split, settings.max_items)
     unknown = [f for f in settings.functions if f not in items]
     if unknown:
         raise EditError(

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from headscope.errors import StoreError, StudyError
+from headscope.errors import StudyError
+from headscope.records import Artefact, Record
 from headscope.statistics.resampling import spearman
-from headscope.storage import read_json, write_json
+from headscope.storage import Row
 
 if TYPE_CHECKING:
     from headscope.models.geometry import Head
 
-SCHEMA: Literal["headscope/atlas/1"] = "headscope/atlas/1"
 RANKINGS = ("joint", "independent", "causal")  # of the contract; "answer" is a fourth way to rank
 WAYS = (*RANKINGS, "answer")
 
@@ -25,11 +24,7 @@ Scores = dict[str, list[float | None]]  # function -> one number per head, flat 
 Intervals = dict[str, list[tuple[float, float] | None]]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class AtlasHead(_Model):
+class AtlasHead(Record):
     """One head: its address, its label such as ``L3H5``, and the width of its z."""
 
     layer: int
@@ -40,7 +35,7 @@ class AtlasHead(_Model):
     width: int
 
 
-class AnswerScores(_Model):
+class AnswerScores(Record):
     """Whether heads hold the answers of one function (see :mod:`headscope.probing.answers`)."""
 
     score: list[float | None]
@@ -51,10 +46,10 @@ class AnswerScores(_Model):
     chance: float | None
     n: int
     images: int
-    domains: list[dict[str, Any]]
+    domains: list[Row]
 
 
-class Sparsity(_Model):
+class Sparsity(Record):
     """How few heads serve a function, by one criterion."""
 
     significant: int
@@ -64,7 +59,7 @@ class Sparsity(_Model):
     by_layer: list[int]
 
 
-class Scarcity(_Model):
+class Scarcity(Record):
     """Share of heads for spatial functions less that for the others, by one criterion, over ``functions``."""
 
     functions: list[str]
@@ -75,7 +70,7 @@ class Scarcity(_Model):
     p: float
 
 
-class Correlation(_Model):
+class Correlation(Record):
     """Spearman correlation of two rankings over the heads."""
 
     function: str
@@ -88,7 +83,7 @@ class Correlation(_Model):
 class Provenance(BaseModel):
     """What an atlas was made from; further keys are kept."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     model: str = ""
     revision: str = ""
@@ -100,7 +95,7 @@ class Provenance(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-class Atlas(_Model):
+class Atlas(Artefact):
     """Which heads serve which function. Every list over heads is in the flat order of ``heads``.
 
     The JSON schema is ``headscope/atlas/1``, explained field by field in docs/file-formats-atlas.md.
@@ -114,7 +109,7 @@ class Atlas(_Model):
         ['L0H1']
     """
 
-    schema_: Literal["headscope/atlas/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["headscope/atlas/1"] = Field(default="headscope/atlas/1", alias="schema")
     heads: list[AtlasHead]
     functions: list[str]
     spatial: list[str] = Field(default_factory=list)
@@ -134,8 +129,8 @@ class Atlas(_Model):
     correlations: list[Correlation] = Field(default_factory=list)
     sparsity: dict[str, dict[str, Sparsity]] = Field(default_factory=dict)
     scarcity: dict[str, Scarcity] = Field(default_factory=dict)
-    joint: dict[str, Any] = Field(default_factory=dict)
-    independent: dict[str, Any] = Field(default_factory=dict)
+    joint: Row = Field(default_factory=dict)
+    independent: Row = Field(default_factory=dict)
     provenance: Provenance = Field(default_factory=Provenance)
 
     def scores(self, function: str, by: str | None = None) -> NDArray[np.float64]:
@@ -218,33 +213,13 @@ class Atlas(_Model):
                     )
         return found
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[Row]:
         """One row per head and function: what ``atlas.parquet`` holds."""
-        return list(self._rows())
+        return list(self._table_rows())
 
-    def save(self, path: str | Path) -> None:
-        """Write the atlas as JSON, whole or not at all."""
-        write_json(path, self.model_dump(by_alias=True))
-
-    @classmethod
-    def load(cls, path: str | Path) -> Atlas:
-        """Read an atlas.
-
-        Raises:
-            StoreError: the file is missing, damaged, or of another schema.
-        """
-        content = read_json(path)
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-            raise StoreError(f"{path}: asked for an atlas of schema {SCHEMA}, found {found!r}; probe again")
-        try:
-            return cls.model_validate(content)
-        except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise StoreError(
-                f"{path}: is not a sound atlas: {where}: {first['msg']}; delete it and probe again"
-            ) from exc
+    def content(self) -> Row:
+        """The atlas in plain values, every field."""
+        return self.model_dump(by_alias=True)
 
     def _known(self, function: str) -> None:
         if function not in self.functions:
@@ -262,9 +237,9 @@ class Atlas(_Model):
         own = self.heads[index]
         return Head(own.layer, own.head, own.tower, own.site)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _table_rows(self) -> Iterator[Row]:
         for function in self.functions:
-            columns: dict[str, Any] = {}
+            columns: Row = {}
             for way in WAYS:
                 columns[way] = self.scores(function, way).tolist() if self.has(way, function) else None
                 pairs = self.intervals.get(way, {}).get(function)
