@@ -4,7 +4,8 @@
 - :func:`hurt_p`: whether muting one head alone hurts;
 - :func:`against_controls`: whether the heads under test hurt more than random ones;
 - :func:`p_among_random`: whether a random set, drawn by the same law, would;
-- :func:`q_over_functions`, :func:`claim`: what may be said of a function's heads.
+- :func:`q_over_functions`, :func:`claim`: what may be said of a function's heads;
+- :func:`overlap_p`: whether two atlases name the same heads more often than chance does.
 
 The tests themselves (sign flips, bootstrap, Benjamini and Hochberg) are in :mod:`headscope.statistics`; what
 decides which heads a probe selects, at which level, is in :mod:`headscope.probing.summary`.
@@ -171,6 +172,18 @@ def q_over_functions(p: Mapping[str, float | None]) -> dict[str, float | None]:
     held = {f: value for f, value in p.items() if value is not None}
     q = dict(zip(held, (float(v) for v in benjamini_hochberg(list(held.values()))), strict=True))
     return {f: q.get(f) for f in p}
+
+
+def overlap_p(shared: int, k: int, heads: int) -> float:
+    """p that two sets of ``k`` among ``heads`` heads, drawn at random, have at least ``shared`` in common.
+
+    Example:
+        >>> overlap_p(1, 1, 64)
+        0.015625
+    """
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.sf(shared - 1, heads, k, k))
 
 
 def claim(

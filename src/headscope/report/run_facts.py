@@ -10,9 +10,9 @@ from headscope.report.charts.base import words
 from headscope.report.contents import StudyContents
 from headscope.report.theme import number
 from headscope.study.record import StudyRecord
-from headscope.study.stages import NAMES
+from headscope.study.stages import STAGES as TABLE
 
-STAGES = ("data", *NAMES)
+STAGES = ("data", *(stage.name for stage in TABLE if not stage.asks))
 _SHOWN_ELSEWHERE = (  # fields of study.json that have rows of their own, or no place on the page
     *("schema", "load", "model", "data", "versions", "cases", "steps", "taxonomy", "training", "asked"),
 )

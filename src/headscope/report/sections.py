@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headscope.report.charts import ablation, accuracy, emphasis, heads, wake, waking
+from headscope.report.charts import ablation, accuracy, compare, emphasis, heads, wake, waking
 from headscope.report.charts.base import Figure
 from headscope.report.contents import StudyContents
+from headscope.study.stages import stage_named
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
             wake.on_select,
         ),
     ),
+    ("compare", "Another study", "compare", (compare.overlap, compare.over_depth)),
 )
 
 
@@ -67,6 +69,8 @@ def sections(study: StudyContents) -> list[Section]:
     """All parts in order, with the figures that the study has numbers for."""
     found = [Section("summary", "Summary"), Section("run", "What was run")]
     for name, title, stage, charts in _CHARTED:
+        if stage_named(stage).asks and not study.ran(stage):
+            continue
         drawn = [chart(study) for chart in charts] if study.ran(stage) else []
         figures = tuple(figure for figure in drawn if figure is not None)
         empty = study.ran(stage) and charts and not figures

@@ -142,6 +142,17 @@ STAGES = (
         result="WakeResult",
     ),
     Stage(
+        "compare",
+        "Hold the ranking of heads against that of another study (--set compare.other=FOLDER).",
+        needs=("probe",),
+        file="compare.json",
+        home="headscope.experiments.compare",
+        run="compare",
+        settings="CompareSettings",
+        result="CompareResult",
+        asks="other",
+    ),
+    Stage(
         "report",
         "Write summary.json, report.html and the figures.",
         needs=(),
