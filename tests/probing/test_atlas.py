@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,21 +154,3 @@ def test_what_an_atlas_does_not_hold_is_refused_with_what_it_does(tmp_path) -> N
     path.write_text('{"schema": "headscope/atlas/1", "heads": 3}')
     with pytest.raises(StoreError, match="heads"):
         Atlas.load(path)
-
-
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-def test_the_documented_schema_is_that_of_the_code() -> None:
-    documented = json.loads((DOCS / "file-formats-atlas.schema.json").read_text("utf-8"))
-    assert documented == Atlas.model_json_schema(by_alias=True), (
-        "write Atlas.model_json_schema(by_alias=True) to docs/file-formats-atlas.schema.json"
-    )
-
-
-def test_every_field_of_the_atlas_is_explained() -> None:
-    page = (DOCS / "file-formats-atlas.md").read_text("utf-8")
-    missing = [
-        name for name in Atlas.model_json_schema(by_alias=True)["properties"] if f"`{name}`" not in page
-    ]
-    assert missing == []

@@ -25,7 +25,13 @@ Intervals = dict[str, list[tuple[float, float] | None]]
 
 
 class AtlasHead(Record):
-    """One head: its address, its label such as ``L3H5``, and the width of its z."""
+    """One head.
+
+    Attributes:
+        layer, head, tower, site: its address.
+        label: such as ``L3H5``.
+        width: of its z.
+    """
 
     layer: int
     head: int
@@ -36,7 +42,18 @@ class AtlasHead(Record):
 
 
 class AnswerScores(Record):
-    """Whether heads hold the answers of one function (see :mod:`headscope.probing.answers`)."""
+    """Whether heads hold the answers of one function.
+
+    Attributes:
+        score, interval: balanced accuracy of the step's answer from the head alone, less the better of two
+            rivals, and its interval.
+        accuracy: the first term.
+        question, blank: the rivals: the bag of the question's words, and the same head's z on a blank
+            picture (null if it was not captured).
+        chance: what guessing would give.
+        n, images: steps and images.
+        domains: sets of answers that were told apart.
+    """
 
     score: list[float | None]
     interval: list[tuple[float, float] | None]
@@ -50,7 +67,13 @@ class AnswerScores(Record):
 
 
 class Sparsity(Record):
-    """How few heads serve a function, by one criterion."""
+    """How few heads serve a function, by one criterion.
+
+    Attributes:
+        significant, share, ci: heads selected, their share of all, its Wilson interval with heads as trials.
+        gini: of the scores' sizes (AUROC above 0.5, other scores above 0, importance by size).
+        by_layer: heads selected in each attention layer.
+    """
 
     significant: int
     share: float
@@ -60,7 +83,15 @@ class Sparsity(Record):
 
 
 class Scarcity(Record):
-    """Share of heads for spatial functions less that for the others, by one criterion, over ``functions``."""
+    """Share of heads for spatial functions less that for the others, by one criterion.
+
+    Attributes:
+        functions: those compared.
+        spatial, other, difference: mean shares, and the one less the other.
+        ci: resamples heads, all functions of a head together: how far the difference hangs on which heads
+            the model happens to have, not on which cases were asked.
+        p: against every other way to call as many functions spatial; with 3 of 9 it cannot fall below 1/84.
+    """
 
     functions: list[str]
     spatial: float
@@ -71,7 +102,12 @@ class Scarcity(Record):
 
 
 class Correlation(Record):
-    """Spearman correlation of two rankings over the heads."""
+    """Spearman correlation of two rankings over the heads.
+
+    Attributes:
+        function, a, b: of which function, and which rankings (the joint one by size).
+        rho, n: the correlation, and the heads that have both.
+    """
 
     function: str
     a: str
@@ -81,7 +117,14 @@ class Correlation(Record):
 
 
 class Provenance(BaseModel):
-    """What an atlas was made from; further keys are kept."""
+    """What an atlas was made from; further keys are kept, all settings among them.
+
+    Attributes:
+        model, revision, data: name and revision of the model, fingerprint of the cases.
+        seed, readout, contexts: of the probes.
+        splits: split -> steps and images.
+        versions: of packages.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -98,7 +141,33 @@ class Provenance(BaseModel):
 class Atlas(Artefact):
     """Which heads serve which function. Every list over heads is in the flat order of ``heads``.
 
-    The JSON schema is ``headscope/atlas/1``, explained field by field in docs/file-formats-atlas.md.
+    Attributes:
+        heads: every head, in flat order.
+        functions: functions that occur, in the taxonomy's order.
+        spatial: those of the spatial group.
+        from_picture: those whose answer needs the picture; null: all.
+        default_ranking: the ranking that ``top`` follows: ``causal`` if there is one, else ``independent``,
+            unless set.
+        default_criterion: the criterion that ``functional`` follows: ``causal`` if it can be judged, else
+            ``decoding``.
+        level: false discovery rate at which a head counts as selected.
+        rankings: ``joint``, ``independent``, ``causal``: a table each (null or absent: not computed).
+        intervals: the same names: intervals of those scores.
+        p, significance: ``independent``, ``answer``, ``causal``: p-values, and q after Benjamini and Hochberg
+            over heads.
+        selected: criterion -> function -> one true or false per head; null: could not be judged.
+        control, selectivity: tables: AUROC on the control task, and AUROC less that.
+        answers: function -> whether heads hold its answers; functions without two answers that occur often
+            enough are absent.
+        elbow: ranking -> function -> number of heads before the elbow of the sorted sizes.
+        correlations: of each two rankings.
+        sparsity: criterion -> function -> how few heads.
+        scarcity: criterion -> spatial functions against the others.
+        joint: the joint probe: ``accuracy`` (on ``test``, with ``accuracy_ci``), ``majority``, ``shuffled``,
+            ``accuracy_select``, ``epochs`` and so on.
+        independent: ``accuracy`` and ``control_accuracy`` per head over all functions, ``majority``, mean and
+            spread of the null, ``logistic``.
+        provenance: what it was made from.
 
     Example:
         >>> head = AtlasHead(layer=0, head=0, label="L0H0", width=4)

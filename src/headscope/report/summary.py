@@ -21,6 +21,7 @@ from headscope.report.measure import accuracy, select
 from headscope.report.run_facts import STAGES
 from headscope.report.theme import number, percent
 from headscope.storage import Row
+from headscope.study.evaluation_result import AnswerForm
 from headscope.study.record import SplitCounts
 
 if TYPE_CHECKING:
@@ -56,20 +57,6 @@ class AccuracyCell(Record):
     value: Number
     n: int
     ci: Interval
-
-
-class FormCell(Record):
-    """How probable the choices are together.
-
-    Attributes:
-        n, median, below_1_percent: questions with choices, median of the total, share below 1 %.
-        thoughts: share of answers that begin with a thought.
-    """
-
-    n: int
-    median: Number
-    below_1_percent: Number
-    thoughts: Number
 
 
 class JointCell(Record):
@@ -188,7 +175,7 @@ class Summary(Artefact):
     accuracy: dict[str, AccuracyCell]
     accuracy_by_things: dict[str, Number]
     main_by_context: dict[str, Number]
-    form: FormCell | Row
+    form: AnswerForm | Row
     joint_probe: JointCell
     functional_heads: dict[str, HeadsCell]
     ablation: dict[str, MutingCell]
@@ -257,10 +244,10 @@ def _accuracies(study: StudyContents) -> Row:
     }
 
 
-def _form(study: StudyContents) -> FormCell | Row:
+def _form(study: StudyContents) -> AnswerForm | Row:
     """How probable the choices are together; empty where they were not scored."""
     found = form_of(study.answers or ())
-    return FormCell(**found.to_json()) if found is not None else {}
+    return AnswerForm(**found.to_json()) if found is not None else {}
 
 
 def _mean(rows: list[Row]) -> float | None:
@@ -342,7 +329,7 @@ def _lines(summary: Summary) -> list[str]:
     """One line for each of the other findings; stages that were not run are said to be so."""
     contexts = [f"{c} {percent(v)}" for c, v in summary.main_by_context.items() if v is not None]
     lines = [f"Main questions by context: {', '.join(contexts)}"] if contexts else ["Answers: not captured"]
-    if isinstance(summary.form, FormCell):
+    if isinstance(summary.form, AnswerForm):
         lines += [f"Warning: {said}" for said in warnings_of(Form(**summary.form.model_dump()))]
     raised, wake = summary.emphasis, summary.wake
     if raised.function:
