@@ -47,14 +47,14 @@ def change_record(study: Study, **values: Any) -> None:
 
 
 def test_the_image_backend_that_was_used_is_recorded_by_itself(study: Callable[..., Study]) -> None:
-    settings = study().settings
-    assert settings["image_backend"] == HERE
-    assert settings["model_options"] is None
+    record = study().record
+    assert record.image_backend == HERE
+    assert record.model_options is None
 
 
 def test_a_study_goes_on_with_the_image_backend_that_it_began_with(study: Callable[..., Study]) -> None:
     began = study(image_backend="pil")
-    assert began.settings["image_backend"] == "pil"
+    assert began.record.image_backend == "pil"
     assert study().vlm.image_backend == "pil", "created again without saying which"
     assert Study(began.folder).vlm.image_backend == "pil", "opened"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +31,11 @@ from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
 from headscope.pointing.styles import STYLES
 from headscope.progress import heeding_ctrl_c
+from headscope.study.stages import STAGES
+
+if TYPE_CHECKING:
+    from headscope.study.given import Given
+    from headscope.study.study import Opening, Study
 
 app = typer.Typer(
     name="headscope",
@@ -82,30 +88,60 @@ ProbeDeviceOption = Annotated[
     ),
 ]
 TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A stage's setting, such as ablate.draws=500; may be given several times."),
+]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
 ]
 
 
-def open_study(study: Path, data: Path | None, probe_device: str | None, wait: bool, **given: Any) -> Any:
+def open_study(study: Path, data: Path | None, given: Given, opening: Opening) -> Study:
     """The study in the folder, or a new one where it holds none yet.
 
     Args:
-        given: fields of :class:`headscope.study.given.Given`, None where the user said nothing.
+        given: what the user said of its settings.
+        opening: how it is opened.
 
     Raises:
         StudyError: nothing to start from, or a setting that differs from the study's.
     """
     from headscope.errors import StudyError
-    from headscope.study.given import Given
     from headscope.study.study import Study
 
-    opening: dict[str, Any] = {"probe_device": probe_device, "announce": say, "wait": wait}
+    opening = {"announce": say, **opening}
     if (study / "study.json").exists():
-        return Study.open(study, Given(**given), data, **opening)
+        return Study.open(study, given, data, **opening)
     if data is None:
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
-    return Study.create(study, data=data, **opening, **given)
+    return Study.create(study, data=data, **vars(given), **opening)
+
+
+def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Settings of stages as the command line gives them.
+
+    Raises:
+        StudyError: a word that is not STAGE.NAME=VALUE.
+
+    Example:
+        >>> parse_settings(["ablate.draws=500", "ablate.mutes=[\"zero\"]"])
+        {'ablate': {'draws': 500, 'mutes': ['zero']}}
+    """
+    from headscope.errors import StudyError
+
+    found: dict[str, dict[str, Any]] = {}
+    for word in words or ():
+        name, equals, text = word.partition("=")
+        stage, dot, setting = name.partition(".")
+        if not (equals and dot and stage and setting):
+            raise StudyError(f"--set: found {word!r}; expected STAGE.NAME=VALUE, such as ablate.draws=500")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(stage, {})[setting] = value
+    return found
 
 
 def _add_stage(name: str, text: str) -> None:
@@ -126,54 +162,40 @@ def _add_stage(name: str, text: str) -> None:
         tower: TowerOption = "decoder",
         image_backend: ImageBackendOption = "auto",
         probe_device: ProbeDeviceOption = None,
+        settings: SetOption = None,
         wait: WaitOption = False,
     ) -> None:
-        opened = open_study(
-            study,
-            data,
-            probe_device,
-            wait,
-            model=model,
-            size=size,
-            seed=seed,
-            taxonomy=taxonomy,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            model_options=model_options(
-                device_map, max_memory, quantization, tower, image_backend, attention
-            ),
+        from headscope.study.given import Given
+
+        options = model_options(device_map, max_memory, quantization, tower, image_backend, attention)
+        given = Given(
+            model, size, seed, taxonomy, device, dtype, options, batch_size, parse_settings(settings) or None
         )
-        result = getattr(opened, name)()
+        opened = open_study(study, data, given, {"probe_device": probe_device, "wait": wait})
         if name in ("run", "report"):
+            page = opened.run() if name == "run" else opened.report()
             show_summary(opened)
-            say(f"report: {result}")
+            say(f"report: {page}")
         else:
+            opened.stage(name)
             say(f"{name}: done, in {opened.folder}")
 
     command.__doc__ = text
     app.command(name)(command)
 
 
-def show_summary(study: Any) -> None:
+def show_summary(study: Study) -> None:
     """The study's summary as a table on standard output."""
     from rich.console import Console
 
-    from headscope.report.summary import summary_table
+    from headscope.report.summary import Summary, summary_table
 
-    Console().print(summary_table(study.summary()))
+    Console().print(summary_table(Summary.load(study.folder / "summary.json")))
 
 
-for _name, _text in {
-    "run": "All stages: capture, probe, ablate, emphasize, wake, report.",
-    "capture": "Ask every question; keep answers and what every head put out.",
-    "probe": "Rank all heads by function: joint probe, independent probes, causal score.",
-    "ablate": "Mute each function's heads against random controls.",
-    "emphasize": "Turn each function's heads up, or steer them.",
-    "wake": "Point at the named objects in the picture; see which heads wake.",
-    "report": "Write summary.json, report.html and the figures.",
-}.items():
-    _add_stage(_name, _text)
+_add_stage("run", f"All stages: {', '.join(stage.name for stage in STAGES if not stage.asks)}.")
+for _stage in STAGES:
+    _add_stage(_stage.name, _stage.text)
 
 
 @app.command()

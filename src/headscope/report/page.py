@@ -13,6 +13,8 @@ from headscope.report import findings as says
 from headscope.report import unanswered
 from headscope.report.charts import heads
 from headscope.report.charts.base import Figure, words
+from headscope.report.charts.heads import rankings
+from headscope.report.contents import StudyContents, read_contents
 from headscope.report.figures import write_figures
 from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
 from headscope.report.method_errors import method_errors
@@ -21,10 +23,8 @@ from headscope.report.paragraph import paragraph
 from headscope.report.pictures import before_after, walked_case
 from headscope.report.run_facts import chosen, commands, facts
 from headscope.report.sections import Section, sections
-from headscope.report.sources import read_study
 from headscope.report.svg import draw, inline
 from headscope.report.theme import number
-from headscope.report.views import StudyView
 from headscope.storage import write_atomic
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None =
         PosixPath('runs/demo/report.html')
     """
     folder = Path(study_folder)
-    study = read_study(folder, cases)
+    study = read_contents(folder, cases)
     parts = sections(study)
     documents = {f.name: draw(f.spec()) for s in parts for f in s.figures}
     page = render(study, parts, documents)
@@ -76,7 +76,7 @@ def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None =
     return folder / FILE
 
 
-def render(study: StudyView, parts: list[Section], documents: dict[str, str]) -> str:
+def render(study: StudyContents, parts: list[Section], documents: dict[str, str]) -> str:
     """The page as text; ``documents`` holds the SVG of every figure by name."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -107,9 +107,9 @@ def render(study: StudyView, parts: list[Section], documents: dict[str, str]) ->
     )
 
 
-def _texts(study: StudyView) -> dict[str, Any]:
-    name = str(study.run.model.get("name") or "a vision-language model")
-    data = str(study.run.data.get("name") or study.run.data.get("path") or "its cases")
+def _texts(study: StudyContents) -> dict[str, Any]:
+    name = study.model_name or "a vision-language model"
+    data = study.record.data.path if study.record else "its cases"
     return {
         "title": f"Attention heads and spatial reasoning: {Path(name).name or name}",
         "banner": says.banner(study),
@@ -138,17 +138,18 @@ def _version() -> str:
         return ""
 
 
-def _maps(study: StudyView) -> dict[str, Any]:
+def _maps(study: StudyContents) -> dict[str, Any]:
     atlas = study.atlas
     if atlas is None:
         return {"maps": [], "hover": {}, "dotted": False, "boxed": False}
-    muted = {t.function: t.heads for t in (study.ablation.tests if study.ablation else ())}
-    functions = list(dict.fromkeys(f for r in atlas.rankings for f in r.scores))
+    muted = {f: test.heads for f, test in (study.ablation.functions if study.ablation else {}).items()}
+    drawn = rankings(atlas)
+    functions = list(dict.fromkeys(f for r in drawn for f in r.scores))
     found: list[tuple[str, list[HeadMap], list[tuple[str, str]]]] = []
     for function in functions:
         best = [
             (r.name, ", ".join(f"{h} {number(v, 3)}" for h, v in top_heads(atlas, r, function, 8)))
-            for r in atlas.rankings
+            for r in drawn
             if function in r.scores
         ]
         found.append((words(function), head_maps(atlas, function, muted.get(function, ())), best))

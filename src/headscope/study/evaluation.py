@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.errors import DataError, StudyError
+from headscope.storage import Row
+from headscope.storage import plain as plain_values
+from headscope.study.evaluation_result import EvaluationResult, Intervened
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
-
-SCHEMA = "headscope/evaluation/1"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def evaluate(
     *,
     limit: int | None = None,
     announce: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> EvaluationResult:
     """Ask every main question alone, score by the source's own rule, and again under an intervention.
 
     A baked model is written to a temporary folder and loaded from there: what is scored is the checkpoint.
@@ -68,15 +69,12 @@ def evaluate(
         data: folder of cases.
         limit: the first so many cases only.
 
-    Returns:
-        The content of the JSON that ``headscope evaluate`` writes: docs/evaluate.md.
-
     Raises:
         DataError: no cases, or nothing to point at. StudyError: the study's atlas is missing or was made on
             another model. ModelError: the model cannot be loaded.
     """
     from headscope.asking.form import form_of, warnings_of
-    from headscope.benchmarks.scores import judged, score
+    from headscope.benchmarks.scores import difference, judged, score
     from headscope.data.cases import load_cases
     from headscope.data.splits import picture_groups
 
@@ -94,39 +92,33 @@ def evaluate(
     form = form_of(plain)
     for said in warnings_of(form):
         announce(f"evaluate: {said}")
-    out: dict[str, Any] = {
-        "schema": SCHEMA,
-        "model": {"name": vlm.name, "revision": vlm.revision},
-        "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
-        "loading": vars(loading),
-        "plain": score(plain, cases.by_id, images),
-        "form": form.to_json() if form is not None else None,
-        "intervention": None,
-        "rows": [_kept(r) for r in plain],
-    }
-    if intervention is None:
-        return out
-    announce(f"evaluate: again with {describe(intervention)}")
-    changed = judged(_changed(vlm, cases, intervention, heads, pictures, loading), cases.by_id)
-    out["intervention"] = {
-        **{k: str(v) if isinstance(v, Path) else v for k, v in vars(intervention).items()},
-        "chosen": [str(h) for h in heads],
-        "touched": len(pictures) if intervention.kind == "wake" else len(cases),
-        **_compared(plain, changed, cases, images, set(pictures)),
-    }
-    return out
-
-
-def _compared(plain: Any, changed: Any, cases: Any, images: Any, touched: set[str]) -> dict[str, Any]:
-    """Scores of the changed answers, and how they differ from the plain ones."""
-    from headscope.benchmarks.scores import difference, score
-
-    return {
-        "scores": score(changed, cases.by_id, images),
-        "difference": difference(plain, changed, images),
-        "difference_touched": difference(plain, changed, images, touched) if touched else None,
-        "rows": [_kept(r) for r in changed],
-    }
+    intervened = None
+    if intervention is not None:
+        announce(f"evaluate: again with {describe(intervention)}")
+        changed = judged(_changed(vlm, cases, intervention, heads, pictures, loading), cases.by_id)
+        touched = set(pictures)
+        intervened = Intervened.model_validate(
+            {
+                **{k: str(v) if isinstance(v, Path) else v for k, v in vars(intervention).items()},
+                "chosen": tuple(str(h) for h in heads),
+                "touched": len(touched) if intervention.kind == "wake" else len(cases),
+                "scores": score(changed, cases.by_id, images),
+                "difference": difference(plain, changed, images),
+                "difference_touched": difference(plain, changed, images, touched) if touched else None,
+                "rows": tuple(_kept(r) for r in changed),
+            }
+        )
+    return EvaluationResult.model_validate(
+        {
+            "model": {"name": vlm.name, "revision": vlm.revision},
+            "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
+            "loading": plain_values(vars(loading)),
+            "plain": score(plain, cases.by_id, images),
+            "form": form.to_json() if form is not None else None,
+            "intervention": intervened,
+            "rows": tuple(_kept(r) for r in plain),
+        }
+    )
 
 
 def describe(intervention: Intervention) -> str:
@@ -137,9 +129,7 @@ def describe(intervention: Intervention) -> str:
     return f"the {intervention.heads} strongest heads of {intervention.what} {action}"
 
 
-def answer_all(
-    vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None
-) -> list[dict[str, Any]]:
+def answer_all(vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None) -> list[Row]:
     """Answer rows of all main questions, each asked alone, in the order of the cases.
 
     Args:
@@ -159,7 +149,7 @@ def answer_all(
         image = cases.image(item.case)
         return other[item.case.id](image) if item.case.id in other else image
 
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Row] = {}
     batches = plan_batches(items, loading.batch_size)
     for batch in track(batches, "evaluate", unit="batches"):
         encoded = encode_batch(vlm, batch, show)
@@ -170,7 +160,7 @@ def answer_all(
 
 def _changed(
     vlm: Any, cases: Any, intervention: Intervention, heads: tuple[Any, ...], pictures: Any, loading: Loading
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     from headscope.edits.baking import bake
     from headscope.edits.edits import Edit, mute
 
@@ -227,6 +217,6 @@ def _pointable(cases: Any, source: Any) -> Iterator[tuple[str, Any]]:
             yield case.id, boxes
 
 
-def _kept(row: dict[str, Any]) -> dict[str, Any]:
+def _kept(row: Row) -> Row:
     keys = ("case", "kind", "question", "truth", "choices", "text", "answer", "correct", "margin", "total")
     return {key: row[key] for key in keys}

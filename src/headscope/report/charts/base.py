@@ -8,10 +8,10 @@ from typing import Any
 
 from headscope.functions import MAIN, Taxonomy
 from headscope.report import theme
-from headscope.report.stage_views import Estimate, Matrix
+from headscope.report.estimates import Estimate
 from headscope.report.theme import number
+from headscope.storage import Row
 
-Row = dict[str, Any]
 GROUPS = {"spatial": theme.SPATIAL, "other": theme.OTHER, "main question": theme.MAIN_COLOUR}
 
 
@@ -37,6 +37,15 @@ class Figure:
         spec: dict[str, Any] = self.chart.to_dict()
         spec["config"] = theme.config()
         return spec
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Change of accuracy (points, losses negative) for each row's edit on each column's function."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    change: tuple[tuple[Estimate | None, ...], ...]
 
 
 def words(function: str) -> str:
