@@ -23,8 +23,10 @@ from headscope.asking.readouts import check_readouts
 from headscope.capturing.plan import make_plan
 from headscope.capturing.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
 from headscope.capturing.writer import ShardWriter
+from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import fingerprint
@@ -34,8 +36,8 @@ SHARD_ITEMS = 512
 
 
 def capture(
-    vlm: Any,
-    cases: Any,
+    vlm: VLM,
+    cases: Cases,
     splits: Mapping[str, str],
     folder: str | Path,
     *,
@@ -159,7 +161,7 @@ def _announce(folder: Path, plan: Mapping[str, Any], todo: set[str], say: Callab
         )
 
 
-def _announce_unanswered(cases: Any, say: Callable[[str], None]) -> None:
+def _announce_unanswered(cases: Cases, say: Callable[[str], None]) -> None:
     """Say how many steps are not asked because nobody has answered them."""
     unanswered, resting = count_unanswered(cases)
     if unanswered:
@@ -181,7 +183,7 @@ def _size(count: float) -> str:
 class _Work:
     """What all shards of a capture have in common; ``pictures`` None: the cases' own."""
 
-    cases: Any
+    cases: Cases
     items_of: Callable[[Mapping[str, Any]], Mapping[str, Item]]
     pictures: Pictures | None
     readouts: tuple[str, ...]
@@ -189,7 +191,7 @@ class _Work:
     score: bool
 
 
-def _ask_shard(vlm: Any, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
+def _ask_shard(vlm: VLM, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
     """Ask the batches of a shard in plan order; what the model said earlier in it feeds ``own`` chains."""
     own: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
