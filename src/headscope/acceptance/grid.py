@@ -8,7 +8,7 @@ pictures. The vision part's attention is silenced meanwhile, so that a token ans
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -125,7 +125,7 @@ def _tokens(vlm: VLM, encoded: Encoded) -> Tensor:
     """(image token, width): what the decoder's first layer gets at the image positions, vision silenced."""
     seen: list[Tensor] = []
 
-    def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         seen.append(args[0] if args else kwargs["hidden_states"])
         raise _Reached
 

@@ -191,7 +191,7 @@ def _dataset(
     def strings(values: Sequence[Any]) -> NDArray[Any]:
         return np.array([v or "" for v in values], dtype=np.dtypes.StringDType())
 
-    coords: dict[str, Any] = {
+    coords: dict[str, tuple[str, NDArray[Any]]] = {
         name: ("item", strings([r[name] for r in rows]))
         for name in ("item", "case", "function", "split", "context")
     }
