@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from headscope.asking.answers import AnswerRow
 from headscope.asking.ask import Outcome, ask
 from headscope.asking.batches import Pictures
 from headscope.asking.form import form_of, warnings_of
@@ -194,7 +195,7 @@ class _Work:
 def _ask_shard(vlm: VLM, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
     """Ask the batches of a shard in plan order; what the model said earlier in it feeds ``own`` chains."""
     own: dict[str, str] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[AnswerRow] = []
     parts: dict[str, list[Any]] = {name: [] for name in work.readouts}
     items = work.items_of(shard)
     batches = [[items[i] for i in ids] for ids in shard["batches"]]

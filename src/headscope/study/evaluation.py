@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headscope.errors import DataError, StudyError
 
 if TYPE_CHECKING:
+    from headscope.asking.answers import AnswerRow
     from headscope.models.vlm import VLM
 
 SCHEMA = "headscope/evaluation/1"
@@ -139,7 +140,7 @@ def describe(intervention: Intervention) -> str:
 
 def answer_all(
     vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None
-) -> list[dict[str, Any]]:
+) -> list[AnswerRow]:
     """Answer rows of all main questions, each asked alone, in the order of the cases.
 
     Args:
@@ -159,7 +160,7 @@ def answer_all(
         image = cases.image(item.case)
         return other[item.case.id](image) if item.case.id in other else image
 
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, AnswerRow] = {}
     batches = plan_batches(items, loading.batch_size)
     for batch in track(batches, "evaluate", unit="batches"):
         encoded = encode_batch(vlm, batch, show)
@@ -170,7 +171,7 @@ def answer_all(
 
 def _changed(
     vlm: Any, cases: Any, intervention: Intervention, heads: tuple[Any, ...], pictures: Any, loading: Loading
-) -> list[dict[str, Any]]:
+) -> list[AnswerRow]:
     from headscope.edits.baking import bake
     from headscope.edits.edits import Edit, mute
 
