@@ -3,8 +3,9 @@ photographs.
 
 Format: https://github.com/zwenyu/SPHERE-VLM (eval_datasets/coco_test2017_annotations,
 eval_datasets/coco_dataset.py), read there: arrays of {question_id, question, option, answer, metadata:
-{skill, viewpoint, format, source_dataset, source_img_id}}. Questions ``n.1``, ``n.2`` lead to question
-``n`` and become its steps. The picture is the id with zeros before it, twelve digits. Files
+{skill, viewpoint, format, source_dataset, source_img_id}}. In the files of reasoning, questions ``n.1``,
+``n.2`` lead to question ``n``: its steps, and cases of their own (kind ``object_occlusion-intermediate``),
+since the authors score them apart. The picture is the id with zeros before it, twelve digits. Files
 ``*_w_intermediate`` repeat others and are passed over.
 
 
@@ -30,7 +31,6 @@ from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, score_row
 from headscope.data.fields import Unfit, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
-from headscope.data.pictures import show
 from headscope.data.schema import Case, Step
 from headscope.models.answers import parse_answer
 
@@ -45,43 +45,42 @@ _FUNCTION = {
 }
 
 
+_REASONING = ("object_occlusion", "object_manipulation")
+_LEADING = re.compile(r"(.+)\.(\d+)")
+
+
 def rows(place: Place) -> Iterator[Row]:
-    """One row per final question, its leading questions with it (they follow it in the file)."""
+    """Every question of the files that the authors count; a final one with those that lead to it.
+
+    Only in the files of reasoning do ``n.1``, ``n.2`` lead to ``n``; elsewhere ``4``, ``4.a`` and ``4.1`` are
+    questions of their own.
+    """
     for path in place.files:
         if path.stem.endswith("_w_intermediate"):
             continue
-        final: Row | None = None
-        leading: list[dict[str, Any]] = []
-        for row in array(path):
-            name = row.value.get("question_id")
-            base, dot, _ = name.partition(".") if isinstance(name, str) else ("", "", "")
-            if dot and final is not None and final.value.get("question_id") == base:
-                leading.append(row.value)
-                continue
-            if final is not None:
-                yield _joined(final, leading)
-            final, leading = (None, []) if row.fault else (row, [])
-            if row.fault:
-                yield row
-        if final is not None:
-            yield _joined(final, leading)
+        found = list(array(path))
+        leading: dict[str, list[dict[str, Any]]] = {}
+        for one in found:
+            if base := _final_of(path.stem, one.value.get("question_id")):
+                leading.setdefault(base, []).append(one.value)
+        for one in found:
+            own = leading.get(str(one.value.get("question_id")), [])
+            yield one if one.fault else one._replace(value={"question": one.value, "leading": own})
 
 
-def _joined(final: Row, leading: list[dict[str, Any]]) -> Row:
-    return final._replace(value={"question": final.value, "leading": leading}, merged=len(leading))
+def _final_of(task: str, name: Any) -> str:
+    """The id of the final question that an id leads to; empty for a question of its own."""
+    found = _LEADING.fullmatch(name) if isinstance(name, str) and task in _REASONING else None
+    return found[1] if found else ""
 
 
 def build(row: Row, place: Place) -> Draft:
-    """A final question with its leading questions as steps."""
+    """A question; of a final one the leading questions as steps."""
     record, leading = take(row.value, "question", dict), take(row.value, "leading", list)
-    name = text_of(record, "question_id")
-    if "." in name:
-        expected = f"question {show(name.split('.')[0])} before it"
-        raise Unfit("question_id", "no question that it leads to", show(name), expected)
+    name, task = text_of(record, "question_id"), Path(row.file).stem
     question, answer, choices = _asked(record, "")
     metadata = take(record, "metadata", dict)
     steps = tuple(_step(i, raw) for i, raw in enumerate(leading, 1))
-    task = Path(row.file).stem
     number = text_of(metadata, "source_img_id", "metadata.")
     guessed = ("functions of steps: from their skills",) if steps else ()
     return Draft(
@@ -89,7 +88,7 @@ def build(row: Row, place: Place) -> Draft:
         question=question,
         answer=answer,
         choices=choices,
-        kind=task,
+        kind=f"{task}-intermediate" if _final_of(task, name) else task,
         wording=text_of(metadata, "viewpoint", "metadata."),
         picture=f"{number.zfill(12)}.jpg",
         steps=steps,
@@ -106,8 +105,10 @@ def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
     if form == "num":
         return f"{question} Give the answer in number format.", answer, ()
     options = texts_of(record, "option")
-    if answer not in options:
+    same = [o for o in options if o.casefold() == answer.casefold()]
+    if answer not in options and len(same) != 1:
         raise Unfit(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
+    answer = answer if answer in options else same[0]
     return f"{question} {' or '.join(options).capitalize()}?", answer, distinct(options)
 
 
@@ -163,7 +164,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
     """Accuracy of each task, the mean of each group, and the authors' average where every task is there.
 
     The average is, as in their script, over twelve numbers: nine tasks (the two counting ones as one) and
-    three group means.
+    three group means. Of reasoning it counts the final questions; leading ones have rows of their own.
     """
     rows: Table = []
     numbers: list[dict] = []
@@ -181,6 +182,9 @@ def table(cases: Sequence[Case], right: Right) -> Table:
         if present:
             rows.append(mean_of("mean of tasks", f"group: {group}", present))
         numbers += [*means, mean_of("mean", group, means)]
+    for task in _REASONING:
+        part = [right[c.id] for c in cases if c.kind == f"{task}-intermediate"]
+        rows += [score_row("accuracy", f"task: {task}-intermediate", part)] if part else []
     average = mean_of("average", "all", numbers)
     overall = score_row("accuracy", "all", [right[c.id] for c in cases])
     return [average, overall, *rows] if average["value"] is not None else [overall, *rows]

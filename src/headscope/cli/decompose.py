@@ -124,7 +124,7 @@ def _by_model(folder: Path, out: Path, again: bool, server: Any, settings: Any, 
         raise DataError(
             f"{counts['failed']} cases failed and {report['left']} were not asked about"
             f"{': ' + report['stopped'] if report['stopped'] else ''}; the same command asks again only for "
-            "what was never answered"
+            "what has no usable reply"
         )
 
 

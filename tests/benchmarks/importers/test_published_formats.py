@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import published as p
 import pytest
 
+from headscope.benchmarks import sphere
 from headscope.benchmarks.importing.engine import Report
 from headscope.benchmarks.registry import import_cases, sources
 from headscope.data.cases import Cases, load_cases
@@ -181,8 +183,10 @@ def test_embspatial_answers_are_counted_from_zero(tmp_path: Path) -> None:
 
 def test_sphere_leading_questions_become_steps(tmp_path: Path) -> None:
     report, cases = imported("sphere", tmp_path)
-    assert (report.rows, report.cases, report.merged) == (4, 2, 2)
-    hidden, counted = cases
+    assert (report.rows, report.cases, report.merged) == (4, 4, 0)
+    hidden, *leading, counted = cases
+    assert [c.kind for c in leading] == ["object_occlusion-intermediate"] * 2
+    assert [c.question for c in leading] == [s.question for s in hidden.steps]
     assert [(s.question, s.answer, s.function) for s in hidden.steps] == [
         ("Which item is smaller? Ketchup bottle or salt shaker?", "salt shaker", "relational_reasoning"),
         ("Is the ketchup bottle transparent? No or yes?", "no", "attribute_perception"),
@@ -193,6 +197,45 @@ def test_sphere_leading_questions_become_steps(tmp_path: Path) -> None:
         (),
     )
     assert hidden.original == {"question": p.SPHERE[0], "leading": p.SPHERE[1:3]}
+
+
+def test_sphere_questions_outside_reasoning_are_each_a_case(tmp_path: Path) -> None:
+    """As in position_only.json: ``4`` beside ``4.a`` and ``4.b``, no skills; ``1.1`` leads nowhere there."""
+    names = ("4", "4.a", "4.b", "5.a", "1.1", "6")
+    asked = [p.sphere(n, f"Where is it ({n})?", ["Left", "right"], "left", [], "pos") for n in names]
+    for one in asked:
+        del one["metadata"]["skill"]
+    p._pic(tmp_path / "in", "test2017/000000000183.jpg")
+    p.put(tmp_path / "in/single_skill/position_only.json", asked)
+    report = import_cases("sphere", tmp_path / "out", place=tmp_path / "in", split="single_skill")
+    cases = load_cases(tmp_path / "out")
+    assert (report.rows, report.cases, report.refused) == (6, 6, 0)
+    assert {(c.kind, c.answer, c.steps) for c in cases} == {("position_only", "Left", ())}
+
+
+def test_spheres_average_is_the_authors_over_final_questions(tmp_path: Path) -> None:
+    """main_process_results.py, written out: twelve numbers, the two counting tasks as one."""
+    draw, made, right = random.Random(0), [], {}
+    common: dict = {"image": "a", "width": 1, "height": 1, "question": "?", "answer": "yes"}
+    share: dict[str, float] = {}
+    for group in sphere.GROUPS.values():
+        for task in (t for names in group for t in names):
+            count, hits = draw.randint(5, 30), 0
+            for i in range(count):
+                for name in (str(i), f"{i}.1"):
+                    kind = f"{task}-intermediate" if "." in name and task.startswith("object") else task
+                    made.append(Case(id=f"{task}-{name}", **common, kind=kind))
+                    right[made[-1].id] = draw.random() < 0.6
+                    hits += right[made[-1].id] and kind == task
+            share[task] = hits / (count if task.startswith("object") else 2 * count)
+    paired = "counting_only-paired-"
+    counting = [share[f"{paired}{pair}_and_counting"] for pair in ("position", "distance")]
+    single = [share["position_only"], sum(counting) / 2, share["distance_only"], share["size_only"]]
+    double = [share[t] for t in ("position_and_counting", "distance_and_counting", "distance_and_size")]
+    reasoning = [share["object_occlusion"], share["object_manipulation"]]
+    numbers = [x for part in (single, double, reasoning) for x in (*part, sum(part) / len(part))]
+    table = sphere.table(made, right)
+    assert (table[0]["score"], table[0]["value"]) == ("average", pytest.approx(sum(numbers) / 12))
 
 
 def test_multihopspatial_boxes_the_answer_and_never_names_it(tmp_path: Path) -> None:

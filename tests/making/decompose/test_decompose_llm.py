@@ -21,7 +21,7 @@ from headscope.data.cases import Cases, load_cases
 from headscope.errors import DataError, StoreError
 from headscope.making.decompose.llm import CACHE, Decomposer, Outcome, Settings
 from headscope.making.decompose.prompt_files import load_prompts, write_prompts
-from headscope.making.decompose.server import Limits, Server, ServerRefused
+from headscope.making.decompose.server import Limits, Server
 
 LIMITS = Limits(seconds=2.0, tries=3, pause=0.0)
 
@@ -142,11 +142,12 @@ def test_a_server_that_never_works_stops_the_run_and_a_rerun_goes_on(cases: Case
         assert len(server.asked) == 7 + 3
 
 
-def test_a_wrong_key_stops_at_once(cases: Cases) -> None:
-    with serving(fails(401)) as server:
-        with pytest.raises(ServerRefused, match=r"status 401.*check --server"):
-            run(server, cases)
-        assert len(server.asked) == 1
+def test_a_wrong_key_fails_cases_with_the_servers_words_and_no_retries(cases: Cases) -> None:
+    with serving(fails(401, b'{"error": {"message": "Incorrect API key provided"}}')) as server:
+        made = run(server, cases, give_up=2)
+        assert len(server.asked) == 2
+    assert "status 401: Incorrect API key provided; check --server" in made.failed["c0"]
+    assert "2 cases in a row" in made.report["stopped"]
 
 
 def test_nobody_listening_is_said_plainly(cases: Cases) -> None:
@@ -183,7 +184,6 @@ BAD = {
     "unknown function": reply(function="magic"),
     "unknown object": reply(objects=["cat"]),
     "later step": reply(depends_on=[4]),
-    "extra key": reply(origin="reviewed"),
     "verdict elsewhere": json.dumps({"steps": [steps()[3], *steps()[1:]]}),
     "answer outside choices": json.dumps(
         {"steps": [steps()[0], steps()[1] | {"answer": "up"}, *steps()[2:]]}

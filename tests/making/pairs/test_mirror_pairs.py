@@ -15,7 +15,7 @@ from headscope.data.schema import Step
 from headscope.data.validation import inspect
 from headscope.functions import DEFAULT
 from headscope.making.pairs.mirror import mirror_answer, mirror_pairs
-from headscope.making.scenes.generate import generate
+from headscope.making.scenes.generate import draw_scenes
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 
@@ -73,7 +73,7 @@ def test_two_mirrors_give_the_answer_back(answer: str) -> None:
 
 
 def test_the_answers_of_mirrored_scenes_are_those_of_their_boxes(tmp_path: Path) -> None:
-    cases = generate(tmp_path / "scenes", 12, seed=5)
+    cases = draw_scenes(tmp_path / "scenes", 12, seed=5)
     found = mirror_pairs(cases, tmp_path / "pairs")
     assert found.pairs is not None
     assert inspect(found.pairs.cases.folder, DEFAULT, keep=False, decode=True).faults == []

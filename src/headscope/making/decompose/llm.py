@@ -23,7 +23,7 @@ from headscope.making.decompose.server import Completion, Server, ServerError
 from headscope.progress import track
 from headscope.storage import fingerprint, read_json, write_json
 
-CACHE = "decompose/replies"
+CACHE, REFUSED = "decompose/replies", "decompose/refused"
 REPORT = "decompose/report.json"
 
 
@@ -89,14 +89,14 @@ class Decomposer:
     def run(self, again: bool = False) -> Outcome:
         """Steps for every case that has none; the others are kept as they are.
 
-        Replies are stored as they come, by a hash of all that was sent: a run that is killed, or repeated,
-        asks only for what was never answered. The report is written either way.
+        Usable replies are stored as they come, by a hash of all that was sent: a run that is killed, or
+        repeated, asks only for what has none. A case that fails never stops the run, but so many in a row at
+        the server do. The report is written either way.
 
         Args:
             again: ask about cases that have steps, too.
 
         Raises:
-            DataError: the server refuses every request (address, key, model).
             StoreError: the disk is full.
         """
         todo = [c for c in self.cases if again or not c.steps]
@@ -145,7 +145,10 @@ class Decomposer:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def one(self, case: Case) -> Case:
-        """One case with its steps; replies come from the store where they are there.
+        """One case with its steps, from the store where a usable reply is there.
+
+        Only replies that pass the checks are stored as such; the others lie in ``decompose/refused`` for
+        people to read, and are asked for again.
 
         Raises:
             ServerError: the server failed. _Invalid: no reply passed the checks.
@@ -154,14 +157,24 @@ class Decomposer:
             {"role": "system", "content": self.prompts.opening(self.taxonomy, self.verdict)},
             {"role": "user", "content": self.prompts.about(case)},
         ]
+        place = self.store / CACHE / f"{self._key(case, messages)}.json"
+        known = self._stored(place, case)
+        if known is not None:
+            return known
         faults: list[str] = []
-        for _ in range(self.settings.attempts):
-            said = self._reply(case, messages)
-            made, faults = read_reply(said.text, case, self.taxonomy, self.verdict)
+        for attempt in range(self.settings.attempts):
+            said = self._asked(case, messages)
+            if said.refusal:
+                raise _Invalid(f"the model declined: {said.refusal[:300]}")
+            whole = said.finish != "length"
+            made, faults = read_reply(said.text, case, self.taxonomy, self.verdict, whole)
             if made is not None:
+                write_json(place, {"case": case.id, "model": self.server.model, **vars(said)})
                 return made
-            if said.finish == "length":
+            if not whole:
                 faults = [f"cut off after {self.settings.max_tokens} tokens: use fewer and shorter steps"]
+            refused = self.store / REFUSED / f"{place.stem}-{attempt}.json"
+            write_json(refused, {"case": case.id, "model": self.server.model, "faults": faults, **vars(said)})
             with self._lock:
                 self._books["invalid"] += 1
             shown = "\n".join(f"- {f}" for f in faults[:10])
@@ -173,21 +186,23 @@ class Decomposer:
             f"no reply of {self.settings.attempts} passed the checks; the last: {'; '.join(faults[:3])}"
         )
 
-    def _reply(self, case: Case, messages: list[dict[str, Any]]) -> Completion:
-        """The stored reply to exactly this dialogue and picture, else a new one, stored at once."""
-        place = self.store / CACHE / f"{self._key(case, messages)}.json"
-        if place.exists():
-            raw = read_json(place)
-            with self._lock:
-                self._books["cached"] += 1
-            return Completion(raw["text"], raw["finish"], raw["tokens_in"], raw["tokens_out"])
+    def _stored(self, place: Path, case: Case) -> Case | None:
+        """The case with the steps of a stored reply; None where none is stored or it no longer passes."""
+        if not place.exists():
+            return None
+        made, _ = read_reply(str(read_json(place)["text"]), case, self.taxonomy, self.verdict)
+        with self._lock:
+            self._books["cached"] += made is not None
+        return made
+
+    def _asked(self, case: Case, messages: list[dict[str, Any]]) -> Completion:
+        """A new reply to this dialogue and the case's picture."""
         sent = [dict(m) for m in messages]
         if self.settings.pictures:
             url = {"url": self._picture(case)}
             parts = [{"type": "text", "text": sent[1]["content"]}, {"type": "image_url", "image_url": url}]
             sent[1]["content"] = parts
         said = self.server.ask(sent, self.schema, self.settings.max_tokens)
-        write_json(place, {"case": case.id, "model": self.server.model, **vars(said)})
         with self._lock:
             self._books["asked"] += 1
             self._books["tokens_in"] += said.tokens_in
@@ -233,6 +248,7 @@ class Decomposer:
             "tokens": {"in": books["tokens_in"], "out": books["tokens_out"]},
             "cost": cost,
             "structured": self.server.structured,
+            "asked_for": self.server.asks._asdict(),
             "stopped": out.report.get("stopped", ""),
             "failed": out.failed,
         }

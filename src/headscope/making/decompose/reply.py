@@ -11,10 +11,12 @@ from headscope.data.pictures import show
 from headscope.data.schema import UNANSWERED, Case
 from headscope.functions import Taxonomy
 from headscope.making.decompose.prompt_files import LEAST, MOST
+from headscope.models.thinking import without_thoughts
 
 LONGEST = 60_000  # characters of a reply that is looked at
 _QUESTION, _ANSWER = 300, 100
-_FENCE = re.compile(r"^```(?:json)?\s*(.*?)\s*```$", re.DOTALL)
+_STARTS = 50  # places in a reply at which JSON is looked for
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)```", re.DOTALL)
 _KEYS = {"question", "answer", "choices", "function", "objects", "depends_on"}
 
 
@@ -38,7 +40,9 @@ def reply_schema(taxonomy: Taxonomy) -> dict[str, Any]:
     }
 
 
-def read_reply(text: str, case: Case, taxonomy: Taxonomy, verdict: str) -> tuple[Case | None, list[str]]:
+def read_reply(
+    text: str, case: Case, taxonomy: Taxonomy, verdict: str, whole: bool = True
+) -> tuple[Case | None, list[str]]:
     """(the case with the reply's steps, nothing) or (None, every fault in one line each).
 
     Answers are marked ``guessed``, absent ones unanswered; the verdict's answer is the case's own. What comes
@@ -47,17 +51,17 @@ def read_reply(text: str, case: Case, taxonomy: Taxonomy, verdict: str) -> tuple
     Args:
         text: what the model wrote.
         verdict: the function of the last step.
+        whole: the reply was not cut off; only then is JSON that is nearly right repaired.
     """
     if len(text) > LONGEST:
         return None, [f"the reply has {len(text)} characters, at most {LONGEST} are read"]
-    fence = _FENCE.match(text.strip())
-    try:
-        raw = json.loads(fence[1] if fence else text)
-    except (ValueError, RecursionError) as exc:
-        return None, [f"not JSON: {str(exc)[:120]}"]
-    steps = raw.get("steps") if isinstance(raw, dict) else None
-    if not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
+    raw = _json_in(text, whole)
+    if raw is None:
+        return None, [f"not JSON: {show(text.strip()[:80])}"]
+    steps = _steps_of(raw)
+    if steps is None:
         return None, ['expected an object with "steps", a list of objects']
+    steps = [_plainly(step, taxonomy, case) for step in steps]
     if not LEAST <= len(steps) <= MOST:
         return None, [f"expected {LEAST} to {MOST} steps, found {len(steps)}"]
     faults = [f for number, step in enumerate(steps, 1) for f in _step_faults(number, step)]
@@ -68,10 +72,98 @@ def read_reply(text: str, case: Case, taxonomy: Taxonomy, verdict: str) -> tuple
     return (None, faults + found) if faults or found else (made, [])
 
 
+def _json_in(text: str, whole: bool) -> Any:
+    """The JSON in a reply: all of it, in a fence, or among words; repaired where it is nearly JSON.
+
+    None where there is none. Thoughts do not count.
+    """
+    said = without_thoughts(text).replace("\ufeff", "").strip() or text
+    tried = [said, *(block.strip() for block in reversed(_FENCE.findall(said)))]
+    for one in tried:
+        try:
+            return json.loads(one)
+        except (ValueError, RecursionError):
+            continue
+    decoder = json.JSONDecoder()
+    starts = [m.start() for m in re.finditer(r"[\[{]", said)][:_STARTS]
+    for start in starts:
+        try:
+            found, _ = decoder.raw_decode(said, start)
+        except (ValueError, RecursionError):
+            continue
+        if _steps_of(found):
+            return found
+    return _repaired(said, starts) if whole else None
+
+
+def _repaired(text: str, starts: list[int]) -> Any:
+    import json_repair
+
+    end = max(text.rfind("}"), text.rfind("]"))
+    if not starts or end < starts[0] or text.count("[") > 500:  # cut off or absurdly nested
+        return None
+    try:
+        return json_repair.loads(text[starts[0] : end + 1], skip_json_loads=True)
+    except (ValueError, RecursionError, TypeError, IndexError):  # it repairs anything but the absurd
+        return None
+
+
+def _steps_of(raw: Any) -> list[dict[str, Any]] | None:
+    """The steps in an object under ``steps``, or in a list of them by itself."""
+    steps = raw.get("steps") if isinstance(raw, dict) else raw
+    if not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
+        return None
+    return steps if isinstance(raw, dict) or all("question" in s for s in steps) else None
+
+
+def _plainly(step: dict[str, Any], taxonomy: Taxonomy, case: Case) -> dict[str, Any]:
+    """A step without what does not matter: keys of its own, capitals, numbers as text, names for ids."""
+    kept = {key: step.get(key) for key in _KEYS if key in step}
+    kept |= {key: kept.get(key) or [] for key in ("choices", "objects", "depends_on")}
+    function = kept.get("function")
+    if isinstance(function, str):
+        named = {f.casefold(): f for f in taxonomy.functions}
+        kept["function"] = named.get(re.sub(r"[\s-]+", "_", function.strip().casefold()), function)
+    if isinstance(kept["choices"], list):
+        kept["choices"] = [_text(c) for c in kept["choices"]]
+    if "answer" in kept:
+        kept["answer"] = _text(kept["answer"])
+        if isinstance(kept["answer"], str) and isinstance(kept["choices"], list):
+            same = [c for c in kept["choices"] if _loose(c) == _loose(kept["answer"])]
+            kept["answer"] = same[0] if len(same) == 1 else kept["answer"]
+    if isinstance(kept["depends_on"], list):
+        kept["depends_on"] = [_number(n) for n in kept["depends_on"]]
+    if isinstance(kept["objects"], list):
+        names = [o.name.casefold() for o in case.objects]
+        ids = {o.name.casefold(): o.id for o in case.objects if names.count(o.name.casefold()) == 1}
+        known = {o.id for o in case.objects}
+        kept["objects"] = [
+            o if o in known or not isinstance(o, str) else ids.get(o.casefold(), o) for o in kept["objects"]
+        ]
+    return kept
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(?:s|step)?\s*#?(\d{1,2})\s*", value, re.IGNORECASE)
+        return int(found[1]) if found else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _loose(text: Any) -> str:
+    return " ".join(str(text).casefold().split()).strip(" .")
+
+
 def _step_faults(number: int, step: dict[str, Any]) -> list[str]:
     at = f"step {number}"
-    if set(step) != _KEYS:
-        return [f"{at}: expected exactly the keys {sorted(_KEYS)}, found {sorted(map(str, step))[:10]}"]
+    if missing := sorted(_KEYS - set(step)):
+        return [f"{at}: expected the keys {sorted(_KEYS)}, found no {', '.join(missing)}"]
     out = []
     for key, most in (("question", _QUESTION), ("answer", _ANSWER), ("function", _ANSWER)):
         value = step[key]
@@ -96,7 +188,7 @@ def _chain_faults(steps: list[dict[str, Any]], case: Case, verdict: str) -> list
     last = steps[-1]
     if last["function"] != verdict:
         out.append(f"the last step must be {verdict}, found {show(last['function'])}")
-    if last["answer"] != case.answer:
+    if _loose(last["answer"]) != _loose(case.answer):
         out.append(f"the last step's answer must be {show(case.answer)}, found {show(last['answer'])}")
     if any(s["function"] == verdict for s in steps[:-1]):
         out.append(f"only the last step may be {verdict}")

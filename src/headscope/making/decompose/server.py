@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 
 from headscope.errors import DataError, HeadscopeError
 
@@ -17,8 +19,8 @@ class ServerError(HeadscopeError):
     """A request that came to nothing after every retry."""
 
 
-class ServerRefused(DataError):
-    """A request that no retry can mend: a wrong address, key, model or request."""
+class ServerRefused(ServerError):
+    """A request that no retry can mend: a wrong address, key, model or request, or an empty account."""
 
 
 class _Passing(Exception):
@@ -31,12 +33,57 @@ class _Passing(Exception):
 
 @dataclass(frozen=True)
 class Completion:
-    """What a server said: the text, why it ended, and the tokens it counted (0 where it does not say)."""
+    """What a server said: the text, why it ended, and the tokens it counted (0 where it does not say).
+
+    ``refusal`` holds the words with which a model or a filter declined to answer.
+    """
 
     text: str
     finish: str
     tokens_in: int
     tokens_out: int
+    refusal: str = ""
+
+
+class Asks(NamedTuple):
+    """How a server is asked; less where it has been found to take less.
+
+    Attributes:
+        form: how JSON is asked for: ``schema`` (enforced), ``object`` (any JSON), ``plain`` (by the prompt).
+        limit: the name of the token limit.
+        temperature: whether it is set to 0.
+        opening: who says the first message: ``system``, ``user``, or ``merged``: it begins the user's own.
+    """
+
+    form: str = "schema"
+    limit: str = "max_tokens"
+    temperature: bool = True
+    opening: str = "system"
+
+    def less(self, words: str) -> Asks | None:
+        """The next lesser way to ask after a refusal in these words; None where nothing is left to leave out.
+
+        Example:
+            >>> Asks().less("json_schema is not supported").form
+            'object'
+        """
+        said = words.casefold()
+        if "max_completion_tokens" in said and self.limit == "max_tokens":
+            return self._replace(limit="max_completion_tokens")
+        if "temperature" in said and self.temperature:
+            return self._replace(temperature=False)
+        if self.opening != "merged" and re.search(r"\bsystem\b|\broles?\b.*alternat", said):
+            return self._replace(opening="user" if self.opening == "system" else "merged")
+        if self.form != "plain" and "response_format is not supported" in said:
+            return self._replace(form="plain")
+        if self.form != "plain":
+            return self._replace(form={"schema": "object", "object": "plain"}[self.form])
+        if self.temperature:
+            return self._replace(temperature=False)
+        if self.limit == "max_tokens":
+            return self._replace(limit="max_completion_tokens")
+        then = {"system": "user", "user": "merged"}.get(self.opening)
+        return self._replace(opening=then) if then else None
 
 
 @dataclass(frozen=True)
@@ -88,7 +135,7 @@ class Server:
                 "`pip install 'headscope[llm]'`"
             ) from exc
         self.url, self.model, self.limits = url, model, limits
-        self.structured = True
+        self.asks = Asks()
         self.requests = self.failures = 0
         self._openai = openai
         self._client = openai.OpenAI(base_url=url, api_key=key, timeout=limits.seconds, max_retries=0)
@@ -109,7 +156,7 @@ class Server:
             try:
                 return self._once(messages, schema, max_tokens)
             except _Passing as exc:
-                reason = str(exc)
+                reason = str(exc)  # with the server's own words
                 with self._lock:
                     self.failures += 1
                 if self._stopped.is_set():
@@ -134,14 +181,47 @@ class Server:
         if turn > now:
             self._sleep(turn - now)
 
+    @property
+    def structured(self) -> bool:
+        """Whether the server takes the schema."""
+        return self.asks.form == "schema"
+
     def _once(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Completion:
+        """One answer; a server that refuses the form of the request is asked for less, step by step.
+
+        What it takes is remembered once it has answered: a way that was refused for another reason is not.
+        """
+        asks: Asks | None = self.asks
+        first = ""
+        while asks is not None:
+            try:
+                said = self._sent(asks, messages, schema, max_tokens)
+            except _Unfit as exc:
+                first = first or str(exc)
+                asks = asks.less(str(exc))
+                with self._lock:
+                    self.requests += asks is not None
+                continue
+            self.asks = asks
+            return said
+        raise ServerRefused(first)
+
+    def _sent(
+        self, asks: Asks, messages: list[dict[str, Any]], schema: dict[str, Any], most: int
+    ) -> Completion:
         api = self._openai
-        given: dict[str, Any] = {"model": self.model, "messages": messages, "max_tokens": max_tokens}
-        given["temperature"] = 0
-        structured = self.structured
-        if structured:
+        given: dict[str, Any] = {"model": self.model, "messages": messages, asks.limit: most}
+        if asks.temperature:
+            given["temperature"] = 0
+        if asks.opening == "user":
+            given["messages"] = [messages[0] | {"role": "user"}, *messages[1:]]
+        elif asks.opening == "merged":
+            given["messages"] = _without_system(messages)
+        if asks.form == "schema":
             named = {"name": "steps", "strict": True, "schema": schema}
             given["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif asks.form == "object":
+            given["response_format"] = {"type": "json_object"}
         try:
             with self._client.chat.completions.with_streaming_response.create(**given) as response:
                 content = self._bounded(response.iter_bytes())
@@ -150,7 +230,7 @@ class Server:
         except api.APIConnectionError as exc:
             raise _Passing(f"no connection ({exc.__cause__ or exc})") from exc
         except api.APIStatusError as exc:
-            return self._status(exc, structured, messages, schema, max_tokens)
+            raise self._status(exc, asks) from exc
         except _Passing:
             raise
         except Exception as exc:  # the client's transport raises its own family when a body breaks off
@@ -172,42 +252,114 @@ class Server:
             parts.append(chunk)
         return b"".join(parts)
 
-    def _status(
-        self,
-        exc: Any,
-        structured: bool,
-        messages: list[dict[str, Any]],
-        schema: dict[str, Any],
-        max_tokens: int,
-    ) -> Completion:
-        code, text = exc.status_code, " ".join(str(exc).split())[:200]
+    def _status(self, exc: Any, asks: Asks) -> Exception:
+        """What a status other than 200 means: worth another try, worth asking for less, or neither."""
+        code, words = exc.status_code, _words(exc)
+        said = f"status {code}: {words}"
+        if code == 429 and re.search(r"quota|billing|credit|balance", words, re.IGNORECASE):
+            return ServerRefused(f"{self.url}: {said}")
+        if code >= 500 and asks.form != "plain" and re.search(r"grammar|schema|json", words, re.IGNORECASE):
+            return _Unfit(f"{self.url}: {said}")
         if code in (408, 409, 425, 429) or code >= 500:
-            raise _Passing(f"status {code}", _retry_after(exc.response.headers.get("retry-after")))
-        if structured and code in (400, 422) and "response_format" in text + str(exc.body):
-            self.structured = False  # an older server: the schema stands in the prompt, and is checked here
-            return self._once(messages, schema, max_tokens)
-        raise ServerRefused(
-            f"{self.url}: asked model {self.model!r}, found status {code}: {text}; check --server (does it "
-            "end in /v1?), --model and the key"
-        )
+            return _Passing(said, _pause(exc.response.headers))
+        hint = "check --server (does it end in /v1?), --model and the key"
+        if re.search(r"image|vision|multimodal|multi-modal", words, re.IGNORECASE) and code in (
+            400,
+            415,
+            422,
+        ):
+            hint = "a model without pictures can be asked by --no-pictures, and guesses from words alone"
+        elif code in (400, 422) and not re.search(r"context|too (?:long|large)", words, re.IGNORECASE):
+            return _Unfit(f"{self.url}: asked model {self.model!r}, found {said}")
+        return ServerRefused(f"{self.url}: asked model {self.model!r}, found {said}; {hint}")
 
 
-def _retry_after(value: str | None) -> float | None:
+class _Unfit(Exception):
+    """A refusal of the form of a request; another form may pass."""
+
+
+def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first message's text put before the second's."""
+    opening, first, *rest = messages
+    content = first["content"]
+    if isinstance(content, str):
+        return [first | {"content": f"{opening['content']}\n\n{content}"}, *rest]
+    return [first | {"content": [{"type": "text", "text": opening["content"]}, *content]}, *rest]
+
+
+def _words(exc: Any) -> str:
+    """The server's own words in one line: its message where there is one, else its body without marks."""
+    body = exc.body
+    for key in ("error", "message", "detail"):
+        if isinstance(body, dict) and body.get(key):
+            body = body[key]
+    if not isinstance(body, str):
+        body = json.dumps(body) if body else exc.response.text
+    return _plain(body)
+
+
+def _plain(text: str) -> str:
+    return " ".join(
+        re.sub(r"<(?:style|script).*?</(?:style|script)>|<[^>]*>", " ", text, flags=re.S).split()
+    )[:300]
+
+
+def _pause(headers: Any) -> float | None:
+    """Seconds that the server asks to wait: milliseconds, seconds or a date."""
     try:
-        return max(0.0, float(value)) if value else None
-    except ValueError:
+        if headers.get("retry-after-ms"):
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        if not (value := headers.get("retry-after")):
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _said(content: bytes) -> Completion:
+    """The answer in a response, whole or as a stream of events.
+
+    Raises:
+        _Passing: it is none; with what stands there.
+    """
     try:
-        raw = json.loads(content)
+        raw = _event_stream(content) if content.lstrip().startswith(b"data:") else json.loads(content)
+        if isinstance(raw, dict) and raw.get("error") and not raw.get("choices"):
+            error = raw["error"]
+            words = error.get("message") if isinstance(error, dict) else error
+            raise _Passing(f"an error within a response: {_plain(str(words))}")
         choice = raw["choices"][0]
-        text = choice["message"].get("content") or ""
+        message = choice["message"]
+        # A server may hand out the whole reply as reasoning where the model never ended its thought.
+        text = message.get("content") or message.get("reasoning_content") or message.get("reasoning") or ""
+        if isinstance(text, list):
+            text = "".join(part.get("text") or "" for part in text)
         usage = raw.get("usage") or {}
         counts = [usage.get(k) or 0 for k in ("prompt_tokens", "completion_tokens")]
         if not isinstance(text, str) or not all(isinstance(n, int) for n in counts):
             raise TypeError("text and token counts")
-        return Completion(text, str(choice.get("finish_reason")), counts[0], counts[1])
+        finish, refusal = str(choice.get("finish_reason")), str(message.get("refusal") or "")
+        if finish == "content_filter" and not refusal:
+            refusal = "a content filter, without a word"
+        return Completion(text, finish, counts[0], counts[1], refusal)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as exc:
-        raise _Passing(f"a response that is no chat completion ({type(exc).__name__})") from exc
+        shown = _plain(content[:2000].decode("utf-8", errors="replace"))
+        raise _Passing(f"a response that is no chat completion ({type(exc).__name__}): {shown}") from exc
+
+
+def _event_stream(content: bytes) -> dict[str, Any]:
+    """The pieces of a stream put together as one completion."""
+    text, finish, usage = "", "stop", None
+    for line in content.decode("utf-8").splitlines():
+        data = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or data in ("", "[DONE]"):
+            continue
+        piece = json.loads(data)
+        usage = piece.get("usage") or usage
+        for choice in piece.get("choices", ())[:1]:
+            text += (choice.get("delta") or choice.get("message") or {}).get("content") or ""
+            finish = choice.get("finish_reason") or finish
+    return {"choices": [{"message": {"content": text}, "finish_reason": finish}], "usage": usage}
