@@ -23,11 +23,3 @@ def test_every_link_of_the_docs_leads_to_a_file() -> None:
         for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
-
-
-def test_the_public_names_are_there() -> None:
-    import headscope
-
-    for name in headscope.__all__:
-        assert getattr(headscope, name) is not None
-    assert len(headscope.__all__) <= 14

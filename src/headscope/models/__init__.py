@@ -1,1 +1,1 @@
-"""Models: loading, heads and their proof, families, spans and image grids, prompts, answers, scored choices."""
+"""Models: loading, heads and their proof, families, spans, image grids, prompts, answers, scored choices."""
