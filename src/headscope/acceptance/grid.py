@@ -8,7 +8,7 @@ pictures. The vision part's attention is silenced meanwhile, so that a token ans
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from headscope.acceptance.results import Finding
 from headscope.models.proofs.spans import silenced
 from headscope.models.types import Encoded, Prompt
+from headscope.models.vlm import VLM
 
 SIZE = (320, 240)
 """Width and height of the picture, in pixels."""
@@ -42,7 +43,7 @@ class _Reached(Exception):
 
 
 @torch.no_grad()
-def check_grid(vlm: Any) -> Finding:
+def check_grid(vlm: VLM) -> Finding:
     """Measure where image tokens look, and compare it with the rectangles that the family's map gives."""
     picture = Image.effect_noise(SIZE, 80).convert("RGB")
     plain = vlm.encode([_prompt(picture)])
@@ -79,7 +80,7 @@ def _stripe(axis: int, number: int) -> tuple[int, int]:
     return number * step, (number + 1) * step
 
 
-def _moved(vlm: Any, picture: Image.Image, before: Tensor, stripe: Stripe) -> NDArray[np.float64]:
+def _moved(vlm: VLM, picture: Image.Image, before: Tensor, stripe: Stripe) -> NDArray[np.float64]:
     """(image token,) how far each moves when a stripe of the picture is turned into its negative."""
     axis, start, end = stripe
     area = (start, 0, end, SIZE[1]) if axis == 0 else (0, start, SIZE[0], end)
@@ -120,11 +121,11 @@ def _box(box: NDArray[np.float64]) -> str:
     return "pixels " + ", ".join(f"{v:.0f}" for v in box)
 
 
-def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
+def _tokens(vlm: VLM, encoded: Encoded) -> Tensor:
     """(image token, width): what the decoder's first layer gets at the image positions, vision silenced."""
     seen: list[Tensor] = []
 
-    def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         seen.append(args[0] if args else kwargs["hidden_states"])
         raise _Reached
 
@@ -138,7 +139,7 @@ def _tokens(vlm: Any, encoded: Encoded) -> Tensor:
     return states[encoded.image.to(states.device)].flatten(1)
 
 
-def _first_layer(vlm: Any) -> nn.Module:
+def _first_layer(vlm: VLM) -> nn.Module:
     """The decoder's first layer, whichever layer the first heads are in."""
     path = next(s.path for s in vlm.geometry.sites if s.tower == "decoder")
     layer = re.match(r"(.*?)\.\d+(\.|$)", path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headscope.acceptance.results import Acceptance
@@ -61,12 +61,12 @@ def page_of(found: Acceptance) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figure(step: dict[str, object]) -> str:
+def _figure(step: Mapping[str, object]) -> str:
     figure = step.get("figure")
     return f"{figure:.3g}" if isinstance(figure, int | float) else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     return [_row(head), _row(["---"] * len(head)), *(_row([escaped(str(c)) for c in row]) for row in rows)]
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from headscope.errors import HeadscopeError
 from headscope.models.proofs.steps import HELD
@@ -64,7 +64,7 @@ class Acceptance:
     family: str = ""
     revision: str = ""
     environment: dict[str, str] = field(default_factory=dict)
-    proof: dict[str, dict[str, Any]] = field(default_factory=dict)
+    proof: dict[str, dict[str, str | float | None]] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
 
     @property
@@ -80,7 +80,7 @@ class Acceptance:
         """Why it is not ``PROVED``."""
         return "; ".join(f"{r.name} {r.status}: {r.reason}" for r in self.results if r.status != HELD)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All of it, in plain values."""
         return {
             "schema": SCHEMA,

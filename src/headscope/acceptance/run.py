@@ -86,7 +86,12 @@ def _environment(dtype: str) -> dict[str, str]:
 
 
 def _load(
-    found: Acceptance, loaded: list[VLM], model: str | Path, device: str, dtype: str, options: dict[str, Any]
+    found: Acceptance,
+    loaded: list[VLM],
+    model: str | Path,
+    device: str,
+    dtype: str,
+    options: Mapping[str, Any],
 ) -> Finding:
     from headscope.models.vlm import load_model
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 from PIL import Image
 
 from headscope.acceptance.results import Finding
 from headscope.models.types import Encoded, Prompt
+from headscope.models.vlm import VLM
 
 QUESTIONS = (
     "Where?",
@@ -21,7 +21,7 @@ QUESTIONS = (
 _SHOWN = "tokens marked as the question decode to it, behind all image tokens, alone and in a padded batch"
 
 
-def check_spans(vlm: Any) -> Finding:
+def check_spans(vlm: VLM) -> Finding:
     """Ask questions with and without earlier turns, one by one and together, and read the marked tokens."""
     prompts = [Prompt(_picture(n), q, _history(n)) for n, q in enumerate(QUESTIONS)]
     encoded = [(vlm.encode([prompt]), [prompt]) for prompt in prompts]
@@ -46,7 +46,7 @@ def _history(number: int) -> tuple[tuple[str, str], ...]:
     return (("Where is the dog?", "left"), (QUESTIONS[number], "yes"))[: number % 3]
 
 
-def _read(vlm: Any, batch: Encoded, item: int, question: str) -> tuple[str, str]:
+def _read(vlm: VLM, batch: Encoded, item: int, question: str) -> tuple[str, str]:
     """What the marked tokens of an item say, and what is wrong with them."""
     ids = batch.inputs["input_ids"][item].tolist()
     marked = batch.question[item].nonzero().flatten().tolist()

@@ -12,6 +12,7 @@ import torch
 from headscope.acceptance.results import Finding
 from headscope.data.cases import Cases
 from headscope.data.schema import Case
+from headscope.models.vlm import VLM
 
 CASES = 6
 """Scenes of the study: few, and yet some in ``fit``, ``select`` and ``test`` each."""
@@ -42,7 +43,7 @@ def _shortened(drawn: Case) -> Case:
     return drawn.model_copy(update={"steps": (first,), "image": f"drawn/{drawn.image}"})
 
 
-def check_asking(vlm: Any, cases: Cases) -> Finding:
+def check_asking(vlm: VLM, cases: Cases) -> Finding:
     """Ask a case's main question plainly, with boxes drawn, with heads muted, and plainly again."""
     from headscope.edits.edits import edit, mute
     from headscope.pointing.styles import point
@@ -82,7 +83,7 @@ def _largest(one: dict[str, float], other: dict[str, float]) -> float:
     return max(abs(one[k] - other[k]) for k in one)
 
 
-def check_capture(vlm: Any, cases: Cases, folder: Path) -> Finding:
+def check_capture(vlm: VLM, cases: Cases, folder: Path) -> Finding:
     """Capture the same cases in batches of one and of eight, and compare answers and z."""
     from headscope.capturing.run import capture
     from headscope.capturing.store import open_activations, open_answers
@@ -111,7 +112,7 @@ def check_capture(vlm: Any, cases: Cases, folder: Path) -> Finding:
     return Finding(_CAPTURE, figure)
 
 
-def check_study(vlm: Any, cases: Cases, folder: Path, batch_size: int) -> Finding:
+def check_study(vlm: VLM, cases: Cases, folder: Path, batch_size: int) -> Finding:
     """Run every stage of a study of size ``smoke``."""
     from headscope.study.study import Study
 

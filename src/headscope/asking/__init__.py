@@ -1,1 +1,1 @@
-"""Asking: items, batches, generation, and the scoring of choices from the cached prompt."""
+"""Asking: items, batches, readouts and one picture cache; a question read with what every head put out."""

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headscope.asking.answers import AnswerRow
 from headscope.asking.items import Item
 from headscope.asking.readouts import Reader, check_readouts, content_tokens
 from headscope.errors import ModelError
@@ -46,7 +47,7 @@ class Outcome:
         logits: (item, vocabulary) at the last prompt position, on the model's device.
     """
 
-    rows: list[dict[str, Any]]
+    rows: list[AnswerRow]
     z: dict[str, NDArray[Any]] = field(default_factory=dict)
     logprobs: list[dict[str, float]] = field(default_factory=list)
     totals: list[float | None] = field(default_factory=list)
@@ -177,7 +178,7 @@ def margin_of(item: Item, logprobs: Mapping[str, float]) -> float:
     return truth - max(wrong) if wrong else truth
 
 
-def _row(item: Item, reading: BatchReading, i: int) -> dict[str, Any]:
+def _row(item: Item, reading: BatchReading, i: int) -> AnswerRow:
     case, step, logprobs = item.case, item.step, reading.scores[i].logprobs
     answer = reading.parsed[i]
     return {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from PIL import Image
 
 from headscope.asking.items import Item, history_of
 from headscope.errors import StudyError
 from headscope.models.types import Encoded, Prompt
+from headscope.models.vlm import VLM
 
 Pictures = Callable[[Item], Image.Image]
 Batch = tuple[Encoded, list[Item]]
@@ -38,7 +38,7 @@ def plan_batches(items: Sequence[Item], batch_size: int) -> list[list[Item]]:
 
 
 def encode_batch(
-    vlm: Any, items: Sequence[Item], pictures: Pictures, own_answers: Mapping[str, str] | None = None
+    vlm: VLM, items: Sequence[Item], pictures: Pictures, own_answers: Mapping[str, str] | None = None
 ) -> Encoded:
     """Encode the prompts of one batch, kept on the host.
 
@@ -52,7 +52,7 @@ def encode_batch(
 
 
 def iter_batches(
-    vlm: Any,
+    vlm: VLM,
     items: Sequence[Item],
     pictures: Pictures,
     batch_size: int,
@@ -64,7 +64,7 @@ def iter_batches(
 
 
 def encode_batches(
-    vlm: Any,
+    vlm: VLM,
     items: Sequence[Item],
     pictures: Pictures,
     batch_size: int,

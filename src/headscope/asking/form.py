@@ -32,7 +32,7 @@ class Form:
     below_1_percent: float
     thoughts: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As summaries hold it."""
         return asdict(self)
 

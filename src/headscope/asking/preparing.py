@@ -10,10 +10,11 @@ from PIL import Image
 
 from headscope.asking.batches import Batch, Pictures, encode_batch
 from headscope.asking.items import Item
+from headscope.models.vlm import VLM
 
 
 def prepared(
-    vlm: Any,
+    vlm: VLM,
     batches: Sequence[Sequence[Item]],
     pictures: Pictures,
     own_answers: Mapping[str, str],

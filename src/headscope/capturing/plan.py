@@ -9,17 +9,18 @@ from headscope.asking.batches import length_key, plan_batches
 from headscope.asking.items import Item
 from headscope.capturing.store import SCHEMA
 from headscope.errors import StudyError
+from headscope.models.vlm import VLM
 
 ROW_BYTES = 400  # an answer row, roughly, before compression
 
 
-def estimate_bytes(n_items: int, vlm: Any, readouts: Sequence[str]) -> int:
+def estimate_bytes(n_items: int, vlm: VLM, readouts: Sequence[str]) -> int:
     """Bytes that a capture writes at most, before compression: float32 z of all heads, and answer rows."""
     per_item = len(vlm.geometry.heads) * vlm.geometry.max_width * 4 * len(readouts)
     return n_items * (per_item + ROW_BYTES)
 
 
-def make_plan(vlm: Any, items: Sequence[Item], settings: Mapping[str, Any], cases: str) -> dict[str, Any]:
+def make_plan(vlm: VLM, items: Sequence[Item], settings: Mapping[str, Any], cases: str) -> dict[str, Any]:
     """Everything that a capture's result depends on, and the fixed order of its work.
 
     Args:

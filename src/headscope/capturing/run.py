@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from headscope.asking.answers import AnswerRow
 from headscope.asking.ask import Outcome, ask
 from headscope.asking.batches import Pictures
 from headscope.asking.form import form_of, warnings_of
@@ -23,8 +24,10 @@ from headscope.asking.readouts import check_readouts
 from headscope.capturing.plan import make_plan
 from headscope.capturing.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
 from headscope.capturing.writer import ShardWriter
+from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import fingerprint
@@ -34,8 +37,8 @@ SHARD_ITEMS = 512
 
 
 def capture(
-    vlm: Any,
-    cases: Any,
+    vlm: VLM,
+    cases: Cases,
     splits: Mapping[str, str],
     folder: str | Path,
     *,
@@ -159,7 +162,7 @@ def _announce(folder: Path, plan: Mapping[str, Any], todo: set[str], say: Callab
         )
 
 
-def _announce_unanswered(cases: Any, say: Callable[[str], None]) -> None:
+def _announce_unanswered(cases: Cases, say: Callable[[str], None]) -> None:
     """Say how many steps are not asked because nobody has answered them."""
     unanswered, resting = count_unanswered(cases)
     if unanswered:
@@ -181,7 +184,7 @@ def _size(count: float) -> str:
 class _Work:
     """What all shards of a capture have in common; ``pictures`` None: the cases' own."""
 
-    cases: Any
+    cases: Cases
     items_of: Callable[[Mapping[str, Any]], Mapping[str, Item]]
     pictures: Pictures | None
     readouts: tuple[str, ...]
@@ -189,10 +192,10 @@ class _Work:
     score: bool
 
 
-def _ask_shard(vlm: Any, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
+def _ask_shard(vlm: VLM, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
     """Ask the batches of a shard in plan order; what the model said earlier in it feeds ``own`` chains."""
     own: dict[str, str] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[AnswerRow] = []
     parts: dict[str, list[Any]] = {name: [] for name in work.readouts}
     items = work.items_of(shard)
     batches = [[items[i] for i in ids] for ids in shard["batches"]]

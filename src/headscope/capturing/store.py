@@ -11,11 +11,12 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope.asking.answers import AnswerRow
 from headscope.errors import StoreError
 from headscope.storage import disk_error, read_json, read_table, write_atomic, write_table
 
@@ -191,7 +192,7 @@ def _dataset(
     def strings(values: Sequence[Any]) -> NDArray[Any]:
         return np.array([v or "" for v in values], dtype=np.dtypes.StringDType())
 
-    coords: dict[str, Any] = {
+    coords: dict[str, tuple[str, NDArray[Any]]] = {
         name: ("item", strings([r[name] for r in rows]))
         for name in ("item", "case", "function", "split", "context")
     }
@@ -212,7 +213,7 @@ def _complete(folder: Path) -> list[Path]:
     return [shard_path(folder, s["name"]) for s in plan["shards"]]
 
 
-def open_answers(folder: str | Path) -> list[dict[str, Any]]:
+def open_answers(folder: str | Path) -> list[AnswerRow]:
     """All answer rows of a finished capture, in plan order.
 
     Raises:
@@ -221,10 +222,14 @@ def open_answers(folder: str | Path) -> list[dict[str, Any]]:
     return list(iter_answers(folder))
 
 
-def iter_answers(folder: str | Path) -> Iterator[dict[str, Any]]:
+def iter_answers(folder: str | Path) -> Iterator[AnswerRow]:
     """The same one by one, a shard in memory at a time."""
     for shard in _complete(Path(folder)):
-        yield from read_table(shard / ANSWERS)
+        yield from _answers(shard)
+
+
+def _answers(shard: Path) -> list[AnswerRow]:
+    return cast(list[AnswerRow], read_table(shard / ANSWERS))
 
 
 def open_activations(
@@ -263,9 +268,9 @@ def open_activations(
         raise StoreError(f"{folder}: asked for readout {unknown or 'none'}; this capture holds {held}")
     wanted = None if items is None else set(items)
     chosen: list[tuple[Path, list[int]]] = []
-    rows: list[dict[str, Any]] = []
+    rows: list[AnswerRow] = []
     for shard in _complete(folder):
-        here = read_table(shard / ANSWERS)
+        here = _answers(shard)
         keep = [
             i
             for i, r in enumerate(here)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headscope.errors import DataError, StudyError
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def _save(image: Any, path: Path) -> None:
         raise disk_error(path, exc) from exc
 
 
-def _heads(asked: Asked, vlm: Any) -> tuple[Any, ...]:
+def _heads(asked: Asked, vlm: VLM) -> tuple[Any, ...]:
     from headscope.models.embedded import atlas_file
     from headscope.probing.atlas import Atlas
 

@@ -13,6 +13,10 @@ import typer
 from headscope.errors import HeadscopeError, ModelError
 from headscope.models.survey import Row, load
 
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
+
+
 models_app = typer.Typer(
     help="Families that are supported; the proof of a model.", invoke_without_command=True
 )
@@ -241,7 +245,7 @@ def _held(found: Any) -> bool:
     return isinstance(found, int | float)
 
 
-def _show_proof(vlm: Any, entry: Mapping[str, Any]) -> None:
+def _show_proof(vlm: VLM, entry: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -1,1 +1,1 @@
-"""Models: loading, head geometry and its proof, token spans and image grids, prompts and answers."""
+"""Models: loading, heads and their proof, families, spans, image grids, prompts, answers, scored choices."""

@@ -9,7 +9,7 @@ from typing import Any
 _NEW, _OLD = "cache", "past_key_values"
 
 
-def cache_argument(model: Any, cache: Any) -> dict[str, Any]:
+def cache_argument(model: Any, cache: Any) -> dict[str, object]:
     """A cache as keyword argument of a model's forward."""
     return {_NEW if _NEW in inspect.signature(model.forward).parameters else _OLD: cache}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def check_config(folder: Path) -> Any:
     return config
 
 
-def _foreign_parts(raw: dict[str, Any], config: Any) -> bool:
+def _foreign_parts(raw: Mapping[str, Any], config: Any) -> bool:
     """Whether a configuration with code of its own has parts of other types than transformers' form has."""
     if "auto_map" not in raw:
         return False

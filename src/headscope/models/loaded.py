@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,9 @@ class Loaded:
         return len(set(self.placement.values())) > 1
 
     @property
-    def options(self) -> dict[str, Any] | None:
+    def options(self) -> dict[str, object] | None:
         """What ``load_model`` has to be told beside device and dtype to place it so again."""
-        chosen: dict[str, Any] = {"device_map": dict(self.placement)} if self.spread else {}
+        chosen: dict[str, object] = {"device_map": dict(self.placement)} if self.spread else {}
         if self.quantization is not None:
             chosen["quantization"] = self.quantization
         return chosen or None
@@ -91,5 +92,5 @@ def _stored_quantized(folder: Path | None) -> bool:
     file = None if folder is None else Path(folder) / "config.json"
     if file is None or not file.is_file():
         return False
-    raw: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    raw: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
     return bool(raw.get("quantization_config"))

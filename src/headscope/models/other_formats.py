@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -158,7 +158,7 @@ def _refuse_adapter(where: str, folder: Path, full: bool) -> None:
     )
 
 
-def refuse_mlx(where: str, settings: dict[str, Any], metadata: dict[str, Any]) -> None:
+def refuse_mlx(where: str, settings: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
     """Refuse weights that were converted for Apple's MLX: safetensors too, in another layout.
 
     Args:
@@ -177,7 +177,7 @@ def refuse_mlx(where: str, settings: dict[str, Any], metadata: dict[str, Any]) -
         )
 
 
-def own_code(settings: dict[str, Any]) -> str:
+def own_code(settings: Mapping[str, Any]) -> str:
     """What to say of a configuration that is written for code of its authors' own; empty if it is not."""
     from transformers import CONFIG_MAPPING
 

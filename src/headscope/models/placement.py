@@ -85,15 +85,15 @@ class Placement:
 class Options:
     """What a study records about how its model is loaded, beside device and dtype; plain values only."""
 
-    device_map: str | dict[str, Any] | None = None
-    max_memory: dict[str, Any] | None = None
+    device_map: str | dict[str, str | int] | None = None
+    max_memory: dict[str, str | int] | None = None
     quantization: str | None = None
     attention: str | None = None
     tower: str = "decoder"
     image_backend: str = "auto"
 
     @classmethod
-    def of(cls, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    def of(cls, given: Mapping[str, Any] | None) -> dict[str, object] | None:
         """The options that differ from their defaults, checked; None if there are none.
 
         Raises:

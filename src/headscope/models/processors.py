@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,7 @@ class _NoVideo(dict[str, Any]):
             raise AttributeError(name)
 
 
-def _without_video(folder: Path, family: Any, image_backend: str, words: dict[str, Any]) -> Any:
+def _without_video(folder: Path, family: Any, image_backend: str, words: Mapping[str, Any]) -> Any:
     """The family's processor with pictures and text (and sound) only.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -47,7 +48,7 @@ class Template:
         self.framed = self._known.framed
         self.added = tokenizer.eos_token if self.framed else self._known.added
         self._listed = True  # answers in a dialogue as lists of parts, as most templates want them
-        self._variables: dict[str, Any] = {}
+        self._variables: Mapping[str, bool | int | str] = {}
         self._header = ""  # what the template writes before any answer, other than blanks
         self._behind = ""  # what the template writes behind the last question
         self._asked: thinking.Style | None = None
@@ -194,7 +195,7 @@ class Template:
         """The text of turns as the chat template writes it."""
         questions = [*(q for q, _ in history), question]
         answers = [*(a for _, a in history), answer]
-        messages: list[dict[str, Any]] = []
+        messages: list[dict[str, object]] = []
         for i, (asked, said) in enumerate(zip(questions, answers, strict=True)):
             content: list[dict[str, str]] = [{"type": "image"}] if i == 0 else []
             messages.append({"role": "user", "content": [*content, {"type": "text", "text": asked}]})

@@ -57,7 +57,7 @@ MARKS = tuple(
 )
 _USER = re.compile(r"\[INST\]|<\|im_start\|>user|<\|user\|>|<\|begin_user\|>")
 # Template variables by which families switch their thinking off, and those that take one of several words.
-_OFF: dict[str, Any] = {"enable_thinking": False, "thinking": False}
+_OFF: dict[str, bool] = {"enable_thinking": False, "thinking": False}
 _BUDGETS = ("thinking_budget",)
 _WORDED = {
     "thinking_mode": ("disabled", "short", "chat", "off", "no_think"),
@@ -65,7 +65,7 @@ _WORDED = {
 }
 
 
-def variables(source: str) -> dict[str, Any]:
+def variables(source: str) -> dict[str, bool | int | str]:
     """What a chat template is told, so that it leaves thinking out.
 
     Words and numbers are passed to templates that name them alone, since others may stumble over them.
@@ -74,7 +74,7 @@ def variables(source: str) -> dict[str, Any]:
         >>> variables("{% if thinking_mode == 'short' %}<think></think>{% endif %}")["thinking_mode"]
         'short'
     """
-    told = dict(_OFF)
+    told: dict[str, bool | int | str] = dict(_OFF)
     told.update({name: 0 for name in _BUDGETS if name in source})
     for name, known in _WORDED.items():
         word = next((w for w in known if name in source and re.search(rf"""['"]{w}['"]""", source)), None)

@@ -25,7 +25,7 @@ class TrainingFacts:
     things: tuple[int, int] | None = None
     held_out: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain form, as a study records it."""
         return {"things": list(self.things) if self.things else None, "held_out": list(self.held_out)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -122,7 +122,7 @@ class Frame:
     def following(self, model: nn.Module) -> Iterator[None]:
         """While inside, forwards are watched for the positions given; of an encoder-decoder, those cached."""
 
-        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
             if self.encoded.apart:
                 cache = given_cache(kwargs)
                 self._cached[:] = [int(cache.get_seq_length()) if cache is not None else 0]

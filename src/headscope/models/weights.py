@@ -165,7 +165,7 @@ def _pool() -> ThreadPoolExecutor:
 def _entries(model: nn.Module) -> dict[str, Tensor | bytes]:
     """What ``state_dict`` holds, by name in a fixed order."""
     refuse_offloaded(model)
-    held: dict[str, Any] = {}
+    held: dict[str, object] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         _save(module, held, f"{path}." if path else "")
     found: dict[str, Tensor | bytes] = {}
@@ -177,7 +177,7 @@ def _entries(model: nn.Module) -> dict[str, Tensor | bytes]:
     return found
 
 
-def _save(module: nn.Module, held: dict[str, Any], prefix: str) -> None:
+def _save(module: nn.Module, held: dict[str, object], prefix: str) -> None:
     """A module's own part of ``state_dict``, under names that begin with the prefix."""
     packing: Any = getattr(module._parameters.get("weight"), "quant_state", None)
     if not getattr(packing, "packing_format_for_cpu", False):

@@ -247,7 +247,14 @@ def _accuracies(study: StudyContents) -> Row:
 def _form(study: StudyContents) -> AnswerForm | Row:
     """How probable the choices are together; empty where they were not scored."""
     found = form_of(study.answers or ())
-    return AnswerForm(**found.to_json()) if found is not None else {}
+    if found is None:
+        return {}
+    return AnswerForm(
+        n=found.n,
+        median=found.median,
+        below_1_percent=found.below_1_percent,
+        thoughts=found.thoughts,
+    )
 
 
 def _mean(rows: list[Row]) -> float | None:

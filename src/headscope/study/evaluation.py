@@ -14,6 +14,7 @@ from headscope.storage import plain as plain_values
 from headscope.study.evaluation_result import EvaluationResult, Intervened
 
 if TYPE_CHECKING:
+    from headscope.asking.answers import AnswerRow
     from headscope.models.vlm import VLM
 
 
@@ -129,7 +130,9 @@ def describe(intervention: Intervention) -> str:
     return f"the {intervention.heads} strongest heads of {intervention.what} {action}"
 
 
-def answer_all(vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None) -> list[Row]:
+def answer_all(
+    vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None
+) -> list[AnswerRow]:
     """Answer rows of all main questions, each asked alone, in the order of the cases.
 
     Args:
@@ -149,7 +152,7 @@ def answer_all(vlm: Any, cases: Any, loading: Loading, edit: Any = None, picture
         image = cases.image(item.case)
         return other[item.case.id](image) if item.case.id in other else image
 
-    rows: dict[str, Row] = {}
+    rows: dict[str, AnswerRow] = {}
     batches = plan_batches(items, loading.batch_size)
     for batch in track(batches, "evaluate", unit="batches"):
         encoded = encode_batch(vlm, batch, show)
@@ -160,7 +163,7 @@ def answer_all(vlm: Any, cases: Any, loading: Loading, edit: Any = None, picture
 
 def _changed(
     vlm: Any, cases: Any, intervention: Intervention, heads: tuple[Any, ...], pictures: Any, loading: Loading
-) -> list[Row]:
+) -> list[AnswerRow]:
     from headscope.edits.baking import bake
     from headscope.edits.edits import Edit, mute
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 
@@ -100,7 +100,7 @@ class Meter:
 
     def _ask(
         self, encoded: Encoded, items: Sequence[Item], shown: dict[str, Shown], deep: bool
-    ) -> tuple[list[Row], Floats | None, Floats | None]:
+    ) -> tuple[Sequence[Mapping[str, object]], Floats | None, Floats | None]:
         """Answers; contribution norms and attention mass, each (item, head)."""
         limit = self.settings.max_new_tokens
         if not deep:
@@ -143,7 +143,7 @@ class Meter:
             entry["mass"] = entry["mass"] + mass
 
 
-def _row(q: Question, answer: Row, variant: str, shown: Shown, image: str) -> Row:
+def _row(q: Question, answer: Mapping[str, object], variant: str, shown: Shown, image: str) -> Row:
     kept = (
         "item",
         "case",

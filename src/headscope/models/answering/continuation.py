@@ -53,7 +53,7 @@ def continue_from(
         mask = torch.cat([mask, mask.new_ones(mask.shape[0], before + steps)], dim=1)
     else:
         mask = _square(vlm, mask, sees)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Tensor] = {}
     if prefill.position is not None:
         # Counted on from where the prompt ended, as generation does; the first axes differ by family.
         last = prefill.position.repeat_interleave(times, dim=-2) + before

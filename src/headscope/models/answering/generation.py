@@ -47,7 +47,7 @@ class Prefill:
     logits: Tensor | None = None
     cache: Any = None
     position: Tensor | None = None
-    encoder: dict[str, Any] = field(default_factory=dict)
+    encoder: dict[str, object] = field(default_factory=dict)
     _seen: bool = field(default=False, repr=False)
 
     def repeated(self, times: int) -> Any:
@@ -57,7 +57,7 @@ class Prefill:
             repeat_cache(cache, times)
         return cache
 
-    def encoder_repeated(self, times: int) -> dict[str, Any]:
+    def encoder_repeated(self, times: int) -> dict[str, object]:
         """What the encoder left, with each item ``times`` times in a row."""
         return {name: _rows(value, times) for name, value in self.encoder.items()}
 
@@ -115,7 +115,7 @@ def snapshot(cache: Any) -> Any:
 def watching(model: Any, prefill: Prefill) -> Iterator[None]:
     """Fill ``prefill`` from the first forward of the model."""
 
-    def after(_module: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
+    def after(_module: Any, _args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         if prefill._seen:
             return
         prefill._seen = True

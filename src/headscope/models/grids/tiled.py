@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,7 +229,7 @@ def gemma3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
 _PAN = ("min_crop_size", "max_num_crops", "min_ratio_to_activate")
 
 
-def _pan_and_scan(images: Any, size: Size, options: dict[str, Any]) -> list[Rect]:
+def _pan_and_scan(images: Any, size: Size, options: Mapping[str, Any]) -> list[Rect]:
     """Crops in a row or in a column, all as large as the first but the last, which may be cut off."""
     width, height = size
     blank = np.broadcast_to(np.zeros(1, np.uint8), (3, height, width))

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ _SHOWN = "each item of a padded batch gives the z and the logits it gives alone;
 # How many positions of padding the shorter item gets.
 _PADDING = 3
 
-Inputs = dict[str, Any]
+Inputs = dict[str, Tensor]
 
 
 def prove_batch(model: nn.Module, alone: Sequence[Inputs], together: Inputs, sites: Sequence[Site]) -> Step:

@@ -19,7 +19,7 @@ from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, logits_
 _TOKENS = 4
 _SHOWN = f"{_TOKENS} tokens generated with a cache under an edit, against none; relative difference"
 
-Inputs = dict[str, Any]
+Inputs = dict[str, Tensor]
 
 
 def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Step:

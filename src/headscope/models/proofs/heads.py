@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from headscope.models.proofs.rounding import Compared, limit_of
 from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
 
 
-def prove_heads(model: nn.Module, inputs: dict[str, Any], geometry: Geometry) -> list[Step]:
+def prove_heads(model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry) -> list[Step]:
     """The steps ``hooks``, ``blocks``, ``sum``, ``edit``, ``restored``, ``positions`` and ``baked``.
 
     Each site is proved inside one forward, and its tensors are let go of before the next one is reached.
@@ -58,7 +59,7 @@ def prove_heads(model: nn.Module, inputs: dict[str, Any], geometry: Geometry) ->
     return steps
 
 
-def _hooks(model: nn.Module, inputs: dict[str, Any], geometry: Geometry, bare: Tensor) -> Step:
+def _hooks(model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry, bare: Tensor) -> Step:
     def nothing(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (args[0].clone(), *args[1:])
 
@@ -83,7 +84,7 @@ def _blocks_step(probes: list[_Probe]) -> Step:
     return Step("blocks", shown, sum(p.site.n_heads for p in probes))
 
 
-def _positions(probes: list[_Probe], model: nn.Module, inputs: dict[str, Any]) -> Step:
+def _positions(probes: list[_Probe], model: nn.Module, inputs: dict[str, Tensor]) -> Step:
     """Whether the decoder's sites read the prompt's positions: else spans of tokens mean nothing there."""
     shown = "the decoder reads the prompt's positions, one z for each token"
     if not any(probe.site.tower == "decoder" for probe in probes):
@@ -136,7 +137,7 @@ class _Probe:
                 "times in one forward; a layer that is run more than once has no single z"
             )
 
-    def _before(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _before(self, _module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         if not self._busy and self._call is None:
             self._call = (_kept(args), _kept(kwargs))  # as they are now; the call may alter caches
 
@@ -277,7 +278,7 @@ def _prove_sum(site: Site, z: Tensor) -> Compared:
 
 
 def _prove_edit(
-    model: nn.Module, inputs: dict[str, Any], geometry: Geometry, site: Site, bare: Tensor
+    model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry, site: Site, bare: Tensor
 ) -> float:
     """How far the logits move when head 0 of a site is muted, seen to act on its block alone."""
     with edits.watched(geometry.sites, site, 0, 0.0) as faults:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -31,7 +29,7 @@ def negative(name: str, pixels: Tensor) -> Tensor:
     return changed
 
 
-def prove_picture(model: nn.Module, inputs: dict[str, Any]) -> Step:
+def prove_picture(model: nn.Module, inputs: dict[str, Tensor]) -> Step:
     """The step ``picture``, refused where the model does not read its picture."""
     changed = {
         name: negative(name, value) if is_picture(name) and isinstance(value, Tensor) else value

@@ -92,7 +92,7 @@ def record(places: Sequence[Place], run: Callable[[], Tensor], last: int | None 
     trace, start = Trace(), -(last or 0)
 
     def hook(place: Place) -> Callable[..., None]:
-        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
             value = _given(args, kwargs)
             if value is not None and value.ndim == 3 and value.shape[0] == 1 and value.shape[1] >= -start:
                 trace.values[place.name] = value[0, start:].clone()
@@ -132,7 +132,7 @@ def following(places: Sequence[Place], traces: Mapping[int, Trace]) -> Iterator[
     progress = _Progress()
 
     def hook(number: int, place: Place) -> Callable[..., Any]:
-        def follow(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def follow(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
             given = _given(args, kwargs)
             if given is None or given.ndim != 3:
                 figures.update({(row, place.name): torch.inf for row in traces})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -116,7 +116,7 @@ def _tokens(vlm: BaseVLM, encoded: Encoded) -> Tensor:
     """(image token, width): what the decoder's first layer gets at the image positions, vision silenced."""
     seen: list[Tensor] = []
 
-    def first(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def first(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         seen.append(args[0] if args else kwargs["hidden_states"])
         raise _Enough
 

@@ -93,7 +93,7 @@ class Proof:
     def _lost(self) -> list[Step]:
         return [s for s in self.steps if s.status not in (HELD, ON_CHECKPOINT)]
 
-    def to_json(self) -> dict[str, dict[str, Any]]:
+    def to_json(self) -> dict[str, dict[str, str | float | None]]:
         """Name of each step -> status, what was shown, figure and limit (None if there is none), reason."""
         return {
             s.name: {
