@@ -198,7 +198,7 @@ def loaded(folder: Path) -> Any:
 def scan_one(vlm: Any, encoded: Any) -> None:
     """Every head muted alone at the last position, one case."""
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import logits_under, replay_of
+    from headscope.engine.replay_trial import logits_under, replay_of
     from headscope.engine.trace import run_clean
 
     engine = replay_of(vlm, encoded, "last")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +16,11 @@ from headscope.asking.items import Item
 from headscope.asking.scoring import needs_end, score_choices
 from headscope.edits.edits import BatchedEdit, Edit
 from headscope.edits.hooks import compile_edit
-from headscope.engine.choice import Replay, sweep_of, together
+from headscope.engine.replay_trial import Replay, sweep_of, together
 from headscope.engine.shared_prefix import behind
 from headscope.engine.trace import Trace
 from headscope.models.answers import parse_answer
+from headscope.models.vlm import VLM
 
 MEMORY = 2 * 2**30
 Floats = NDArray[np.float64]
@@ -42,13 +42,13 @@ class ItemReading:
     clean_margin: float | None = None
 
 
-def one_token(vlm: Any, item: Item) -> bool:
+def one_token(vlm: VLM, item: Item) -> bool:
     """Whether the item's choices are scored from the prompt's last logits alone."""
     answers = vlm.encode_answers(list(scored_choices(item)))
     return all(len(a) == 1 for a in answers) and not (vlm.end_ids and needs_end(answers))
 
 
-def clean_margin(vlm: Any, trace: Trace, item: Item) -> float:
+def clean_margin(vlm: VLM, trace: Trace, item: Item) -> float:
     """The margin of the clean run."""
     with torch.no_grad(), vlm.reading(trace.encoded):
         (found,) = score_choices(vlm, trace.encoded, trace.prefill, [scored_choices(item)])
@@ -56,7 +56,7 @@ def clean_margin(vlm: Any, trace: Trace, item: Item) -> float:
 
 
 def read_item(
-    vlm: Any,
+    vlm: VLM,
     trace: Trace,
     item: Item,
     edits: Sequence[Edit],
@@ -89,7 +89,7 @@ def read_item(
 
 
 def _read_part(
-    vlm: Any, trace: Trace, item: Item, edits: Sequence[Edit], replay: Replay, kept: bool, most: int
+    vlm: VLM, trace: Trace, item: Item, edits: Sequence[Edit], replay: Replay, kept: bool, most: int
 ) -> ItemReading:
     rows = len(edits)
     variants = [compile_edit(vlm.geometry, e) for e in edits]
