@@ -133,3 +133,9 @@ def test_the_rule_goes_by_accuracy_then_margin_then_the_gentler_edit():
 def test_a_missing_ranking_is_said_plainly(llava, cases, splits, atlas, tmp_path):
     with pytest.raises(StudyError, match="no ranking 'causal'"):
         emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS, ranking="causal")
+
+
+def test_a_function_whose_heads_have_no_score_is_left_out(llava, cases, splits, atlas, tmp_path):
+    atlas.rankings["joint"]["counting"] = [None] * len(llava.geometry.heads)
+    content = emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS)
+    assert set(content["functions"]) == {"spatial_perception", "attribute_perception"}

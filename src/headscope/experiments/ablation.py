@@ -15,7 +15,7 @@ from headscope.edits.edits import Edit, Operation, mute
 from headscope.edits.named import Reference, named_edits, need_mean
 from headscope.engine.readings import Reader
 from headscope.errors import StudyError
-from headscope.experiments.candidates import RULE, Dose, candidates, read_doses
+from headscope.experiments.candidates import RULE, Candidate, Dose, candidates, read_doses
 from headscope.experiments.causal import identity
 from headscope.experiments.chance import p_among_random
 from headscope.experiments.choices import freeze
@@ -100,8 +100,7 @@ class _Ablation:
         self.readers = {split: self._open(split) for split in ("select", "test")}
         for name in self.taxonomy.functions:
             lacking = [s for s in ("select", "test") if name not in self.readers[s]]
-            ranked = any(name in r for r in self._rankings().values())
-            if lacking or not ranked:
+            if lacking or not self._candidates(name):
                 self.skipped[name] = (
                     f"no items on {' and '.join(lacking)}" if lacking else "no ranking of heads"
                 )
@@ -115,6 +114,10 @@ class _Ablation:
             for name in self.settings.rankings
             if self.atlas.rankings.get(name)
         }
+
+    def _candidates(self, name: str) -> list[Candidate]:
+        rankings = {r: scores[name] for r, scores in self._rankings().items() if scores.get(name)}
+        return candidates(self.vlm.geometry, rankings, self.settings.ks)
 
     def _open(self, split: str) -> dict[str, Reader]:
         s = self.settings
@@ -133,11 +136,8 @@ class _Ablation:
         """Dose curves on ``select``, and the frozen choice."""
         s, geometry = self.settings, self.vlm.geometry
         for name in self.functions:
-            rankings = {r: scores[name] for r, scores in self._rankings().items() if scores.get(name)}
-            wanted = candidates(geometry, rankings, s.ks)
-            self.doses[name] = read_doses(
-                geometry, self.readers["select"][name], name, wanted, s.select_draws, s.seed
-            )
+            reader, wanted = self.readers["select"][name], self._candidates(name)
+            self.doses[name] = read_doses(geometry, reader, name, wanted, s.select_draws, s.seed)
         chosen = {f: d.chosen.to_json() for f, d in self.doses.items()}
         choice = {f: {key: c[key] for key in ("ranking", "k", "heads")} for f, c in chosen.items()}
         self.frozen = freeze(self.folder, STAGE, {"rule": RULE, "functions": choice})["functions"]

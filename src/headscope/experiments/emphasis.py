@@ -93,8 +93,8 @@ class _Emphasis:
         self.ledger = Ledger(self.folder / "emphasize", about)
         self.readers = {split: self._open(split) for split in ("select", "test")}
         here = [f for f in self.taxonomy.functions if all(f in r for r in self.readers.values())]
-        self.functions = [f for f in here if scores.get(f) or f in self.ablated]
         self.scores = scores
+        self.functions = [f for f in here if any(self._sets(f).values())]
         if not self.functions:
             raise StudyError("emphasize: no function has items on select and test and a ranking; probe first")
         self.directions: dict[str, Direction] = directions(
