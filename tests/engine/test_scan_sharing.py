@@ -13,7 +13,7 @@ from edits.fixtures import picture
 from headscope.asking.batches import encode_batch
 from headscope.engine import engine as engines
 from headscope.engine import sharing as shared
-from headscope.engine.choice import replay_of
+from headscope.engine.replay_trial import replay_of
 from headscope.engine.sharing import (
     Sharing,
     clean_runs,

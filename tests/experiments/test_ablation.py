@@ -160,3 +160,14 @@ def test_nothing_to_test_is_said_plainly(atlas, context):
     atlas.rankings = {"joint": None}
     with pytest.raises(StudyError, match="no ranking"):
         ablate(context, atlas, KNOBS)
+
+
+def test_a_function_whose_heads_have_no_score_is_skipped(atlas, llava, context):
+    atlas.rankings = {"joint": {**atlas.rankings["joint"], SPATIAL: [None] * len(llava.geometry.heads)}}
+    few = replace(KNOBS, rankings=("joint",), draws=2, main_draws=1, mutes=("zero", "clamp"), scopes=("all",))
+    found = ablate(context, atlas, few)
+    assert found.skipped[SPATIAL] == "no ranking of heads"
+    assert SPATIAL not in found.functions
+    for result in found.functions.values():
+        assert list(result.mutes) == ["zero", "clamp"]
+        assert result.mutes["clamp"].margin_drop != result.mutes["zero"].margin_drop

@@ -139,3 +139,9 @@ def test_a_missing_ranking_is_said_plainly(atlas, context):
             atlas,
             settings=replace(KNOBS, ranking="causal"),
         )
+
+
+def test_a_function_whose_heads_have_no_score_is_left_out(llava, atlas, context):
+    atlas.rankings["joint"]["counting"] = [None] * len(llava.geometry.heads)
+    found = emphasize(context, atlas, settings=KNOBS)
+    assert set(found.functions) == {"spatial_perception", "attribute_perception"}

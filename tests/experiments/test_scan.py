@@ -16,9 +16,9 @@ from headscope.cli.app import app
 from headscope.cli.scan import parse_memory
 from headscope.edits.edits import Edit, mute
 from headscope.engine import engine as engines
-from headscope.engine.choice import Replay, replay_of
 from headscope.engine.estimate import estimate_drops
 from headscope.engine.replay import clean_margin, read_item
+from headscope.engine.replay_trial import Replay, replay_of
 from headscope.engine.trace import run_clean
 from headscope.errors import EditError, ModelError, StoreError, StudyError
 from headscope.experiments.items import choose_items

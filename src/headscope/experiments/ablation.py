@@ -20,7 +20,7 @@ from headscope.experiments.ablation_result import (
     MutingTest,
     Specificity,
 )
-from headscope.experiments.candidates import RULE, Dose, candidates, read_doses
+from headscope.experiments.candidates import RULE, Candidate, Dose, candidates, read_doses
 from headscope.experiments.choices import freeze
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
@@ -98,8 +98,7 @@ class _Ablation:
         self.readers = {split: self._open(split) for split in ("select", "test")}
         for name in self.context.taxonomy.functions:
             lacking = [s for s in ("select", "test") if name not in self.readers[s]]
-            ranked = any(name in r for r in self._rankings().values())
-            if lacking or not ranked:
+            if lacking or not self._candidates(name):
                 self.skipped[name] = (
                     f"no items on {' and '.join(lacking)}" if lacking else "no ranking of heads"
                 )
@@ -110,6 +109,10 @@ class _Ablation:
     def _rankings(self) -> dict[str, Mapping[str, Sequence[float | None]]]:
         found = {name: self.atlas.rankings.get(name) for name in self.settings.rankings}
         return {name: scores for name, scores in found.items() if scores}
+
+    def _candidates(self, name: str) -> list[Candidate]:
+        rankings = {r: scores[name] for r, scores in self._rankings().items() if scores.get(name)}
+        return candidates(self.context.vlm.geometry, rankings, self.settings.ks)
 
     def _open(self, split: str) -> dict[str, Reader]:
         s, test = self.settings, split == "test"
@@ -128,11 +131,8 @@ class _Ablation:
         """Dose curves on ``select``, and the frozen choice."""
         s, geometry = self.settings, self.context.vlm.geometry
         for name in self.functions:
-            rankings = {r: scores[name] for r, scores in self._rankings().items() if scores.get(name)}
-            wanted = candidates(geometry, rankings, s.ks)
-            self.doses[name] = read_doses(
-                geometry, self.readers["select"][name], name, wanted, s.select_draws, self.context.seed
-            )
+            reader, wanted = self.readers["select"][name], self._candidates(name)
+            self.doses[name] = read_doses(geometry, reader, name, wanted, s.select_draws, self.context.seed)
         chosen = {f: d.chosen for f, d in self.doses.items()}
         choice = {
             f: {"ranking": c.ranking, "k": c.k, "heads": [str(h) for h in c.heads]} for f, c in chosen.items()

@@ -82,7 +82,7 @@ class _Emphasis:
         self.ledger = self.context.ledger("emphasize", self.settings, ranking_used=used)
         self.readers = {split: self._open(split) for split in ("select", "test")}
         here = [f for f in self.context.taxonomy.functions if all(f in r for r in self.readers.values())]
-        self.functions = [f for f in here if self.scores.get(f) or f in self.ablated]
+        self.functions = [f for f in here if any(self._sets(f).values())]
         if not self.functions:
             raise StudyError("emphasize: no function has items on select and test and a ranking; probe first")
         captured = self.context.folder / "capture"
