@@ -72,7 +72,8 @@ def test_nothing_to_compare_says_so() -> None:
     ("source", "place", "split"),
     [
         ("vsr", "vsr", "zeroshot/dev"), ("vsr", "vsr_photos", ""), ("nlvr", "nlvr", "dev"),
-        ("coco", "tiny_coco", ""), ("super_clevr", "super_clevr", ""), ("super_clevr", "super_clevr", "scenes"),
+        ("coco", "tiny_coco", ""), ("super_clevr", "super_clevr", ""),
+        ("super_clevr", "super_clevr", "scenes"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("other_name", [True, False])
