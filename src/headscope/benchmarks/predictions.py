@@ -80,7 +80,8 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
     if not out.texts:
         example = f"; ids there: {', '.join(out.unknown[:3])}" if out.unknown else ""
         raise DataError(
-            f"{path}: asked for predictions of {cases.folder}, found none of its {len(cases)} cases{example}; "
+            f"{path}: asked for predictions of {cases.folder}, found none of its {len(cases)} "
+            f"cases{example}; "
             "name the column of ids by --id"
         )
     return out
