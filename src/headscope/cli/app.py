@@ -27,6 +27,7 @@ from headscope.cli.models import (
 from headscope.cli.output import say
 from headscope.cli.plan import plan
 from headscope.cli.scan import scan
+from headscope.cli.score import score
 from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
 from headscope.pointing.styles import STYLES
@@ -318,5 +319,6 @@ def _stop(message: str, code: int) -> None:
 
 app.command("validate-method")(validate_method)
 app.command()(evaluate)
+app.command()(score)
 app.command()(scan)
 app.command()(plan)
