@@ -49,7 +49,7 @@ def scan(
     attention: AttentionOption = None,
 ) -> None:
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
-    from headscope.cli.app import say
+    from headscope.cli.study_commands import say
     from headscope.experiments.scan import ScanSettings, scan_heads
     from headscope.models.geometry import parse_head
     from headscope.study.given import Given

@@ -18,7 +18,7 @@ def validate_method(
     ] = None,
 ) -> None:
     """Measure the method's errors on models with planted heads, and on models with nothing to find."""
-    from headscope.cli.app import say
+    from headscope.cli.study_commands import say
     from headscope.report.validation import validation_table, write_validation_page
     from headscope.validation.run import validate_method as measure
 
