@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from headscope.asking.items import Item, make_items
 from headscope.data.cases import Cases
@@ -13,6 +13,9 @@ from headscope.data.splits import picture_groups
 from headscope.engine.readings import Reader
 from headscope.functions import MAIN, Taxonomy
 from headscope.storage import Ledger
+
+if TYPE_CHECKING:
+    from headscope.models.vlm import VLM
 
 
 def choose_items(
@@ -64,7 +67,7 @@ def _spread(items: list[Item], most: int, salt: str, groups: Mapping[str, str]) 
 
 
 def open_readers(
-    vlm: Any,
+    vlm: VLM,
     cases: Cases,
     items: Mapping[str, list[Item]],
     ledger: Ledger,

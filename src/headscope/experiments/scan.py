@@ -19,8 +19,10 @@ from headscope.errors import EditError, ModelError
 from headscope.experiments.context import ExperimentContext, identity
 from headscope.experiments.scan_results import ScanResult, collect
 from headscope.models.geometry import Head
+from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 from headscope.progress import track
-from headscope.storage import Ledger, fingerprint, plain
+from headscope.storage import Ledger, Row, fingerprint, plain
 
 FILE = "scan.json"
 
@@ -120,7 +122,7 @@ class _Scan:
 
     def __init__(
         self,
-        vlm: Any,
+        vlm: VLM,
         cases: Cases,
         edits: Sequence[Edit],
         settings: ScanSettings,
@@ -136,7 +138,7 @@ class _Scan:
         """The engines used, in words."""
         return "; ".join(self._engines)
 
-    def function(self, name: str, items: Sequence[Item]) -> list[dict[str, Any]]:
+    def function(self, name: str, items: Sequence[Item]) -> list[Row]:
         """Per item ``clean`` and, per edit, ``muted`` and ``estimate`` margins (None where not read)."""
         rows = self._estimates(items) if self.settings.estimate else self._scanned(items, "")
         made = dict(track(rows, name, total=len(items), unit="question"))
@@ -161,13 +163,13 @@ class _Scan:
     def _note(self, found: Sequence[Mapping[str, Any]]) -> None:
         self._engines |= dict.fromkeys(r["engine"] for r in found)
 
-    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, Row]]:
         for item in items:
             yield item.id, self.ledger.get_or(f"{item.id} estimate", lambda i=item: self._estimate(i))
 
     def _scanned(
         self, items: Sequence[Item], mark: str, which: Sequence[int] | None = None
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    ) -> Iterator[tuple[str, Row]]:
         """Item id and row, exact for the edits ``which`` (all); ``mark`` tells their unit of the ledger."""
         edits = self.edits if which is None else [self.edits[j] for j in which]
         if all(f"{i.id}{mark}" in self.ledger for i in items):
@@ -182,10 +184,10 @@ class _Scan:
                 for id_, row in self._rows(chunk, done, edits, engine):
                     yield id_, self.ledger.put(f"{id_}{mark}", row)
 
-    def _encoded(self, item: Item) -> Any:
+    def _encoded(self, item: Item) -> Encoded:
         return encode_batch(self.vlm, [item], lambda i: self.cases.image(i.case))
 
-    def _estimate(self, item: Item) -> dict[str, Any]:
+    def _estimate(self, item: Item) -> Row:
         what = self.edits[0].what
         margin, drops = estimate_drops(self.vlm, self._encoded(item), item, self.settings.scope, what)
         index = self.vlm.geometry.index
@@ -194,7 +196,7 @@ class _Scan:
 
     def _rows(
         self, chunk: Sequence[Item], done: Sequence[str], edits: Sequence[Edit], engine: Engine
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    ) -> Iterator[tuple[str, Row]]:
         """Item id and row of what is not done in a chunk: by replay, or by whole runs, and which it was."""
         replayed = []
         for item in chunk:
@@ -222,7 +224,7 @@ class _Scan:
             return engine
         return Engine(engine.scope, refusal="choices of several tokens, and no plain cache of the prompt")
 
-    def _whole(self, item: Item, edits: Sequence[Edit]) -> dict[str, Any]:
+    def _whole(self, item: Item, edits: Sequence[Edit]) -> Row:
         """By runs of the model; edits share a prompt's lower layers where that was seen to be right."""
         reader = Reader(
             self.vlm, [item], lambda i: self.cases.image(i.case), _NoLedger(), rows=16, max_new_tokens=1
