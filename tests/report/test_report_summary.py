@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from headscope.capturing.store import open_answers
-from headscope.report.summary import Summary, summary_table, write_summary
+from headscope.cli.summary_table import summary_table
+from headscope.report.summary import Summary, write_summary
 
 FORM = {
     "schema": "headscope/summary/1",

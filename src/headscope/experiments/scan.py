@@ -20,10 +20,11 @@ from headscope.errors import EditError
 from headscope.experiments.context import ExperimentContext, identity
 from headscope.experiments.scan_results import ScanResult, collect
 from headscope.models.geometry import Head
+from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.statistics.ranking import strongest
-from headscope.storage import Ledger, fingerprint, plain
+from headscope.storage import Ledger, Row, fingerprint, plain
 
 FILE = "scan.json"
 
@@ -138,7 +139,7 @@ class _Scan:
 
     def __init__(
         self,
-        vlm: Any,
+        vlm: VLM,
         cases: Cases,
         edits: Sequence[Edit],
         settings: ScanSettings,
@@ -154,7 +155,7 @@ class _Scan:
         """The engines used, in words."""
         return "; ".join(self._engines)
 
-    def function(self, name: str, items: Sequence[Item]) -> list[dict[str, Any]]:
+    def function(self, name: str, items: Sequence[Item]) -> list[Row]:
         """Per item ``clean`` and, per edit, ``muted`` and ``estimate`` margins (None where not read)."""
         rows = self._estimates(items) if self.settings.estimate else self._scanned(items, "")
         made = dict(track(rows, name, total=len(items), unit="question"))
@@ -179,13 +180,13 @@ class _Scan:
     def _note(self, found: Sequence[Mapping[str, Any]]) -> None:
         self._engines |= dict.fromkeys(r["engine"] for r in found)
 
-    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, Row]]:
         for item in items:
             yield item.id, self.ledger.get_or(f"{item.id} estimate", lambda i=item: self._estimate(i))
 
     def _scanned(
         self, items: Sequence[Item], mark: str, which: Sequence[int] | None = None
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    ) -> Iterator[tuple[str, Row]]:
         """Item id and row, exact for the edits ``which`` (all); ``mark`` tells their unit of the ledger."""
         edits = self.edits if which is None else [self.edits[j] for j in which]
         if all(f"{i.id}{mark}" in self.ledger for i in items):
@@ -216,7 +217,7 @@ class _Scan:
     def _picture(self, item: Item) -> Image.Image:
         return self.cases.image(item.case)
 
-    def _estimate(self, item: Item) -> dict[str, Any]:
+    def _estimate(self, item: Item) -> Row:
         what = self.edits[0].what
         encoded = encode_batch(self.vlm, [item], self._picture)
         margin, drops = estimate_drops(self.vlm, encoded, item, self.settings.scope, what)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from headscope.probing.atlas import Atlas
 from headscope.report import theme
 from headscope.report.charts.heads import HeadScores, colours, domain, places, rankings
 from headscope.report.theme import number
 from headscope.statistics.ranking import BY_SIZE, strongest
+from headscope.storage import Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WIDTH, TALLEST, LEFT, TOP = 152.0, 300.0, 22.0, 4.0  # of the map's grid, in units of its picture
 
@@ -57,7 +61,7 @@ def head_maps(atlas: Atlas, function: str, muted: tuple[str, ...] = ()) -> list[
     return [_map(atlas, r, function, frozenset(muted)) for r in rankings(atlas) if function in r.scores]
 
 
-def hover_table(atlas: Atlas) -> dict[str, Any]:
+def hover_table(atlas: Atlas) -> Row:
     """What the page needs to show values on hover: labels, places and scores rounded to four digits."""
     scores = {
         f"{ranking.name}/{function}": [None if v is None else float(f"{v:.4g}") for v in values]
@@ -136,7 +140,7 @@ def _pixels(
     return data_uri(picture)
 
 
-def data_uri(picture: Any) -> str:
+def data_uri(picture: Image) -> str:
     """A PIL picture as a PNG that the page carries in itself."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headscope.report import findings as says
 from headscope.report import unanswered
@@ -20,14 +20,16 @@ from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
 from headscope.report.method_errors import method_errors
 from headscope.report.methods import methods
 from headscope.report.paragraph import paragraph
-from headscope.report.pictures import before_after, walked_case
+from headscope.report.pictures import WalkedCase, before_after, walked_case
 from headscope.report.run_facts import chosen, commands, facts
 from headscope.report.sections import Section, sections
 from headscope.report.svg import draw, inline
 from headscope.report.theme import number
-from headscope.storage import write_atomic
+from headscope.storage import Row, write_atomic
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from headscope.data.cases import Cases
 
 FILE = "report.html"
@@ -40,7 +42,7 @@ class Drawn:
 
     number: int
     figure: Figure
-    svg: Any  # markupsafe.Markup
+    svg: Markup
 
 
 def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Path:
@@ -107,7 +109,7 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
     )
 
 
-def _texts(study: StudyContents) -> dict[str, Any]:
+def _texts(study: StudyContents) -> Row:
     name = study.model_name or "a vision-language model"
     data = study.record.data.path if study.record else "its cases"
     return {
@@ -138,7 +140,7 @@ def _version() -> str:
         return ""
 
 
-def _maps(study: StudyContents) -> dict[str, Any]:
+def _maps(study: StudyContents) -> Row:
     atlas = study.atlas
     if atlas is None:
         return {"maps": [], "hover": {}, "dotted": False, "boxed": False}
@@ -161,7 +163,7 @@ def _maps(study: StudyContents) -> dict[str, Any]:
     }
 
 
-def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, Any]]:
+def _drawn(parts: list[Section], documents: dict[str, str]) -> list[Row]:
     from markupsafe import Markup
 
     count = 0
@@ -178,7 +180,7 @@ def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, An
     return found
 
 
-def _walked_rows(walked: Any) -> list[tuple[str, ...]]:
+def _walked_rows(walked: WalkedCase | None) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for row in walked.rows if walked else ():
         if row["truth"] is None:

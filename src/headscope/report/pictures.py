@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headscope.data.schema import Case
 from headscope.errors import HeadscopeError
@@ -15,6 +15,9 @@ from headscope.functions import MAIN
 from headscope.report.contents import StudyContents
 from headscope.report.headmap import data_uri
 from headscope.storage import Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LONGEST = 384  # side of an example picture in pixels
 Box = Sequence[float]
@@ -185,7 +188,7 @@ def _given(row: Row) -> Row:
     }
 
 
-def _picture(image: Any, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
+def _picture(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
     """Large photographs are made smaller; small scenes are kept and enlarged by the browser."""
     from PIL import Image
 

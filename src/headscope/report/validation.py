@@ -12,7 +12,7 @@ from headscope.report import theme
 from headscope.report.charts.base import Figure, dots, words
 from headscope.report.svg import draw, inline
 from headscope.report.theme import number, percent
-from headscope.storage import read_json, write_atomic
+from headscope.storage import Row, read_json, write_atomic
 
 SCHEMA = "headscope/validation/1"
 FILE = "validation.html"
@@ -24,7 +24,6 @@ WAYS = {
     "joint": "joint probe, elbow",
 }
 _COLOURS = dict(zip(WAYS, theme.STEPS, strict=False))
-Row = dict[str, Any]
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]], str]  # title, header, rows, what it says
 
 

@@ -14,8 +14,18 @@ from headscope.storage import plain as plain_values
 from headscope.study.evaluation_result import EvaluationResult, Intervened
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from headscope.asking.answers import AnswerRow
+    from headscope.asking.items import Item
+    from headscope.data.cases import Cases
+    from headscope.edits.edits import Edit
+    from headscope.models.geometry import Head
     from headscope.models.vlm import VLM
+    from headscope.pointing.boxes import CaseBoxes
+    from headscope.pointing.regions import Box
+
+    Pointer = Callable[[Image.Image], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,11 @@ def describe(intervention: Intervention) -> str:
 
 
 def answer_all(
-    vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None
+    vlm: VLM,
+    cases: Cases,
+    loading: Loading,
+    edit: Edit | None = None,
+    pictures: Mapping[str, Pointer] | None = None,
 ) -> list[AnswerRow]:
     """Answer rows of all main questions, each asked alone, in the order of the cases.
 
@@ -148,7 +162,7 @@ def answer_all(
     items = make_items(cases, DEFAULT, (), ("alone",))
     other = pictures or {}
 
-    def show(item: Any) -> Any:
+    def show(item: Item) -> Image.Image:
         image = cases.image(item.case)
         return other[item.case.id](image) if item.case.id in other else image
 
@@ -162,7 +176,12 @@ def answer_all(
 
 
 def _changed(
-    vlm: Any, cases: Any, intervention: Intervention, heads: tuple[Any, ...], pictures: Any, loading: Loading
+    vlm: VLM,
+    cases: Cases,
+    intervention: Intervention,
+    heads: tuple[Head, ...],
+    pictures: Mapping[str, Pointer],
+    loading: Loading,
 ) -> list[AnswerRow]:
     from headscope.edits.baking import bake
     from headscope.edits.edits import Edit, mute
@@ -176,7 +195,7 @@ def _changed(
         return answer_all(loading.load(written), cases, loading)
 
 
-def _heads(intervention: Intervention, vlm: Any) -> tuple[Any, ...]:
+def _heads(intervention: Intervention, vlm: VLM) -> tuple[Head, ...]:
     """The heads that the study's atlas names, on this very model."""
     from headscope.models.embedded import atlas_file
     from headscope.probing.atlas import Atlas
@@ -194,7 +213,7 @@ def _heads(intervention: Intervention, vlm: Any) -> tuple[Any, ...]:
     return tuple(atlas.top(intervention.what, intervention.heads))
 
 
-def _pointing(cases: Any, intervention: Intervention) -> dict[str, Any]:
+def _pointing(cases: Cases, intervention: Intervention) -> dict[str, Pointer]:
     """Case id -> a function that points in its picture; cases with nothing to point at are left out."""
     from headscope.pointing.boxes import CaseBoxes
     from headscope.pointing.styles import point
@@ -207,13 +226,13 @@ def _pointing(cases: Any, intervention: Intervention) -> dict[str, Any]:
             "nothing to point at"
         )
 
-    def pointer(boxes: Any) -> Callable[[Any], Any]:
+    def pointer(boxes: tuple[Box, ...]) -> Pointer:
         return lambda image: point(intervention.what, image, boxes).image
 
     return {case_id: pointer(boxes) for case_id, boxes in found.items()}
 
 
-def _pointable(cases: Any, source: Any) -> Iterator[tuple[str, Any]]:
+def _pointable(cases: Cases, source: CaseBoxes) -> Iterator[tuple[str, tuple[Box, ...]]]:
     for case in cases:
         boxes = source.target(case, case.main_step()).boxes
         if boxes:

@@ -9,6 +9,7 @@ from headscope.functions import MAIN
 from headscope.report import theme
 from headscope.report.charts.base import Figure, Row, dots, group, group_scale, interval, scaled, words
 from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate
 from headscope.report.measure import accuracy, chance, majority, select
 
 _NEW = "familiar cases apart from cases with a combination, wording or sprite kept out of its training"
@@ -217,7 +218,7 @@ def held_out(study: StudyContents) -> Figure | None:
     )
 
 
-def _groups(study: StudyContents) -> Iterable[tuple[str, Callable[[dict[str, Any]], bool]]]:
+def _groups(study: StudyContents) -> Iterable[tuple[str, Callable[[Row], bool]]]:
     spatial = study.taxonomy.spatial
     return (
         ("spatial", lambda r: r["function"] in spatial),
@@ -230,5 +231,5 @@ def _held(row: Row) -> list[str]:
     return [part for part in str(row.get("held_out") or "").split(",") if part]
 
 
-def _row(label: str, estimate: Any, tip: str) -> Row:
+def _row(label: str, estimate: Estimate, tip: str) -> Row:
     return {"label": label, "value": estimate.value, "low": estimate.low, "high": estimate.high, "tip": tip}

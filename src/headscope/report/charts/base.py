@@ -32,9 +32,9 @@ class Figure:
     header: tuple[str, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Row:
         """The Vega-Lite specification with the shared look."""
-        spec: dict[str, Any] = self.chart.to_dict()
+        spec: Row = self.chart.to_dict()
         spec["config"] = theme.config()
         return spec
 
@@ -137,7 +137,7 @@ def dots(
         scale=scale or alt.Undefined,
         legend=alt.Legend(title=legend) if len(series) > 1 else None,
     )
-    shared: dict[str, Any] = {"y": y, "color": colours, "description": "tip:N"}
+    shared: Row = {"y": y, "color": colours, "description": "tip:N"}
     if offset:
         shared["yOffset"] = alt.YOffset(f"{colour}:N", sort=series, scale=alt.Scale(paddingOuter=0.35))
     base = alt.Chart() if faceted else alt.Chart(alt.Data(values=list(rows)))
