@@ -15,7 +15,7 @@ from headscope.data.box_forms import FORMS
 from headscope.data.pictures import show
 from headscope.errors import DataError
 
-_MODULES = (
+MODULES = (
     "vsr",
     "nlvr",
     "clevr",
@@ -39,7 +39,7 @@ _SPLIT = re.compile(r"\w[\w./ -]*")
 
 @cache
 def _sources() -> dict[str, Source]:
-    found = [s for m in _MODULES for s in import_module(f"headscope.benchmarks.{m}").SOURCES]
+    found = [s for m in MODULES for s in import_module(f"headscope.benchmarks.{m}").SOURCES]
     return {source.name: source for source in found}
 
 
