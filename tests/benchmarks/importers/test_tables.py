@@ -372,19 +372,30 @@ def test_vlmeval_rows_share_pictures_by_index_and_carry_hints(tmp_path: Path) ->
     assert "another split" in report.first[0]
 
 
-RICH = {
-    "id": "1", "image": ["a.png"], "meta": {"q": "Which is red?", "hint": "Look."},
-    "answer": "B", "kind": "colour", "choices": {"A": "cup", "B": "plate"}, "things": [{"label": "cup", "bbox": [1, 2, 30, 40]}],
-}  # fmt: skip
+RICH: dict[str, Any] = {
+    "id": "1",
+    "image": ["a.png"],
+    "meta": {"q": "Which is red?", "hint": "Look."},
+    "answer": "B",
+    "kind": "colour",
+    "choices": {"A": "cup", "B": "plate"},
+    "things": [{"label": "cup", "bbox": [1, 2, 30, 40]}],
+}
 
 
-@pytest.mark.parametrize("boxes", ["", "xyxy01", "cxcywh1000"])
-def test_mutated_rows_of_rich_tables_are_cases_or_refusals(boxes: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("boxes", "numbers"),
+    [("", [1, 2, 30, 40]), ("xyxy01", [0.1, 0.2, 0.5, 0.9]), ("yxyx1000", [9, 90, 300, 400])],
+)
+def test_mutated_rows_of_rich_tables_are_cases_or_refusals(
+    boxes: str, numbers: list[float], tmp_path: Path
+) -> None:
     p._pic(tmp_path, "a.png")
     draw = random.Random(boxes)
     columns = {"question": "{meta.hint} {meta.q}", "boxes": "things"}
     place = Place(source("table"), tmp_path, (), "", tmp_path, columns, boxes)
-    rows = [Row("t.jsonl", i + 1, mutated(RICH | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
+    rich = RICH | {"things": [{"label": "cup", "bbox": numbers}]}
+    rows = [Row("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
     with contextlib.suppress(DataError):  # a survey may refuse the whole: boxes in another form
         report = run(place, tmp_path / "out", rows=iter(rows))
         assert report.rows == len(rows) == report.cases + report.refused
