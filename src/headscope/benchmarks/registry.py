@@ -95,7 +95,7 @@ def import_cases(
         images: folder of pictures; by default the one beside the records; where there is none, cases have
             no picture yet.
         limit: read so many rows at most.
-        columns: for ``table`` and ``vlmeval``: which column is what.
+        columns: for ``table``: which column is what.
         boxes: how boxes are written, where that is another form than the source's own
             (:data:`headscope.data.box_forms.FORMS`).
 
