@@ -112,5 +112,5 @@ def test_the_report_resamples_it_once(twins: Cases, monkeypatch: pytest.MonkeyPa
 
 def test_nothing_outside_the_rooms_that_read_and_make_data_goes_by_file_names() -> None:
     for path in SOURCE.rglob("*.py"):
-        if path.relative_to(SOURCE).parts[0] not in ("data", "making"):
+        if path.relative_to(SOURCE).parts[0] not in ("data", "making"):  # what makes pictures names them
             assert not re.search(r"\b(case|c)\.image\b(?!\()", path.read_text("utf-8")), path

@@ -28,10 +28,7 @@ def score(
     cases = load_cases(data, taxonomy=None, pictures=False)
     found = read_predictions(predictions, cases, key, text)
     rows = answer_rows(cases.cases, found.texts)
-    images = {c.id: c.image for c in cases}
-    if all(c.width for c in cases):
-        images = cases.picture_groups
-    result = scored(rows, cases.by_id, images)
+    result = scored(rows, cases.by_id, cases.picture_groups)
     fit = counts(found, cases.cases)
     write_json(out, {"schema": SCHEMA, "predictions": str(predictions), "fit": fit, **result, "rows": rows})
     _show(result, fit, len(cases))
