@@ -261,9 +261,7 @@ class _Ablation:
 
     def _specificity(self) -> Specificity:
         table = [[self._effect("specificity", f, g) for g in self.functions] for f in self.functions]
-        columns = ("drop_points", "ci", "margin_drop", "margin_ci", "n")
-        cells = {c: tuple(tuple(getattr(cell, c) for cell in row) for row in table) for c in columns}
-        return Specificity(muted=tuple(self.functions), measured=tuple(self.functions), **cells)
+        return Specificity.of(self.functions, table)
 
     def _effect(
         self,

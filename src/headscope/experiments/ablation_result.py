@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -65,6 +66,13 @@ class Specificity(Record):
     margin_drop: tuple[tuple[Number, ...], ...]
     margin_ci: tuple[tuple[Interval, ...], ...]
     n: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, functions: Sequence[str], table: Sequence[Sequence[Effect]]) -> Specificity:
+        """The table of effects, function by function."""
+        columns = ("drop_points", "ci", "margin_drop", "margin_ci", "n")
+        cells = {c: tuple(tuple(getattr(cell, c) for cell in row) for row in table) for c in columns}
+        return cls(muted=tuple(functions), measured=tuple(functions), **cells)
 
 
 class DosePoint(Record):

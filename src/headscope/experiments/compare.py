@@ -175,16 +175,18 @@ def compare(context: ExperimentContext, atlas: Atlas, settings: CompareSettings)
     same = [h.label for h in atlas.heads] == [h.label for h in other.heads]
     rng = np.random.default_rng(context.seed)
     depths = _parts(atlas, settings.bins, other), _parts(other, settings.bins, atlas)
-    functions = {}
-    for name in names:
-        here, there = atlas.strength(name, way), other.strength(name, way)
-        functions[name] = FunctionComparison(
-            overlap=_overlap(here, there, settings.heads) if same else None,
-            over_heads=_over_heads(here, there, settings.draws, rng) if same else None,
-            over_depth=_over_depth((here, there), depths, settings.draws, rng),
+    pairs = {f: (atlas.strength(f, way), other.strength(f, way)) for f in names}
+    overlaps = {f: _overlap(*pair, settings.heads) for f, pair in pairs.items()} if same else {}
+    q = q_over_functions({f: found.p for f, found in overlaps.items()})
+    functions = {
+        f: FunctionComparison(
+            overlap=overlaps[f].model_copy(update={"q": q[f]}) if same else None,
+            over_heads=_over_heads(*pair, settings.draws, rng) if same else None,
+            over_depth=_over_depth(pair, depths, settings.draws, rng),
         )
-    functions = _with_q(functions)
-    overlaps = [f.overlap.share for f in functions.values() if f.overlap]
+        for f, pair in pairs.items()
+    }
+    shares = [found.share for found in overlaps.values()]
     result = CompareResult(
         settings=plain({**asdict(settings), "seed": context.seed}),
         ranking=way,
@@ -193,7 +195,7 @@ def compare(context: ExperimentContext, atlas: Atlas, settings: CompareSettings)
         same_heads=same,
         functions=functions,
         skipped=skipped,
-        mean_overlap=_mean(overlaps, settings.draws, context.seed) if overlaps else None,
+        mean_overlap=_mean(shares, settings.draws, context.seed) if shares else None,
         mean_over_depth=_mean([f.over_depth.rho for f in functions.values()], settings.draws, context.seed),
     )
     result.save(context.folder / FILE)
@@ -287,15 +289,6 @@ def _profile(strength: Floats, parts: Ints, count: int) -> Callable[[np.random.G
         return np.array([m.mean() if len(m) else np.nan for m in drawn])
 
     return profile
-
-
-def _with_q(functions: dict[str, FunctionComparison]) -> dict[str, FunctionComparison]:
-    """The same with q over functions."""
-    q = q_over_functions({f: c.overlap.p if c.overlap else None for f, c in functions.items()})
-    return {
-        f: c.model_copy(update={"overlap": c.overlap.model_copy(update={"q": q[f]})}) if c.overlap else c
-        for f, c in functions.items()
-    }
 
 
 def _mean(values: Sequence[float | None], draws: int, seed: int) -> MeanAgreement:
