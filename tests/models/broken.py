@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image
@@ -34,10 +34,11 @@ def swapped(owner: nn.Module, name: str, module: nn.Module) -> Iterator[None]:
         setattr(owner, name, plain)
 
 
-def adapter(vlm: VLM, **changes: Any) -> Any:
-    """A stand-in for the VLM with parts of it changed."""
-    parts = {"model": vlm.model, "processor": vlm.processor, "geometry": vlm.geometry, "encode": vlm.encode}
-    return SimpleNamespace(**{**parts, **changes})
+def adapter(vlm: VLM, **changes: Any) -> VLM:
+    """The VLM with parts of it changed; the given one stays as it is."""
+    changed = copy(vlm)
+    vars(changed).update(changes)
+    return changed
 
 
 def encoded(vlm: VLM) -> Encoded:
