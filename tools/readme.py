@@ -48,19 +48,32 @@ def signed(value: float | None, ci: list[float | None] | None = None) -> str:
 def results(summary: dict[str, Any]) -> str:
     """The README's table, from a summary."""
     lines = [
-        "| function | accuracy, % | heads muted | lost by muting them | lost by random heads | p |",
-        "|---|---|---|---|---|---|",
+        "| function | accuracy, % | heads | lost by muting them, points | lost by random heads of the same "
+        "layers | q | may be called functional |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, muted in summary["ablation"].items():
         accuracy = summary["accuracy"][name]
+        matched = muted["layer_matched"]
+        controls = f"{muted['control_mean']:.1f} on average, {muted['control_max']:.1f} at most"
+        low, high = muted["ci"]
         lines.append(
             f"| {name.replace('_', ' ')} | {100 * accuracy['value']:.1f} (n {accuracy['n']}) | {muted['k']} "
-            f"| {muted['drop_points']:.1f} [{muted['ci'][0]:.1f}, {muted['ci'][1]:.1f}] "
-            f"| {muted['control_mean']:.1f} on average, {muted['control_max']:.1f} at most "
-            f"| {muted['p']:.3f} |"
+            f"| {muted['drop_points']:.1f} [{low:.1f}, {high:.1f}] (n {muted['n']}) "
+            f"| {controls if matched else 'no matched sets'} | {_q(muted['q'])} | {_verdict(muted)} |"
         )
     lines += ["", _asking(summary), _pointing(summary["wake"]["both"]), _turning_up(summary["emphasis"])]
     return "\n".join(lines)
+
+
+def _q(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _verdict(muted: dict[str, Any]) -> str:
+    if muted["claimed"]:
+        return "yes"
+    return "not testable" if not muted["layer_matched"] else "no"
 
 
 def _asking(summary: dict[str, Any]) -> str:

@@ -104,7 +104,7 @@ def measure(folder: Path, counted: Path, photographed: Path, batch_size: int) ->
     from headscope.study.planning import stage_work, unit_seconds
     from headscope.study.sizes import size_named
 
-    cases = load_cases(counted)
+    cases = load_cases(counted, pictures=False)
     splits = {str(k): str(v) for k, v in assign_splits(cases, 0).items()}
     work = {
         s: [asdict(w) for w in stage_work(cases, splits, size_named(s), DEFAULT)] for s in ("demo", "full")

@@ -91,6 +91,7 @@ def result(**more):
         (result(low=0.0), False, "may be nothing"),
         (result(low=None), False, "may be nothing"),
         (result(q=None, distinct=0, excess=None), False, "no claim"),
+        (result(matched=False, why_not="layer 0 has no heads left"), False, "not testable: no control sets"),
     ],
 )
 def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(found, claimed, words):

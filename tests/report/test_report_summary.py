@@ -29,8 +29,9 @@ FORM = {
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
     "ablation": {
         "spatial_perception": dict.fromkeys(
-            ("k", "drop_points", "control_mean", "control_max", "draws", "distinct", "p", "q"), 0
+            ("k", "n", "drop_points", "control_mean", "control_max", "draws", "distinct", "p", "q"), 0
         )
+        | {"layer_matched": True, "claimed": True, "verdict": ""}
         | {"ci": [0, 0]}
     },
     "specificity": {"muted": [], "measured": [], "drop_points": [[]]},

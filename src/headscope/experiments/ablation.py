@@ -145,7 +145,10 @@ class _Ablation:
     def test(self) -> AblationResult:
         """Everything that is read on ``test``, with the frozen heads alone."""
         claims = {name: self._claim(name) for name in self.functions}
-        q = q_over_functions({name: held.p for name, (held, _) in claims.items()})
+        # A p against controls of other layers is no test: it is left out of the correction too.
+        q = q_over_functions(
+            {name: held.p if held.layer_matched else None for name, (held, _) in claims.items()}
+        )
         mean = self._mean() if need_mean(self.settings.mutes) else None
         ways = named_edits(self.settings.mutes, Reference(self.settings.small, mean))
         self._read_ahead(list(ways.values()))
@@ -208,6 +211,8 @@ class _Ablation:
             excess=excess,
             p_random=p_random,
             alpha=self.settings.alpha,
+            matched=held.layer_matched is not False,
+            why_not=held.reason or "",
         )
         mutes = {m: self._effect("mute", name, name, what=w, mute=m) for m, w in ways.items()}
         scopes = {s: self._effect("scope", name, name, scope=s) for s in self.settings.scopes}

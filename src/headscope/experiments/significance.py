@@ -194,16 +194,24 @@ def claim(
     excess: float | None,
     p_random: float | None = None,
     alpha: float = 0.05,
+    matched: bool = True,
+    why_not: str = "",
 ) -> tuple[bool, str]:
-    """Whether functional heads may be claimed (accuracy beyond controls and beyond chance), and why.
+    """Whether functional heads may be claimed (accuracy beyond matched controls and beyond chance), and why.
+
+    Random heads of other layers are no control: heads that everything passes through would be called
+    specialists. Where no head sets match the layers there is no claim.
 
     Args:
         q: over functions. distinct: control sets that differ.
+        matched: whether they have as many heads in every layer as the heads under test; why_not: the reason.
         low: lower end of the interval of the accuracy drop, points; None where there is none.
         excess: points lost beyond the mean control.
         p_random: see :func:`p_among_random`.
         alpha: q below which controls count as beaten.
     """
+    if not matched:
+        return False, f"not testable: no control sets match its layers ({why_not or 'no reason given'})"
     if q is None or excess is None or distinct < CLAIM_SETS:
         return False, f"no claim: {distinct} distinct control sets, a claim needs {CLAIM_SETS}"
     sure = f"q = {q:.3f} over functions, {distinct} distinct control sets"

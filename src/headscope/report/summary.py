@@ -82,26 +82,33 @@ class MutingCell(Record):
     """A function's heads muted.
 
     Attributes:
-        k, drop_points, ci: heads, points lost on ``test``, interval.
+        k, n, drop_points, ci: heads, questions, points lost on ``test``, interval.
         control_mean, control_max, draws, distinct: the same under random heads.
+        layer_matched: whether these have as many heads in every layer; where not, nothing is claimed.
         p, q: against them; over functions.
+        claimed, verdict: whether the heads may be called functional, and why.
     """
 
     k: int
+    n: int
     drop_points: Number
     ci: Interval
     control_mean: Number
     control_max: Number
     draws: int
     distinct: int
+    layer_matched: bool | None
     p: Number
     q: Number
+    claimed: bool
+    verdict: str
 
     @classmethod
     def of(cls, test: MutingTest) -> MutingCell:
         """The few numbers of a test."""
-        kept = ("k", "drop_points", "ci", "control_mean", "control_max", "draws")
-        return cls(**{k: getattr(test, k) for k in kept}, distinct=test.sets, p=test.p, q=test.q)
+        effect = ("k", "n", "drop_points", "ci", "control_mean", "control_max", "draws", "layer_matched")
+        kept = (*effect, "p", "q", "claimed", "verdict")
+        return cls(**{k: getattr(test, k) for k in kept}, distinct=test.sets)
 
 
 class SpecificityCell(Record):
