@@ -165,3 +165,18 @@ def test_the_model_sees_pictures_of_python_as_it_sees_files(tmp_path: Path) -> N
     with Image.open(tmp_path / "a.png") as opened:
         seen, wanted = (vlm.encode([Prompt(p, "Is there a dog?")]).inputs for p in (opened, upright))
     assert torch.equal(seen["pixel_values"], wanted["pixel_values"])
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"\0\0\0\x18ftypheic" + b"\0" * 40, "an HEIC or AVIF picture"),
+        (b"II*\0" + b"\0" * 40, "a TIFF or raw picture"),
+        (b"hello", "not a picture"),
+        (b"", "not a picture"),
+    ],
+)
+def test_pictures_of_other_kinds_are_called_by_their_name(head: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(head)
+    with pytest.raises(PictureError, match=said):
+        read_size(tmp_path / "a.jpg")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headscope.benchmarks.importing.options import letter_index, one_of
-from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, mean_of
 from headscope.data.fields import Unfit, text_of, texts_of

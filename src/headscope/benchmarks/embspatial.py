@@ -9,7 +9,7 @@ could not be verified, so no boxes are made of them.
 from __future__ import annotations
 
 from headscope.benchmarks.importing.options import one_of
-from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.data.fields import Unfit, take, text_of, texts_of
 from headscope.data.pictures import show

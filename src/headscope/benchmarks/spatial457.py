@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, by_group, score_row
 from headscope.data.fields import text_of

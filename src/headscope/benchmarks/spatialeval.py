@@ -20,7 +20,7 @@ import re
 from collections.abc import Sequence
 
 from headscope.benchmarks.importing.options import distinct
-from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Answers, Right, Rule, Table, by_group, score_row
 from headscope.data.fields import text_of

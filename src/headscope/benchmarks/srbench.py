@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from headscope.benchmarks.importing.options import LETTERS, letter_index, one_of
-from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
 from headscope.data.fields import Unfit, text_of

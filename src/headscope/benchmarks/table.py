@@ -25,7 +25,7 @@ from headscope.benchmarks.importing.columns import (
     value_of,
 )
 from headscope.benchmarks.importing.options import distinct, one_of
-from headscope.benchmarks.importing.pictures import kept, picture_of, refuse_several, size_of_picture
+from headscope.benchmarks.importing.picture_fields import kept, picture_of, refuse_several, size_of_picture
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.data.box_forms import Survey
 from headscope.data.fields import Unfit, four_numbers, plain_text

@@ -15,7 +15,7 @@ from typing import Any
 from headscope.benchmarks.importing.columns import lettered_options, options_of
 from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.options import LETTERS
-from headscope.benchmarks.importing.pictures import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.table import LETTER, Columns, answered
 from headscope.data.checks import Finding

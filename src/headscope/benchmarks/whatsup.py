@@ -148,7 +148,7 @@ SOURCES = (
         size="820 photographs (A and B); COCO-QA 2,247 + 440; VG-QA 1,160 + 291",
         fields="image_path, caption_options (A, B); [image id, right, wrong] (COCO-QA, VG-QA)",
         boxes="none",
-        steps="none; decompose by rules",
+        steps="none",
         scored="A, B: individual, pair and set accuracy; others: accuracy; by preposition",
         get=(
             "get the data folder that github.com/amitakamath/whatsup_vlms links to (Google Drive) and "

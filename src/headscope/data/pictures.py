@@ -114,10 +114,22 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as exc:
         raise PictureError("enormous picture", show(str(exc)), f"at most {MAX_PIXELS} pixels") from exc
     except Image.UnidentifiedImageError as exc:
-        raise PictureError("unreadable picture", f"{show(path.name)}, not a picture", _READABLE) from exc
+        kind = _other_kind(path)
+        raise PictureError("unreadable picture", f"{show(path.name)}, {kind}", _READABLE) from exc
     except Exception as exc:  # decoders raise anything from OSError to struct.error on damaged files
         reason = " ".join(str(exc).split()) or type(exc).__name__
         raise PictureError("unreadable picture", f"{show(path.name)} ({reason[:120]})", _READABLE) from exc
+
+
+def _other_kind(path: Path) -> str:
+    """What a file is that is no picture of the readable formats, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif"):
+        return "an HEIC or AVIF picture (save it as JPEG)"
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        return "a TIFF or raw picture (save it as PNG)"
+    return "not a picture"
 
 
 def _check_header(picture: Image.Image) -> None:

@@ -183,6 +183,8 @@ def test_steps_that_are_there_are_kept_unless_asked_again() -> None:
         ("The scissors are on top of the book", ("scissors", "on top of", "book")),
         ("How many dogs are there?", None),
         ("The dog sleeps.", None),
+        ("Is the old building behind the ceiling?", ("old building", "behind", "ceiling")),
+        ("Is the man wearing glasses near the bed?", ("man wearing glasses", "near", "bed")),
         ("", None),
     ],
 )
@@ -288,7 +290,8 @@ def test_words_without_a_place_leave_the_case_alone(
         "Isn't the dog near the cat?", "Is the dog left or right of the cat?", "Is the dog in the picture?",
         "Is the dog facing the camera?", "Is the cup larger than the plate?",
         "There are two dogs near the cat.", "There is no cup on the table.", "Which dog is near the cat?",
-        "Is the dog near the cat and the horse?",
+        "Is the dog near the cat and the horse?", "Is the dog sleeping on the couch?",
+        "Is the cat curled on the sofa?", "Is the bus near the car driving?",
         "Is the left dog near the cat?", "The dog near the cat is on the sofa.", "Are all dogs on the sofa?",
     ],
 )  # fmt: skip

@@ -23,7 +23,8 @@ from headscope.data.cases import Cases, load_cases
 from headscope.functions import DEFAULT
 from headscope.making.decompose.llm import Decomposer, Outcome, Settings
 from headscope.making.decompose.reply import read_reply
-from headscope.making.decompose.server import Asks, Limits, Server, _pause
+from headscope.making.decompose.responses import pause_of
+from headscope.making.decompose.server import Asks, Limits, Server
 from shared_cases import CASES
 
 LIMITS = Limits(seconds=2.0, tries=3, pause=0.0)
@@ -241,11 +242,11 @@ def test_streams_and_reasoning_are_read_as_answers(cases: Cases) -> None:
     ],
 )  # fmt: skip
 def test_the_pause_a_server_asks_for_is_read(headers: dict[str, str], seconds: float | None) -> None:
-    assert _pause(headers) == seconds
+    assert pause_of(headers) == seconds
 
 
 def test_a_pause_until_a_date_is_read() -> None:
-    assert _pause({"retry-after": formatdate(time.time() + 30, usegmt=True)}) == pytest.approx(30, abs=2)
+    assert pause_of({"retry-after": formatdate(time.time() + 30, usegmt=True)}) == pytest.approx(30, abs=2)
 
 
 # The stand-in server of shared/cases, on a port of its own.

@@ -80,6 +80,13 @@ _NO_NAME = re.compile(
     r")(?![\w'’])",
     re.IGNORECASE,
 )
+# "The dog sleeping", "the cat curled": what follows is no name's last word, but for these nouns.
+_DOING = re.compile(r"(?:ing|\w{4}ed)$", re.IGNORECASE)
+_NOUN_IN_ING = re.compile(
+    r"\b(?:build|paint|ceil|cloth|rail|awn|light|draw|swing|str|k|r|w|spr|th|duckl|frost|dress|stuff|wed+)ing$"
+    r"|\bswing$",
+    re.IGNORECASE,
+)
 _HEAD = re.compile(
     r"^(?:question|statement|q|true or false|yes or no)\s*[:.?]\s*"
     r"|^(?:so\s+)?is it (?:true|correct|right|the case) (?:that|,)\s+"
@@ -271,6 +278,7 @@ def _odd_words(*names: str) -> list[str]:
     """Words that no name of a thing holds; a name of over four words counts whole."""
     odd = [w for name in names for w in _NO_NAME.findall(name)]
     odd += [w for name in names for w in re.findall(r"\w+", name) if w[0].isdigit()]
+    odd += [name.split()[-1] for name in names if _DOING.search(name) and not _NOUN_IN_ING.search(name)]
     return odd + [name for name in names if len(name.split()) > 4]
 
 

@@ -19,7 +19,8 @@ from headscope.errors import DataError
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.making.decompose.prompt_files import Prompts, load_prompts
 from headscope.making.decompose.reply import read_reply, reply_schema
-from headscope.making.decompose.server import Completion, Server, ServerError
+from headscope.making.decompose.responses import Completion
+from headscope.making.decompose.server import Server, ServerError
 from headscope.progress import track
 from headscope.storage import fingerprint, read_json, write_json
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from headscope.errors import DataError, HeadscopeError
+from headscope.making.decompose.responses import Completion, Passing, pause_of, said_in, words_of
 
 
 class ServerError(HeadscopeError):
@@ -21,28 +20,6 @@ class ServerError(HeadscopeError):
 
 class ServerRefused(ServerError):
     """A request that no retry can mend: a wrong address, key, model or request, or an empty account."""
-
-
-class _Passing(Exception):
-    """A failure that may pass; ``wait`` is what the server asked for, in seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a server said: the text, why it ended, and the tokens it counted (0 where it does not say).
-
-    ``refusal`` holds the words with which a model or a filter declined to answer.
-    """
-
-    text: str
-    finish: str
-    tokens_in: int
-    tokens_out: int
-    refusal: str = ""
 
 
 class Asks(NamedTuple):
@@ -155,7 +132,7 @@ class Server:
             self._wait_for_turn()
             try:
                 return self._once(messages, schema, max_tokens)
-            except _Passing as exc:
+            except Passing as exc:
                 reason = str(exc)  # with the server's own words
                 with self._lock:
                     self.failures += 1
@@ -226,18 +203,18 @@ class Server:
             with self._client.chat.completions.with_streaming_response.create(**given) as response:
                 content = self._bounded(response.iter_bytes())
         except api.APITimeoutError as exc:
-            raise _Passing(f"no answer within {self.limits.seconds:g} s") from exc
+            raise Passing(f"no answer within {self.limits.seconds:g} s") from exc
         except api.APIConnectionError as exc:
-            raise _Passing(f"no connection ({exc.__cause__ or exc})") from exc
+            raise Passing(f"no connection ({exc.__cause__ or exc})") from exc
         except api.APIStatusError as exc:
             raise self._status(exc, asks) from exc
-        except _Passing:
+        except Passing:
             raise
         except Exception as exc:  # the client's transport raises its own family when a body breaks off
             if type(exc).__module__.split(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2"):
                 raise
-            raise _Passing(f"the response broke off ({type(exc).__name__})") from exc
-        return _said(content)
+            raise Passing(f"the response broke off ({type(exc).__name__})") from exc
+        return said_in(content)
 
     def _bounded(self, chunks: Any) -> bytes:
         end = time.monotonic() + self.limits.seconds
@@ -246,22 +223,22 @@ class Server:
         for chunk in chunks:
             size += len(chunk)
             if size > self.limits.bytes:
-                raise _Passing(f"a response of over {self.limits.bytes} bytes")
+                raise Passing(f"a response of over {self.limits.bytes} bytes")
             if time.monotonic() > end:
-                raise _Passing(f"no whole answer within {self.limits.seconds:g} s")
+                raise Passing(f"no whole answer within {self.limits.seconds:g} s")
             parts.append(chunk)
         return b"".join(parts)
 
     def _status(self, exc: Any, asks: Asks) -> Exception:
         """What a status other than 200 means: worth another try, worth asking for less, or neither."""
-        code, words = exc.status_code, _words(exc)
+        code, words = exc.status_code, words_of(exc)
         said = f"status {code}: {words}"
         if code == 429 and re.search(r"quota|billing|credit|balance", words, re.IGNORECASE):
             return ServerRefused(f"{self.url}: {said}")
         if code >= 500 and asks.form != "plain" and re.search(r"grammar|schema|json", words, re.IGNORECASE):
             return _Unfit(f"{self.url}: {said}")
         if code in (408, 409, 425, 429) or code >= 500:
-            return _Passing(said, _pause(exc.response.headers))
+            return Passing(said, pause_of(exc.response.headers))
         hint = "check --server (does it end in /v1?), --model and the key"
         if re.search(r"image|vision|multimodal|multi-modal", words, re.IGNORECASE) and code in (
             400,
@@ -285,81 +262,3 @@ def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [first | {"content": f"{opening['content']}\n\n{content}"}, *rest]
     return [first | {"content": [{"type": "text", "text": opening["content"]}, *content]}, *rest]
-
-
-def _words(exc: Any) -> str:
-    """The server's own words in one line: its message where there is one, else its body without marks."""
-    body = exc.body
-    for key in ("error", "message", "detail"):
-        if isinstance(body, dict) and body.get(key):
-            body = body[key]
-    if not isinstance(body, str):
-        body = json.dumps(body) if body else exc.response.text
-    return _plain(body)
-
-
-def _plain(text: str) -> str:
-    return " ".join(
-        re.sub(r"<(?:style|script).*?</(?:style|script)>|<[^>]*>", " ", text, flags=re.S).split()
-    )[:300]
-
-
-def _pause(headers: Any) -> float | None:
-    """Seconds that the server asks to wait: milliseconds, seconds or a date."""
-    try:
-        if headers.get("retry-after-ms"):
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if not (value := headers.get("retry-after")):
-            return None
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _said(content: bytes) -> Completion:
-    """The answer in a response, whole or as a stream of events.
-
-    Raises:
-        _Passing: it is none; with what stands there.
-    """
-    try:
-        raw = _event_stream(content) if content.lstrip().startswith(b"data:") else json.loads(content)
-        if isinstance(raw, dict) and raw.get("error") and not raw.get("choices"):
-            error = raw["error"]
-            words = error.get("message") if isinstance(error, dict) else error
-            raise _Passing(f"an error within a response: {_plain(str(words))}")
-        choice = raw["choices"][0]
-        message = choice["message"]
-        # A server may hand out the whole reply as reasoning where the model never ended its thought.
-        text = message.get("content") or message.get("reasoning_content") or message.get("reasoning") or ""
-        if isinstance(text, list):
-            text = "".join(part.get("text") or "" for part in text)
-        usage = raw.get("usage") or {}
-        counts = [usage.get(k) or 0 for k in ("prompt_tokens", "completion_tokens")]
-        if not isinstance(text, str) or not all(isinstance(n, int) for n in counts):
-            raise TypeError("text and token counts")
-        finish, refusal = str(choice.get("finish_reason")), str(message.get("refusal") or "")
-        if finish == "content_filter" and not refusal:
-            refusal = "a content filter, without a word"
-        return Completion(text, finish, counts[0], counts[1], refusal)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as exc:
-        shown = _plain(content[:2000].decode("utf-8", errors="replace"))
-        raise _Passing(f"a response that is no chat completion ({type(exc).__name__}): {shown}") from exc
-
-
-def _event_stream(content: bytes) -> dict[str, Any]:
-    """The pieces of a stream put together as one completion."""
-    text, finish, usage = "", "stop", None
-    for line in content.decode("utf-8").splitlines():
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or data in ("", "[DONE]"):
-            continue
-        piece = json.loads(data)
-        usage = piece.get("usage") or usage
-        for choice in piece.get("choices", ())[:1]:
-            text += (choice.get("delta") or choice.get("message") or {}).get("content") or ""
-            finish = choice.get("finish_reason") or finish
-    return {"choices": [{"message": {"content": text}, "finish_reason": finish}], "usage": usage}
