@@ -89,7 +89,6 @@ def test_nan_values_are_left_out_and_one_image_gives_no_interval() -> None:
     assert (found.value, found.n, found.groups) == (2.0, 2, 2)
     assert all(np.isnan(bootstrap_ci([1.0, 2.0], ["a", "a"])))
     assert np.isnan(mean_estimate([], []).value)
-    assert found.to_json() == {"value": 2.0, "n": 2, "ci": list(found.ci)}
 
 
 def test_bootstrap_weights_draw_every_group_once_on_average() -> None:
@@ -147,7 +146,7 @@ def test_a_paired_difference_has_value_interval_and_p_of_the_differences() -> No
     assert found.value == pytest.approx((a - b).mean())
     assert found.ci == bootstrap_ci(a - b, np.arange(30) // 2)
     assert found.p_signflip == sign_flip_p(a - b, np.arange(30) // 2)
-    assert found.to_json()["groups"] == 15
+    assert found.groups == 15
     with pytest.raises(ValueError, match="paired"):
         paired_difference([1, 2], [1])
 

@@ -103,8 +103,8 @@ def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
         StudyError: a word that is not STAGE.NAME=VALUE.
 
     Example:
-        >>> parse_settings(["ablate.draws=500", "ablate.mutes=[\"zero\"]"])
-        {'ablate': {'draws': 500, 'mutes': ['zero']}}
+        >>> parse_settings(["ablate.draws=500", "ablate.ks=[1, 2]", "compare.other=runs/b"])
+        {'ablate': {'draws': 500, 'ks': [1, 2]}, 'compare': {'other': 'runs/b'}}
     """
 
     found: dict[str, dict[str, Any]] = {}

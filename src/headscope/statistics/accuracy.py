@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from headscope.functions import MAIN
 from headscope.statistics.resampling import Interval, mean_estimate, wilson_ci
 
 Row = Mapping[str, Any]
@@ -64,22 +63,6 @@ def accuracy_table(
             }
         )
     return table
-
-
-def accuracy_map(rows: Iterable[Row], by: str = "function", **options: Any) -> dict[str, dict[str, Any]]:
-    """The table in the form of ``summary.json``: ``{key: {"value", "n", "ci"}}``."""
-    table = accuracy_table(rows, by, **options)
-    return {str(cell[by]): {name: cell[name] for name in ("value", "n", "ci")} for cell in table}
-
-
-def accuracy_by_things(rows: Iterable[Row], **options: Any) -> dict[str, dict[str, Any]]:
-    """Accuracy by number of things in the picture, fewest first."""
-    return accuracy_map(sorted(rows, key=lambda r: int(r["things"])), "things", **options)
-
-
-def main_by_context(rows: Iterable[Row], **options: Any) -> dict[str, dict[str, Any]]:
-    """Accuracy on main questions asked alone, after gold steps and after the model's own steps."""
-    return accuracy_map([r for r in rows if r["function"] == MAIN], "context", **options)
 
 
 def _keys(row: Row, names: tuple[str, ...]) -> list[tuple[Any, ...]]:

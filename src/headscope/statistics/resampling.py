@@ -54,10 +54,6 @@ class Estimate:
     n: int
     groups: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain form, as in ``summary.json``."""
-        return {"value": self.value, "n": self.n, "ci": list(self.ci)}
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -68,16 +64,6 @@ class Difference:
     p_signflip: float
     n: int
     groups: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain form for artefacts."""
-        return {
-            "value": self.value,
-            "ci": list(self.ci),
-            "p_signflip": self.p_signflip,
-            "n": self.n,
-            "groups": self.groups,
-        }
 
 
 def group_codes(groups: Sequence[Any] | NDArray[Any] | None, n: int) -> tuple[NDArray[np.int64], int]:
