@@ -41,7 +41,7 @@ from headscope import generate as generate_cases
 from headscope.asking.ask import ask
 from headscope.asking.items import make_items
 from headscope.edits.edits import Edit, edit, mute
-from headscope.engine.choice import logits_under, replay_of
+from headscope.engine.replay_trial import logits_under, replay_of
 from headscope.engine.sharing import PROMPTS, run_together
 from headscope.engine.trace import run_clean
 from headscope.functions import DEFAULT

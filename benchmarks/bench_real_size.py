@@ -159,7 +159,7 @@ def phases(folder: Path, scan: bool) -> dict[str, dict[str, float]]:
     import numpy as np
     from PIL import Image
 
-    from headscope.engine.choice import replay_of
+    from headscope.engine.replay_trial import replay_of
     from headscope.models.proofs.full import prove
     from headscope.models.types import Prompt
 
@@ -201,7 +201,7 @@ def loaded(folder: Path) -> Any:
 def scan_one(vlm: Any, encoded: Any, engine: Any) -> None:
     """Every head muted alone at the last position, one case: a clean run and the replays."""
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import logits_under
+    from headscope.engine.replay_trial import logits_under
     from headscope.engine.trace import run_clean
 
     edits = [Edit((h,), mute(), "last") for h in vlm.geometry.heads]

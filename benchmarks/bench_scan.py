@@ -32,8 +32,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness import interleaved, random_vlm, record
 from headscope.edits.edits import Edit, edit, mute
-from headscope.engine.choice import logits_under, replay_of
 from headscope.engine.estimate import estimate_drops
+from headscope.engine.replay_trial import logits_under, replay_of
 from headscope.engine.sharing import PROMPTS, run_together
 from headscope.engine.trace import run_clean
 from headscope.models.types import Encoded, Prompt

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import headscope as hs
+from headscope.experiments.context import ExperimentContext
 from headscope.experiments.waking.experiment import wake
 from headscope.experiments.waking.questions import WakeSettings
+from headscope.experiments.waking.wake_result import VariantTable
+from headscope.models.vlm import VLM
 
 SEED = 4321
 CROWDS = (5, 9, 13, 19)
 SHOWN = ("spatial_perception", "orientation_perception", "relational_reasoning", "attribute_perception")
 
 
-def at(things: int, out: Path, questions: int, model: Any) -> dict[str, Any]:
+def at(things: int, out: Path, questions: int, model: VLM) -> dict[str, VariantTable]:
     """Changes of accuracy on scenes with this many things (counting questions stop at 12)."""
     folder = out / str(things)
     data = folder / "data"
@@ -31,8 +33,10 @@ def at(things: int, out: Path, questions: int, model: Any) -> dict[str, Any]:
         else hs.draw_scenes(data, 200, SEED, hard=1.0, hard_things=(things, things), held_out=0.0, card=False)
     )
     splits = {case.id: "select" if i < 20 else "test" for i, case in enumerate(cases)}
-    settings = WakeSettings(max_items=questions, select_items=20, main_contexts=("alone",), attention=False)
-    return dict(wake(model, cases, splits, None, folder, styles=("both",), settings=settings)["test"])
+    settings = WakeSettings(
+        max_items=questions, select_items=20, main_contexts=("alone",), attention=False, styles=("both",)
+    )
+    return wake(ExperimentContext(model, cases, splits, folder), None, settings).test
 
 
 def main() -> None:
@@ -50,17 +54,17 @@ def main() -> None:
     print("|---" * (6 + len(SHOWN)) + "|")
     for things in CROWDS:
         found = at(things, asked.out, asked.questions, model)
-        both = found["both"]["all"]
-        low, high = both["ci"]
+        both = found["both"].all
+        low, high = both.ci
         cells = [
             str(things),
-            str(both["n"]),
-            f"{both['accuracy_before']:.1f}",
-            f"{both['delta_points']:+.1f} [{low:+.1f}, {high:+.1f}]",
-            *(f"{found[name]['all']['delta_points']:+.1f}" for name in ("equal_area", "random_box")),
+            str(both.n),
+            f"{both.accuracy_before:.1f}",
+            f"{both.delta_points:+.1f} [{low:+.1f}, {high:+.1f}]",
+            *(f"{found[name].all.delta_points:+.1f}" for name in ("equal_area", "random_box")),
         ]
-        parts = [found["both"]["by_function"].get(name) for name in SHOWN]
-        cells += [f"{p['delta_points']:+.1f} (n {p['n']})" if p else "–" for p in parts]
+        parts = [found["both"].by_function.get(name) for name in SHOWN]
+        cells += [f"{p.delta_points:+.1f} (n {p.n})" if p else "–" for p in parts]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 

@@ -12,14 +12,15 @@ import pytest
 from edits.fixtures import make_case, picture
 from headscope.data.cases import Cases, load_cases, save_cases
 from headscope.data.splits import assign_splits, picture_groups
+from headscope.experiments.context import ExperimentContext
 from headscope.experiments.items import choose_items, open_readers
 from headscope.experiments.waking.experiment import wake
 from headscope.experiments.waking.questions import WakeSettings
 from headscope.functions import DEFAULT
-from headscope.report.sources import read_answers
+from headscope.probing.settings import ProbeSettings
+from headscope.report.contents import read_answers
 from headscope.storage import Ledger, read_table
-from headscope.study import stages
-from headscope.study.sizes import size_named
+from headscope.study import first_stages
 
 SOURCE = Path(__file__).parent.parent / "src" / "headscope"
 PICTURES = 6
@@ -85,25 +86,22 @@ def test_probes_fold_and_resample_by_it(
     monkeypatch.setattr("headscope.probing.stage.probe", keep)
     monkeypatch.setattr("headscope.probing.steps.probed_answers", rows)
     monkeypatch.setattr("headscope.capturing.store.open_activations", lambda *_a, **_k: None)
-    causal = SimpleNamespace(to_json=dict)
-    monkeypatch.setattr("headscope.experiments.causal.causal_scores", lambda *_a, **_k: causal)
-    study: Any = SimpleNamespace(
-        cases=twins, folder=tmp_path, taxonomy=DEFAULT, size=size_named("quick"), seed=0, probe_device="cpu",
-        common={}, splits=None, vlm=SimpleNamespace(name="", revision=""),
-    )  # fmt: skip
-    stages.probe(study)
+    plan: Any = SimpleNamespace(model_name="", model="", cases="")
+    causal: Any = SimpleNamespace(content=dict)
+    context = ExperimentContext(lambda: pytest.fail("needs no model"), twins, {}, tmp_path)
+    first_stages.probe(context, plan, causal, ProbeSettings())
     assert one_name_a_picture(seen["folded"])
     assert one_name_a_picture(seen["chosen"])
 
 
 def test_waking_pairs_and_resamples_by_it(twins: Cases, tiny: Any, tmp_path: Path) -> None:
     splits = {c.id: "select" if c.id in ("c00", f"c{PICTURES:02d}") else "test" for c in twins}
-    settings = WakeSettings(batch_size=16, max_new_tokens=2, draws=50, attention=False)
-    found = wake(tiny, twins, splits, None, tmp_path, styles=("both",), controls=(), settings=settings)
+    settings = WakeSettings(max_new_tokens=2, draws=50, attention=False, styles=("both",), controls=())
+    found = wake(ExperimentContext(tiny, twins, splits, tmp_path), None, settings)
     rows = read_table(tmp_path / "wake.parquet")
     assert len({r["case"] for r in rows}) == 2 * (PICTURES - 1)
     assert len({r["image"] for r in rows}) == PICTURES - 1
-    assert found["test"]["both"]["all"]["images"] == PICTURES - 1
+    assert found.test["both"].all.images == PICTURES - 1
 
 
 def test_the_report_resamples_it_once(twins: Cases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -114,5 +112,5 @@ def test_the_report_resamples_it_once(twins: Cases, monkeypatch: pytest.MonkeyPa
 
 def test_nothing_outside_the_rooms_that_read_and_make_data_goes_by_file_names() -> None:
     for path in SOURCE.rglob("*.py"):
-        if path.relative_to(SOURCE).parts[0] not in ("data", "making", "benchmarks"):
+        if path.relative_to(SOURCE).parts[0] not in ("data", "making"):  # what makes pictures names them
             assert not re.search(r"\b(case|c)\.image\b(?!\()", path.read_text("utf-8")), path

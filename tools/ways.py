@@ -114,7 +114,7 @@ def tried(vlm: VLM) -> dict[str, str]:
     from headscope.asking.ask import ask
     from headscope.asking.picture_features import shared_features
     from headscope.edits.edits import Edit, mute
-    from headscope.engine.choice import replay_of
+    from headscope.engine.replay_trial import replay_of
     from headscope.engine.shared_prefix import shared_prefix_of
     from headscope.models.ways import ways_of
 

@@ -13,6 +13,9 @@ from typing import Any
 
 from headscope.errors import StoreError
 
+Row = dict[str, Any]
+"""One row of a table, or one JSON object."""
+
 
 def fingerprint(value: Any) -> str:
     """Sixteen hex digits of SHA-256 over canonical JSON of ``value``."""
@@ -89,18 +92,18 @@ def _reason(exc: OSError) -> str:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically, keys in the order given, floats as Python prints them, NaN as null."""
-    write_atomic(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON artefact.
+def read_text(path: str | Path) -> str:
+    """The text of an artefact.
 
     Raises:
-        StoreError: the file is missing or damaged.
+        StoreError: the file is missing or is no text.
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text("utf-8"))
+        return path.read_text("utf-8")
     except FileNotFoundError as exc:
         raise StoreError(f"{path}: not found; run the stage that writes it first") from exc
     except OSError as exc:
@@ -109,31 +112,43 @@ def read_json(path: str | Path) -> Any:
         raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
 
 
-def _plain(value: Any) -> Any:
-    """Numpy scalars and arrays to plain Python; NaN and infinities to None."""
+def read_json(path: str | Path) -> Any:
+    """Read a JSON artefact.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    try:
+        return json.loads(read_text(path))
+    except ValueError as exc:
+        raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
+
+
+def plain(value: Any) -> Any:
+    """Numpy scalars, arrays and tuples to plain Python; NaN and infinities to None."""
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
 
 
-def write_table(path: str | Path, rows: list[dict[str, Any]] | Any) -> None:
+def write_table(path: str | Path, rows: list[Row] | Any) -> None:
     """Write rows (dicts, or a pyarrow Table) as Parquet, atomically and with the same bytes each time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([_plain(r) for r in rows])
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([plain(r) for r in rows])
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
-def read_table(path: str | Path) -> list[dict[str, Any]]:
+def read_table(path: str | Path) -> list[Row]:
     """Read a Parquet artefact as a list of dicts.
 
     Raises:
@@ -146,7 +161,7 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise StoreError(f"{path}: not found; run the stage that writes it first")
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        rows: list[Row] = pq.read_table(path).to_pylist()
         return rows
     except (OSError, pa.ArrowException) as exc:
         if isinstance(exc, OSError) and exc.errno is not None:  # pyarrow's own, on a damaged file, has none
@@ -172,7 +187,7 @@ class Ledger:
     def __init__(self, folder: str | Path, settings: Any) -> None:
         self.folder = Path(folder)
         mark = self.folder / "settings.json"
-        wanted = json.loads(json.dumps(_plain(settings), default=str))
+        wanted = json.loads(json.dumps(plain(settings), default=str))
         if mark.exists():
             found = read_json(mark)
             if found != wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
+from headscope.experiments.context import ExperimentContext
 from headscope.models.types import Prompt
 
 
@@ -113,3 +115,9 @@ def make_atlas(vlm: Any) -> Any:
 @pytest.fixture
 def atlas(llava: Any) -> Any:
     return make_atlas(llava)
+
+
+@pytest.fixture
+def context(llava: Any, cases: Cases, splits: dict[str, str], tmp_path: Path) -> ExperimentContext:
+    """The model, the cases and a folder: what experiments are given."""
+    return ExperimentContext(llava, cases, splits, tmp_path)

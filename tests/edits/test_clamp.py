@@ -14,7 +14,7 @@ from headscope.edits.clamp import clamp
 from headscope.edits.edits import Edit, edit, mute
 from headscope.edits.means import head_means
 from headscope.edits.named import NAMED_EDITS, Reference, named_edits, need_mean
-from headscope.engine.choice import logits_under, replay_of
+from headscope.engine.replay_trial import logits_under, replay_of
 from headscope.engine.trace import run_clean
 from headscope.errors import EditError
 from headscope.models.geometry import Head

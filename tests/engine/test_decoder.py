@@ -13,8 +13,8 @@ import torch
 
 from edits.fixtures import picture
 from headscope.edits.edits import BatchedEdit, Edit, mute
-from headscope.engine.choice import logits_under, replay_of
 from headscope.engine.decoder import difference
+from headscope.engine.replay_trial import logits_under, replay_of
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix, shared_prefix_of
 from headscope.engine.trace import run_clean
 from headscope.models.answering import tree

@@ -10,7 +10,7 @@ import torch
 
 from edits.fixtures import picture
 from headscope.edits.edits import Edit, mute
-from headscope.engine.choice import logits_under, replay_of
+from headscope.engine.replay_trial import logits_under, replay_of
 from headscope.engine.trace import run_clean
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model

@@ -14,9 +14,9 @@ from edits.fixtures import make_case, picture
 from headscope.asking.ask import ask
 from headscope.asking.items import Item
 from headscope.edits.edits import Edit, mute, scale
-from headscope.engine import choice as engines
-from headscope.engine.choice import Replay, logits_under, replay_of, together
+from headscope.engine import replay_trial as engines
 from headscope.engine.replay import clean_margin, read_item
+from headscope.engine.replay_trial import Replay, logits_under, replay_of, together
 from headscope.engine.trace import run_clean
 from headscope.errors import ModelError
 from headscope.models.finding import find_geometry

@@ -13,7 +13,7 @@ from edits.fixtures import picture
 from headscope.asking.batches import encode_batch
 from headscope.engine import engine as engines
 from headscope.engine import sharing as shared
-from headscope.engine.choice import replay_of
+from headscope.engine.replay_trial import replay_of
 from headscope.engine.sharing import (
     Sharing,
     clean_runs,
@@ -26,7 +26,7 @@ from headscope.engine.sharing import (
 from headscope.engine.trace import run_clean, run_prompts
 from headscope.errors import ModelError
 from headscope.experiments.items import choose_items
-from headscope.experiments.scan import scan_heads
+from headscope.experiments.scan import ScanSettings, scan_heads
 from headscope.functions import DEFAULT
 from headscope.models.geometry import Head
 from headscope.models.types import Prompt
@@ -127,12 +127,13 @@ def test_prompts_of_other_lengths_and_those_no_shared_run_is_made_for_are_read_a
 
 
 def test_a_scan_gives_the_same_whatever_shares_a_run_and_wherever_it_was_stopped(
-    llava, cases, splits, tmp_path, monkeypatch
+    tmp_path, monkeypatch, context
 ):
-    knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 5, "heads": (Head(0, 1), Head(2, 2))}
-    whole = scan_heads(llava, cases, splits, tmp_path / "a", **knobs)
-    single = scan_heads(llava, cases, splits, tmp_path / "b", memory=1, **knobs)
-    drops = [torch.tensor(r.functions["counting"]["drop"]) for r in (whole, single)]
+    settings = ScanSettings(functions=("counting",), max_items=5)
+    heads = (Head(0, 1), Head(2, 2))
+    whole = scan_heads(replace(context, folder=tmp_path / "a"), settings, heads=heads)
+    single = scan_heads(replace(context, folder=tmp_path / "b"), settings, heads=heads, memory=1)
+    drops = [torch.tensor(r.functions["counting"].drop) for r in (whole, single)]
     same(drops[1], drops[0])
     read = engines.read_item
     seen: list[str] = []
@@ -145,8 +146,8 @@ def test_a_scan_gives_the_same_whatever_shares_a_run_and_wherever_it_was_stopped
 
     monkeypatch.setattr(engines, "read_item", stops_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        scan_heads(llava, cases, splits, tmp_path / "c", **knobs)
-    scan_heads(llava, cases, splits, tmp_path / "c", **knobs)
+        scan_heads(replace(context, folder=tmp_path / "c"), settings, heads=heads)
+    scan_heads(replace(context, folder=tmp_path / "c"), settings, heads=heads)
     assert sorted(set(seen)) == sorted(seen[:2] + seen[3:]), "what was done is not read again"
     assert (tmp_path / "c" / "scan.json").read_bytes() == (tmp_path / "a" / "scan.json").read_bytes()
 

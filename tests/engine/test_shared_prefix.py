@@ -8,7 +8,7 @@ import torch
 
 from edits.naive import double, logits, slow_copy
 from headscope.asking.ask import ask
-from headscope.asking.batches import encode_batch
+from headscope.asking.batches import encode_batch, tile
 from headscope.edits.edits import BatchedEdit, Edit, add, mute, scale
 from headscope.engine import engine as engines
 from headscope.engine import shared_prefix as fanning
@@ -19,7 +19,7 @@ from headscope.experiments.items import choose_items
 from headscope.functions import DEFAULT
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head
-from headscope.models.ways import Way
+from headscope.models.ways import Way, kept_ways
 from headscope.storage import Ledger
 
 SETS = [
@@ -131,9 +131,9 @@ def test_a_model_that_fans_out_wrongly_is_read_whole_and_the_log_says_why(
     try:
         made = reader(model, cases, chosen, tmp_path, rows=1, batch_size=4)
         found = made.read_edits(edits)
-        assert (
-            "logits differ from those of whole runs" in shared_prefix_of(model, None, None, edits, 1).refusal
-        )
+        with kept_ways(model, tmp_path):  # beside the readings
+            known = shared_prefix_of(model, None, None, edits, 1)
+        assert "logits differ from those of whole runs" in known.refusal
         assert (
             "whole runs instead of edits of one prompt in one forward, scope all: logits differ"
             in caplog.text
@@ -183,7 +183,7 @@ def test_what_cannot_be_fanned_out_is_refused(llava, cases, items):
     none = [Edit((), mute()), Edit((), mute())]
     with pytest.raises(ModelError, match="under 2 edits came out with 1 rows"):
         fanned(llava, cases, two[0], none)
-    tiled = engines.tile(encoded_of(llava, cases, two[0]).to(llava.device), 3)
+    tiled = tile(encoded_of(llava, cases, two[0]).to(llava.device), 3)
     held = BatchedEdit((Edit(SETS[0], mute()), None), one_prompt=True).applied(llava)
     wrong = pytest.raises(EditError, match="2 edits were given for a forward over 3 rows")
     with held, torch.no_grad(), llava.reading(tiled), wrong:

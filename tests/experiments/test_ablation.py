@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from edits.fixtures import make_atlas
 from headscope.asking.ask import ask
 from headscope.engine import engine as engines
 from headscope.errors import StoreError, StudyError
-from headscope.experiments.ablation import AblationSettings, ablate
+from headscope.experiments.ablation import ablate
+from headscope.experiments.ablation_result import AblationResult
+from headscope.experiments.context import ExperimentContext
+from headscope.experiments.settings import AblationSettings
 from headscope.models.geometry import parse_head
 from headscope.storage import read_json, read_table
 
@@ -21,9 +25,9 @@ SPATIAL = "spatial_perception"
 
 
 @pytest.fixture
-def run(llava, cases, splits, atlas, tmp_path):
-    def go(name="study", **knobs):
-        return ablate(llava, cases, splits, atlas, tmp_path / name, settings=KNOBS, **knobs)
+def run(atlas, tmp_path, context):
+    def go(name="study", settings=KNOBS):
+        return ablate(replace(context, folder=tmp_path / name), atlas, settings)
 
     return go
 
@@ -32,7 +36,7 @@ def run(llava, cases, splits, atlas, tmp_path):
 def finished(tiny, cases, splits, tmp_path_factory):
     """A folder that holds one whole experiment; tests that change it take a copy."""
     folder = tmp_path_factory.mktemp("finished")
-    ablate(tiny, cases, splits, make_atlas(tiny), folder, settings=KNOBS)
+    ablate(ExperimentContext(tiny, cases, splits, folder), make_atlas(tiny), KNOBS)
     return folder
 
 
@@ -43,7 +47,9 @@ def content(finished):
 
 def test_the_whole_experiment_is_written_as_documented(finished, content, run, tmp_path, llava):
     shutil.copytree(finished, tmp_path / "study")
-    assert json.loads(json.dumps(run())) == content
+    result = run()
+    assert result == AblationResult.load(finished / "ablation.json")
+    assert json.loads(json.dumps({"schema": result.schema_, **result.content()})) == content
     assert list(content["functions"]) == ["attribute_perception", SPATIAL, "counting"]
     for name, result in content["functions"].items():
         assert result["k"] == len(result["heads"]) in (1, 2)
@@ -132,16 +138,16 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bytes(finished, r
     assert {n: (tmp_path / "killed" / n).read_bytes() for n in names} == expected
 
 
-def test_a_finished_experiment_asks_nothing_again(finished, content, run, tmp_path, monkeypatch):
+def test_a_finished_experiment_asks_nothing_again(finished, run, tmp_path, monkeypatch):
     shutil.copytree(finished, tmp_path / "study")
     monkeypatch.setattr(engines, "ask", None)
-    assert json.loads(json.dumps(run())) == content
+    assert run() == AblationResult.load(finished / "ablation.json")
 
 
 def test_a_changed_choice_and_changed_settings_are_refused(finished, run, tmp_path):
     shutil.copytree(finished, tmp_path / "study")
     with pytest.raises(StoreError, match="other settings"):
-        run(draws=13)
+        run(settings=replace(KNOBS, draws=13))
     path = tmp_path / "study" / "choices.json"
     held = json.loads(path.read_text())
     held["ablation"]["functions"][SPATIAL]["k"] = 99
@@ -150,7 +156,18 @@ def test_a_changed_choice_and_changed_settings_are_refused(finished, run, tmp_pa
         run()
 
 
-def test_nothing_to_test_is_said_plainly(llava, cases, splits, atlas, tmp_path):
+def test_nothing_to_test_is_said_plainly(atlas, context):
     atlas.rankings = {"joint": None}
     with pytest.raises(StudyError, match="no ranking"):
-        ablate(llava, cases, splits, atlas, tmp_path, settings=KNOBS)
+        ablate(context, atlas, KNOBS)
+
+
+def test_a_function_whose_heads_have_no_score_is_skipped(atlas, llava, context):
+    atlas.rankings = {"joint": {**atlas.rankings["joint"], SPATIAL: [None] * len(llava.geometry.heads)}}
+    few = replace(KNOBS, rankings=("joint",), draws=2, main_draws=1, mutes=("zero", "clamp"), scopes=("all",))
+    found = ablate(context, atlas, few)
+    assert found.skipped[SPATIAL] == "no ranking of heads"
+    assert SPATIAL not in found.functions
+    for result in found.functions.values():
+        assert list(result.mutes) == ["zero", "clamp"]
+        assert result.mutes["clamp"].margin_drop != result.mutes["zero"].margin_drop

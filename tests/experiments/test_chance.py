@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from headscope.edits.edits import Edit, mute
-from headscope.experiments.chance import p_among_random
 from headscope.experiments.controls import draw
 from headscope.experiments.effects import drops
 from headscope.experiments.items import choose_items, open_readers
+from headscope.experiments.significance import p_among_random
 from headscope.functions import DEFAULT
 from headscope.models.geometry import Head
 from headscope.storage import Ledger

@@ -8,8 +8,8 @@ from headscope.engine.readings import Reading
 from headscope.errors import StoreError
 from headscope.experiments.choices import freeze, frozen
 from headscope.experiments.controls import Controls
-from headscope.experiments.effects import against_controls, drops, effect, verdict
-from headscope.experiments.emphasis import gain
+from headscope.experiments.effects import Gain, drops
+from headscope.experiments.significance import against_controls, claim, effect
 from headscope.models.geometry import Head
 
 
@@ -43,11 +43,11 @@ def test_an_effect_is_the_paired_drop_with_interval_and_sign_flip_p(pair):
 
 def test_a_gain_is_the_same_effect_with_its_sign_turned(pair):
     found = effect(*pair, [str(i) for i in range(60)])
-    turned = gain(found)
-    assert turned["delta_points"] == -found.drop_points
-    assert turned["ci"] == (-found.ci[1], -found.ci[0])
-    assert turned["margin_delta"] == -found.margin_drop
-    assert turned["ci"][0] <= turned["delta_points"] <= turned["ci"][1]
+    turned = Gain.of(found)
+    assert turned.delta_points == -found.drop_points
+    assert turned.ci == (-found.ci[1], -found.ci[0])
+    assert turned.margin_delta == -found.margin_drop
+    assert turned.ci[0] <= turned.delta_points <= turned.ci[1]
 
 
 def test_p_counts_controls_at_least_as_bad_and_ties_count(pair):
@@ -78,48 +78,47 @@ def test_a_control_set_that_was_read_twice_counts_once(pair):
 
 
 def result(**more):
-    """What a verdict reads of one function."""
-    made = {"p": 0.005, "q": 0.01, "distinct": 200, "draws": 200, "ci": (3.0, 9.0), "excess_points": 5.0}
-    return made | more
+    """What a claim rests on for one function."""
+    return {"q": 0.01, "distinct": 200, "low": 3.0, "excess": 5.0} | more
 
 
 @pytest.mark.parametrize(
     ("found", "claimed", "words"),
     [
         (result(), True, "functional"),
-        (result(distinct=20, draws=20), False, "no claim: 20 distinct control sets, a claim needs 200"),
-        (result(p=0.2, q=0.3), False, "controls hurt as much"),
-        (result(ci=(0.0, 9.0)), False, "may be nothing"),
-        (result(ci=(float("nan"), 9.0)), False, "may be nothing"),
-        (result(p=None, q=None, distinct=0, draws=0), False, "no claim"),
+        (result(distinct=20), False, "no claim: 20 distinct control sets, a claim needs 200"),
+        (result(q=0.3), False, "controls hurt as much"),
+        (result(low=0.0), False, "may be nothing"),
+        (result(low=None), False, "may be nothing"),
+        (result(q=None, distinct=0, excess=None), False, "no claim"),
     ],
 )
 def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(found, claimed, words):
-    assert verdict(found, 0.05)[0] is claimed
-    assert words in verdict(found, 0.05)[1]
+    assert claim(**found)[0] is claimed
+    assert words in claim(**found)[1]
 
 
 def test_a_claim_goes_by_q_over_functions_not_by_p():
-    claimed, words = verdict(result(p=0.03, q=0.08), 0.05)
+    claimed, words = claim(**result(q=0.08))
     assert not claimed
     assert "q = 0.080" in words
 
 
 def test_a_control_set_that_was_drawn_ten_times_is_one_of_the_sets_that_a_claim_needs():
-    claimed, words = verdict(result(draws=200, distinct=20), 0.05)
+    claimed, words = claim(**result(distinct=20))
     assert not claimed
     assert words == "no claim: 20 distinct control sets, a claim needs 200"
 
 
 def test_a_claim_says_on_how_many_sets_it_rests():
-    assert "q = 0.010 over functions, 213 distinct control sets" in verdict(result(distinct=213), 0.05)[1]
+    assert "q = 0.010 over functions, 213 distinct control sets" in claim(**result(distinct=213))[1]
 
 
 def test_a_claim_says_so_where_random_sets_with_shared_heads_hurt_as_much():
-    claimed, words = verdict(result(p_random=0.2), 0.05)
+    claimed, words = claim(**result(p_random=0.2))
     assert claimed
     assert "one or two of these heads may carry the effect" in words
-    assert "may carry" not in verdict(result(p_random=0.01), 0.05)[1]
+    assert "may carry" not in claim(**result(p_random=0.01))[1]
 
 
 def test_a_choice_is_frozen_once_beside_those_of_other_stages(tmp_path):

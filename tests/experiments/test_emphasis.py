@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ from headscope.edits.means import Direction, steering_direction
 from headscope.engine import engine as engines
 from headscope.errors import StudyError
 from headscope.experiments.ablation import ablate
-from headscope.experiments.emphasis import EmphasisSettings, emphasize
+from headscope.experiments.emphasis import emphasize
+from headscope.experiments.emphasis_result import EmphasisResult
 from headscope.experiments.options import Option, best, directions, options
+from headscope.experiments.settings import AblationSettings, EmphasisSettings
 from headscope.models.geometry import Head, parse_head
 from headscope.storage import read_json, read_table
 
@@ -21,9 +23,10 @@ KNOBS = EmphasisSettings(
 )
 
 
-def test_the_whole_experiment_is_written_as_documented(llava, cases, splits, atlas, tmp_path):
-    content = emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS)
-    assert read_json(tmp_path / "emphasis.json") == json.loads(json.dumps(content))
+def test_the_whole_experiment_is_written_as_documented(llava, atlas, tmp_path, context):
+    result = emphasize(context, atlas, settings=KNOBS)
+    assert EmphasisResult.load(tmp_path / "emphasis.json") == result
+    content = read_json(tmp_path / "emphasis.json")
     assert len(content["functions"]) == 3
     for name, result in content["functions"].items():
         assert result["edit"] == "scale"
@@ -46,25 +49,24 @@ def test_the_whole_experiment_is_written_as_documented(llava, cases, splits, atl
     assert all((r["split"] == "select") == (r["phase"] == "select") for r in rows)
 
 
-def test_heads_frozen_by_the_ablation_are_tried_too_and_kept_in_choices(
-    llava, cases, splits, atlas, tmp_path
-):
-    ablate(
-        llava, cases, splits, atlas, tmp_path, draws=2, select_draws=1, ks=(3,), main_draws=0,
-        mutes=("zero",), scopes=("all",), select_items=3, test_items=3,
+def test_heads_frozen_by_the_ablation_are_tried_too_and_kept_in_choices(atlas, tmp_path, context):
+    few = AblationSettings(
+        draws=2, select_draws=1, ks=(3,), main_draws=0, mutes=("zero",), scopes=("all",), select_items=3,
+        test_items=3,
     )  # fmt: skip
+    ablation = ablate(context, atlas, few)
     before = read_json(tmp_path / "choices.json")["ablation"]
-    content = emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS)
+    content = emphasize(context, atlas, ablation, KNOBS).content()
     held = read_json(tmp_path / "choices.json")
     assert held["ablation"] == before
     assert held["emphasis"]["headline"] == content["headline"]["function"]
     for name, result in content["functions"].items():
-        tried = [o["heads"] for o in result["tried"] if o["source"] == "ablation"]
+        tried = [list(o["heads"]) for o in result["tried"] if o["source"] == "ablation"]
         assert tried == [before["functions"][name]["heads"]] * 2
 
 
 def test_test_is_read_only_after_the_choice_is_frozen_and_nothing_is_read_twice(
-    llava, cases, splits, atlas, tmp_path, monkeypatch
+    splits, atlas, tmp_path, monkeypatch, context
 ):
     seen = []
 
@@ -73,14 +75,14 @@ def test_test_is_read_only_after_the_choice_is_frozen_and_nothing_is_read_twice(
         return ask(vlm, encoded, items, **knobs)
 
     monkeypatch.setattr(engines, "ask", spy)
-    first = emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS)
+    first = emphasize(context, atlas, settings=KNOBS)
     assert ("test", False) not in seen
     assert ("test", True) in seen
     monkeypatch.setattr(engines, "ask", None)
-    assert emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS) == first
+    assert emphasize(context, atlas, settings=KNOBS) == first
 
 
-def test_directions_come_from_gold_answers_on_fit_alone(llava, cases, splits, tmp_path):
+def test_directions_come_from_gold_answers_on_fit_alone(llava, cases, splits, tmp_path, context):
     from headscope.capturing.store import open_activations, open_answers
 
     capture(llava, cases, splits, tmp_path / "capture", contexts=("gold", "alone"), batch_size=8)
@@ -130,6 +132,16 @@ def test_the_rule_goes_by_accuracy_then_margin_then_the_gentler_edit():
     assert len(best([one(3, 5, 1, 4), one(3, 5, 1, 2)]).heads) == 2
 
 
-def test_a_missing_ranking_is_said_plainly(llava, cases, splits, atlas, tmp_path):
+def test_a_missing_ranking_is_said_plainly(atlas, context):
     with pytest.raises(StudyError, match="no ranking 'causal'"):
-        emphasize(llava, cases, splits, atlas, tmp_path, settings=KNOBS, ranking="causal")
+        emphasize(
+            context,
+            atlas,
+            settings=replace(KNOBS, ranking="causal"),
+        )
+
+
+def test_a_function_whose_heads_have_no_score_is_left_out(llava, atlas, context):
+    atlas.rankings["joint"]["counting"] = [None] * len(llava.geometry.heads)
+    found = emphasize(context, atlas, settings=KNOBS)
+    assert set(found.functions) == {"spatial_perception", "attribute_perception"}

@@ -15,9 +15,11 @@ from edits.fixtures import make_atlas
 from headscope import storage
 from headscope.capturing.run import capture
 from headscope.data.cases import Cases
-from headscope.experiments.ablation import AblationSettings, ablate
+from headscope.experiments.ablation import ablate
 from headscope.experiments.causal import causal_scores
-from headscope.experiments.scan import scan_heads
+from headscope.experiments.context import ExperimentContext
+from headscope.experiments.scan import ScanSettings, scan_heads
+from headscope.experiments.settings import AblationSettings, CausalSettings
 from headscope.models.vlm import VLM
 
 ABLATION = AblationSettings(
@@ -30,11 +32,12 @@ Stage = Callable[[VLM, Path], Any]
 def stages(cases: Cases, splits: dict[str, str]) -> dict[str, Stage]:
     def everything(vlm: VLM, folder: Path) -> None:
         capture(vlm, cases, splits, folder / "capture", contexts=("gold", "own"), shard_items=8, batch_size=4)
-        causal_scores(vlm, cases, splits, folder, max_items=3)
-        ablate(vlm, cases, splits, make_atlas(vlm), folder, settings=ABLATION)
+        context = ExperimentContext(vlm, cases, splits, folder)
+        causal_scores(context, CausalSettings(max_items=3))
+        ablate(context, make_atlas(vlm), ABLATION)
 
     def scan(vlm: VLM, folder: Path) -> None:
-        scan_heads(vlm, cases, splits, folder, max_items=4)
+        scan_heads(ExperimentContext(vlm, cases, splits, folder), ScanSettings(max_items=4))
 
     return {"everything": everything, "scan": scan}
 

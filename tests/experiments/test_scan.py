@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ from headscope.cli.app import app
 from headscope.cli.scan import parse_memory
 from headscope.edits.edits import Edit, mute
 from headscope.engine import engine as engines
-from headscope.engine.choice import Replay, replay_of
 from headscope.engine.estimate import estimate_drops
 from headscope.engine.replay import clean_margin, read_item
+from headscope.engine.replay_trial import Replay, replay_of
 from headscope.engine.trace import run_clean
 from headscope.errors import EditError, ModelError, StoreError, StudyError
 from headscope.experiments.items import choose_items
-from headscope.experiments.scan import scan_heads, scan_sets
+from headscope.experiments.scan import ScanSettings, scan_heads, scan_sets
 from headscope.functions import DEFAULT
 from headscope.models.geometry import Head
 from headscope.storage import read_json, read_table
@@ -40,36 +41,36 @@ def whole_drops(vlm: Any, cases: Any, items: Any, heads: Any, scope: str) -> np.
 
 @pytest.mark.parametrize("scope", ["all", "answer"])
 def test_drops_are_means_over_whole_runs_and_rows_hold_every_question_and_head(
-    llava, cases, splits, tmp_path, scope
+    llava, cases, splits, tmp_path, scope, context
 ):
     heads = (Head(0, 1), Head(1, 3), Head(2, 2))
-    found = scan_heads(llava, cases, splits, tmp_path, heads=heads, scope=scope, max_items=3)
+    found = scan_heads(context, ScanSettings(scope=scope, max_items=3), heads=heads)
     items = choose_items(cases, splits, "select", DEFAULT, 3, 0, ())
     assert found.engine == "replay"
     assert tuple(found.functions) == tuple(items)
     for name, own in items.items():
         wanted = whole_drops(llava, cases, own, [(h,) for h in heads], scope)
-        np.testing.assert_allclose(found.functions[name]["drop"], wanted.mean(axis=0), atol=1e-5)
-        low, high = np.array(found.functions[name]["ci"]).T
-        assert (low <= found.functions[name]["drop"]).all()
-        assert (high >= found.functions[name]["drop"]).all()
+        np.testing.assert_allclose(found.functions[name].drop, wanted.mean(axis=0), atol=1e-5)
+        low, high = np.array(found.functions[name].ci).T
+        assert (low <= found.functions[name].drop).all()
+        assert (high >= found.functions[name].drop).all()
         rows = [r for r in read_table(tmp_path / "scan.parquet") if r["function"] == name]
         np.testing.assert_allclose([r["drop"] for r in rows], wanted.ravel(), atol=1e-5)
     assert read_json(tmp_path / "scan.json")["heads"] == ["L0H1", "L1H3", "L2H2"]
 
 
-def test_head_sets_are_muted_at_once(llava, cases, splits, tmp_path):
+def test_head_sets_are_muted_at_once(llava, cases, splits, context):
     sets = [(Head(0, 1), Head(2, 0)), (Head(1, 1), Head(1, 2))]
-    knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 2}
-    found = scan_sets(llava, cases, splits, tmp_path, sets, **knobs)
+    settings = ScanSettings(functions=("counting",), max_items=2)
+    found = scan_sets(context, sets, settings)
     items = choose_items(cases, splits, "select", DEFAULT, 2, 0, ())["counting"]
     wanted = whole_drops(llava, cases, items, sets, "all").mean(axis=0)
-    np.testing.assert_allclose(found.functions["counting"]["drop"], wanted, atol=1e-5)
+    np.testing.assert_allclose(found.functions["counting"].drop, wanted, atol=1e-5)
     assert found.heads == ("L0H1+L2H0", "L1H1+L1H2")
 
 
 def test_a_prompt_that_no_replay_is_made_for_is_read_by_whole_runs_and_said(
-    llava, cases, splits, tmp_path, monkeypatch
+    llava, cases, splits, monkeypatch, context
 ):
     """As where the first prompt fits a sliding window, and a later one does not."""
     seen: list[str] = []
@@ -81,50 +82,49 @@ def test_a_prompt_that_no_replay_is_made_for_is_read_by_whole_runs_and_said(
         return read_item(vlm, trace, item, edits, engine, **knobs)
 
     monkeypatch.setattr(engines, "read_item", refuses_the_second)
-    knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 2}
+    settings = ScanSettings(functions=("counting",), max_items=2)
     heads = (Head(0, 1), Head(2, 2))
-    found = scan_heads(llava, cases, splits, tmp_path, heads=heads, **knobs)
+    found = scan_heads(context, settings, heads=heads)
     assert len(seen) == 2
     assert found.engine == "replay; whole runs: a layer's state is more than keys and values of all positions"
     items = choose_items(cases, splits, "select", DEFAULT, 2, 0, ())["counting"]
     wanted = whole_drops(llava, cases, items, [(h,) for h in heads], "all").mean(axis=0)
-    np.testing.assert_allclose(found.functions["counting"]["drop"], wanted, atol=1e-5)
+    np.testing.assert_allclose(found.functions["counting"].drop, wanted, atol=1e-5)
 
 
-def test_every_reason_for_whole_runs_is_said_though_one_begins_another(
-    llava, cases, splits, tmp_path, monkeypatch
-):
+def test_every_reason_for_whole_runs_is_said_though_one_begins_another(monkeypatch, context):
     reasons = iter(("no cache of layer 12", "no cache of layer 1"))
 
     def refuses(vlm, trace, item, edits, engine, **knobs):
         raise ModelError(next(reasons))
 
     monkeypatch.setattr(engines, "read_item", refuses)
-    knobs: dict[str, Any] = {"functions": ("counting",), "max_items": 2}
-    found = scan_heads(llava, cases, splits, tmp_path, heads=(Head(0, 1),), **knobs)
+    settings = ScanSettings(functions=("counting",), max_items=2)
+    found = scan_heads(context, settings, heads=(Head(0, 1),))
     assert found.engine == "whole runs: no cache of layer 12; whole runs: no cache of layer 1"
 
 
-def test_a_stopped_scan_goes_on_and_other_settings_are_refused(llava, cases, splits, tmp_path, monkeypatch):
-    scan_heads(llava, cases, splits, tmp_path, max_items=2, functions=("counting",))
+def test_a_stopped_scan_goes_on_and_other_settings_are_refused(tmp_path, monkeypatch, context):
+    scan_heads(context, ScanSettings(max_items=2, functions=("counting",)))
     written = (tmp_path / "scan.json").read_bytes()
     monkeypatch.setattr(engines, "read_item", lambda *a, **k: pytest.fail("read twice"))
-    scan_heads(llava, cases, splits, tmp_path, max_items=2, functions=("counting",))
+    scan_heads(context, ScanSettings(max_items=2, functions=("counting",)))
     assert (tmp_path / "scan.json").read_bytes() == written
     with pytest.raises(StoreError, match="max_items"):
-        scan_heads(llava, cases, splits, tmp_path, max_items=3, functions=("counting",))
+        scan_heads(
+            context,
+            ScanSettings(max_items=3, functions=("counting",)),
+        )
 
 
-def test_without_a_replay_whole_runs_give_the_same_and_the_output_says_so(
-    llava, cases, splits, tmp_path, monkeypatch
-):
-    knobs: dict[str, Any] = {"max_items": 2, "functions": ("spatial_perception",)}
-    right = scan_heads(llava, cases, splits, tmp_path / "a", **knobs)
+def test_without_a_replay_whole_runs_give_the_same_and_the_output_says_so(tmp_path, monkeypatch, context):
+    settings = ScanSettings(max_items=2, functions=("spatial_perception",))
+    right = scan_heads(replace(context, folder=tmp_path / "a"), settings)
     monkeypatch.setattr(engines, "replay_of", lambda *a: Replay("all", refusal="not this one"))
-    slow = scan_heads(llava, cases, splits, tmp_path / "b", **knobs)
+    slow = scan_heads(replace(context, folder=tmp_path / "b"), settings)
     assert slow.engine == "whole runs: not this one"
     name = "spatial_perception"
-    np.testing.assert_allclose(slow.functions[name]["drop"], right.functions[name]["drop"], atol=1e-5)
+    np.testing.assert_allclose(slow.functions[name].drop, right.functions[name].drop, atol=1e-5)
 
 
 @pytest.mark.parametrize("scope", ["all", "last", "answer"])
@@ -144,24 +144,24 @@ def test_the_estimate_is_the_slope_of_the_exact_effect(vlm, cases, splits, scope
     assert [p.requires_grad for p in vlm.model.parameters()] == flags
 
 
-def test_the_estimates_strongest_are_scanned_exactly_and_agreement_is_said(llava, cases, splits, tmp_path):
-    knobs: dict[str, Any] = {"max_items": 2, "functions": ("counting",)}
-    exact = scan_heads(llava, cases, splits, tmp_path / "a", **knobs).functions["counting"]
-    both = scan_heads(llava, cases, splits, tmp_path / "b", estimate=True, exact_top=5, **knobs)
+def test_the_estimates_strongest_are_scanned_exactly_and_agreement_is_said(tmp_path, context):
+    settings = ScanSettings(max_items=2, functions=("counting",))
+    exact = scan_heads(replace(context, folder=tmp_path / "a"), settings).functions["counting"]
+    both = scan_heads(replace(context, folder=tmp_path / "b"), replace(settings, estimate=True, exact_top=5))
     own = both.functions["counting"]
-    scanned = ~np.isnan(np.array(own["drop"], dtype=float))
-    strongest = np.argsort(-np.abs(own["estimate"]))[:5]
+    scanned = ~np.isnan(np.array(own.drop, dtype=float))
+    strongest = np.argsort(-np.abs(own.estimate))[:5]
     assert set(np.flatnonzero(scanned)) == set(strongest)
-    np.testing.assert_allclose(np.array(own["drop"])[scanned], np.array(exact["drop"])[scanned], atol=1e-5)
-    rho = spearmanr(np.array(own["drop"])[scanned], np.array(own["estimate"])[scanned]).statistic
-    assert own["spearman"] == pytest.approx(rho)
-    assert own["compared"] == 5
+    np.testing.assert_allclose(np.array(own.drop, float)[scanned], np.array(exact.drop)[scanned], atol=1e-5)
+    rho = spearmanr(np.array(own.drop, float)[scanned], np.array(own.estimate)[scanned]).statistic
+    assert own.spearman == pytest.approx(rho)
+    assert own.compared == 5
     assert both.engine == "gradient; replay"
 
 
-def test_an_unknown_function_is_refused_with_those_there_are(llava, cases, splits, tmp_path):
+def test_an_unknown_function_is_refused_with_those_there_are(context):
     with pytest.raises(EditError, match=r"asked for taste; split select holds .*counting"):
-        scan_heads(llava, cases, splits, tmp_path, functions=("taste",))
+        scan_heads(context, ScanSettings(functions=("taste",)))
 
 
 def test_the_command_writes_both_files_and_never_reads_test(tiny_llava_folder, cases, splits, tmp_path):

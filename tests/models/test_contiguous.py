@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from headscope.asking.ask import ask
 from headscope.asking.picture_features import shared_features
 from headscope.edits.edits import BatchedEdit, Edit, mute
-from headscope.engine.choice import Replay, logits_under
+from headscope.engine.replay_trial import Replay, logits_under
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix
 from headscope.engine.sharing import joined
 from headscope.engine.trace import run_clean, run_prompts

@@ -394,7 +394,7 @@ def test_experiments_and_bakes_begin_with_the_same_check(wrapped: VLM, cases: Pa
     from headscope.capturing.run import capture
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
-    from headscope.experiments.causal import identity
+    from headscope.experiments.context import ExperimentContext, identity
     from headscope.experiments.scan import scan_heads
 
     data = load_cases(cases)
@@ -402,7 +402,7 @@ def test_experiments_and_bakes_begin_with_the_same_check(wrapped: VLM, cases: Pa
     wrapped.model.lm_head.weight.data[0] += np.float32(0.5)
     begun: list[Callable[[], object]] = [
         lambda: capture(wrapped, data, splits, tmp_path / "capture"),
-        lambda: scan_heads(wrapped, data, splits, tmp_path / "scan"),
+        lambda: scan_heads(ExperimentContext(wrapped, data, splits, tmp_path / "scan")),
         lambda: identity(wrapped, data),
         lambda: hs.bake(wrapped, HEADS, 2.0, tmp_path / "baked"),
     ]

@@ -69,8 +69,10 @@ def captured():
     return _capture()
 
 
-def _probe(captured, folder, **more) -> Atlas:
-    return probe(*captured, folder, taxonomy=TAXONOMY, provenance=GIVEN, **{**KNOBS, **more})
+def _probe(captured, folder, causal=None, blank=None, **more) -> Atlas:
+    settings = ProbeSettings(**{**KNOBS, **more})
+    about = {"taxonomy": TAXONOMY, "provenance": GIVEN, "settings": settings}
+    return probe(*captured, folder, causal=causal, blank=blank, **about)
 
 
 def test_a_study_gets_its_atlas_table_and_joint_report(captured, tmp_path) -> None:

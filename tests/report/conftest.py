@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from study_fixture import build_study
 
+from headscope.report.contents import StudyContents, read_contents
 from headscope.report.page import write_report
-from headscope.report.sources import read_study
-from headscope.report.views import StudyView
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +24,6 @@ def page(study_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def study(study_folder: Path) -> StudyView:
+def study(study_folder: Path) -> StudyContents:
     """What the report reads from it."""
-    return read_study(study_folder)
+    return read_contents(study_folder)

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headscope.data.cases import Cases
-from headscope.experiments.effects import Effect
-from headscope.experiments.emphasis import gain
+from headscope.experiments.ablation_result import (
+    AblationResult,
+    DoseCurve,
+    DosePoint,
+    MutingTest,
+    Specificity,
+)
+from headscope.experiments.effects import ControlledEffect, Effect, Gain
+from headscope.experiments.emphasis_result import (
+    EmphasisResult,
+    EmphasisTest,
+    Headline,
+    Steering,
+    TriedOption,
+)
 from headscope.experiments.waking.comparison import HeadSums, Readings, gains, per_head, variant_table
 from headscope.experiments.waking.controls import CONTROLS
 from headscope.experiments.waking.summary import caveats, contrasts, summary
+from headscope.experiments.waking.wake_result import StyleChoice, WakeResult
 from headscope.functions import DEFAULT, MAIN
-from headscope.storage import write_json, write_table
+from headscope.storage import write_json
 
 LOSSES = {"spatial_perception": 41.0, "orientation_perception": 33.0, "relational_reasoning": 24.0}
 DRAWS = 200
 N = 60
 
 
-def _effect(rng: np.random.Generator, before: float, after: float) -> dict[str, Any]:
-    """All fields of an ``Effect``, as muting would write it; intervals by the normal formula."""
+def _effect(rng: np.random.Generator, before: float, after: float) -> Effect:
+    """An effect, as muting would find it; intervals by the normal formula."""
     loss = 100 * (before - after) + float(rng.normal(0, 1))
     width = 196 * (abs(loss) / 100 + 0.01) ** 0.5 / N**0.5
     margin = loss / 25
-    found = Effect(
+    return Effect(
         n=N,
         images=N // 2,
         accuracy_clean=100 * before,
@@ -42,23 +55,25 @@ def _effect(rng: np.random.Generator, before: float, after: float) -> dict[str, 
         margin_ci=(margin - 0.3, margin + 0.3),
         margin_p_paired=0.01,
     )
-    return asdict(found)
 
 
 def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.random.Generator) -> None:
     """``ablation.json``, ``ablation.parquet`` and the frozen choice."""
-    rows, results, dose, chosen = [], {}, {}, {}
+    rows: list[dict[str, Any]] = []
+    results: dict[str, MutingTest] = {}
+    dose: dict[str, DoseCurve] = {}
+    chosen: dict[str, Any] = {}
     for name in functions:
         loss = LOSSES.get(name, float(rng.uniform(2, 14)))
-        heads = [str(h) for h in rng.choice(labels, 4, replace=False)]
+        heads = tuple(str(h) for h in rng.choice(labels, 4, replace=False))
         draws = np.round(np.abs(rng.normal(3, 3, DRAWS)), 1)
         for i, value in enumerate(draws):
             rows.append(
                 {"phase": "control", "muted": name, "measured": name, "draw": i, "drop_points": value}
             )
         own = _effect(rng, 0.92, 0.92 - loss / 100)
-        p = (1 + int((draws >= own["drop_points"]).sum())) / (1 + DRAWS)
-        held = {
+        p = (1 + int((draws >= own.drop_points).sum())) / (1 + DRAWS)
+        held: dict[str, Any] = {
             "draws": DRAWS,
             "distinct": DRAWS,
             "layer_matched": name != "counting",
@@ -67,65 +82,63 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             "control_max": float(draws.max()),
             "p": p,
         }
-        chosen[name] = {"ranking": "causal", "k": 4, "heads": heads}
-        results[name] = {
-            **chosen[name],
-            **own,
+        chosen[name] = {"ranking": "causal", "k": 4, "heads": list(heads)}
+        verdict = f"functional: muting costs more than the mean control (p = {p:.3f})"
+        results[name] = MutingTest(
+            ranking="causal",
+            k=4,
+            heads=heads,
+            **own.content(),
             **held,
-            "q": min(1.0, 2 * p),
-            "claimed": p < 0.05,
-            "verdict": f"functional: muting costs more than the mean control (p = {p:.3f})"
-            if p < 0.05
-            else "not functional",
-            "mutes": {
+            excess_points=own.drop_points - held["control_mean"],
+            q=min(1.0, 2 * p),
+            claimed=p < 0.05,
+            verdict=verdict if p < 0.05 else "not functional",
+            mutes={
                 m: _effect(rng, 0.92, 0.92 - f * loss / 100)
                 for m, f in (("zero", 1), ("small", 0.97), ("mean", 0.8))
             },
-            "scopes": {
+            scopes={
                 s: _effect(rng, 0.92, 0.92 - f * loss / 100)
                 for s, f in (("all", 1), ("image", 0.5), ("question", 0.3), ("last", 0.6), ("answer", 0.65))
             },
-            "main": {
-                c: {**_effect(rng, 0.8, 0.8 - loss / 200), **(held if name in LOSSES else {})}
+            main={
+                c: ControlledEffect(
+                    **_effect(rng, 0.8, 0.8 - loss / 200).content(), **(held if name in LOSSES else {})
+                )
                 for c in ("alone", "gold")
             },
-        }
+        )
         tried = []
         for ranking, share in (("joint", 0.6), ("independent", 0.5), ("causal", 1.0)):
             for k in (1, 2, 4, 8, 16):
                 drop = loss * share * (1 - np.exp(-k / 3))
-                tried.append(
-                    {"ranking": ranking, "k": k, "drop_points": drop, "control_points": 0.8 * k**0.7}
-                )
-        dose[name] = {"n": 30, "candidates": tried}
+                tried.append(DosePoint(ranking=ranking, k=k, drop_points=drop, control_points=0.8 * k**0.7))
+        dose[name] = DoseCurve(n=30, candidates=tuple(tried))
     cells = [
-        [_effect(rng, 0.92, 0.92 - (results[f]["drop_points"] if f == g else 4) / 100) for g in functions]
+        [_effect(rng, 0.92, 0.92 - (results[f].drop_points if f == g else 4) / 100) for g in functions]
         for f in functions
     ]
     columns = ("drop_points", "ci", "margin_drop", "margin_ci", "n")
-    table = {c: [[cell[c] for cell in line] for line in cells] for c in columns}
-    content = {
-        "schema": "headscope/ablation/1",
-        "settings": {"held_out": False},
-        "rule": "Per function, on select: the head set that loses most beyond its own controls.",
-        "functions": results,
-        "claimed": [f for f in functions if results[f]["claimed"]],
-        "skipped": {},
-        "specificity": {"muted": list(functions), "measured": list(functions), **table},
-        "dose": dose,
-    }
-    write_table(folder / "ablation.parquet", rows)
-    write_json(folder / "ablation.json", content)
+    table: dict[str, Any] = {c: tuple(tuple(getattr(x, c) for x in line) for line in cells) for c in columns}
+    AblationResult(
+        settings={"held_out": False},
+        rule="Per function, on select: the head set that loses most beyond its own controls.",
+        functions=results,
+        claimed=tuple(f for f in functions if results[f].claimed),
+        specificity=Specificity(muted=tuple(functions), measured=tuple(functions), **table),
+        dose=dose,
+    ).with_rows(rows).save(folder / "ablation.json")
     write_json(folder / "choices.json", {"schema": "headscope/choices/1", "ablation": {"functions": chosen}})
 
 
 def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.random.Generator) -> None:
     """``emphasis.json``."""
 
-    def change(points: float) -> dict[str, Any]:
-        return gain(Effect(**_effect(rng, 0.8, 0.8 + points / 100)))
+    def change(points: float) -> Gain:
+        return Gain.of(_effect(rng, 0.8, 0.8 + points / 100))
 
-    results = {}
+    results: dict[str, EmphasisTest] = {}
     for name in functions:
         tried = []
         for source, k in (("ablation", 4), ("causal", 4), ("causal", 8)):
@@ -133,36 +146,37 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
                 for s in strengths:
                     points = 6 * np.exp(-((s - 1.5) ** 2)) - 2 + float(rng.normal(0, 1))
                     tried.append(
-                        {"edit": edit, "strength": s, "k": k, "source": source, "gain_points": points}
+                        TriedOption(
+                            edit=edit,
+                            strength=s,
+                            scope="all" if edit == "scale" else "answer",
+                            source=source,
+                            gain_points=points,
+                            k=k,
+                            heads=tuple(labels[:k]),
+                        )
                     )
-        best = max(tried, key=lambda o: o["gain_points"])
+        best = max(tried, key=lambda o: o.gain_points)
         others = {g: change(float(rng.normal(-1, 2))) for g in functions if g != name}
-        worst = min(others, key=lambda g: others[g]["delta_points"])
-        results[name] = {
-            **best,
-            "scope": "all" if best["edit"] == "scale" else "answer",
-            "heads": labels[: best["k"]],
-            **change(best["gain_points"]),
-            "worst_side_effect": worst,
-            "worst_side_effect_points": others[worst]["delta_points"],
-            "side_effects": others,
-            "main": {c: change(1.0) for c in ("alone", "gold")},
-            "steering": {"right": 80, "wrong": 20, "reason": ""},
-            "tried": tried,
-        }
-    headline = max(functions, key=lambda f: results[f]["gain_points"])
-    content = {
-        "schema": "headscope/emphasis/1",
-        "settings": {"held_out": False},
-        "rule": "Per function, on select: the option with the greatest gain in accuracy.",
-        "ranking": "causal",
-        "headline": {
-            "function": headline,
-            "worst_side_effect_points": results[headline]["worst_side_effect_points"],
-        },
-        "functions": results,
-    }
-    write_json(folder / "emphasis.json", content)
+        worst = min(others, key=lambda g: others[g].delta_points)
+        results[name] = EmphasisTest(
+            **best.content(),
+            **change(best.gain_points).content(),
+            worst_side_effect=worst,
+            worst_side_effect_points=others[worst].delta_points,
+            side_effects=others,
+            main={c: change(1.0) for c in ("alone", "gold")},
+            steering=Steering(right=80, wrong=20),
+            tried=tuple(tried),
+        )
+    headline = max(functions, key=lambda f: results[f].gain_points)
+    EmphasisResult(
+        settings={"held_out": False},
+        rule="Per function, on select: the option with the greatest gain in accuracy.",
+        ranking="causal",
+        headline=Headline.of(headline, results[headline]),
+        functions=results,
+    ).save(folder / "emphasis.json")
 
 
 def wake(
@@ -212,26 +226,22 @@ def wake(
         )
         woken["both"][name] = gains(plain, lit, spatial, 300)
     plain, lit = (HeadSums.of(s, len(labels), lambda e: True) for s in sums)
-    content = {
-        "schema": "headscope/wake/1",
-        "styles": ["box", "spotlight", "both", "crop"],
-        "controls": list(CONTROLS),
-        "seed": 0,
-        "settings": {"training_things": [2, 7] if stated else None},
-        "select": {
-            s: tables[t]["all"]
-            for s, t in (("box", "random_box"), ("spotlight", "spotlight"), ("both", "both"))
+    WakeResult(
+        styles=("box", "spotlight", "both", "crop"),
+        controls=tuple(CONTROLS),
+        seed=0,
+        settings={"training_things": [2, 7] if stated else None},
+        select={
+            s: tables[t].all for s, t in (("box", "random_box"), ("spotlight", "spotlight"), ("both", "both"))
         },
-        "choice": {"style": "spotlight", "chosen_on": "select"},
-        "test": tables,
-        "contrasts": contrasts(readings, list(CONTROLS)),
-        "gains": woken,
-        "heads": per_head(labels, plain, lit, spatial),
-        "summary": summary(tables, woken),
-        "caveats": caveats(stated),
-    }
-    write_table(folder / "wake.parquet", [{**r, "split": "test"} for v in rows for r in rows[v]])
-    write_json(folder / "wake.json", content)
+        choice=StyleChoice(style="spotlight", chosen_on="select"),
+        test=tables,
+        contrasts=contrasts(readings, list(CONTROLS)),
+        gains=woken,
+        heads=per_head(labels, plain, lit, spatial),
+        summary=summary(tables, woken),
+        caveats=caveats(stated),
+    ).with_rows([{**r, "split": "test"} for v in rows for r in rows[v]]).save(folder / "wake.json")
 
 
 def _wake_row(

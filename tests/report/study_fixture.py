@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,14 @@ from headscope.probing.atlas import Atlas, AtlasHead
 from headscope.probing.settings import ProbeSettings
 from headscope.probing.summary import derive, with_causal
 from headscope.storage import write_json
+from headscope.study.record import (
+    SplitCounts,
+    StudyData,
+    StudyModel,
+    StudyRecord,
+    TaxonomyRecord,
+    TrainingRecord,
+)
 
 HOSTILE = 'Is "<script>alert(1)</script>" & </script> <b>bold</b>?'
 KINDS = ("dog", "horse", "cat", "cow", "pig", "duck", "car", "tree", "cup", "clock", "apple", "guitar")
@@ -54,7 +63,7 @@ def build_study(
     splits = {c.id: ("test", "select", "fit", "fit", "fit")[i % 5] for i, c in enumerate(cases)}
     folder.mkdir(parents=True, exist_ok=True)
     facts = TrainingFacts((2, 7), ("combination", "sprite", "wording")) if stated else TrainingFacts()
-    write_json(folder / "study.json", {**_about(cases), "training": facts.to_json()})
+    _about(cases, splits, facts).save(folder / "study.json")
     write_json(folder / "splits.json", splits)
     seconds = {"data": 3.1, "capture": 190.2, "probe": 71.4, "ablate": 240.8, "emphasize": 66.0, "wake": 83.9}
     write_json(folder / "timings.json", {**seconds, "report": 9.7, "total": 665.1})
@@ -73,22 +82,29 @@ def build_study(
     return folder
 
 
-def _about(cases: Cases) -> dict[str, Any]:
-    return {
-        "schema": "headscope/study/1",
-        "model": {
-            "name": "embedded",
-            "revision": "3f1c9a70be52d184",
-            "parameters": 5_812_345,
-            "layers": LAYERS,
-            "heads": LAYERS * HEADS,
-        },
-        "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
-        "seed": 1,
-        "settings": {"capture": {"batch_size": 64, "readouts": ["prompt_last", "answer_mean"]}},
-        "versions": {"headscope": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
-        "commands": ["headscope run --model embedded --data my-data --study runs/demo"],
-    }
+def _about(cases: Cases, splits: dict[str, str], facts: TrainingFacts) -> StudyRecord:
+    return StudyRecord(
+        load="embedded",
+        model=StudyModel(
+            name="embedded",
+            revision="3f1c9a70be52d184",
+            parameters=5_812_345,
+            layers=LAYERS,
+            heads=LAYERS * HEADS,
+        ),
+        image_backend="pil",
+        training=TrainingRecord(things=facts.things, held_out=facts.held_out),
+        data=StudyData(path=str(cases.folder), fingerprint=cases.fingerprint),
+        cases=SplitCounts(**Counter(splits.values())),
+        steps=sum(len(c.steps) for c in cases),
+        taxonomy=TaxonomyRecord.of(DEFAULT),
+        versions={"headscope": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
+        size="demo",
+        seed=1,
+        batch_size=64,
+        device="cpu",
+        dtype="float32",
+    )
 
 
 def _cases(folder: Path, count: int, rng: np.random.Generator, functions: Sequence[str]) -> Cases:

@@ -12,29 +12,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headscope.probing.atlas import Atlas, AtlasHead
 from headscope.report import theme
 from headscope.report.charts import ablation, accuracy, heads, wake
 from headscope.report.charts.base import interval, negative, symmetric
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate, lost
 from headscope.report.headmap import head_maps, hover_table, top_heads
 from headscope.report.sections import sections
-from headscope.report.stage_views import Estimate
 from headscope.report.svg import draw, inline
-from headscope.report.views import StudyView
 
 
-def test_every_dot_says_its_value_on_hover(study: StudyView) -> None:
+def test_every_dot_says_its_value_on_hover(study: StudyContents) -> None:
     figure = ablation.against_controls(study)
     assert figure is not None
     root = ET.fromstring(inline(draw(figure.spec()), "x", "label"))
     tips = {t.text for t in root.iter("{http://www.w3.org/2000/svg}title")}
     assert study.ablation is not None
-    for test in study.ablation.tests:
-        if test.function == test.measured:
-            name = test.function.replace("_", " ")
-            assert any(t and t.startswith(f"{name}: {interval(test.drop)} points lost") for t in tips)
+    for function, test in study.ablation.functions.items():
+        name = function.replace("_", " ")
+        assert any(t and t.startswith(f"{name}: {interval(lost(test))} points lost") for t in tips)
 
 
-def test_dots_stand_in_the_order_of_their_values(study: StudyView) -> None:
+def test_dots_stand_in_the_order_of_their_values(study: StudyContents) -> None:
     figure = accuracy.by_function(study)
     assert figure is not None
     svg = draw(figure.spec())
@@ -49,22 +49,24 @@ def test_dots_stand_in_the_order_of_their_values(study: StudyView) -> None:
     np.testing.assert_allclose(np.polyval(slope, values), places, atol=0.6)  # rounded labels
 
 
-def test_a_head_map_has_one_pixel_a_head_in_the_colour_of_its_score(study: StudyView) -> None:
+def test_a_head_map_has_one_pixel_a_head_in_the_colour_of_its_score(study: StudyContents) -> None:
     assert study.atlas is not None
     for found in head_maps(study.atlas, "counting"):
         picture = np.array(Image.open(io.BytesIO(base64.b64decode(found.picture.partition(",")[2]))))
         assert picture.shape == (8, 8, 4)
-        ranking = next(r for r in study.atlas.rankings if r.name == found.ranking)
+        ranking = next(r for r in heads.rankings(study.atlas) if r.name == found.ranking)
         low, high = heads.domain(ranking, "counting")
-        for (row, column), value in zip(study.atlas.places, ranking.scores["counting"], strict=True):
+        for (row, column), value in zip(
+            heads.places(study.atlas)[1], ranking.scores["counting"], strict=True
+        ):
             assert value is not None
             expected = theme.blend(heads.colours(ranking), (value - low) / (high - low))
             assert tuple(picture[row, column, :3]) == expected
 
 
-def test_signed_scales_are_centred_at_zero(study: StudyView) -> None:
+def test_signed_scales_are_centred_at_zero(study: StudyContents) -> None:
     assert study.atlas is not None
-    for ranking in study.atlas.rankings:
+    for ranking in heads.rankings(study.atlas):
         low, high = heads.domain(ranking, "counting")
         if ranking.signed:
             assert low == -high
@@ -72,17 +74,14 @@ def test_signed_scales_are_centred_at_zero(study: StudyView) -> None:
     assert symmetric([3.0, -7.0, None], 5.0) == (-7.0, 7.0)
 
 
-def test_heads_without_a_score_and_uneven_layers_are_left_blank(study: StudyView) -> None:
-    assert study.atlas is not None
-    ranking = replace(study.atlas.rankings[0], scores={"counting": [1.0, None, -2.0]})
-    atlas = replace(
-        study.atlas,
-        heads=("L0H0", "L0H1", "L3H0"),
-        rows=("L0", "L3"),
-        places=((0, 0), (0, 1), (1, 0)),
-        rankings=(ranking,),
-        selected={},
+def test_heads_without_a_score_and_uneven_layers_are_left_blank() -> None:
+    places = ((0, 0), (0, 1), (3, 0))
+    atlas = Atlas(
+        heads=[AtlasHead(layer=a, head=b, label=f"L{a}H{b}", width=4) for a, b in places],
+        functions=["counting"],
+        rankings={"joint": {"counting": [1.0, None, -2.0]}},
     )
+    (ranking,) = heads.rankings(atlas)
     (found,) = head_maps(atlas, "counting", muted=("L3H0",))
     picture = np.array(Image.open(io.BytesIO(base64.b64decode(found.picture.partition(",")[2]))))
     assert picture[..., 3].tolist() == [[255, 0], [255, 0]]
@@ -91,7 +90,7 @@ def test_heads_without_a_score_and_uneven_layers_are_left_blank(study: StudyView
     assert hover_table(atlas)["scores"]["joint/counting"] == [1.0, None, -2.0]
 
 
-def test_control_figures_name_split_n_and_interval(study: StudyView) -> None:
+def test_control_figures_name_split_n_and_interval(study: StudyContents) -> None:
     for part in sections(study):
         for figure in part.figures:
             assert figure.alt
@@ -129,8 +128,8 @@ def test_numbers_are_written_for_people(value: float, digits: int, sign: bool, t
     assert theme.number(value, digits, sign) == text
 
 
-def test_charts_of_parts_without_numbers_are_left_out(study: StudyView) -> None:
-    bare = replace(study, answers=(), wake=None)
+def test_charts_of_parts_without_numbers_are_left_out(study: StudyContents) -> None:
+    bare = replace(study.having(wake=None), answers=())
     assert accuracy.by_function(bare) is None
     assert accuracy.held_out(bare) is None
     assert wake.by_style(bare) is None

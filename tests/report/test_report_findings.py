@@ -5,24 +5,31 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from study_fixture import build_study
 
+from headscope.report.contents import StudyContents, read_contents
+from headscope.report.estimates import Estimate
 from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
 from headscope.report.measure import chance, majority
 from headscope.report.methods import methods
 from headscope.report.page import write_report
 from headscope.report.paragraph import paragraph
-from headscope.report.sources import read_study
-from headscope.report.stage_views import Estimate
 from headscope.report.summary import write_summary
-from headscope.report.views import StudyView
 
 
-def _of(study: StudyView, anchor: str) -> list[str]:
+def _of(study: StudyContents, anchor: str) -> list[str]:
     return [f.verdict for f in findings(study) if f.anchor == anchor]
+
+
+def muted(study: StudyContents, **changes: Any) -> StudyContents:
+    """The study with other numbers in every muting test."""
+    assert study.ablation is not None
+    tests = {f: test.model_copy(update=changes) for f, test in study.ablation.functions.items()}
+    return study.having(ablate=study.ablation.model_copy(update={"functions": tests}))
 
 
 def test_a_claim_holds_only_if_its_interval_is_clear_of_zero() -> None:
@@ -33,7 +40,7 @@ def test_a_claim_holds_only_if_its_interval_is_clear_of_zero() -> None:
     assert verdict(Estimate(3)) == UNCLEAR
 
 
-def test_strong_losses_beyond_controls_are_claimed(study: StudyView) -> None:
+def test_strong_losses_beyond_controls_are_claimed(study: StudyContents) -> None:
     assert _of(study, "muting") == [HOLDS] * 3
     text = paragraph(study)
     assert "Beyond random heads: 3 of 3 spatial functions" in text
@@ -58,18 +65,14 @@ def test_help_by_true_answers_is_not_taken_for_help_by_the_models_own(study, mon
     assert says in paragraph(study)
 
 
-def test_losses_within_controls_are_not_claimed(study: StudyView) -> None:
-    assert study.ablation is not None
-    tests = tuple(replace(t, claimed=None, p=0.01, q=0.4) for t in study.ablation.tests)
-    weak = replace(study, ablation=replace(study.ablation, tests=tests))
+def test_losses_within_controls_are_not_claimed(study: StudyContents) -> None:
+    weak = muted(study, claimed=False, q=0.4)
     assert _of(weak, "muting") == [UNCLEAR] * 3
     assert "Beyond random heads: 0 of 3 spatial functions." in paragraph(weak)
 
 
-def test_a_finding_names_q_and_the_distinct_sets_behind_it_not_the_draws(study: StudyView) -> None:
-    assert study.ablation is not None
-    tests = tuple(replace(t, draws=200, distinct=20, q=0.031) for t in study.ablation.tests)
-    few = replace(study, ablation=replace(study.ablation, tests=tests))
+def test_a_finding_names_q_and_the_distinct_sets_behind_it_not_the_draws(study: StudyContents) -> None:
+    few = muted(study, draws=200, distinct=20, q=0.031)
     told = [f.measured for f in findings(few) if f.anchor == "muting"]
     assert told
     assert all("q = 0.031, 20 distinct sets" in text and "200" not in text for text in told)
@@ -78,35 +81,38 @@ def test_a_finding_names_q_and_the_distinct_sets_behind_it_not_the_draws(study: 
     assert "spatial perception 20" in told_of
 
 
-def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_test(study: StudyView) -> None:
+def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_test(
+    study: StudyContents,
+) -> None:
     assert study.emphasis is not None
-    best = study.emphasis.headline
-    items = tuple(
-        replace(
-            e, delta=Estimate(-9.0, -12.0, -6.0, 60) if e.function == best else Estimate(50.0, 40.0, 60.0, 60)
-        )
-        for e in study.emphasis.items
-    )
-    changed = replace(study, emphasis=replace(study.emphasis, items=items))
+    worse = {"delta_points": -9.0, "ci": (-12.0, -6.0)}
+    better = {"delta_points": 50.0, "ci": (40.0, 60.0)}
+    headline = study.emphasis.headline
+    tests = {
+        f: test.model_copy(update=worse if f == headline.function else better)
+        for f, test in study.emphasis.functions.items()
+    }
+    said = {"functions": tests, "headline": headline.model_copy(update=worse)}
+    changed = study.having(emphasize=study.emphasis.model_copy(update=said))
     assert _of(changed, "emphasis") == [OPPOSITE]
     assert "Turning heads up hurts" in paragraph(changed)
 
 
-def test_parts_that_were_not_run_are_neither_claimed_nor_told(study: StudyView) -> None:
-    bare = replace(study, atlas=None, ablation=None, emphasis=None, wake=None, answers=None)
+def test_parts_that_were_not_run_are_neither_claimed_nor_told(study: StudyContents) -> None:
+    bare = replace(study, results={}, answers=None)
     assert {f.verdict for f in findings(bare)} == {NOT_RUN}
     assert paragraph(bare) == ""
 
 
 def test_a_model_that_guesses_is_said_to_read_the_data_badly(tmp_path: Path) -> None:
-    guessing = read_study(build_study(tmp_path / "bad", count=60, stages=("capture",), skill=0.0))
+    guessing = read_contents(build_study(tmp_path / "bad", count=60, stages=("capture",), skill=0.0))
     warned = banner(guessing)
     assert warned is not None
     assert warned[1]
     assert warned[0].startswith("This model reads these data badly")
 
 
-def test_a_model_that_answers_well_gets_no_warning(study: StudyView) -> None:
+def test_a_model_that_answers_well_gets_no_warning(study: StudyContents) -> None:
     right = tuple({**r, "correct": True} for r in study.answers or ())
     assert banner(replace(study, answers=right)) is None
 
@@ -127,26 +133,29 @@ def of_unknown_training(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_of_a_model_that_states_nothing_the_page_says_nothing_of_its_training(
-    of_unknown_training: Path, study: StudyView
+    of_unknown_training: Path, study: StudyContents
 ) -> None:
     told = re.compile(
         r"(the model|it) was trained on|train(ing|ed) range|as trained on|model never saw|new to the model|"
         r"its training|what the model knows|familiar ground|trained on 2"
     )
-    for view, expected in ((study, True), (read_study(of_unknown_training), False)):
+    for view, expected in ((study, True), (read_contents(of_unknown_training), False)):
         page = write_report(view.folder).read_text("utf-8")
         said = {m[0] for m in told.finditer(page)}
         assert bool(said) == expected, said
-    unknown = read_study(of_unknown_training)
+    unknown = read_contents(of_unknown_training)
     assert "which of them are new to this model is not known" in page
     assert unknown.wake is not None
-    assert unknown.wake.population == "all"
+    assert unknown.wake.summary.population == "all"
     summary = write_summary(of_unknown_training)
-    assert "delta_points_in_training_range" not in summary["wake"]["both"]
-    assert summary["wake"]["both"]["delta_points"] == unknown.wake.delta("both").delta.value  # type: ignore[union-attr]
+    both, shown = summary.wake.both, unknown.wake.test["both"].all
+    assert both is not None
+    assert shown is not None
+    assert "delta_points_in_training_range" not in both.model_fields_set
+    assert both.delta_points == shown.delta_points
 
 
-def test_choices_that_the_model_does_not_want_are_said_on_top_of_the_page(study: StudyView) -> None:
+def test_choices_that_the_model_does_not_want_are_said_on_top_of_the_page(study: StudyContents) -> None:
     rows = tuple({**row, "total": 0.001} for row in study.answers or ())
     said = banner(replace(study, answers=rows))
     assert said is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
@@ -15,14 +14,15 @@ from PIL import Image
 from study_fixture import HOSTILE, build_study
 
 from headscope.errors import StudyError
+from headscope.probing.atlas import Atlas
+from headscope.report.contents import StudyContents, read_contents
 from headscope.report.page import render, write_report
 from headscope.report.sections import sections
-from headscope.report.sources import read_study
 from headscope.report.svg import draw
-from headscope.report.views import StudyView
+from headscope.study.record import StudyRecord
 
 
-def test_the_page_holds_every_section_and_every_figure_once(page: Path, study: StudyView) -> None:
+def test_the_page_holds_every_section_and_every_figure_once(page: Path, study: StudyContents) -> None:
     text = page.read_text("utf-8")
     for part in sections(study):
         assert text.count(f'<section id="{part.id}">') == 1
@@ -55,7 +55,7 @@ def test_ids_in_the_page_are_unique(page: Path) -> None:
     assert set(re.findall(r'href="#([^"]+)"', page.read_text("utf-8"))) <= set(ids)
 
 
-def test_every_figure_is_a_picture_in_both_forms(page: Path, study: StudyView) -> None:
+def test_every_figure_is_a_picture_in_both_forms(page: Path, study: StudyContents) -> None:
     names = {f.name for part in sections(study) for f in part.figures}
     names |= {f"heads-{r}" for r in ("joint", "independent", "answer", "causal")}
     folder = page.parent / "figures"
@@ -85,7 +85,7 @@ def test_an_empty_folder_still_gives_a_page_and_no_folder_is_an_error(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name", ["probe/atlas.json", "ablation.json", "emphasis.json", "wake.json", "timings.json"]
+    "name", ["study.json", "probe/atlas.json", "ablation.json", "emphasis.json", "wake.json", "timings.json"]
 )
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": "other"}'])
 def test_a_damaged_file_is_a_sentence_on_the_page_not_a_failure(
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_a_sentence_on_the_page_not_a_failure(
 ) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content)
-    study = read_study(tmp_path)
+    study = read_contents(tmp_path)
     text = render(study, sections(study), {})
     if name != "timings.json" or content == "{":
         assert f"{name} is there but cannot be read" in text
@@ -105,9 +105,10 @@ def test_pictures_are_left_out_with_a_reason_where_the_cases_are_gone(
 ) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(study_folder, moved, ignore=shutil.ignore_patterns("figures"))
-    about = json.loads((moved / "study.json").read_text())
-    (moved / "study.json").write_text(json.dumps({**about, "data": {"path": str(tmp_path / "gone")}}))
-    study = read_study(moved)
+    record = StudyRecord.load(moved / "study.json")
+    gone = record.data.model_copy(update={"path": str(tmp_path / "gone")})
+    record.model_copy(update={"data": gone}).save(moved / "study.json")
+    study = read_contents(moved)
     parts = sections(study)
     text = render(
         study, parts, {f.name: "<svg xmlns='http://www.w3.org/2000/svg'/>" for p in parts for f in p.figures}
@@ -116,21 +117,24 @@ def test_pictures_are_left_out_with_a_reason_where_the_cases_are_gone(
     assert "A case, step by step" not in text
 
 
-def test_the_same_study_gives_the_same_page(page: Path, study: StudyView, study_folder: Path) -> None:
-    again = read_study(study_folder)
+def test_the_same_study_gives_the_same_page(page: Path, study: StudyContents, study_folder: Path) -> None:
+    again = read_contents(study_folder)
     parts = sections(again)
     documents = {f.name: draw(f.spec()) for part in parts for f in part.figures}
     assert render(again, parts, documents) == page.read_text("utf-8")
 
 
-def test_hostile_names_of_model_and_functions_stay_text(study: StudyView) -> None:
+def test_hostile_names_of_model_and_functions_stay_text(study: StudyContents) -> None:
     name = "</script><script>alert(2)</script>"
-    about = replace(study.run, model={**study.run.model, "name": name})
+    assert study.record is not None
+    model = study.record.model.model_copy(update={"name": name})
+    about = study.record.model_copy(update={"model": model})
     assert study.atlas is not None
-    ranking = study.atlas.rankings[0]
-    scores = {HOSTILE: next(iter(ranking.scores.values()))}
-    atlas = replace(study.atlas, rankings=(replace(ranking, scores=scores),), sparsity=(), correlations=())
-    changed = replace(study, run=about, atlas=atlas, wake=None, ablation=None, emphasis=None)
+    joint = study.atlas.rankings["joint"]
+    assert joint is not None
+    scores = {"joint": {HOSTILE: next(iter(joint.values()))}}
+    atlas = Atlas(heads=study.atlas.heads, functions=[HOSTILE], rankings=scores)
+    changed = replace(study, record=about, results={"probe": atlas})
     parts = sections(changed)
     text = render(changed, parts, {f.name: draw(f.spec()) for part in parts for f in part.figures})
     assert "<script>alert" not in text

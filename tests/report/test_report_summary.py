@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from headscope.capturing.store import open_answers
-from headscope.report.summary import summary_table, write_summary
+from headscope.cli.summary_table import summary_table
+from headscope.report.summary import Summary, write_summary
 
 FORM = {
     "schema": "headscope/summary/1",
     "wall_s": dict.fromkeys(
-        ("data", "capture", "probe", "ablate", "emphasize", "wake", "report", "total"), 0
+        ("data", "capture", "causal", "probe", "ablate", "emphasize", "wake", "report", "total"), 0
     ),
     "model": {"name": "", "revision": "", "parameters": 0, "layers": 0, "heads": 0},
     "cases": {"fit": 0, "select": 0, "test": 0},
@@ -53,9 +54,17 @@ FORM = {
 }
 
 
+def written(folder: Path) -> dict:
+    """The content of ``summary.json``."""
+    result = write_summary(folder)
+    assert Summary.load(folder / "summary.json") == result
+    found: dict = json.loads((folder / "summary.json").read_text())
+    return found
+
+
 @pytest.fixture(scope="module")
 def summary(study_folder: Path) -> dict:
-    return write_summary(study_folder)
+    return written(study_folder)
 
 
 def _same_form(form: object, found: object, where: str) -> None:
@@ -72,11 +81,10 @@ def _same_form(form: object, found: object, where: str) -> None:
         assert isinstance(found, int | float), where
 
 
-def test_the_summary_has_the_promised_form(summary: dict, study_folder: Path) -> None:
+def test_the_summary_has_the_promised_form(summary: dict) -> None:
     _same_form(FORM, summary, "summary")
     assert set(summary) == set(FORM)
     assert set(summary["wake"]["both"]) == set(FORM["wake"]["both"])  # type: ignore[index]
-    assert json.loads((study_folder / "summary.json").read_text()) == summary
 
 
 def test_accuracies_are_shares_of_right_answers_on_test(summary: dict, study_folder: Path) -> None:
@@ -114,12 +122,11 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
 
 
 def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text("{}")
-    summary = write_summary(tmp_path)
+    summary = written(tmp_path)
     assert set(summary) == set(FORM)
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
     assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
-    assert "Not run: emphasize, wake, ablate" in _printed(summary)
+    assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 
 
 def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path, tmp_path: Path) -> None:
@@ -127,25 +134,26 @@ def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path
     shutil.copytree(study_folder, folder)
     wake = json.loads((folder / "wake.json").read_text())
     wake["questions"] = {"test": {"read": 0, "found": {"no boxes known": 104}}}
+    wake["summary"] = {"population": "all", "n": 0, "both": {}}
     wake |= {"test": {}, "contrasts": {}, "heads": [], "select": {}}
     (folder / "wake.json").write_text(json.dumps(wake))
-    summary = write_summary(folder)
+    summary = written(folder)
     assert summary["wake"] == {"unread": "nothing to point at: no boxes known for 104 questions"}
-    assert "Pointing: nothing to point at" in _printed(summary)
-    assert "Not run" not in _printed(summary)
+    assert "Pointing: nothing to point at" in _printed(folder)
+    assert "Not run" not in _printed(folder)
 
 
-def test_the_terminal_table_shows_each_function_with_its_loss(summary: dict) -> None:
-    text = _printed(summary)
+def test_the_terminal_table_shows_each_function_with_its_loss(summary: dict, study_folder: Path) -> None:
+    text = _printed(study_folder)
     assert "spatial perception" in text
     assert f"{summary['ablation']['spatial_perception']['drop_points']:.1f}" in text
     assert "Pointing (both)" in text
     assert "Wall time: 11.1 minutes" in text
 
 
-def _printed(summary: dict) -> str:
+def _printed(folder: Path) -> str:
     from rich.console import Console
 
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(summary_table(summary))
+    console.print(summary_table(Summary.load(folder / "summary.json")))
     return console.export_text()

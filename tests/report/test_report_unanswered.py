@@ -7,12 +7,12 @@ from dataclasses import replace
 from headscope.data.cases import Cases
 from headscope.data.schema import Case
 from headscope.report import unanswered
+from headscope.report.contents import StudyContents
 from headscope.report.page import render
 from headscope.report.pictures import walked_case
 from headscope.report.run_facts import facts
 from headscope.report.sections import sections
 from headscope.report.svg import draw
-from headscope.report.views import StudyView
 
 
 def emptied(case: Case) -> Case:
@@ -22,11 +22,11 @@ def emptied(case: Case) -> Case:
     return case.model_copy(update={"steps": tuple(steps)})
 
 
-def page_of(study: StudyView) -> str:
+def page_of(study: StudyContents) -> str:
     return render(study, parts := sections(study), {f.name: draw(f.spec()) for s in parts for f in s.figures})
 
 
-def test_the_worked_case_says_unanswered_and_why(study: StudyView) -> None:
+def test_the_worked_case_says_unanswered_and_why(study: StudyContents) -> None:
     walked = walked_case(study)
     assert walked is not None
     assert study.cases is not None
@@ -46,13 +46,13 @@ def test_the_worked_case_says_unanswered_and_why(study: StudyView) -> None:
     assert dict(facts(lacking))["Steps"].endswith(", 1 of them unanswered and left out")
 
 
-def test_a_page_of_answered_steps_says_nothing_of_it(study: StudyView) -> None:
+def test_a_page_of_answered_steps_says_nothing_of_it(study: StudyContents) -> None:
     assert unanswered.note(study) == []
     assert "unanswered" not in page_of(study)
     assert "unanswered" not in dict(facts(study)).get("Steps", "")
 
 
-def test_cases_without_boxes_are_walked_through_too(study: StudyView) -> None:
+def test_cases_without_boxes_are_walked_through_too(study: StudyContents) -> None:
     assert study.cases is not None
     bare = [
         c.model_copy(

@@ -250,7 +250,10 @@ def study(tiny_llava_folder: Path, tmp_path: Path) -> Path:
 def captured(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Studies whose capture was run, instead of one."""
     run: list[Path] = []
-    monkeypatch.setattr("headscope.study.stages.capture", lambda study: run.append(study.folder))
+    monkeypatch.setattr(
+        "headscope.study.first_stages.capture", lambda context, _settings: run.append(context.folder)
+    )
+    monkeypatch.setattr("headscope.study.stages.Stage.load", lambda _row, _folder: None)
     return run
 
 
@@ -299,4 +302,4 @@ def test_two_processes_that_start_one_study_at_once_begin_one_study(
         said, trouble = process.communicate(timeout=120)
         assert (process.returncode, said) == (0, "0\n"), trouble
     assert FILE not in hidden(tmp_path / "s")
-    assert Study(tmp_path / "s").settings["size"] == "quick"
+    assert Study(tmp_path / "s").record.size == "quick"

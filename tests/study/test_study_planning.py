@@ -20,26 +20,30 @@ from headscope.engine.engine import REPLAY
 from headscope.engine.readings import Reader
 from headscope.errors import StudyError
 from headscope.experiments.ablation import ablate
+from headscope.experiments.ablation_result import AblationResult
 from headscope.experiments.causal import causal_scores
+from headscope.experiments.context import ExperimentContext
 from headscope.experiments.emphasis import emphasize
 from headscope.experiments.waking.experiment import wake
 from headscope.experiments.waking.measuring import Meter
-from headscope.experiments.waking.questions import WakeSettings
 from headscope.functions import DEFAULT
 from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import VLM
+from headscope.study.first_stages import CONTEXTS
 from headscope.study.planning import StageWork, StudyPlan, UnitSeconds, plan_study, stage_work
 from headscope.study.sizes import Size, size_named
-from headscope.study.stages import CONTEXTS
+from headscope.study.stages import stage_settings
 from headscope.study.study import Study
 
 SMALL = Size(
     "small",
-    causal={"max_items": 2},
-    ablate={"draws": 7, "select_draws": 1, "main_draws": 3, "ks": (1, 2), "select_items": 3, "test_items": 3,
-            "mean_items": 2},
-    emphasize={"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3},
-    wake={"max_items": 12, "select_items": 8, "draws": 10},
+    {
+        "causal": {"max_items": 2},
+        "ablate": {"draws": 7, "select_draws": 1, "main_draws": 3, "ks": (1, 2), "select_items": 3,
+                   "test_items": 3, "mean_items": 2},
+        "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3},
+        "wake": {"max_items": 12, "select_items": 8, "draws": 10},
+    },
 )  # fmt: skip
 
 
@@ -111,22 +115,25 @@ def test_the_scan_reads_exactly_the_planned_prompts_under_every_head(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     asked = Asked(monkeypatch)
-    causal_scores(tiny, cases, splits, tmp_path, **SMALL.causal)
-    assert asked.clean == planned["probe"].answers
-    assert asked.scanned == planned["probe"].scans * len(tiny.geometry.heads)
+    causal_scores(ExperimentContext(tiny, cases, splits, tmp_path), stage_settings("causal", SMALL))
+    assert asked.clean == planned["causal"].answers
+    assert asked.scanned == planned["causal"].scans * len(tiny.geometry.heads)
 
 
 def test_muting_and_emphasis_stay_within_the_plan_and_near_it(
     tiny: VLM, cases: Cases, splits: dict[str, str], planned: dict[str, StageWork], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    for run, stage, settings in (
-        (ablate, "ablate", SMALL.ablate),
-        (emphasize, "emphasize", SMALL.emphasize),
-    ):
+    context, atlas = ExperimentContext(tiny, cases, splits, tmp_path), atlas_of(tiny)
+    done: list[AblationResult] = []
+    for stage in ("ablate", "emphasize"):
+        settings = stage_settings(stage, SMALL)
         with monkeypatch.context() as patch:
             asked = Asked(patch)
-            run(tiny, cases, splits, atlas_of(tiny), tmp_path, **settings)
+            if stage == "ablate":
+                done.append(ablate(context, atlas, settings))
+            else:
+                emphasize(context, atlas, done[0], settings)
         work = planned[stage]
         assert asked.clean <= work.answers
         # Fewer where head sets coincide; without a capture beside it, no steering is tried.
@@ -139,8 +146,9 @@ def test_waking_shows_no_more_pictures_than_planned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     asked = Asked(monkeypatch)
-    wake(tiny, cases, splits, None, tmp_path, settings=WakeSettings(**SMALL.wake))
-    least = planned["wake"].answers - SMALL.wake["max_items"]  # the chosen style may be the fixed one
+    settings = stage_settings("wake", SMALL)
+    wake(ExperimentContext(tiny, cases, splits, tmp_path), None, settings)
+    least = planned["wake"].answers - settings.max_items  # the chosen style may be the fixed one
     assert least <= asked.shown <= planned["wake"].answers
 
 
@@ -169,7 +177,7 @@ def test_the_command_counts_without_a_model_and_refuses_options_that_would_do_no
     assert shown.exit_code == 0, shown.output
     found = json.loads(shown.stdout)
     assert found["hours"] is None
-    assert [s["stage"] for s in found["stages"]] == ["capture", "probe", "ablate", "emphasize", "wake"]
+    assert [s["stage"] for s in found["stages"]] == ["capture", "causal", "ablate", "emphasize", "wake"]
     refused = CliRunner().invoke(app, [*data, "--dtype", "bfloat16"])
     assert isinstance(refused.exception, StudyError)
     assert "--model" in str(refused.exception)

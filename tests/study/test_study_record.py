@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from transformers.utils import is_torchvision_available
 
-from headscope.cli.app import open_study
+from headscope.cli.study_commands import open_study
 from headscope.errors import ModelError, StudyError
 from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import load_model
+from headscope.study.given import Given
 from headscope.study.study import Study
 
 HERE = "torchvision" if is_torchvision_available() else "pil"
@@ -47,14 +48,14 @@ def change_record(study: Study, **values: Any) -> None:
 
 
 def test_the_image_backend_that_was_used_is_recorded_by_itself(study: Callable[..., Study]) -> None:
-    settings = study().settings
-    assert settings["image_backend"] == HERE
-    assert settings["model_options"] is None
+    record = study().record
+    assert record.image_backend == HERE
+    assert record.model_options is None
 
 
 def test_a_study_goes_on_with_the_image_backend_that_it_began_with(study: Callable[..., Study]) -> None:
     began = study(image_backend="pil")
-    assert began.settings["image_backend"] == "pil"
+    assert began.record.image_backend == "pil"
     assert study().vlm.image_backend == "pil", "created again without saying which"
     assert Study(began.folder).vlm.image_backend == "pil", "opened"
 
@@ -77,7 +78,7 @@ def test_another_image_backend_is_refused_with_both_names_and_what_to_do(
     with pytest.raises(StudyError, match=words):
         study(model=load_model(tiny_llava_folder, prove=False))
     with pytest.raises(StudyError, match=words):
-        open_study(began.folder, None, None, False, model_options={"image_backend": "torchvision"})
+        open_study(began.folder, None, Given(model_options={"image_backend": "torchvision"}), {})
 
 
 @pytest.mark.skipif(HERE == "torchvision", reason="torchvision is installed")

@@ -17,6 +17,7 @@ from headscope.errors import StudyError
 from headscope.making.scenes.generate import draw_scenes
 from headscope.models.loaded import full_device, loaded_as
 from headscope.models.vlm import VLM, load_model
+from headscope.study.stages import NAMES
 from headscope.study.study import Study
 from tiny import tiny_llava
 
@@ -129,15 +130,17 @@ def test_a_model_quantised_in_memory_is_recorded_and_loaded_so_again(
     Study.create(tmp_path / "s", model=small, data=cases_folder)
     found = record(tmp_path / "s")
     assert (found["dtype"], found["model_options"]) == ("bfloat16", {"quantization": kind})
+    small_record = Study(tmp_path / "s").record
     again = Study(tmp_path / "s").vlm
     assert (again.revision, loaded_as(again)) == (small.revision, loaded_as(small))
-    assert Study.create(tmp_path / "s", model=str(tiny_llava_folder), data=cases_folder).settings == found
+    opened = Study.create(tmp_path / "s", model=str(tiny_llava_folder), data=cases_folder)
+    assert opened.record == small_record
 
 
 def test_the_embedded_model_in_memory_is_loaded_by_its_name(cases_folder: Path, tmp_path: Path) -> None:
     made = Study.create(tmp_path / "s", model=load_model("embedded", prove=False), data=cases_folder)
     assert record(tmp_path / "s")["load"] == "embedded"
-    assert Study.create(tmp_path / "s", model="embedded", data=cases_folder).settings == made.settings
+    assert Study.create(tmp_path / "s", model="embedded", data=cases_folder).record == made.record
 
 
 def test_what_is_recorded_is_what_was_found_not_the_word_that_asked_for_it(
@@ -179,8 +182,8 @@ def command(*words: object) -> Result:
 def stages_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the stages that a command came to."""
     run: list[str] = []
-    for name in ("capture", "probe", "ablate", "emphasize", "wake", "run"):
-        monkeypatch.setattr(Study, name, lambda _study, name=name: run.append(name))
+    monkeypatch.setattr(Study, "stage", lambda _study, name: run.append(name))
+    monkeypatch.setattr(Study, "run", lambda _study: run.append("run"))
     return run
 
 
@@ -211,7 +214,7 @@ def test_an_option_that_differs_from_the_study_is_refused_with_both_values(
     assert stages_run == []
 
 
-@pytest.mark.parametrize("stage", ["run", "capture", "probe", "ablate", "emphasize", "wake", "report"])
+@pytest.mark.parametrize("stage", ["run", *NAMES])
 def test_every_stage_refuses_it(stage: str, study: Path, stages_run: list[str]) -> None:
     done = command(stage, "--study", study, "--seed", "4")
     assert isinstance(done.exception, StudyError)
@@ -274,8 +277,8 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What a scan was asked for, instead of one."""
     asked: list[Any] = []
 
-    def scan(*args: Any, **options: Any) -> None:
-        asked.append((*args, options))
+    def scan(context: Any, *_args: Any, **_options: Any) -> None:
+        asked.append(context)
         raise StudyError("far enough")
 
     monkeypatch.setattr("headscope.experiments.scan.scan_heads", scan)
@@ -298,10 +301,11 @@ def test_a_scan_of_a_study_has_its_model_and_its_seed(
 ) -> None:
     for words in ((), ("--seed", "3", "--device", "cpu", "--dtype", "float32")):
         assert str(command("scan", "--study", study, "--out", tmp_path, *words).exception) == "far enough"
-    for vlm, _, splits, _, options in scanned:
-        assert vlm.revision == record(study)["model"]["revision"]
-        assert splits == json.loads((study / "splits.json").read_text())
-        assert options["seed"] == 3
+    for context in scanned:
+        assert context.vlm.revision == record(study)["model"]["revision"]
+        assert context.splits == json.loads((study / "splits.json").read_text())
+        assert context.folder == tmp_path
+        assert context.seed == 3
 
 
 @pytest.fixture

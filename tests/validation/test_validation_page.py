@@ -13,7 +13,11 @@ from headscope.report.method_errors import method_errors
 from headscope.report.validation import tables, validation_table, write_validation_page
 from headscope.storage import write_json
 from headscope.validation.scoring import WAYS
+<<<<<<< HEAD
 from method_page.measured import measured
+=======
+from headscope.validation.validation_result import ValidationResult
+>>>>>>> h-a
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -34,15 +38,15 @@ def test_names_in_the_summary_are_escaped(tmp_path: Path) -> None:
 
 
 def test_every_ranking_of_every_level_has_its_row(tmp_path: Path) -> None:
-    _, header, rows, _ = tables(made_up_summary())[0]
+    _, header, rows, _ = tables(ValidationResult.model_validate(made_up_summary()))[0]
     assert [r[:2] for r in rows] == [(level, way) for level in ("plain", "decoy") for way in _order()]
     assert all(len(r) == len(header) for r in rows)
-    assert validation_table(made_up_summary()).row_count == len(rows)
+    assert validation_table(ValidationResult.model_validate(made_up_summary())).row_count == len(rows)
 
 
 def test_a_summary_of_another_schema_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "summary.json", {"schema": "other"})
-    with pytest.raises(StoreError, match="validate-method"):
+    with pytest.raises(StoreError, match=r"asked for schema headscope/validation/1, found .other."):
         write_validation_page(tmp_path)
 
 

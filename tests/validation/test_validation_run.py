@@ -10,11 +10,11 @@ import pytest
 from made_up_validation import made_up_summary
 
 from headscope.errors import StoreError, StudyError
-from headscope.storage import read_json
 from headscope.validation import run
 from headscope.validation.nulls import share
 from headscope.validation.settings import QUICK, ValidateSettings, settings_for
 from headscope.validation.stability import correlations, halved, recurring
+from headscope.validation.validation_result import ValidationResult
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return {name: (lambda n=name: seen.append(n) or {"name": n}) for name in ("one", "two")}
 
     monkeypatch.setattr(run, "_units", units)
-    monkeypatch.setattr(run, "_summary", lambda done, *_: {**made_up_summary(), "done": done})
+    monkeypatch.setattr(run, "_summary", lambda *_: ValidationResult.model_validate(made_up_summary()))
     return seen
 
 
@@ -36,7 +36,7 @@ def test_finished_units_are_kept_and_never_repeated(tmp_path: Path, calls: list[
     kept.unlink()  # as if the run had been killed before its second unit was done
     again = run.validate_method(tmp_path, settings=QUICK)
     assert calls == ["one", "two", "two"]
-    assert first == again == read_json(tmp_path / "summary.json")
+    assert first == again == ValidationResult.load(tmp_path / "summary.json")
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, calls: list[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+import torch
 from PIL import Image
 
 from headscope.asking.items import Item, history_of
@@ -81,3 +83,22 @@ def encode_batches(
         (encoded batch on the host, its items) in plan order (:func:`plan_batches`).
     """
     return list(iter_batches(vlm, items, pictures, batch_size, own_answers))
+
+
+def tile(encoded: Encoded, times: int) -> Encoded:
+    """The whole batch ``times`` times one after another: item i of copy c is row c * items + i.
+
+    Every input is item-major in its first dimension (pictures cut into patches are concatenated item by
+    item), so that one rule holds for all of them.
+    """
+
+    def repeat(value: torch.Tensor) -> torch.Tensor:
+        return torch.cat([value] * times)
+
+    return replace(
+        encoded,
+        inputs={name: repeat(value) for name, value in encoded.inputs.items()},
+        image=repeat(encoded.image),
+        question=repeat(encoded.question),
+        grids=encoded.grids * times,
+    )

@@ -15,7 +15,7 @@ from headscope.data.box_forms import FORMS
 from headscope.data.pictures import show
 from headscope.errors import DataError
 
-_MODULES = (
+MODULES = (
     "vsr",
     "nlvr",
     "clevr",
@@ -39,7 +39,7 @@ _SPLIT = re.compile(r"\w[\w./ -]*")
 
 @cache
 def _sources() -> dict[str, Source]:
-    found = [s for m in _MODULES for s in import_module(f"headscope.benchmarks.{m}").SOURCES]
+    found = [s for m in MODULES for s in import_module(f"headscope.benchmarks.{m}").SOURCES]
     return {source.name: source for source in found}
 
 
@@ -95,7 +95,7 @@ def import_cases(
         images: folder of pictures; by default the one beside the records; where there is none, cases have
             no picture yet.
         limit: read so many rows at most.
-        columns: for ``table`` and ``vlmeval``: which column is what.
+        columns: for ``table``: which column is what.
         boxes: how boxes are written, where that is another form than the source's own
             (:data:`headscope.data.box_forms.FORMS`).
 

@@ -85,13 +85,22 @@ def judged(rows: Sequence[Row], cases: Mapping[str, Case]) -> list[dict[str, Any
 
 
 def official(rows: Sequence[Row], cases: Mapping[str, Case]) -> dict[str, Any]:
-    """Source -> ``rule`` (its name), where it is ``published``, ``table``; for sources that have one."""
+    """Source -> ``rule`` (its name), where it is ``published``, ``table``; for sources that have one.
+
+    ``parser``: the plain share right as headscope's own parser reads the answers, beside the official figure.
+    """
     texts = {str(r["case"]): r["text"] for r in rows}
     out = {}
     for source, members in _by_source(cases[name] for name in texts).items():
         if _has_own(source):
             own = rule(source)
-            out[source] = {"rule": own.name, "published": own.source, "table": own(members, texts)}
+            parsed = [ACCURACY.judge(c, texts[c.id]) for c in members]
+            out[source] = {
+                "rule": own.name,
+                "published": own.source,
+                "table": own(members, texts),
+                "parser": {"value": sum(parsed) / len(parsed), "n": len(parsed)},
+            }
     return out
 
 

@@ -54,15 +54,31 @@ def build(row: Row, place: Place) -> Draft:
 _DIRECTIONS = r"(?:southeast|northeast|northwest|southwest)"
 _NUMBERS = {"zero": 0, "no": 0} | {word: n for n, word in enumerate(NUMBER_WORDS[:10])}
 _ANIMAL = re.compile(r"\b(giraffe|cat|dog|elephant|rabbit)\b", re.IGNORECASE)
+# By question, in the order in which the authors try them.
 _TURNS = {
-    0: (r"there (?:are|is)\s*(\d+)\s*right turns?\b", r"\b(\d+)\s+right turns?"),
+    0: (
+        r"there are\s*(\d+)\s*right turns\b",
+        r"there is\s*(\d+)\s*right turn\b",
+        r"\b(\d+)\s+right turn",
+        r"answer is\s+(\d+)",
+        r"answer is:\s*(\d+)",
+        r"from s to e is\s+(\d+)",
+        r"answer:\*\*\s*(\d+)\b",
+    ),
     1: (
-        r"there (?:are|is)\s*(\d+)\s*(?:total )?turns?\b",
-        r"\btotal of\s+(\d+)\s+turns?",
-        r"\b(\d+)\s+(?:total )?turns?",
+        r"there are\s*(\d+)\s*total turns\b",
+        r"there are\s*(\d+)\s*turns\b",
+        r"there is\s*(\d+)\s*turn\b",
+        r"there is\s*(\d+)\s*total turn\b",
+        r"answer is\s+(\d+)",
+        r"answer is:\s*(\d+)",
+        r"from s to e is\s+(\d+)",
+        r"\btotal of\s+(\d+)\s+turn",
+        r"answer:\*\*\s*(\d+)\b",
+        r"(\d+)\s+total turn",
+        r"\b(\d+)\s+turn",
     ),
 }
-_STATED = (r"answer is:?\s*(\d+)", r"from s to e is\s+(\d+)", r"answer:\*\*\s*(\d+)\b")
 
 
 def read(name: str, text: str) -> str:
@@ -94,8 +110,21 @@ def _map(text: str, number: int) -> str | int | None:
     lettered = re.search(r"\b[A-D]\.\s*(.*)", text)
     if lettered:
         return lettered.group(1).replace("**", "").replace(".", "").split(" is", 1)[0].strip()
+    # The authors take the mark itself here, not what stands behind it.
+    marked = re.search(r"\b([ABCD][.,]|[(][abcdABCD][)])\s*(.*?)(?=\sis\b|\.|,|<|$)", text)
+    if marked:
+        return _unmarked(marked.group(1))
+    concluded = re.search(
+        rf"Therefore, the object in the \b{_DIRECTIONS}\b of [\w\s'’]+ is ([\w\s'’]+)", text, re.IGNORECASE
+    )
+    if concluded:
+        return concluded.group(1)
     stated = re.search(r"\bis\b\s+(.*?)(?=\.|,|<|$)", text)
-    return stated.group(1).strip() if stated else None
+    return _unmarked(stated.group(1)) if stated else None
+
+
+def _unmarked(text: str) -> str:
+    return re.sub(r"[.,?!<]+$", "", text.strip())
 
 
 def _maze(text: str, number: int) -> str | int | None:
@@ -106,7 +135,7 @@ def _maze(text: str, number: int) -> str | int | None:
     for word, value in _NUMBERS.items():
         if re.search(rf"\b{word}\b", text, re.IGNORECASE):
             return value
-    for pattern in (*_TURNS.get(number, ()), *_STATED, r"(\d+)"):
+    for pattern in (*_TURNS.get(number, ()), r"(\d+)"):
         found = re.search(pattern, text, re.IGNORECASE)
         if found:
             return int(found.group(1))

@@ -41,7 +41,7 @@ _ALSO = {
     "id": ("index", "question_id"),
     "kind": ("category",),
 }
-_LETTER = re.compile(r"\W*([A-Ha-h])\W*")
+LETTER = re.compile(r"\W*([A-Ha-h])\W*")
 _SHORT = {"y": "yes", "n": "no", "t": "true", "f": "false"}
 FROM_0 = "answers: numbers taken for places in the list of options, counted from 0"
 
@@ -133,7 +133,7 @@ def answered(
         counted = place.found.get("base") and readings(value, options, labels).get("text") != index
         return found | {"derived": (), "guessed": (FROM_0,) if counted else ()}
     answer = plain_text(value, "answer")
-    if place.found.get("letters") and _LETTER.fullmatch(answer):
+    if place.found.get("letters") and LETTER.fullmatch(answer):
         raise Unfit("answer", "letter without options", show(answer), "options, by --map choices=...")
     short = _SHORT.get(answer.casefold(), "") if place.found.get("short") else ""
     pair = pair_of(short or answer)

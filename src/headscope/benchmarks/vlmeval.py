@@ -17,7 +17,7 @@ from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.options import LETTERS
 from headscope.benchmarks.importing.pictures import kept, picture_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.table import _LETTER, Columns, answered
+from headscope.benchmarks.table import LETTER, Columns, answered
 from headscope.data.checks import Finding
 from headscope.data.fields import Unfit, plain_text, text_of
 from headscope.data.pictures import show
@@ -55,7 +55,7 @@ def build(row: Row, place: Place) -> Draft:
     if isinstance(record.get("hint"), str) and record["hint"].strip():
         question = f"{record['hint'].strip()}\n{question}"
     options, labels = _options(record)
-    if not options and _LETTER.fullmatch(plain_text(record.get("answer"), "answer")):
+    if not options and LETTER.fullmatch(plain_text(record.get("answer"), "answer")):
         raise Unfit("answer", "letter without options", show(record["answer"]), "columns A, B ... or options")
     said = answered(question, record.get("answer"), options, labels, Columns(place), place)
     left = ("boxes: the rows have none", "steps: none in the source", *said.pop("left_out"))

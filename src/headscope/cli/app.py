@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,19 +13,19 @@ import headscope.cli.decompose  # registers its commands
 import headscope.cli.review  # noqa: F401  (the same)
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
-from headscope.cli.models import (
-    AttentionOption,
-    DeviceMapOption,
-    ImageBackendOption,
-    MaxMemoryOption,
-    QuantizationOption,
-    TowerOption,
-    model_options,
-    models_app,
-)
+from headscope.cli.models import AttentionOption, models_app
 from headscope.cli.output import say
 from headscope.cli.plan import plan
 from headscope.cli.scan import scan
+from headscope.cli.score import score
+from headscope.cli.study_commands import (
+    SizeOption,
+    StudyModelOption,
+    StudyOption,
+    WaitOption,
+    add_stages,
+    show_summary,
+)
 from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
 from headscope.pointing.styles import STYLES
@@ -46,134 +46,9 @@ INTERRUPTED = 130
 ModelOption = Annotated[
     str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
 ]
-# Of a study: what is left out is as the study has it, and what it does not have is refused.
-StudyModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help='"embedded" (default), a checkpoint folder, or a hub id (org/name).'),
-]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")
-]
-StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
-SizeOption = Annotated[
-    str | None,
-    typer.Option("--size", help="How much is read: smoke (does it run?), quick, demo (default) or full."),
-]
-SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="Seed of splits and of everything drawn at random; default 0.")
-]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps ...")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
-StudyDeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu (default), cuda, cuda:1, mps ...")
-]
-StudyDtypeOption = Annotated[
-    str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
-]
-BatchOption = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Questions in one forward; default 64.")
-]
-ProbeDeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--probe-device",
-        help="Where the probes' permutations are scored: cpu, cuda, cuda:1, auto. By default cpu, or what "
-        "the study began with.",
-    ),
-]
-TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
-WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
-]
-
-
-def open_study(study: Path, data: Path | None, probe_device: str | None, wait: bool, **given: Any) -> Any:
-    """The study in the folder, or a new one where it holds none yet.
-
-    Args:
-        given: fields of :class:`headscope.study.given.Given`, None where the user said nothing.
-
-    Raises:
-        StudyError: nothing to start from, or a setting that differs from the study's.
-    """
-    from headscope.errors import StudyError
-    from headscope.study.given import Given
-    from headscope.study.study import Study
-
-    opening: dict[str, Any] = {"probe_device": probe_device, "announce": say, "wait": wait}
-    if (study / "study.json").exists():
-        return Study.open(study, Given(**given), data, **opening)
-    if data is None:
-        raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
-    return Study.create(study, data=data, **opening, **given)
-
-
-def _add_stage(name: str, text: str) -> None:
-    def command(
-        study: StudyOption,
-        model: StudyModelOption = None,
-        data: DataOption = None,
-        size: SizeOption = None,
-        seed: SeedOption = None,
-        device: StudyDeviceOption = None,
-        dtype: StudyDtypeOption = None,
-        batch_size: BatchOption = None,
-        taxonomy: TaxonomyOption = None,
-        device_map: DeviceMapOption = None,
-        max_memory: MaxMemoryOption = None,
-        quantization: QuantizationOption = None,
-        attention: AttentionOption = None,
-        tower: TowerOption = "decoder",
-        image_backend: ImageBackendOption = "auto",
-        probe_device: ProbeDeviceOption = None,
-        wait: WaitOption = False,
-    ) -> None:
-        opened = open_study(
-            study,
-            data,
-            probe_device,
-            wait,
-            model=model,
-            size=size,
-            seed=seed,
-            taxonomy=taxonomy,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            model_options=model_options(
-                device_map, max_memory, quantization, tower, image_backend, attention
-            ),
-        )
-        result = getattr(opened, name)()
-        if name in ("run", "report"):
-            show_summary(opened)
-            say(f"report: {result}")
-        else:
-            say(f"{name}: done, in {opened.folder}")
-
-    command.__doc__ = text
-    app.command(name)(command)
-
-
-def show_summary(study: Any) -> None:
-    """The study's summary as a table on standard output."""
-    from rich.console import Console
-
-    from headscope.report.summary import summary_table
-
-    Console().print(summary_table(study.summary()))
-
-
-for _name, _text in {
-    "run": "All stages: capture, probe, ablate, emphasize, wake, report.",
-    "capture": "Ask every question; keep answers and what every head put out.",
-    "probe": "Rank all heads by function: joint probe, independent probes, causal score.",
-    "ablate": "Mute each function's heads against random controls.",
-    "emphasize": "Turn each function's heads up, or steer them.",
-    "wake": "Point at the named objects in the picture; see which heads wake.",
-    "report": "Write summary.json, report.html and the figures.",
-}.items():
-    _add_stage(_name, _text)
+add_stages(app)
 
 
 @app.command()
@@ -296,5 +171,6 @@ def _stop(message: str, code: int) -> None:
 
 app.command("validate-method")(validate_method)
 app.command()(evaluate)
+app.command()(score)
 app.command()(scan)
 app.command()(plan)

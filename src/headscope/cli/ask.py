@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headscope.errors import DataError, StudyError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from headscope.models.geometry import Head
     from headscope.models.vlm import VLM
 
 
@@ -69,7 +72,7 @@ def ask_once(asked: Asked) -> str:
     return "\n".join(lines)
 
 
-def _save(image: Any, path: Path) -> None:
+def _save(image: Image.Image, path: Path) -> None:
     from headscope.storage import disk_error
 
     try:
@@ -80,7 +83,7 @@ def _save(image: Any, path: Path) -> None:
         raise disk_error(path, exc) from exc
 
 
-def _heads(asked: Asked, vlm: VLM) -> tuple[Any, ...]:
+def _heads(asked: Asked, vlm: VLM) -> tuple[Head, ...]:
     from headscope.models.embedded import atlas_file
     from headscope.probing.atlas import Atlas
 

@@ -13,7 +13,7 @@ data_app = typer.Typer(help="Make cases, check them, describe them.", no_args_is
 register(data_app)
 
 
-@data_app.command()
+@data_app.command("generate")
 def draw_scenes(
     out: Annotated[Path, typer.Option("--out", help="New folder for the cases.")],
     cases: Annotated[int, typer.Option("--cases", help="How many cases.")] = 1000,

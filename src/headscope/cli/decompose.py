@@ -57,6 +57,7 @@ def decompose(
 
 
 def _by_rules(folder: Path, out: Path, again: bool) -> None:
+    from headscope.data.answered_leak import answered_leak
     from headscope.data.cases import CASES_FILE, Cases, case_line, load_cases, save_cases
     from headscope.making.decompose.rules import decompose_all
     from headscope.storage import write_atomic, write_json
@@ -68,7 +69,13 @@ def _by_rules(folder: Path, out: Path, again: bool) -> None:
     else:  # imported without pictures, which the rules do not need
         write_atomic(out / CASES_FILE, "".join(case_line(c) + "\n" for c in made.cases))
     table = made.table()
-    report = {"schema": "headscope/decompose-rules/1", "relations": table, "kept": made.kept}
+    leak = answered_leak(made.cases)
+    report = {
+        "schema": "headscope/decompose-rules/1",
+        "relations": table,
+        "kept": made.kept,
+        "leak": vars(leak) if leak else None,
+    }
     write_json(out / "decompose" / "rules.json", report)
     _show_table(table)
     opened = sum(not s.answered for c in made.cases for s in c.steps)
@@ -77,6 +84,11 @@ def _by_rules(folder: Path, out: Path, again: bool) -> None:
         f"{out}: {len(cases)} cases, {len(cases) - len(made.kept)} decomposed; {total} steps, {opened} of "
         "them unanswered: they need the picture, and wait for `headscope data review`"
     )
+    if leak:
+        typer.echo(
+            f"guessed from which steps are answered: {100 * leak.guessed:.1f} % of {leak.cases:,} main "
+            f"answers, by chance {100 * leak.chance:.1f} % (p {leak.p:.2g})"
+        )
     for reason in sorted(set(made.kept.values())):
         ids = [i for i, r in made.kept.items() if r == reason]
         typer.echo(

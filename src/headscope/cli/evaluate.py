@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headscope.cli.models import AttentionOption
 from headscope.pointing.styles import STYLES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from headscope.study.evaluation_result import (
+        EvaluationResult,
+        Intervened,
+        Official,
+        PairedDifference,
+        Score,
+    )
 
 
 def evaluate(
@@ -42,7 +53,6 @@ def evaluate(
 ) -> None:
     """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
     from headscope.errors import StudyError
-    from headscope.storage import write_json
     from headscope.study.evaluation import Intervention
     from headscope.study.evaluation import evaluate as run
 
@@ -57,7 +67,7 @@ def evaluate(
         raise StudyError("--study names the heads of --mute or --bake; say one of them, or leave it out")
     model, loading = _loading(study, model, device, dtype, attention, batch_size, max_new_tokens)
     found = run(model, data, change, loading, limit=limit, announce=lambda text: typer.echo(text, err=True))
-    write_json(out, found)
+    found.save(out)
     _show(found)
     typer.echo(f"every answer and figure: {out}", err=True)
 
@@ -76,89 +86,89 @@ def _loading(
     Raises:
         StudyError: the study was run on another model.
     """
+    from headscope.errors import StudyError
     from headscope.study.evaluation import Loading
     from headscope.study.given import Given
-    from headscope.study.record import options_of
     from headscope.study.study import Study
 
     if study is None:
         how = device or "cpu", dtype or "float32", batch_size, most
         return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
-    record = Study.open(study, Given(model=model)).settings
-    options = options_of(record)
+    record = Study.open(study, Given(model=model)).record
+    if record.load_ is None:
+        raise StudyError(f"{study}: was begun on a model in memory, which cannot be loaded again")
+    options = record.options()
     if attention is not None:
         options["attention"] = attention
     if device is not None:  # then all parts go there
         options = {k: v for k, v in options.items() if k not in ("device_map", "max_memory")}
-    where = device or record["device"]
-    return record["load"], Loading(where, dtype or record["dtype"], batch_size, most, options or None)
+    where = device or record.device
+    return record.load_, Loading(where, dtype or record.dtype, batch_size, most, options or None)
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: EvaluationResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    change = found["intervention"]
+    change, plain = found.intervention, found.plain
     console = Console()
     table = Table(box=None, pad_edge=False, title=None)
     for name in ("main questions", "n", "plain", "95 %", *(("changed", "95 %") if change else ())):
         table.add_column(name, justify="left" if name == "main questions" else "right")
-    changed = {r["kind"]: r for r in change["scores"]["by_kind"]} if change else {}
-    every = {"kind": "all"} | found["plain"]["accuracy"]
-    for row in [every, *sorted(found["plain"]["by_kind"], key=lambda r: -r["n"])]:
-        other = change["scores"]["accuracy"] if change and row is every else changed.get(row["kind"])
-        table.add_row(_plain(row["kind"]), f"{row['n']:,}", *_share(row), *(_share(other) if other else ()))
+    changed: dict[str, Score] = {r.kind: r for r in change.scores.by_kind} if change else {}
+    if change:
+        changed["all"] = change.scores.accuracy
+    kinds = sorted(plain.by_kind, key=lambda r: -r.n)
+    for kind, row in [("all", plain.accuracy), *((r.kind, r) for r in kinds)]:
+        other = changed.get(kind)
+        table.add_row(_plain(kind), f"{row.n:,}", *_share(row), *(_share(other) if other else ()))
     console.print(table)
-    for source, own in found["plain"]["official"].items():
-        other = change["scores"]["official"][source]["table"] if change else own["table"]
-        _show_rule(console, own, other, changed=bool(change))
-    plain = found["plain"]
-    constant, unreadable = _percent(plain["constant"]), _percent(plain["unreadable"])
+    for source, own in plain.official.items():
+        _show_rule(console, own, change.scores.official[source] if change else None)
+    constant, unreadable = _percent(plain.constant), _percent(plain.unreadable)
     typer.echo(f"a constant answer or a guess: {constant}; no answer could be read: {unreadable}")
     if change:
         _show_change(change)
 
 
-def _show_rule(console: Any, own: dict[str, Any], other: list[dict[str, Any]], changed: bool) -> None:
+def _show_rule(console: Console, own: Official, other: Official | None) -> None:
     """The table of a source's own rule; the changed model beside the plain one."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title=f"by the rule of {own['rule']}", title_justify="left")
-    for name in ("score", "group", "n", "plain", *(("changed",) if changed else ())):
+    table = Table(box=None, pad_edge=False, title=f"by the rule of {own.rule}", title_justify="left")
+    for name in ("score", "group", "n", "plain", *(("changed",) if other else ())):
         table.add_column(name, justify="left" if name in ("score", "group") else "right")
-    for row, after in zip(own["table"], other, strict=True):
-        values = [row["value"], after["value"]] if changed else [row["value"]]
-        shown = ["-" if v is None else _percent(v) for v in values]
-        table.add_row(_plain(row["score"]), _plain(row["group"]), f"{row['n']:,}", *shown)
+    for i, row in enumerate(own.table):
+        values = [row.value, other.table[i].value] if other else [row.value]
+        shown = [_percent(v) for v in values]
+        table.add_row(_plain(row.score), _plain(row.group), f"{row.n:,}", *shown)
     console.print(table)
 
 
-def _show_change(change: dict[str, Any]) -> None:
-    by = change["difference"]["accuracy"]
-    low, high = (100 * v for v in by["ci"])
-    heads = f" ({', '.join(change['chosen'])})" if change["chosen"] else ""
-    turned = change["difference"]
+def _show_change(change: Intervened) -> None:
+    turned, by = change.difference, change.difference.accuracy
+    heads = f" ({', '.join(change.chosen)})" if change.chosen else ""
     typer.echo(
-        f"{change['kind']} {change['what']}{heads}: {100 * by['value']:+.1f} points, 95 % {low:+.1f} to "
-        f"{high:+.1f}, p {by['p']:.3g}, {by['n']:,} questions on {by['images']:,} pictures; "
-        f"{turned['to_right']} turned right, {turned['to_wrong']} wrong"
+        f"{change.kind} {change.what}{heads}: {_points(by)}, p {by.p or 0.0:.3g}, {by.n:,} questions on "
+        f"{by.images:,} pictures; {turned.to_right} turned right, {turned.to_wrong} wrong"
     )
-    if change["difference_touched"]:
-        part = change["difference_touched"]["accuracy"]
-        low, high = (100 * v for v in part["ci"])
-        typer.echo(
-            f"  on the {change['touched']:,} questions with something to point at: "
-            f"{100 * part['value']:+.1f} points, 95 % {low:+.1f} to {high:+.1f}"
-        )
+    if change.difference_touched:
+        touched = _points(change.difference_touched.accuracy)
+        typer.echo(f"  on the {change.touched:,} questions with something to point at: {touched}")
 
 
-def _share(cell: dict[str, Any]) -> tuple[str, str]:
-    low, high = cell["ci"]
-    return _percent(cell["value"]), f"{100 * low:.0f} to {100 * high:.0f}"
+def _points(by: PairedDifference) -> str:
+    low, high = ("–" if end is None else f"{100 * end:+.1f}" for end in by.ci)
+    return f"{100 * (by.value or 0.0):+.1f} points, 95 % {low} to {high}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+def _share(cell: Score) -> tuple[str, str]:
+    low, high = ("–" if end is None else f"{100 * end:.0f}" for end in cell.ci)
+    return _percent(cell.value), f"{low} to {high}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def _plain(text: str) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,13 @@ from headscope.cli.models import AttentionOption
 from headscope.cli.output import say
 from headscope.edits.named import NAMED_EDITS
 from headscope.errors import StudyError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from headscope.experiments.context import ExperimentContext
+    from headscope.experiments.scan_results import ScanResult
+    from headscope.study.given import Given
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 
@@ -63,10 +71,7 @@ def scan(
     room = parse_memory(memory)
     options = {"attention": attention} if attention is not None else None
     given = Given(model=model, seed=seed, device=device, dtype=dtype, model_options=options)
-    vlm, cases, splits, taxonomy, seed = _opened(study, data, given)
-    result = scan_heads(
-        vlm, cases, splits, out, heads=chosen, taxonomy=taxonomy, settings=settings, memory=room, seed=seed
-    )
+    result = scan_heads(_opened(study, data, given, out), settings, heads=chosen, memory=room)
     from rich.console import Console
 
     Console().print(_table(result))
@@ -97,35 +102,38 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _opened(study: Path | None, data: Path | None, given: Any) -> tuple[Any, Any, Any, Any, int]:
+def _opened(study: Path | None, data: Path | None, given: Given, out: Path) -> ExperimentContext:
     """Model, cases, splits, taxonomy and seed, of a study or of a folder of cases."""
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
-    from headscope.functions import DEFAULT
+    from headscope.experiments.context import ExperimentContext
     from headscope.study.given import loaded
     from headscope.study.study import Study
 
     if (study is None) == (data is None):
         raise StudyError("scan: say either --data FOLDER (with --model) or --study FOLDER")
     if study is not None:
-        opened = Study.open(study, given)
-        return opened.vlm, opened.cases, opened.splits, opened.taxonomy, opened.seed
+        return replace(Study.open(study, given).context, folder=out)
     assert data is not None
     cases, given = load_cases(data), given.filled()
-    return loaded(given), cases, assign_splits(cases, given.seed), DEFAULT, given.seed
+    seed = given.seed or 0
+    return ExperimentContext(loaded(given), cases, assign_splits(cases, seed), out, seed=seed)
 
 
-def _table(result: Any) -> Any:
+def _table(result: ScanResult) -> Table:
     from rich.table import Table
 
-    exact = "estimate" not in result.settings or not result.settings["estimate"]
+    exact = not result.settings.get("estimate")
     title = "Heads whose muting costs most: drop of the margin, nats per token"
-    table = Table(title=title if exact or result.settings["exact_top"] else f"{title} (estimated)")
+    table = Table(title=title if exact or result.settings.get("exact_top") else f"{title} (estimated)")
     for column in ("function", "questions", "heads", "agreement"):
         table.add_column(column)
     for name, own in result.functions.items():
-        best = "  ".join(f"{h} {v:+.3f} [{lo:+.3f}, {hi:+.3f}]" for h, v, (lo, hi) in result.top(name, 3))
-        rho = own["spearman"]
-        agrees = "" if rho != rho else f"Spearman {rho:.2f} of {own['compared']}"
-        table.add_row(name, str(own["items"]), best, agrees)
+        best = "  ".join(
+            f"{h} {v:+.3f} [{', '.join('–' if end is None else f'{end:+.3f}' for end in ci)}]"
+            for h, v, ci in result.top(name, 3)
+        )
+        rho = own.spearman
+        agrees = "" if rho is None else f"Spearman {rho:.2f} of {own.compared}"
+        table.add_row(name, str(own.items), best, agrees)
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,7 +24,7 @@ def validate_method(
     from headscope.validation.run import validate_method as measure
 
     folder = out or Path("runs/validate-method-quick" if quick else "runs/validate-method")
-    summary: dict[str, Any] = measure(folder, quick=quick, seeds=seeds, announce=say)
+    summary = measure(folder, quick=quick, seeds=seeds, announce=say)
     page = write_validation_page(folder)
     from rich.console import Console
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +16,12 @@ from headscope.errors import EditError
 from headscope.models.geometry import Head, Site, has_plain_matrix
 from headscope.models.library_messages import quiet
 from headscope.models.saving import is_free, write_checkpoint
+from headscope.models.vlm import VLM
 from headscope.models.weights import is_quantized
 
 
 def bake(
-    vlm: Any, heads: Iterable[Head], what: Operation | float, out: str | Path, scope: str = "all"
+    vlm: VLM, heads: Iterable[Head], what: Operation | float, out: str | Path, scope: str = "all"
 ) -> Path:
     """Write a checkpoint folder whose outputs equal those of the model under ``edit(vlm, heads, what)``.
 
@@ -72,7 +72,7 @@ def bake(
     return out
 
 
-def _refuse_model(vlm: Any) -> None:
+def _refuse_model(vlm: VLM) -> None:
     """Raise where the model as a whole cannot be written as an ordinary checkpoint."""
     if is_quantized(vlm.model):
         raise EditError(
@@ -145,7 +145,7 @@ def _baked(projection: nn.Module, pair: Pair) -> dict[int, Tensor]:
     return made
 
 
-def _write(vlm: Any, revision: str, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
+def _write(vlm: VLM, revision: str, replaced: dict[int, Tensor], change: Edit, out: Path) -> None:
     """Save the model with some weights replaced, and a note of what was done."""
     # id() of parameters is taken from named_parameters: state_dict() hands out detached aliases of them
     names = {n: replaced[id(p)] for n, p in vlm.model.named_parameters() if id(p) in replaced}

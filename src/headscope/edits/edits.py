@@ -21,6 +21,7 @@ from headscope.edits.hooks import Plan, compile_edit, hooked, stack
 from headscope.errors import EditError
 from headscope.models.geometry import Geometry, Head
 from headscope.models.types import SCOPES
+from headscope.models.vlm import VLM
 from headscope.storage import fingerprint
 
 Blocks = Mapping[Head, NDArray[Any]] | NDArray[Any]
@@ -185,7 +186,7 @@ class Edit:
         return self._key
 
     @contextmanager
-    def applied(self, vlm: Any) -> Iterator[None]:
+    def applied(self, vlm: VLM) -> Iterator[None]:
         """Hold the edit on ``vlm`` (its forward and its generation) until the block is left.
 
         Raises:
@@ -227,7 +228,7 @@ class BatchedEdit:
         return next((e.scope for e in self.edits if e is not None), "all")
 
     @contextmanager
-    def applied(self, vlm: Any) -> Iterator[None]:
+    def applied(self, vlm: VLM) -> Iterator[None]:
         """Hold the edits on ``vlm`` until the block is left; each forward must have one row per edit.
 
         Raises:
@@ -262,7 +263,7 @@ def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = 
 
 
 @contextmanager
-def edit(vlm: Any, heads: Iterable[Head], what: Operation, scope: str = "all") -> Iterator[Edit]:
+def edit(vlm: VLM, heads: Iterable[Head], what: Operation, scope: str = "all") -> Iterator[Edit]:
     """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
     question)``.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from headscope.errors import EditError
 from headscope.models.geometry import Geometry, Site
+from headscope.models.vlm import VLM
 
 if TYPE_CHECKING:
     from headscope.edits.edits import Edit
@@ -71,7 +72,7 @@ class Plan:
 
 
 @contextmanager
-def hooked(vlm: Any, plans: list[Plan], scope: str) -> Iterator[None]:
+def hooked(vlm: VLM, plans: list[Plan], scope: str) -> Iterator[None]:
     for plan in plans:
         if plan.site.tower != "decoder" and (scope != "all" or plan.which is not None):
             raise EditError(
@@ -85,7 +86,7 @@ def hooked(vlm: Any, plans: list[Plan], scope: str) -> Iterator[None]:
         yield
 
 
-def _hook(vlm: Any, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
+def _hook(vlm: VLM, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
     factor_on: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor | None]] = {}
     which_on: dict[tuple[torch.device, int], Tensor] = {}
 
@@ -115,7 +116,7 @@ def _hook(vlm: Any, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], 
     return hook
 
 
-def _rows(vlm: Any, plan: Plan, z: Tensor) -> Tensor:
+def _rows(vlm: VLM, plan: Plan, z: Tensor) -> Tensor:
     """Which item of the batch each row of z belongs to, (row,): items may be repeated in a row (choices)."""
     assert plan.which is not None
     items, held = len(plan.which), vlm.frame.encoded.items if vlm.frame is not None else None
@@ -130,7 +131,7 @@ def _rows(vlm: Any, plan: Plan, z: Tensor) -> Tensor:
     return torch.arange(items).repeat_interleave(times)
 
 
-def _mask(vlm: Any, scope: str, z: Tensor) -> Tensor:
+def _mask(vlm: VLM, scope: str, z: Tensor) -> Tensor:
     """Positions that the scope touches, (item, position)."""
     if vlm.frame is None:
         raise EditError(

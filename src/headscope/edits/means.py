@@ -14,10 +14,11 @@ from torch import Tensor
 
 from headscope.errors import EditError
 from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 from headscope.progress import track
 
 
-def head_means(vlm: Any, batches: Iterable[Encoded]) -> NDArray[np.float64]:
+def head_means(vlm: VLM, batches: Iterable[Encoded]) -> NDArray[np.float64]:
     """Mean of z over all prompt positions (padding left out) of the given batches: (head, width), NaN beyond
     a width.
 

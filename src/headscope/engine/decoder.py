@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from headscope.errors import ModelError
+from headscope.models.vlm import VLM
 
 _BANNED = 1e30
 
 
-def decoder_layers(vlm: Any) -> nn.ModuleList:
+def decoder_layers(vlm: VLM) -> nn.ModuleList:
     """The list that holds the decoder's layers.
 
     Raises:
@@ -57,7 +58,7 @@ def difference(found: Tensor, wanted: Tensor) -> float:
 
 
 @contextmanager
-def rows_aside(vlm: Any) -> Iterator[None]:
+def rows_aside(vlm: VLM) -> Iterator[None]:
     """While inside, what grows to many rows in a layer stays many for the layers, and one for the rest.
 
     Code between layers is written for the items that the model was given: DeepStack adds features of the

@@ -16,16 +16,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from headscope.asking.ask import ask
-from headscope.asking.batches import Pictures, encode_batch, plan_batches
+from headscope.asking.batches import Pictures, encode_batch, length_key, plan_batches, tile
 from headscope.asking.items import Item
 from headscope.asking.picture_features import PictureFeatures, shared_features
 from headscope.edits.edits import BatchedEdit, Edit
-from headscope.engine.choice import Replay, replay_of
 from headscope.engine.replay import ItemReading, clean_margin, one_token, read_item
+from headscope.engine.replay_trial import Replay, replay_of
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix, shared_prefix_of
 from headscope.engine.sharing import clean_runs, plan_prompts
 from headscope.engine.trace import Trace
@@ -213,7 +212,9 @@ class Engine:
         text = self.vlm.config.get_text_config(decoder=True)
         wide = getattr(text, "intermediate_size", None)  # one family has a list of them
         wide = wide if isinstance(wide, int) else 4 * text.hidden_size
-        longest = max(self._encoded_alone(i).length for i in range(len(self.items)))
+        # What is not kept is not encoded once more for its length.
+        measured = self.items if self._keep else [max(self.items, key=length_key)]
+        longest = max(self._encoded_item(item).length for item in measured)
         return min(self.rows, max(8, CACHE // (self.vlm.dtype.itemsize * longest * wide)))
 
     # whole runs -------------------------------------------------------------------------------------------
@@ -278,22 +279,3 @@ class Engine:
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [float("nan") if row[name] is None else float(row[name]) for row in rows]
-
-
-def tile(encoded: Encoded, times: int) -> Encoded:
-    """The whole batch ``times`` times one after another: item i of copy c is row c * items + i.
-
-    Every input is item-major in its first dimension (pictures cut into patches are concatenated item by
-    item), so that one rule holds for all of them.
-    """
-
-    def repeat(value: Any) -> Any:
-        return torch.cat([value] * times) if isinstance(value, torch.Tensor) else value
-
-    return replace(
-        encoded,
-        inputs={name: repeat(value) for name, value in encoded.inputs.items()},
-        image=repeat(encoded.image),
-        question=repeat(encoded.question),
-        grids=encoded.grids * times,
-    )

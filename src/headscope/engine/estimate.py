@@ -26,10 +26,11 @@ from headscope.models.answering.rows import END
 from headscope.models.answering.scoring import needs_end
 from headscope.models.caches import returned_cache
 from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 
 
 def estimate_drops(
-    vlm: Any, encoded: Encoded, item: Item, scope: str = "all", what: Operation | None = None
+    vlm: VLM, encoded: Encoded, item: Item, scope: str = "all", what: Operation | None = None
 ) -> tuple[float, NDArray[np.float64]]:
     """The clean margin of one item, and for each head the estimated drop of it, (head,).
 
@@ -75,7 +76,7 @@ def _positions(scope: str, z: Tensor, prompt: bool) -> slice | None:
 
 
 @contextmanager
-def _grad_from_z(vlm: Any, seen: list[tuple[int, Tensor]]) -> Iterator[None]:
+def _grad_from_z(vlm: VLM, seen: list[tuple[int, Tensor]]) -> Iterator[None]:
     """Within, gradients reach z of every site and no weight; z of each forward is collected."""
     weights = [p for p in vlm.model.parameters() if p.requires_grad]
     with ExitStack() as stack:
@@ -97,7 +98,7 @@ def _grad_from_z(vlm: Any, seen: list[tuple[int, Tensor]]) -> Iterator[None]:
                 weight.requires_grad_(True)
 
 
-def _tokens(vlm: Any, item: Item) -> list[tuple[int, ...]]:
+def _tokens(vlm: VLM, item: Item) -> list[tuple[int, ...]]:
     """The tokens of each choice, the end behind them where it counts."""
     answers = vlm.encode_answers(list(scored_choices(item)))
     end = (END,) if vlm.end_ids and needs_end(answers) else ()
@@ -105,7 +106,7 @@ def _tokens(vlm: Any, item: Item) -> list[tuple[int, ...]]:
 
 
 def _margin(
-    vlm: Any, encoded: Encoded, item: Item, tokens: Sequence[tuple[int, ...]], position: Tensor | None
+    vlm: VLM, encoded: Encoded, item: Item, tokens: Sequence[tuple[int, ...]], position: Tensor | None
 ) -> Tensor:
     """The margin by the rules of :mod:`headscope.models.answering.scoring`, with its graph."""
     longer = any(len(t) > 1 for t in tokens)
@@ -121,7 +122,7 @@ def _margin(
     return means[true] - means[wrong].max() if wrong else means[true]
 
 
-def _position(vlm: Any, encoded: Encoded) -> Tensor | None:
+def _position(vlm: VLM, encoded: Encoded) -> Tensor | None:
     """Where generation says that the prompt ends; only multi-token choices need it, for one more forward."""
     found = []
 
@@ -149,7 +150,7 @@ def _keep_states(cache: Any) -> None:
 
 
 def _rest(
-    vlm: Any, encoded: Encoded, cache: Any, tokens: Sequence[tuple[int, ...]], position: Tensor | None
+    vlm: VLM, encoded: Encoded, cache: Any, tokens: Sequence[tuple[int, ...]], position: Tensor | None
 ) -> Tensor:
     """(choice,) log-probability of all tokens after the first, one row a choice behind the prompt."""
     vlm.require("cached", "choices of several tokens scored behind a cached prompt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from headscope.edits.edits import Edit, Operation
 from headscope.engine.engine import SHARED_PREFIX, Engine
 from headscope.models.geometry import Head
 from headscope.models.vlm import VLM
+from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import Ledger, fingerprint
 
@@ -162,13 +164,19 @@ class Reader:
             self._clean = (Reading.from_json(stored), np.array(stored["tokens"], dtype=np.float64))
         return self._clean
 
+    def _kept_ways(self) -> AbstractContextManager[None]:
+        """What is found out about the model stands beside the readings, or in the record that is open."""
+        return kept_ways(self.vlm, self.ledger.folder)
+
     def _run_clean(self) -> dict[str, Any]:
-        table = self.engine.clean()
+        with self._kept_ways():
+            table = self.engine.clean()
         return {**Reading(table[0], table[1]).to_json(), "tokens": table[2].astype(int).tolist()}
 
     def _run(self, edits: Sequence[Edit]) -> list[Reading]:
         limits = self.engine.limits(self._clean_and_tokens()[1])
         table = np.zeros((len(edits), 2, len(self.items)))
-        for i, found in self.engine.read(edits, limits):
-            table[:, 0, i], table[:, 1, i] = found.correct, found.margin
+        with self._kept_ways():
+            for i, found in self.engine.read(edits, limits):
+                table[:, 0, i], table[:, 1, i] = found.correct, found.margin
         return [Reading(one[0], one[1]) for one in table]

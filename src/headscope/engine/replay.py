@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +13,13 @@ from headscope.asking.ask import is_right, margin_of, scored_choices
 from headscope.asking.items import Item
 from headscope.edits.edits import BatchedEdit, Edit
 from headscope.edits.hooks import compile_edit
-from headscope.engine.choice import Replay, sweep_of, together
+from headscope.engine.replay_trial import Replay, sweep_of, together
 from headscope.engine.shared_prefix import behind
 from headscope.engine.trace import Trace
 from headscope.models.answering.continuation import continue_greedily
 from headscope.models.answering.generation import Prefill, before_end
 from headscope.models.answering.scoring import needs_end, score_choices
+from headscope.models.vlm import VLM
 
 MEMORY = 2 * 2**30
 Floats = NDArray[np.float64]
@@ -41,13 +41,13 @@ class ItemReading:
     clean_margin: float | None = None
 
 
-def one_token(vlm: Any, item: Item) -> bool:
+def one_token(vlm: VLM, item: Item) -> bool:
     """Whether the item's choices are scored from the prompt's last logits alone."""
     answers = vlm.encode_answers(list(scored_choices(item)))
     return all(len(a) == 1 for a in answers) and not (vlm.end_ids and needs_end(answers))
 
 
-def clean_margin(vlm: Any, trace: Trace, item: Item) -> float:
+def clean_margin(vlm: VLM, trace: Trace, item: Item) -> float:
     """The margin of the clean run."""
     with torch.no_grad(), vlm.reading(trace.encoded):
         (found,) = score_choices(vlm, trace.encoded, trace.prefill, [scored_choices(item)])
@@ -55,7 +55,7 @@ def clean_margin(vlm: Any, trace: Trace, item: Item) -> float:
 
 
 def read_item(
-    vlm: Any,
+    vlm: VLM,
     trace: Trace,
     item: Item,
     edits: Sequence[Edit],
@@ -88,7 +88,7 @@ def read_item(
 
 
 def _read_part(
-    vlm: Any, trace: Trace, item: Item, edits: Sequence[Edit], replay: Replay, kept: bool, most: int
+    vlm: VLM, trace: Trace, item: Item, edits: Sequence[Edit], replay: Replay, kept: bool, most: int
 ) -> ItemReading:
     rows = len(edits)
     variants = [compile_edit(vlm.geometry, e) for e in edits]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from headscope.models.answering.continuation import continue_greedily
 from headscope.models.answering.generation import Prefill, before_end, greedy_config, watching
 from headscope.models.answering.scoring import score_choices
 from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 from headscope.models.ways import FAN, MODEL_ERRORS, Way, decided, refused
 
 # Largest difference of logits between one forward for all edits and whole runs, relative to the largest.
@@ -67,7 +68,7 @@ class PrefixReading:
 
 
 def read_sharing_prefix(
-    vlm: Any,
+    vlm: VLM,
     encoded: Encoded,
     item: Item,
     rows: int,
@@ -108,18 +109,18 @@ def read_sharing_prefix(
     return PrefixReading(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)
 
 
-def _prefill(vlm: Any, encoded: Encoded, rows: int) -> Prefill:
+def _prefill(vlm: VLM, encoded: Encoded, rows: int) -> Prefill:
     """Read the prompt as generation reads it; logits, cache and position of ``rows`` rows come back."""
 
     def one_row(_module: Any, _args: Any, output: Any) -> Any:
         output.logits = output.logits[:1]  # generation asked for one answer
         return output
 
-    prefill = Prefill()
-    with watching(vlm.model, prefill):
-        handle = vlm.model.register_forward_hook(one_row)  # after the watcher, which sees all rows
+    prefill, model = Prefill(), cast(Any, vlm.model)  # torch's Module knows nothing of generation
+    with watching(model, prefill):
+        handle = model.register_forward_hook(one_row)  # after the watcher, which sees all rows
         try:
-            vlm.model.generate(**encoded.inputs, generation_config=greedy_config(vlm, 1))
+            model.generate(**encoded.inputs, generation_config=greedy_config(vlm, 1))
         finally:
             handle.remove()
     if prefill.logits is None or prefill.logits.shape[0] != rows or prefill.cache is None:
@@ -156,7 +157,7 @@ def behind(encoded: Encoded, rows: int) -> Encoded:
 
 
 @contextmanager
-def last_position(vlm: Any) -> Iterator[None]:
+def last_position(vlm: VLM) -> Iterator[None]:
     """Of the last layer's output projection and MLP compute the last position alone; others hold nothing."""
 
     def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -168,9 +169,9 @@ def last_position(vlm: Any) -> Iterator[None]:
         yield
 
 
-def behind_last_attention(vlm: Any) -> list[nn.Module]:
+def behind_last_attention(vlm: VLM) -> list[nn.Module]:
     """The last layer's output projection and MLP; empty where the last layer is not so built."""
-    layers = getattr(vlm.model.get_decoder(), "layers", None)
+    layers = getattr(cast(Any, vlm.model).get_decoder(), "layers", None)
     site = vlm.geometry.sites[-1]
     if layers is None or site.tower != "decoder" or site.projection not in list(layers[-1].modules()):
         return []
@@ -179,7 +180,7 @@ def behind_last_attention(vlm: Any) -> list[nn.Module]:
 
 
 def shared_prefix_of(
-    vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int
+    vlm: VLM, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int
 ) -> SharedPrefix:
     """Whether and how this model's prompts may be read so.
 
@@ -199,7 +200,7 @@ def shared_prefix_of(
     return SharedPrefix(way.refusal, **(way.choice or {}))
 
 
-def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Way:
+def _found(vlm: VLM, encoded: Encoded, item: Item, edits: Sequence[Edit], max_new_tokens: int) -> Way:
     """The quickest way that gives what whole runs give."""
     if encoded.apart:
         return Way("an encoder reads the prompt, apart from the decoder", usual=True)
@@ -215,7 +216,7 @@ def _found(vlm: Any, encoded: Encoded, item: Item, edits: Sequence[Edit], max_ne
     return way
 
 
-def _ways(vlm: Any) -> Iterator[SharedPrefix]:
+def _ways(vlm: VLM) -> Iterator[SharedPrefix]:
     """What may be saved, most first; rows are kept aside only where they cannot stay in the model's hands."""
     for aside in (False, True):
         if behind_last_attention(vlm):
@@ -224,7 +225,7 @@ def _ways(vlm: Any) -> Iterator[SharedPrefix]:
 
 
 def _trial(
-    vlm: Any,
+    vlm: VLM,
     encoded: Encoded,
     item: Item,
     tried: tuple[Sequence[Edit], Sequence[Outcome]],

@@ -24,6 +24,7 @@ from headscope.engine.trace import Trace, run_clean, run_prompts
 from headscope.errors import ModelError
 from headscope.models.answering.generation import PLAIN, Prefill
 from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 from headscope.models.ways import MODEL_ERRORS, SHARED, Way, decided, fell_short, note_short, refused
 from headscope.storage import fingerprint
 
@@ -37,7 +38,7 @@ Pick = Callable[[Place, Tensor], Tensor]
 
 
 def joined(prompts: Sequence[Encoded]) -> Encoded:
-    """One unpadded batch of prompts encoded alone; every input is item-major, as in ``readings.tile``.
+    """One unpadded batch of prompts encoded alone: every input holds them in its first dimension.
 
     Raises:
         ModelError: prompts of different length or form.
@@ -176,7 +177,7 @@ class Sharing:
         return max(1, min(PROMPTS, memory // (2 * self.per_position * length)))
 
 
-def sharing_of(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) -> Sharing | None:
+def sharing_of(vlm: VLM, encoded: Encoded, trimmed: bool, tolerance: float) -> Sharing | None:
     """How a model's prompts share a clean run: as recorded, else as a trial finds it; None if they do not."""
     way = decided(
         vlm,
@@ -191,7 +192,7 @@ def sharing_of(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) -> S
     return Sharing(layout, found["per_position"])
 
 
-def _find(vlm: Any, encoded: Encoded, trimmed: bool, tolerance: float) -> Way:
+def _find(vlm: VLM, encoded: Encoded, trimmed: bool, tolerance: float) -> Way:
     """How prompts share a run, if three of them then leave what each leaves alone.
 
     The three are one question with its picture, mirrored, and as a negative.
@@ -239,7 +240,7 @@ def plan_prompts(
 
 
 def clean_runs(
-    vlm: Any,
+    vlm: VLM,
     chunk: Sequence[Item],
     encode: Callable[[Item], Encoded],
     sharing: Sharing | None,
@@ -257,7 +258,7 @@ def clean_runs(
 
 
 def _group(
-    vlm: Any, work: str, prompts: Sequence[Encoded], sharing: Sharing | None, trimmed: bool
+    vlm: VLM, work: str, prompts: Sequence[Encoded], sharing: Sharing | None, trimmed: bool
 ) -> Iterator[Trace | ModelError]:
     if sharing is not None and len(prompts) > 1:
         try:
@@ -274,7 +275,7 @@ def _group(
             yield exc
 
 
-def run_together(vlm: Any, prompts: Sequence[Encoded], sharing: Sharing, trimmed: bool) -> list[Trace]:
+def run_together(vlm: VLM, prompts: Sequence[Encoded], sharing: Sharing, trimmed: bool) -> list[Trace]:
     """The clean run of each prompt, all of one form, in one forward.
 
     Raises:

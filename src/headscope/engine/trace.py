@@ -19,6 +19,7 @@ from headscope.errors import ModelError
 from headscope.models.answering.generation import Prefill, generate
 from headscope.models.geometry import Site
 from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 
 _TAILS: WeakKeyDictionary[Any, Tail] = WeakKeyDictionary()
 
@@ -85,7 +86,7 @@ def first_tensor(output: Any, items: int = 1) -> Tensor:
     return value
 
 
-def run_clean(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
+def run_clean(vlm: VLM, encoded: Encoded, trimmed: bool = False) -> Trace:
     """Read one prompt as generation reads it and keep what a replay needs.
 
     Args:
@@ -99,7 +100,7 @@ def run_clean(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
     return run_prompts(vlm, encoded, trimmed)
 
 
-def run_prompts(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
+def run_prompts(vlm: VLM, encoded: Encoded, trimmed: bool = False) -> Trace:
     """:func:`run_clean` of several prompts, none padded; what it keeps has an item for each.
 
     Raises:
@@ -129,7 +130,7 @@ def run_prompts(vlm: Any, encoded: Encoded, trimmed: bool = False) -> Trace:
     return Trace(calls, _TAILS[vlm], prefill, encoded)
 
 
-def _place_sites(vlm: Any, calls: Sequence[Call]) -> None:
+def _place_sites(vlm: VLM, calls: Sequence[Call]) -> None:
     doubled = set()
     for site in vlm.geometry.sites:
         if site.tower == "decoder":
@@ -188,7 +189,7 @@ def _same(value: Any, other: Any) -> bool:
 
 
 @contextmanager
-def _watched_tail(vlm: Any, layers: nn.ModuleList, last: Call) -> Iterator[list[tuple[nn.Module, Any, Any]]]:
+def _watched_tail(vlm: VLM, layers: nn.ModuleList, last: Call) -> Iterator[list[tuple[nn.Module, Any, Any]]]:
     """Every module that ends after the last layer has, with its first input and its output."""
     inside = {id(m) for m in layers.modules()}
     seen: list[tuple[nn.Module, Any, Any]] = []
@@ -205,7 +206,7 @@ def _watched_tail(vlm: Any, layers: nn.ModuleList, last: Call) -> Iterator[list[
             handle.remove()
 
 
-def _tail(vlm: Any, seen: Sequence[tuple[nn.Module, Any, Any]], hidden: Tensor, logits: Tensor) -> Tail:
+def _tail(vlm: VLM, seen: Sequence[tuple[nn.Module, Any, Any]], hidden: Tensor, logits: Tensor) -> Tail:
     modules = []
     for module, given, output in seen:
         if given.ndim == 3 and _same(given, hidden[:, -given.shape[1] :]):

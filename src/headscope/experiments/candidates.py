@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from headscope.edits.edits import mute
 from headscope.engine.readings import Reader
 from headscope.errors import StudyError
+from headscope.experiments.ablation_result import DosePoint
 from headscope.experiments.controls import draw
 from headscope.experiments.effects import drops
 from headscope.models.geometry import Geometry, Head
@@ -50,15 +50,15 @@ class Candidate:
         """Margin drop beyond the mean control."""
         return self.margin_drop - self.control_margin
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, heads by label."""
+    def record(self) -> DosePoint:
+        """As the artefact holds it, heads by label."""
         kept = {k: v for k, v in vars(self).items() if k != "heads"}
-        return {
+        return DosePoint(
             **kept,
-            "heads": [str(h) for h in self.heads],
-            "excess_points": self.excess_points,
-            "excess_margin": self.excess_margin,
-        }
+            heads=tuple(str(h) for h in self.heads),
+            excess_points=self.excess_points,
+            excess_margin=self.excess_margin,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Dose:
 
 def candidates(
     geometry: Geometry,
-    rankings: Mapping[str, Sequence[float]],
+    rankings: Mapping[str, Sequence[float | None]],
     ks: Sequence[int],
     by_size: Sequence[str] = BY_SIZE,
 ) -> list[Candidate]:

@@ -67,10 +67,10 @@ def draw(
     tested = tuple(Head(*h) for h in heads)
     unknown = [h for h in tested if h not in set(geometry.heads)]
     if not tested or unknown or draws < 0:
+        strange = f" (not in it: {[str(h) for h in unknown]})" if unknown else ""
         raise EditError(
             f"controls: asked for {draws} draws against heads {[str(h) for h in tested]}; need at least one "
-            "head, all of them in this "
-            f"model{f' (not in it: {[str(h) for h in unknown]})' if unknown else ''}, and draws >= 0"
+            f"head, all of them in this model{strange}, and draws >= 0"
         )
     banned = (set(tested) if disjoint else set()) | {Head(*h) for h in exclude}
     pools, reason = _layer_pools(geometry, tested, banned, disjoint)
@@ -83,8 +83,8 @@ def draw(
         pools = [(free, len(tested))]
         if len(free) < len(tested):
             raise EditError(
-                f"controls: {len(tested)} heads are under test, and only {len(free)} others are left to draw "
-                "from; test fewer heads"
+                f"controls: {len(tested)} heads are under test, and only {len(free)} others are left to "
+                "draw from; test fewer heads"
             )
     rng = np.random.default_rng(seed)
     made = _distinct(geometry, pools, draws, rng)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from headscope.capturing.store import open_activations, open_answers
 from headscope.edits.edits import Edit, add, scale
@@ -13,6 +12,7 @@ from headscope.edits.means import Direction, steering_direction
 from headscope.engine.readings import Reader
 from headscope.errors import StoreError
 from headscope.experiments.effects import drops
+from headscope.experiments.emphasis_result import TriedOption
 from headscope.models.geometry import Head
 
 RULE = (
@@ -46,10 +46,11 @@ class Option:
         assert direction.vectors is not None
         return Edit(self.heads, add(direction.vectors, self.strength), self.scope)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, heads by label."""
-        labels = [str(h) for h in self.heads]
-        return {**{k: v for k, v in vars(self).items() if k != "heads"}, "k": len(labels), "heads": labels}
+    def record(self) -> TriedOption:
+        """As the artefact holds it, heads by label."""
+        labels = tuple(str(h) for h in self.heads)
+        kept = {k: v for k, v in vars(self).items() if k != "heads"}
+        return TriedOption(**kept, k=len(labels), heads=labels)
 
 
 def directions(folder: Path, functions: Sequence[str], readout: str) -> dict[str, Direction]:

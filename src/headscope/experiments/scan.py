@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,21 @@ from PIL import Image
 from headscope.asking.batches import encode_batch
 from headscope.asking.items import Item
 from headscope.data.cases import Cases
-from headscope.data.splits import picture_groups
 from headscope.edits.edits import Edit, Operation, mute
 from headscope.edits.named import Reference, named_edits, need_mean
 from headscope.engine.engine import MEMORY, REPLAY, SHARED_PREFIX, Engine
 from headscope.engine.estimate import estimate_drops
 from headscope.errors import EditError
-from headscope.experiments.items import choose_items, mean_on_fit
+from headscope.experiments.context import ExperimentContext, identity
 from headscope.experiments.scan_results import ScanResult, collect
-from headscope.functions import DEFAULT, Taxonomy
 from headscope.models.geometry import Head
+from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.statistics.ranking import strongest
-from headscope.storage import Ledger, fingerprint
+from headscope.storage import Ledger, Row, fingerprint, plain
+
+FILE = "scan.json"
 
 
 @dataclass(frozen=True)
@@ -53,115 +53,78 @@ class ScanSettings:
     edit: str = "zero"
     estimate: bool = False
     exact_top: int = 0
-    seed: int = 0
 
 
 def scan_heads(
-    vlm: Any,
-    cases: Cases,
-    splits: Mapping[str, str],
-    folder: str | Path,
+    context: ExperimentContext,
+    settings: ScanSettings = ScanSettings(),
     *,
     heads: Sequence[Head] = (),
     what: Operation | None = None,
-    taxonomy: Taxonomy = DEFAULT,
-    settings: ScanSettings | None = None,
     memory: int = MEMORY,
-    **knobs: Any,
 ) -> ScanResult:
     """What muting each head alone costs each function: the drop of the margin, with intervals by picture.
 
-    Writes ``scan.json`` and ``scan.parquet``; goes on from ``folder/scan`` where it was stopped.
+    Writes ``scan.json`` and ``scan.parquet``; goes on from ``scan/`` where it was stopped.
 
     Args:
         heads: by default all of the decoder.
         what: by default :func:`mute` with ``settings.factor``, or the edit that ``settings.edit`` names.
-        settings: see :class:`ScanSettings`; single ones can be given by name.
         memory: bytes that heads in one pass may take, about.
 
     Raises:
         EditError: an unknown scope or function, or heads that the model does not have.
-        StoreError: ``folder`` holds a scan with other settings.
+        StoreError: the folder holds a scan with other settings.
     """
-    sets = [(h,) for h in heads] or [(h,) for h in vlm.geometry.heads if h.tower == "decoder"]
-    return scan_sets(
-        vlm,
-        cases,
-        splits,
-        folder,
-        sets,
-        what=what,
-        taxonomy=taxonomy,
-        settings=settings,
-        memory=memory,
-        **knobs,
-    )
+    every = [(h,) for h in context.vlm.geometry.heads if h.tower == "decoder"]
+    return scan_sets(context, [(h,) for h in heads] or every, settings, what=what, memory=memory)
 
 
 def scan_sets(
-    vlm: Any,
-    cases: Cases,
-    splits: Mapping[str, str],
-    folder: str | Path,
+    context: ExperimentContext,
     sets: Sequence[Sequence[Head]],
+    settings: ScanSettings = ScanSettings(),
     *,
     what: Operation | None = None,
-    taxonomy: Taxonomy = DEFAULT,
-    settings: ScanSettings | None = None,
     memory: int = MEMORY,
-    **knobs: Any,
 ) -> ScanResult:
     """The same for head sets, each muted at once; a set is computed again from the lowest layer it touches.
 
     An estimate of a set is the sum of its heads'.
     """
-    settings = replace(settings or ScanSettings(), **knobs)
-    what = what or _named(vlm, cases, splits, taxonomy, settings)
+    what = what or _named(context, settings)
     edits = [Edit(tuple(s), what, settings.scope) for s in sets]
-    items = _chosen(cases, splits, taxonomy, settings)
-    ledger = Ledger(
-        Path(folder) / "scan",
-        {
-            # Scans that were begun before edits had names were read so, and go on.
-            **{k: v for k, v in asdict(settings).items() if (k, v) != ("edit", "zero")},
-            "model": vlm.name,
-            "revision": vlm.confirmed_revision(),
-            "data": cases.fingerprint,
-            "dtype": str(vlm.dtype),
-            # Work that was begun before this was noted was read with PIL, and goes on.
-            **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
-            # It decides how many heads stand in one forward, and so the last bits of what comes out.
-            **({"memory": memory} if memory != MEMORY else {}),
-            "edits": fingerprint([e.describe() for e in edits]),
-        },
-    )
-    scan = _Scan(vlm, cases, edits, settings, ledger, memory)
-    with kept_ways(vlm, folder):
+    items = _chosen(context, settings)
+    vlm, recorded = context.vlm, plain({**asdict(settings), "seed": context.seed})
+    about = {
+        # Scans that were begun before edits had names were read so, and go on.
+        **{k: v for k, v in recorded.items() if (k, v) != ("edit", "zero")},
+        **identity(vlm, context.cases),
+        # Work that was begun before this was noted was read with PIL, and goes on.
+        **({"image_backend": vlm.image_backend} if vlm.image_backend != "pil" else {}),
+        # It decides how many heads stand in one forward, and so the last bits of what comes out.
+        **({"memory": memory} if memory != MEMORY else {}),
+        "edits": fingerprint([e.describe() for e in edits]),
+    }
+    scan = _Scan(vlm, context.cases, edits, settings, Ledger(context.folder / "scan", about), memory)
+    with kept_ways(vlm, context.folder):
         rows = {name: scan.function(name, chosen) for name, chosen in items.items()}
-    groups = picture_groups(cases)
     labels = tuple("+".join(str(h) for h in e.heads) for e in edits)
-    result = collect(settings, scan.engine, labels, items, rows, groups)
-    result.write(folder)
+    result = collect(recorded, context.seed, scan.engine, labels, items, rows, context.groups)
+    result.save(context.folder / FILE)
     return result
 
 
-def _named(
-    vlm: Any, cases: Cases, splits: Mapping[str, str], taxonomy: Taxonomy, settings: ScanSettings
-) -> Operation:
+def _named(context: ExperimentContext, settings: ScanSettings) -> Operation:
     """The edit that the settings name."""
     if settings.edit == "zero":
         return mute(settings.factor)
-    mean = None
-    if need_mean([settings.edit]):
-        size: dict[str, int] = {"max_items": settings.max_items, "seed": settings.seed, "batch_size": 32}
-        mean = mean_on_fit(vlm, cases, splits, taxonomy, **size)
+    mean = context.mean_on_fit(settings.max_items) if need_mean([settings.edit]) else None
     return named_edits([settings.edit], Reference(mean=mean))[settings.edit]
 
 
-def _chosen(
-    cases: Cases, splits: Mapping[str, str], taxonomy: Taxonomy, settings: ScanSettings
-) -> dict[str, list[Item]]:
-    items = choose_items(cases, splits, settings.split, taxonomy, settings.max_items, settings.seed, ())
+def _chosen(context: ExperimentContext, settings: ScanSettings) -> dict[str, list[Item]]:
+    items = context.choose(settings.split, settings.max_items)
     unknown = [f for f in settings.functions if f not in items]
     if unknown:
         raise EditError(
@@ -176,7 +139,7 @@ class _Scan:
 
     def __init__(
         self,
-        vlm: Any,
+        vlm: VLM,
         cases: Cases,
         edits: Sequence[Edit],
         settings: ScanSettings,
@@ -192,7 +155,7 @@ class _Scan:
         """The engines used, in words."""
         return "; ".join(self._engines)
 
-    def function(self, name: str, items: Sequence[Item]) -> list[dict[str, Any]]:
+    def function(self, name: str, items: Sequence[Item]) -> list[Row]:
         """Per item ``clean`` and, per edit, ``muted`` and ``estimate`` margins (None where not read)."""
         rows = self._estimates(items) if self.settings.estimate else self._scanned(items, "")
         made = dict(track(rows, name, total=len(items), unit="question"))
@@ -217,13 +180,13 @@ class _Scan:
     def _note(self, found: Sequence[Mapping[str, Any]]) -> None:
         self._engines |= dict.fromkeys(r["engine"] for r in found)
 
-    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _estimates(self, items: Sequence[Item]) -> Iterator[tuple[str, Row]]:
         for item in items:
             yield item.id, self.ledger.get_or(f"{item.id} estimate", lambda i=item: self._estimate(i))
 
     def _scanned(
         self, items: Sequence[Item], mark: str, which: Sequence[int] | None = None
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    ) -> Iterator[tuple[str, Row]]:
         """Item id and row, exact for the edits ``which`` (all); ``mark`` tells their unit of the ledger."""
         edits = self.edits if which is None else [self.edits[j] for j in which]
         if all(f"{i.id}{mark}" in self.ledger for i in items):
@@ -254,7 +217,7 @@ class _Scan:
     def _picture(self, item: Item) -> Image.Image:
         return self.cases.image(item.case)
 
-    def _estimate(self, item: Item) -> dict[str, Any]:
+    def _estimate(self, item: Item) -> Row:
         what = self.edits[0].what
         encoded = encode_batch(self.vlm, [item], self._picture)
         margin, drops = estimate_drops(self.vlm, encoded, item, self.settings.scope, what)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headscope.data.cases import Cases
+from headscope.experiments.context import ExperimentContext
 from headscope.experiments.scan import ScanSettings, scan_heads
 from headscope.experiments.scan_results import ScanResult
 from headscope.functions import DEFAULT, Taxonomy
@@ -65,6 +66,6 @@ def scan(
         functions=tuple(functions),
         max_items=max_items,
         estimate=estimate,
-        seed=seed,
     )
-    return scan_heads(vlm, cases, cases.splits, folder, heads=heads, taxonomy=taxonomy, settings=settings)
+    context = ExperimentContext(vlm, cases, cases.splits, Path(folder), taxonomy, seed)
+    return scan_heads(context, settings, heads=heads)

@@ -20,8 +20,6 @@ class CausalSettings:
     max_items: int = 24
     split: str = "select"
     scope: str = "all"
-    seed: int = 0
-    batch_size: int = 64
     rows: int = 128
     max_new_tokens: int = 8
 
@@ -58,8 +56,6 @@ class AblationSettings:
     mean_items: int = 10
     held_out: bool = False
     alpha: float = 0.05
-    seed: int = 0
-    batch_size: int = 64
     rows: int = 128
     max_new_tokens: int = 8
 
@@ -88,7 +84,5 @@ class EmphasisSettings:
     select_items: int = 24
     test_items: int = 30
     held_out: bool = False
-    seed: int = 0
-    batch_size: int = 64
     rows: int = 128
     max_new_tokens: int = 8

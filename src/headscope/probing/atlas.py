@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from headscope.errors import StoreError, StudyError
+from headscope.errors import StudyError
+from headscope.records import Artefact, Record
 from headscope.statistics.ranking import BY_SIZE, strongest
 from headscope.statistics.resampling import spearman
-from headscope.storage import read_json, write_json
+from headscope.storage import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from headscope.models.geometry import Head
 
-SCHEMA: Literal["headscope/atlas/1"] = "headscope/atlas/1"
 RANKINGS = ("joint", "independent", "causal")  # of the contract; "answer" is a fourth way to rank
 WAYS = (*RANKINGS, "answer")
 
@@ -28,12 +27,14 @@ Scores = dict[str, list[float | None]]  # function -> one number per head, flat 
 Intervals = dict[str, list[tuple[float, float] | None]]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+class AtlasHead(Record):
+    """One head.
 
-
-class AtlasHead(_Model):
-    """One head: its address, its label such as ``L3H5``, and the width of its z."""
+    Attributes:
+        layer, head, tower, site: its address.
+        label: such as ``L3H5``.
+        width: of its z.
+    """
 
     layer: int
     head: int
@@ -43,8 +44,19 @@ class AtlasHead(_Model):
     width: int
 
 
-class AnswerScores(_Model):
-    """Whether heads hold the answers of one function (see :mod:`headscope.probing.answers`)."""
+class AnswerScores(Record):
+    """Whether heads hold the answers of one function.
+
+    Attributes:
+        score, interval: balanced accuracy of the step's answer from the head alone, less the better of two
+            rivals, and its interval.
+        accuracy: the first term.
+        question, blank: the rivals: the bag of the question's words, and the same head's z on a blank
+            picture (null if it was not captured).
+        chance: what guessing would give.
+        n, images: steps and images.
+        domains: sets of answers that were told apart.
+    """
 
     score: list[float | None]
     interval: list[tuple[float, float] | None]
@@ -54,11 +66,17 @@ class AnswerScores(_Model):
     chance: float | None
     n: int
     images: int
-    domains: list[dict[str, Any]]
+    domains: list[Row]
 
 
-class Sparsity(_Model):
-    """How few heads serve a function, by one criterion."""
+class Sparsity(Record):
+    """How few heads serve a function, by one criterion.
+
+    Attributes:
+        significant, share, ci: heads selected, their share of all, its Wilson interval with heads as trials.
+        gini: of the scores' sizes (AUROC above 0.5, other scores above 0, importance by size).
+        by_layer: heads selected in each attention layer.
+    """
 
     significant: int
     share: float
@@ -67,8 +85,16 @@ class Sparsity(_Model):
     by_layer: list[int]
 
 
-class Scarcity(_Model):
-    """Share of heads for spatial functions less that for the others, by one criterion, over ``functions``."""
+class Scarcity(Record):
+    """Share of heads for spatial functions less that for the others, by one criterion.
+
+    Attributes:
+        functions: those compared.
+        spatial, other, difference: mean shares, and the one less the other.
+        ci: resamples heads, all functions of a head together: how far the difference hangs on which heads
+            the model happens to have, not on which cases were asked.
+        p: against every other way to call as many functions spatial; with 3 of 9 it cannot fall below 1/84.
+    """
 
     functions: list[str]
     spatial: float
@@ -78,8 +104,13 @@ class Scarcity(_Model):
     p: float
 
 
-class Correlation(_Model):
-    """Spearman correlation of two rankings over the heads."""
+class Correlation(Record):
+    """Spearman correlation of two rankings over the heads.
+
+    Attributes:
+        function, a, b: of which function, and which rankings (the joint one by size).
+        rho, n: the correlation, and the heads that have both.
+    """
 
     function: str
     a: str
@@ -89,9 +120,16 @@ class Correlation(_Model):
 
 
 class Provenance(BaseModel):
-    """What an atlas was made from; further keys are kept."""
+    """What an atlas was made from; further keys are kept, all settings among them.
 
-    model_config = ConfigDict(extra="allow")
+    Attributes:
+        model, revision, data: name and revision of the model, fingerprint of the cases.
+        seed, readout, contexts: of the probes.
+        splits: split -> steps and images.
+        versions: of packages.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     model: str = ""
     revision: str = ""
@@ -103,10 +141,36 @@ class Provenance(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-class Atlas(_Model):
+class Atlas(Artefact):
     """Which heads serve which function. Every list over heads is in the flat order of ``heads``.
 
-    The JSON schema is ``headscope/atlas/1``, explained field by field in docs/file-formats-atlas.md.
+    Attributes:
+        heads: every head, in flat order.
+        functions: functions that occur, in the taxonomy's order.
+        spatial: those of the spatial group.
+        from_picture: those whose answer needs the picture; null: all.
+        default_ranking: the ranking that ``top`` follows: ``causal`` if there is one, else ``independent``,
+            unless set.
+        default_criterion: the criterion that ``functional`` follows: ``causal`` if it can be judged, else
+            ``decoding``.
+        level: false discovery rate at which a head counts as selected.
+        rankings: ``joint``, ``independent``, ``causal``: a table each (null or absent: not computed).
+        intervals: the same names: intervals of those scores.
+        p, significance: ``independent``, ``answer``, ``causal``: p-values, and q after Benjamini and Hochberg
+            over heads.
+        selected: criterion -> function -> one true or false per head; null: could not be judged.
+        control, selectivity: tables: AUROC on the control task, and AUROC less that.
+        answers: function -> whether heads hold its answers; functions without two answers that occur often
+            enough are absent.
+        elbow: ranking -> function -> number of heads before the elbow of the sorted sizes.
+        correlations: of each two rankings.
+        sparsity: criterion -> function -> how few heads.
+        scarcity: criterion -> spatial functions against the others.
+        joint: the joint probe: ``accuracy`` (on ``test``, with ``accuracy_ci``), ``majority``, ``shuffled``,
+            ``accuracy_select``, ``epochs`` and so on.
+        independent: ``accuracy`` and ``control_accuracy`` per head over all functions, ``majority``, mean and
+            spread of the null, ``logistic``.
+        provenance: what it was made from.
 
     Example:
         >>> import headscope as hs
@@ -118,7 +182,7 @@ class Atlas(_Model):
         True
     """
 
-    schema_: Literal["headscope/atlas/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["headscope/atlas/1"] = Field(default="headscope/atlas/1", alias="schema")
     heads: list[AtlasHead]
     functions: list[str]
     spatial: list[str] = Field(default_factory=list)
@@ -138,8 +202,8 @@ class Atlas(_Model):
     correlations: list[Correlation] = Field(default_factory=list)
     sparsity: dict[str, dict[str, Sparsity]] = Field(default_factory=dict)
     scarcity: dict[str, Scarcity] = Field(default_factory=dict)
-    joint: dict[str, Any] = Field(default_factory=dict)
-    independent: dict[str, Any] = Field(default_factory=dict)
+    joint: Row = Field(default_factory=dict)
+    independent: Row = Field(default_factory=dict)
     provenance: Provenance = Field(default_factory=Provenance)
 
     def scores(self, function: str, by: str | None = None) -> NDArray[np.float64]:
@@ -220,9 +284,9 @@ class Atlas(_Model):
                     )
         return found
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[Row]:
         """One row per head and function: what ``atlas.parquet`` holds."""
-        return list(self._rows())
+        return list(self._table_rows())
 
     def to_dataframe(self) -> pd.DataFrame:
         """The same as a data frame, for sorting, joining and plotting."""
@@ -230,29 +294,9 @@ class Atlas(_Model):
 
         return pd.DataFrame(self.table())
 
-    def save(self, path: str | Path) -> None:
-        """Write the atlas as JSON, whole or not at all."""
-        write_json(path, self.model_dump(by_alias=True))
-
-    @classmethod
-    def load(cls, path: str | Path) -> Atlas:
-        """Read an atlas.
-
-        Raises:
-            StoreError: the file is missing, damaged, or of another schema.
-        """
-        content = read_json(path)
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-            raise StoreError(f"{path}: asked for an atlas of schema {SCHEMA}, found {found!r}; probe again")
-        try:
-            return cls.model_validate(content)
-        except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise StoreError(
-                f"{path}: is not a sound atlas: {where}: {first['msg']}; delete it and probe again"
-            ) from exc
+    def content(self) -> Row:
+        """The atlas in plain values, every field."""
+        return self.model_dump(by_alias=True)
 
     def _known(self, function: str) -> None:
         if function not in self.functions:
@@ -270,9 +314,9 @@ class Atlas(_Model):
         own = self.heads[index]
         return Head(own.layer, own.head, own.tower, own.site)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _table_rows(self) -> Iterator[Row]:
         for function in self.functions:
-            columns: dict[str, Any] = {}
+            columns: Row = {}
             for way in WAYS:
                 columns[way] = self.scores(function, way).tolist() if self.has(way, function) else None
                 pairs = self.intervals.get(way, {}).get(function)

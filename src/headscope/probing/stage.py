@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,6 @@ def probe(
     provenance: Mapping[str, Any] | None = None,
     settings: ProbeSettings | None = None,
     chosen: bool = False,
-    **knobs: Any,
 ) -> Atlas:
     """Probe every head and write ``atlas.json``, ``atlas.parquet`` and ``joint.json`` into ``folder``.
 
@@ -59,14 +58,14 @@ def probe(
         blank: activations of the same items asked on a blank picture.
         images: case id -> image, what intervals resample; None: every case has its own.
         provenance: ``model``, ``revision``, ``data`` and whatever else is to be kept.
-        settings: see :class:`ProbeSettings`; single ones can be given by name, such as ``permutations=50``.
+        settings: see :class:`ProbeSettings`.
         chosen: ``answers`` are the very steps to probe (:func:`headscope.probing.steps.probed_answers`).
 
     Raises:
         StudyError: too little to probe, or no such readout or device.
         StoreError: the folder holds work made with other settings.
     """
-    settings = replace(settings or ProbeSettings(), **knobs)
+    settings = settings or ProbeSettings()
     folder, functions = Path(folder), list(taxonomy.functions)
     steps = gather_steps(activations, answers, functions, settings, images, blank, chosen)
     labels = [str(x) for x in activations["head"].values.tolist()]
@@ -162,16 +161,17 @@ def _independent(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSett
     }
     atlas.p["independent"] = columns(table["p"])
     atlas.significance["independent"] = columns(fdr(table["p"]))
-    atlas.control, atlas.selectivity = columns(table["control"]), columns(table["selectivity"])
+    atlas.control.update(columns(table["control"]))
+    atlas.selectivity.update(columns(table["selectivity"]))
     flat = {
         n: finite_or_none([v for part in parts for v in part[n]]) for n in ("accuracy", "control_accuracy")
     }
-    atlas.independent = {
-        **flat,
-        "majority": parts[0]["majority"],
-        "null_mean": columns(table["null_mean"]),
-        "null_sd": columns(table["null_sd"]),
-    }
+    atlas.independent.update(
+        flat,
+        majority=parts[0]["majority"],
+        null_mean=columns(table["null_mean"]),
+        null_sd=columns(table["null_sd"]),
+    )
     if settings.logistic_heads:
         check = ledger.get_or(
             "logistic", lambda: _logistic(table["auroc"], steps.z[items], y, images, settings)
@@ -260,7 +260,7 @@ def _joint(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSettings) 
     details = {k: found[k] for k in facts}
     details |= {"shuffled": null["accuracy"], "shuffled_select": null["accuracy_select"]}
     details |= {"shared": settings.shared, "hidden": settings.hidden, "seed": settings.seed}
-    atlas.joint = {k: v for k, v in details.items() if k != "loss"}
+    atlas.joint.update({k: v for k, v in details.items() if k != "loss"})
     return details
 
 

@@ -33,30 +33,49 @@ def derive(atlas: Atlas, seed: int = 0, default_ranking: str | None = None) -> A
     not come from the picture, as nothing could pass the second); ``causal``: q and a score of at least
     ``LEAST_NATS`` and ``LEAST_SHARE`` of the function's greatest.
     """
-    done = atlas.model_copy(deep=True)
-    done.selected = {way: {f: _selected(done, way, f) for f in done.functions} for way in CRITERIA}
-    done.selected = {w: t for w, t in done.selected.items() if any(v is not None for v in t.values())}
-    done.elbow = {
-        way: {f: elbow(_size(done, way, f)) for f in done.functions if done.has(way, f)}
-        for way in WAYS
-        if any(done.has(way, f) for f in done.functions)
-    }
-    done.correlations = done.ranking_correlations()
-    rows = head_rows(done)
-    done.sparsity, done.scarcity = {}, {}
-    for way, table in done.selected.items():
-        judged = {f: chosen for f, chosen in table.items() if chosen is not None}
-        found = {f: sparsity(c, _size(done, way, f), rows) for f, c in judged.items()}
-        done.sparsity[way] = {f: Sparsity.model_validate(_plain(v)) for f, v in found.items()}
-        if way == "decoding":  # functions judged by the weaker half of it are no fair comparison
-            judged = {f: chosen for f, chosen in judged.items() if f in _pictured(done)}
-        contrast = scarcity(list(judged.values()), [f in done.spatial for f in judged], seed=seed)
+    judged = {way: {f: _selected(atlas, way, f) for f in atlas.functions} for way in CRITERIA}
+    selected = {w: t for w, t in judged.items() if any(v is not None for v in t.values())}
+    few, contrasts = {}, {}
+    for way, table in selected.items():
+        few[way] = _sparsity(atlas, way, table)
+        contrast = _scarcity(atlas, way, table, seed)
         if contrast is not None:
-            found_here = {**_plain(contrast), "functions": list(judged)}
-            done.scarcity[way] = Scarcity.model_validate(found_here)
-    done.default_ranking = default_ranking or ("causal" if done.rankings.get("causal") else "independent")
-    done.default_criterion = "causal" if "causal" in done.selected else "decoding"
-    return done
+            contrasts[way] = contrast
+    return atlas.model_copy(
+        deep=True,
+        update={
+            "selected": selected,
+            "elbow": {
+                way: {f: elbow(_size(atlas, way, f)) for f in atlas.functions if atlas.has(way, f)}
+                for way in WAYS
+                if any(atlas.has(way, f) for f in atlas.functions)
+            },
+            "correlations": atlas.ranking_correlations(),
+            "sparsity": few,
+            "scarcity": contrasts,
+            "default_ranking": default_ranking
+            or ("causal" if atlas.rankings.get("causal") else "independent"),
+            "default_criterion": "causal" if "causal" in selected else "decoding",
+        },
+    )
+
+
+def _sparsity(atlas: Atlas, way: str, table: Mapping[str, list[bool] | None]) -> dict[str, Sparsity]:
+    """How few heads serve each function that a criterion could judge."""
+    rows = head_rows(atlas)
+    found = {f: sparsity(c, _size(atlas, way, f), rows) for f, c in table.items() if c is not None}
+    return {f: Sparsity.model_validate(_plain(v)) for f, v in found.items()}
+
+
+def _scarcity(atlas: Atlas, way: str, table: Mapping[str, list[bool] | None], seed: int) -> Scarcity | None:
+    """Spatial functions against the others, by one criterion; None where there are not both."""
+    judged = {f: chosen for f, chosen in table.items() if chosen is not None}
+    if way == "decoding":  # functions judged by the weaker half of it are no fair comparison
+        judged = {f: chosen for f, chosen in judged.items() if f in _pictured(atlas)}
+    contrast = scarcity(list(judged.values()), [f in atlas.spatial for f in judged], seed=seed)
+    if contrast is None:
+        return None
+    return Scarcity.model_validate({**_plain(contrast), "functions": list(judged)})
 
 
 def with_causal(atlas: Atlas, causal: Mapping[str, Any] | None, default_ranking: str | None = None) -> Atlas:
@@ -93,16 +112,22 @@ def with_causal(atlas: Atlas, causal: Mapping[str, Any] | None, default_ranking:
             p[function] = _numbers(parts["p"])
         elif pairs is not None:
             p[function] = _p_from_interval(score, _numbers(pairs))
-    done = atlas.model_copy(deep=True)
-    done.rankings["causal"] = scores
-    for name, values in (("intervals", intervals), ("p", p)):
-        getattr(done, name).pop("causal", None)
-        if values:
-            getattr(done, name)["causal"] = values if name == "intervals" else finite_table(values)
-    done.significance.pop("causal", None)
+
+    def others(table: Mapping[str, Any]) -> dict[str, Any]:
+        return {way: values for way, values in table.items() if way != "causal"}
+
+    tables: dict[str, dict[str, Any]] = {
+        "rankings": {**atlas.rankings, "causal": scores},
+        "intervals": others(atlas.intervals),
+        "p": others(atlas.p),
+        "significance": others(atlas.significance),
+    }
+    if intervals:
+        tables["intervals"]["causal"] = intervals
     if p:
-        done.significance["causal"] = finite_table({f: benjamini_hochberg(v) for f, v in p.items()})
-    return derive(done, atlas.provenance.seed, default_ranking)
+        tables["p"]["causal"] = finite_table(p)
+        tables["significance"]["causal"] = finite_table({f: benjamini_hochberg(v) for f, v in p.items()})
+    return derive(atlas.model_copy(update=tables), atlas.provenance.seed, default_ranking)
 
 
 def head_rows(atlas: Atlas) -> list[int]:

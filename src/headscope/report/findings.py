@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headscope.asking.form import form_of, warnings_of
+from headscope.experiments.ablation_result import MutingTest
+from headscope.experiments.emphasis_result import Headline
+from headscope.experiments.waking.questions import BOTH
+from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
 from headscope.report.charts.base import interval, scaled, words
-from headscope.report.charts.heads import CRITERIA
+from headscope.report.charts.heads import CRITERIA, scarcity_estimate
+from headscope.report.charts.wake import unread
+from headscope.report.charts.waking import gain_estimate, group_gain
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate, estimate, gained, lost
 from headscope.report.measure import near_chance, paired, select
-from headscope.report.stage_views import Emphasis, Estimate, MuteTest
 from headscope.report.theme import number
-from headscope.report.views import Scarcity, StudyView
 
 HOLDS, OPPOSITE, UNCLEAR, NOT_RUN = "holds", "the opposite holds", "not shown", "not run"
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Finding:
     anchor: str
 
 
-def findings(study: StudyView) -> list[Finding]:
+def findings(study: StudyContents) -> list[Finding]:
     """The findings expected after the papers, each with its verdict, whatever it is."""
     found = [_steps(study, "own"), _steps(study, "gold"), _scarcity(study), *_muting(study), _specific(study)]
     return [*found, _emphasis(study), *_wake(study)]
@@ -40,7 +45,7 @@ def verdict(difference: Estimate, wanted: int = 1) -> str:
     return HOLDS if difference.value * wanted > 0 else OPPOSITE
 
 
-def _steps(study: StudyView, context: str) -> Finding:
+def _steps(study: StudyContents, context: str) -> Finding:
     given = {
         "gold": "after the true answers to its steps",
         "own": "after the model’s own answers to its steps",
@@ -54,71 +59,61 @@ def _steps(study: StudyView, context: str) -> Finding:
     return Finding(claim, text, verdict(points), "accuracy-by-context")
 
 
-def scarcity_of(study: StudyView) -> Scarcity | None:
-    """Scarcity of spatial heads by the atlas's default criterion."""
-    atlas = study.atlas
-    return next((s for s in atlas.scarcity if s.criterion == atlas.criterion), None) if atlas else None
-
-
-def _scarcity(study: StudyView) -> Finding:
+def _scarcity(study: StudyContents) -> Finding:
     claim = "Fewer heads serve a spatial function than another function"
-    found = scarcity_of(study)
-    if found is None:
+    atlas = study.atlas
+    found = scarcity_estimate(atlas, atlas.default_criterion) if atlas else None
+    if atlas is None or found is None:
         return Finding(claim, "no atlas with both kinds of function", NOT_RUN, "sparsity-section")
-    name = CRITERIA.get(found.criterion, found.criterion)
-    text = f"{interval(scaled(found.difference), 1, True)} percentage points of all heads (criterion: {name})"
-    return Finding(claim, text, verdict(found.difference, -1), "scarcity")
+    name = CRITERIA.get(atlas.default_criterion, atlas.default_criterion)
+    text = f"{interval(scaled(found), 1, True)} percentage points of all heads (criterion: {name})"
+    return Finding(claim, text, verdict(found, -1), "scarcity")
 
 
-def spatial_tests(study: StudyView) -> list[MuteTest]:
+def spatial_tests(study: StudyContents) -> dict[str, MutingTest]:
     """Muting of each spatial function's heads, measured on that function."""
-    tests = study.ablation.tests if study.ablation else ()
-    return [t for t in tests if t.function in study.taxonomy.spatial and t.measured == t.function]
+    tests = study.ablation.functions if study.ablation else {}
+    return {f: test for f, test in tests.items() if f in study.taxonomy.spatial}
 
 
-def beyond_controls(test: MuteTest) -> bool:
-    """The stage's own verdict; else: the loss is beyond the control sets (q) and clear of zero."""
-    if test.claimed is not None:
-        return test.claimed
-    return test.q is not None and test.q < LEVEL and test.drop.clear_of_zero and test.drop.value > 0
-
-
-def against_sets(test: MuteTest) -> str:
+def against_sets(test: MutingTest) -> str:
     """How sure the loss is beyond random heads, in words: ``q = 0.010, 200 distinct sets``."""
     fair = "" if test.layer_matched else ", not layer-matched"
-    return f"q = {number(test.q, 3)}, {test.distinct} distinct sets{fair}"
+    return f"q = {number(test.q, 3)}, {test.sets} distinct sets{fair}"
 
 
-def _muting(study: StudyView) -> list[Finding]:
+def _muting(study: StudyContents) -> list[Finding]:
     tests = spatial_tests(study)
     if not tests:
         claim = "Muting a spatial function’s heads hurts it more than muting random heads"
         return [Finding(claim, "no muting on test", NOT_RUN, "muting-section")]
     found = []
-    for test in tests:
-        claim = f"Muting the heads of {words(test.function)} hurts it more than muting random heads"
+    for function, test in tests.items():
+        claim = f"Muting the heads of {words(function)} hurts it more than muting random heads"
         text = (
-            f"{interval(test.drop)} points lost with {test.k} heads, {number(test.excess)} more than with "
-            f"random heads on average ({against_sets(test)})"
+            f"{interval(lost(test))} points lost with {test.k} heads, {number(test.excess_points)} more than "
+            f"with random heads on average ({against_sets(test)})"
         )
-        found.append(Finding(claim, text, HOLDS if beyond_controls(test) else UNCLEAR, "muting"))
+        found.append(Finding(claim, text, HOLDS if test.claimed else UNCLEAR, "muting"))
     return found
 
 
-def own_worst(study: StudyView) -> tuple[int, int]:
+def own_worst(study: StudyContents) -> tuple[int, int]:
     """How many functions lose more from their own heads than the others do on average, and of how many."""
     matrix = study.ablation.specificity if study.ablation else None
     hits = total = 0
-    for row, line in zip(matrix.rows, matrix.change, strict=True) if matrix else ():
-        cells = {c: e.value for c, e in zip(matrix.columns, line, strict=True) if e is not None}  # type: ignore[union-attr]
-        others = [v for c, v in cells.items() if c != row]
+    if matrix is None:
+        return hits, total
+    for row, line in zip(matrix.muted, matrix.drop_points, strict=True):
+        cells = {c: drop for c, drop in zip(matrix.measured, line, strict=True) if drop is not None}
+        others = [drop for c, drop in cells.items() if c != row]
         if row in cells and others:
             total += 1
-            hits += cells[row] < sum(others) / len(others)
+            hits += cells[row] > sum(others) / len(others)
     return hits, total
 
 
-def _specific(study: StudyView) -> Finding:
+def _specific(study: StudyContents) -> Finding:
     claim = "A function’s own heads hurt it more than they hurt the others on average"
     hits, total = own_worst(study)
     if not total:
@@ -127,55 +122,68 @@ def _specific(study: StudyView) -> Finding:
     return Finding(claim, text, HOLDS if hits == total else UNCLEAR, "specificity")
 
 
-def headline(study: StudyView) -> Emphasis | None:
-    """The edit that was chosen on select as the most promising of all."""
-    view = study.emphasis
-    return next((e for e in view.items if e.function == view.headline), None) if view else None
+def side_effect(best: Headline) -> str:
+    """The function that suffers most from the headline's edit, in words; empty where there is none."""
+    if best.worst_side_effect is None:
+        return ""
+    return f"{words(best.worst_side_effect)} {number(best.worst_side_effect_points, 1, True)}"
 
 
-def _emphasis(study: StudyView) -> Finding:
+def _emphasis(study: StudyContents) -> Finding:
     claim = "Turning a function’s heads up, or steering them, improves it"
-    best = headline(study)
+    best = study.emphasis.headline if study.emphasis else None
     if best is None:
         return Finding(claim, "no emphasis on test", NOT_RUN, "emphasis-section")
-    side = (
-        f"; worst side effect {words(best.worst[0])} {number(best.worst[1], 1, True)}" if best.worst else ""
-    )
+    delta = estimate(best.delta_points, best.ci, best.n)
+    side = f"; worst side effect {side_effect(best)}" if best.worst_side_effect else ""
     edit = f"{best.edit} {best.strength:g}, {len(best.heads)} heads"
-    text = f"{words(best.function)}, chosen on select ({edit}): {interval(best.delta, 1, True)} points"
-    return Finding(claim, f"{text}, n = {best.delta.n}{side}", verdict(best.delta), "emphasis")
+    text = f"{words(best.function)}, chosen on select ({edit}): {interval(delta, 1, True)} points"
+    return Finding(claim, f"{text}, n = {delta.n}{side}", verdict(delta), "emphasis")
 
 
-def _wake(study: StudyView) -> list[Finding]:
+def _wake(study: StudyContents) -> list[Finding]:
     claim = "Pointing at the named objects improves answers"
     wake = study.wake
-    main = wake.delta(wake.style) if wake else None
+    main = pointed(wake) if wake else None
     if wake is None or main is None:
-        why = wake.unread if wake else ""
-        return [Finding(claim, why or "no pointing on test", NOT_RUN, "wake")]
-    where = {"beyond": " on pictures more crowded than the model was trained on"}.get(wake.population, "")
-    text = f"{interval(main.delta, 1, True)} points (style {wake.style}), n = {main.delta.n}"
-    inside = wake.delta(wake.style, "in_training_range") if wake.population == "beyond" else None
-    text += f"; within the trained range {interval(inside.delta, 1, True)}" if inside else ""
-    found = [Finding(claim + where, text, verdict(main.delta), "wake-styles")]
-    equal = wake.delta(wake.style, against="equal_area")
+        return [Finding(claim, (unread(wake) if wake else "") or "no pointing on test", NOT_RUN, "wake")]
+    beyond = wake.summary.population == "beyond"
+    where = " on pictures more crowded than the model was trained on" if beyond else ""
+    text = f"{interval(main, 1, True)} points (style {BOTH}), n = {main.n}"
+    inside = pointed(wake, "in_training_range") if beyond else None
+    text += f"; within the trained range {interval(inside, 1, True)}" if inside else ""
+    found = [Finding(claim + where, text, verdict(main), "wake-styles")]
+    equal = beyond_equal_area(wake)
     if equal is not None:
         claim = "It helps more than masking background with all objects left visible"
-        text = f"{interval(equal.delta, 1, True)} points more than that control, n = {equal.delta.n}"
-        found.append(Finding(claim, text, verdict(equal.delta), "wake-contrasts"))
-    group = wake.group()
+        text = f"{interval(equal, 1, True)} points more than that control, n = {equal.n}"
+        found.append(Finding(claim, text, verdict(equal), "wake-contrasts"))
+    group = group_gain(wake)
     if group is not None:
         claim = "It wakes spatial heads more than the others"
+        spatial, other, difference = map(gain_estimate, (group.spatial, group.other, group.difference))
         text = (
-            f"contribution of spatial heads {number(100 * group.spatial.value, 1, True)} %, of the others "
-            f"{number(100 * group.other.value, 1, True)} %, difference "
-            f"{interval(scaled(group.difference), 1, True)}"
+            f"contribution of spatial heads {number(100 * spatial.value, 1, True)} %, of the others "
+            f"{number(100 * other.value, 1, True)} %, difference {interval(scaled(difference), 1, True)}"
         )
-        found.append(Finding(claim, text, verdict(group.difference), "wake-heads"))
+        found.append(Finding(claim, text, verdict(difference), "wake-heads"))
     return found
 
 
-def banner(study: StudyView) -> tuple[str, bool] | None:
+def pointed(wake: WakeResult, population: str | None = None) -> Estimate | None:
+    """Change of accuracy under the style fixed in advance; None: the summary's population."""
+    table = wake.test.get(BOTH)
+    found = table.population(population or wake.summary.population) if table else None
+    return gained(found) if found else None
+
+
+def beyond_equal_area(wake: WakeResult) -> Estimate | None:
+    """That style less the equal-area control, on the summary's population."""
+    found = wake.contrasts.get(f"{BOTH} - equal_area", {}).get(wake.summary.population)
+    return gained(found) if found else None
+
+
+def banner(study: StudyContents) -> tuple[str, bool] | None:
     """A plain warning, and whether it is a grave one, if the model does no better than blind guessing, or
     does not want to answer in the form it is asked for."""
     form = [f"{said[0].upper()}{said[1:]}." for said in warnings_of(form_of(study.answers or ()))]
@@ -186,7 +194,7 @@ def banner(study: StudyView) -> tuple[str, bool] | None:
     return " ".join([*form, text]).strip(), grave
 
 
-def _blind(study: StudyView) -> tuple[str, bool] | None:
+def _blind(study: StudyContents) -> tuple[str, bool] | None:
     weak, seen = [], []
     for name in [*study.functions, MAIN]:
         rows = select(study, function=name, context="gold") or select(study, function=name)

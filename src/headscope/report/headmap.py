@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
+from headscope.probing.atlas import Atlas
 from headscope.report import theme
-from headscope.report.charts.heads import colours, domain
+from headscope.report.charts.heads import HeadScores, colours, domain, places, rankings
 from headscope.report.theme import number
-from headscope.report.views import AtlasView, HeadScores
 from headscope.statistics.ranking import BY_SIZE, strongest
+from headscope.storage import Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WIDTH, TALLEST, LEFT, TOP = 152.0, 300.0, 22.0, 4.0  # of the map's grid, in units of its picture
 
@@ -52,44 +56,45 @@ class HeadMap:
         return TOP + self.rows * self.cell[1] + 18
 
 
-def head_maps(atlas: AtlasView, function: str, muted: tuple[str, ...] = ()) -> list[HeadMap]:
+def head_maps(atlas: Atlas, function: str, muted: tuple[str, ...] = ()) -> list[HeadMap]:
     """The function's map under each ranking that has it; ``muted`` heads are outlined."""
-    return [_map(atlas, r, function, frozenset(muted)) for r in atlas.rankings if function in r.scores]
+    return [_map(atlas, r, function, frozenset(muted)) for r in rankings(atlas) if function in r.scores]
 
 
-def hover_table(atlas: AtlasView) -> dict[str, Any]:
+def hover_table(atlas: Atlas) -> Row:
     """What the page needs to show values on hover: labels, places and scores rounded to four digits."""
     scores = {
         f"{ranking.name}/{function}": [None if v is None else float(f"{v:.4g}") for v in values]
-        for ranking in atlas.rankings
+        for ranking in rankings(atlas)
         for function, values in ranking.scores.items()
     }
     marks = {
         f"{criterion}/{function}": [i for i, yes in enumerate(flags) if yes]
         for criterion, table in atlas.selected.items()
         for function, flags in table.items()
+        if flags is not None
     }
-    return {"heads": atlas.heads, "places": atlas.places, "scores": scores, "passes": marks}
+    labels = [head.label for head in atlas.heads]
+    return {"heads": labels, "places": places(atlas)[1], "scores": scores, "passes": marks}
 
 
-def top_heads(
-    atlas: AtlasView, ranking: HeadScores, function: str, count: int = 5
-) -> list[tuple[str, float]]:
+def top_heads(atlas: Atlas, ranking: HeadScores, function: str, count: int = 5) -> list[tuple[str, float]]:
     """The heads with the greatest scores (for the joint probe, whose sign is kept, in absolute value)."""
     scores = ranking.scores[function]
     best = strongest(scores, count, by_size=ranking.name in BY_SIZE)
-    return [(atlas.heads[i], float(scores[i] or 0.0)) for i in best]
+    return [(atlas.heads[i].label, float(scores[i] or 0.0)) for i in best]
 
 
-def _map(atlas: AtlasView, ranking: HeadScores, function: str, muted: frozenset[str]) -> HeadMap:
-    columns = max(c for _, c in atlas.places) + 1
-    rows = len(atlas.rows)
+def _map(atlas: Atlas, ranking: HeadScores, function: str, muted: frozenset[str]) -> HeadMap:
+    names, grid = places(atlas)
+    columns = max(c for _, c in grid) + 1
+    rows = len(names)
     wide = WIDTH / columns
     cell = (wide, min(wide, TALLEST / rows))
     ends = domain(ranking, function)
     scale = colours(ranking)
     flags = atlas.selected.get(ranking.name, {}).get(function) or [False] * len(atlas.heads)
-    corners = [(LEFT + c * cell[0], TOP + r * cell[1]) for r, c in atlas.places]
+    corners = [(LEFT + c * cell[0], TOP + r * cell[1]) for r, c in grid]
     spots = [(x + cell[0] / 2, y + cell[1] / 2) for (x, y), yes in zip(corners, flags, strict=True) if yes]
     best = ", ".join(f"{h} {number(v, 3)}" for h, v in top_heads(atlas, ranking, function, 3))
     digits = 3 if max(abs(e) for e in ends) < 1 else 2
@@ -97,17 +102,17 @@ def _map(atlas: AtlasView, ranking: HeadScores, function: str, muted: frozenset[
         function=function,
         ranking=ranking.name,
         unit=ranking.unit,
-        picture=_pixels(atlas, ranking.scores[function], ends, scale, (columns, rows)),
+        picture=_pixels(grid, ranking.scores[function], ends, scale, (columns, rows)),
         columns=columns,
         rows=rows,
         cell=cell,
-        layer_ticks=_ticks([name.removeprefix("L") for name in atlas.rows], TOP, cell[1], 11),
+        layer_ticks=_ticks([name.removeprefix("L") for name in names], TOP, cell[1], 11),
         head_ticks=_ticks([str(i) for i in range(columns)], LEFT, cell[0], 16),
         low=number(ends[0], digits),
         high=number(ends[1], digits),
         gradient=f"linear-gradient(to right, {', '.join(scale)})",
         dots=tuple(spots),
-        boxes=tuple(xy for xy, head in zip(corners, atlas.heads, strict=True) if head in muted),
+        boxes=tuple(xy for xy, head in zip(corners, atlas.heads, strict=True) if head.label in muted),
         alt=f"{function.replace('_', ' ')}, {ranking.name} ranking: greatest {best}",
     )
 
@@ -119,7 +124,7 @@ def _ticks(names: list[str], start: float, size: float, room: float) -> tuple[tu
 
 
 def _pixels(
-    atlas: AtlasView,
+    grid: tuple[tuple[int, int], ...],
     scores: list[float | None],
     ends: tuple[float, float],
     scale: tuple[str, ...],
@@ -128,14 +133,14 @@ def _pixels(
     from PIL import Image
 
     picture = Image.new("RGBA", size, (0, 0, 0, 0))
-    for (row, column), value in zip(atlas.places, scores, strict=True):
+    for (row, column), value in zip(grid, scores, strict=True):
         if value is not None:
             rgb = theme.blend(scale, (value - ends[0]) / (ends[1] - ends[0]))
             picture.putpixel((column, row), (*rgb, 255))
     return data_uri(picture)
 
 
-def data_uri(picture: Any) -> str:
+def data_uri(picture: Image) -> str:
     """A PIL picture as a PNG that the page carries in itself."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)

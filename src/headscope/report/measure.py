@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-from headscope.report.stage_views import Estimate
-from headscope.report.views import StudyView
-
-Row = dict[str, Any]
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate
+from headscope.storage import Row
 
 
 def select(
-    study: StudyView, *, function: str | None = None, context: str | None = None, split: str = "test"
+    study: StudyContents, *, function: str | None = None, context: str | None = None, split: str = "test"
 ) -> list[Row]:
     """Rows of answers of one split, function and context."""
     return [
@@ -52,7 +50,7 @@ def near_chance(rows: Sequence[Row]) -> bool:
     return (estimate.low or 0.0) <= max(chance(rows), majority(rows))
 
 
-def paired(study: StudyView, function: str, context: str, against: str) -> Estimate | None:
+def paired(study: StudyContents, function: str, context: str, against: str) -> Estimate | None:
     """Difference of accuracy (0..1) between two contexts on the same questions, interval over images."""
     from headscope.statistics.resampling import paired_difference
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
 
 from headscope.report.theme import number
+from headscope.storage import Row
 
 SCHEMA = "headscope/measured/1"
 
@@ -20,7 +20,7 @@ class MethodErrors:
     source: str = ""
 
 
-def method_errors(content: dict[str, Any] | None = None) -> MethodErrors:
+def method_errors(content: Row | None = None) -> MethodErrors:
     """What ``headscope validate-method`` measured on planted models with one head a function.
 
     Args:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from headscope.experiments.significance import CLAIM_SETS
 from headscope.report.charts.base import words
+from headscope.report.contents import StudyContents
 from headscope.report.theme import number, percent
-from headscope.report.views import StudyView
-from headscope.statistics.resampling import CLAIM_SETS
 
 Block = tuple[str, list[str]]
 
 
-def methods(study: StudyView) -> list[Block]:
+def methods(study: StudyContents) -> list[Block]:
     """Headings, each with its statements; only what applies to this study."""
     blocks = [_protocol(study), _heads(study), _muting(study), _helping(study), _reading(study)]
     return [(heading, lines) for heading, lines in blocks if lines]
 
 
-def _protocol(study: StudyView) -> Block:
-    cases = study.run.cases
-    sizes = ", ".join(f"{split} {count}" for split, count in cases.items())
+def _protocol(study: StudyContents) -> Block:
+    sizes = ", ".join(f"{split} {count}" for split, count in study.record.cases) if study.record else ""
     lines = [
         "Splits are by image: all steps of one picture fall in one "
         f"split{f' ({sizes} cases)' if sizes else ''}.",
@@ -38,15 +37,16 @@ def _protocol(study: StudyView) -> Block:
     return "Protocol", lines
 
 
-def _heads(study: StudyView) -> Block:
+def _heads(study: StudyContents) -> Block:
     atlas = study.atlas
     if atlas is None:
         return "Heads and rankings", []
+    readout = atlas.provenance.readout or "as stated in the atlas"
     lines = [
         "A head's output z is what enters the attention block's output projection, split by that layer's "
         "own number of heads; where heads lie is proved at load by zeroing one inside the attention "
         "function.",
-        f"Readout: {atlas.readout or 'as stated in the atlas'}. Joint probe: a shared projection to 64 "
+        f"Readout: {readout}. Joint probe: a shared projection to 64 "
         "features, one hidden layer of 512, softmax over functions; importance is gradient x activation "
         "of the function's logit, averaged over select with its sign, cut at the elbow of the sorted "
         "curve.",
@@ -68,7 +68,7 @@ def _heads(study: StudyView) -> Block:
     return "Heads and rankings", lines
 
 
-def _muting(study: StudyView) -> Block:
+def _muting(study: StudyContents) -> Block:
     view = study.ablation
     if view is None:
         return "Muting", []
@@ -89,13 +89,13 @@ def _muting(study: StudyView) -> Block:
     ]
     if view.rule:
         lines.insert(0, f"How heads were chosen. {view.rule}")
-    if view.held_out is False:
-        new = "cases new to the model" if study.run.training.held_out else "cases with held-out parts"
+    if view.settings.get("held_out") is False:
+        new = "cases new to the model" if study.training.held_out else "cases with held-out parts"
         lines.append(f"Muting and emphasis leave out {new}; these are in the accuracy above.")
     lines += [f"Not tested: {f.replace('_', ' ')} ({why})." for f, why in view.skipped.items()]
-    few = [t for t in view.tests if t.function == t.measured and 0 < t.distinct < CLAIM_SETS]
+    few = {f: test.sets for f, test in view.functions.items() if 0 < test.sets < CLAIM_SETS}
     if few:
-        told = ", ".join(f"{words(t.function)} {t.distinct}" for t in few)
+        told = ", ".join(f"{words(f)} {sets}" for f, sets in few.items())
         lines.append(
             f"Distinct random sets too few for a claim, which needs {CLAIM_SETS}: {told}. What is said of "
             "these functions is a quick look."
@@ -103,7 +103,7 @@ def _muting(study: StudyView) -> Block:
     return "Muting", lines
 
 
-def _helping(study: StudyView) -> Block:
+def _helping(study: StudyContents) -> Block:
     lines = []
     if study.emphasis is not None:
         lines += [study.emphasis.rule] if study.emphasis.rule else []
@@ -113,7 +113,7 @@ def _helping(study: StudyView) -> Block:
         )
     wake = study.wake
     if wake is not None:
-        things = wake.trained_things
+        things = wake.training_things
         known = (
             f" (trained on {things[0]} to {things[1]} things) may only mean that masking brings them back to "
             "what the model knows"
@@ -131,7 +131,7 @@ def _helping(study: StudyView) -> Block:
     return "Emphasis and pointing", lines
 
 
-def _reading(study: StudyView) -> Block:
+def _reading(study: StudyContents) -> Block:
     lines = [
         "If accuracy on a function is at chance, its heads, muting and gains are noise with a map; the "
         "banner on top says so. The same holds for a model with random weights.",
@@ -140,7 +140,7 @@ def _reading(study: StudyView) -> Block:
         "Rankings and effects of sets of heads are not sums of those of single heads: heads back each "
         "other up, and muting one can hide what it does.",
     ]
-    if study.run.seconds:
-        total = study.run.seconds.get("total") or sum(study.run.seconds.values())
+    if study.seconds:
+        total = study.seconds.get("total") or sum(study.seconds.values())
         lines.append(f"The whole run took {number(total / 60, 1)} minutes.")
     return "How to read this page", lines

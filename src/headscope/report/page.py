@@ -7,27 +7,29 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headscope.report import findings as says
 from headscope.report import unanswered
 from headscope.report.charts import heads
 from headscope.report.charts.base import Figure, words
+from headscope.report.charts.heads import rankings
+from headscope.report.contents import StudyContents, read_contents
 from headscope.report.figures import write_figures
 from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
 from headscope.report.method_errors import method_errors
 from headscope.report.methods import methods
 from headscope.report.paragraph import paragraph
-from headscope.report.pictures import before_after, walked_case
+from headscope.report.pictures import WalkedCase, before_after, walked_case
 from headscope.report.run_facts import chosen, commands, facts
 from headscope.report.sections import Section, sections
-from headscope.report.sources import read_study
 from headscope.report.svg import draw, inline
 from headscope.report.theme import number
-from headscope.report.views import StudyView
-from headscope.storage import write_atomic
+from headscope.storage import Row, write_atomic
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from headscope.data.cases import Cases
 
 FILE = "report.html"
@@ -40,7 +42,7 @@ class Drawn:
 
     number: int
     figure: Figure
-    svg: Any  # markupsafe.Markup
+    svg: Markup
 
 
 def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Path:
@@ -66,7 +68,7 @@ def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None =
         PosixPath('runs/demo/report.html')
     """
     folder = Path(study_folder)
-    study = read_study(folder, cases)
+    study = read_contents(folder, cases)
     parts = sections(study)
     documents = {f.name: draw(f.spec()) for s in parts for f in s.figures}
     page = render(study, parts, documents)
@@ -76,7 +78,7 @@ def write_report(study_folder: str | Path, *, cases: str | Path | Cases | None =
     return folder / FILE
 
 
-def render(study: StudyView, parts: list[Section], documents: dict[str, str]) -> str:
+def render(study: StudyContents, parts: list[Section], documents: dict[str, str]) -> str:
     """The page as text; ``documents`` holds the SVG of every figure by name."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -107,9 +109,9 @@ def render(study: StudyView, parts: list[Section], documents: dict[str, str]) ->
     )
 
 
-def _texts(study: StudyView) -> dict[str, Any]:
-    name = str(study.run.model.get("name") or "a vision-language model")
-    data = str(study.run.data.get("name") or study.run.data.get("path") or "its cases")
+def _texts(study: StudyContents) -> Row:
+    name = study.model_name or "a vision-language model"
+    data = study.record.data.path if study.record else "its cases"
     return {
         "title": f"Attention heads and spatial reasoning: {Path(name).name or name}",
         "banner": says.banner(study),
@@ -138,17 +140,18 @@ def _version() -> str:
         return ""
 
 
-def _maps(study: StudyView) -> dict[str, Any]:
+def _maps(study: StudyContents) -> Row:
     atlas = study.atlas
     if atlas is None:
         return {"maps": [], "hover": {}, "dotted": False, "boxed": False}
-    muted = {t.function: t.heads for t in (study.ablation.tests if study.ablation else ())}
-    functions = list(dict.fromkeys(f for r in atlas.rankings for f in r.scores))
+    muted = {f: test.heads for f, test in (study.ablation.functions if study.ablation else {}).items()}
+    drawn = rankings(atlas)
+    functions = list(dict.fromkeys(f for r in drawn for f in r.scores))
     found: list[tuple[str, list[HeadMap], list[tuple[str, str]]]] = []
     for function in functions:
         best = [
             (r.name, ", ".join(f"{h} {number(v, 3)}" for h, v in top_heads(atlas, r, function, 8)))
-            for r in atlas.rankings
+            for r in drawn
             if function in r.scores
         ]
         found.append((words(function), head_maps(atlas, function, muted.get(function, ())), best))
@@ -160,7 +163,7 @@ def _maps(study: StudyView) -> dict[str, Any]:
     }
 
 
-def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, Any]]:
+def _drawn(parts: list[Section], documents: dict[str, str]) -> list[Row]:
     from markupsafe import Markup
 
     count = 0
@@ -177,7 +180,7 @@ def _drawn(parts: list[Section], documents: dict[str, str]) -> list[dict[str, An
     return found
 
 
-def _walked_rows(walked: Any) -> list[tuple[str, ...]]:
+def _walked_rows(walked: WalkedCase | None) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for row in walked.rows if walked else ():
         if row["truth"] is None:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from headscope.functions import MAIN
 from headscope.report.charts.base import interval, scaled, words
-from headscope.report.charts.heads import CRITERIA
+from headscope.report.charts.heads import CRITERIA, scarcity_estimate
+from headscope.report.charts.waking import gain_estimate, group_gain
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate, estimate, lost
 from headscope.report.findings import (
     HOLDS,
     OPPOSITE,
-    beyond_controls,
-    headline,
+    beyond_equal_area,
     own_worst,
-    scarcity_of,
+    pointed,
     spatial_tests,
     verdict,
 )
 from headscope.report.measure import accuracy, chance, majority, paired, select
-from headscope.report.stage_views import Estimate
 from headscope.report.theme import number, percent
-from headscope.report.views import StudyView
 
 
-def paragraph(study: StudyView) -> str:
+def paragraph(study: StudyContents) -> str:
     """The summary; parts that were not run are left out, results that are not clear are said to be so."""
     parts = (
         _answers(study),
@@ -34,7 +34,7 @@ def paragraph(study: StudyView) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _answers(study: StudyView) -> str:
+def _answers(study: StudyContents) -> str:
     spatial = study.taxonomy.spatial
     steps = [r for r in select(study, context="gold") if r["function"] != MAIN]
     told = []
@@ -49,11 +49,11 @@ def _answers(study: StudyView) -> str:
             )
     if not told:
         return ""
-    name = study.run.model.get("name") or "the model"
+    name = study.model_name or "the model"
     return f"Given the true answers to earlier steps, {name} gets {' and '.join(told)} of test right."
 
 
-def _steps(study: StudyView) -> str:
+def _steps(study: StudyContents) -> str:
     told = []
     clear: dict[str, str] = {}
     for context, title in (("own", "its own answers"), ("gold", "the true answers")):
@@ -76,29 +76,31 @@ def _steps(study: StudyView) -> str:
     return f"{says}: {percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps."
 
 
-def _heads(study: StudyView) -> str:
-    found = scarcity_of(study)
-    if found is None or found.spatial is None or found.other is None:
+def _heads(study: StudyContents) -> str:
+    atlas = study.atlas
+    difference = scarcity_estimate(atlas, atlas.default_criterion) if atlas else None
+    if atlas is None or difference is None:
         return ""
     says = {HOLDS: "scarcer than", OPPOSITE: "more numerous than"}.get(
-        verdict(found.difference, -1), "not clearly scarcer than"
+        verdict(difference, -1), "not clearly scarcer than"
     )
-    name = CRITERIA.get(found.criterion, found.criterion)
+    found = atlas.scarcity[atlas.default_criterion]
+    name = CRITERIA.get(atlas.default_criterion, atlas.default_criterion)
     return (
         f"Spatial heads are {says} others: {percent(found.spatial)} of all heads serve a spatial function "
         f"on average, {percent(found.other)} another (difference "
-        f"{interval(scaled(found.difference), 1, True)} percentage points; criterion: {name})."
+        f"{interval(scaled(difference), 1, True)} percentage points; criterion: {name})."
     )
 
 
-def _muting(study: StudyView) -> str:
+def _muting(study: StudyContents) -> str:
     tests = spatial_tests(study)
     if not tests:
         return ""
-    losses = ", ".join(f"{words(t.function)} {interval(t.drop)} points" for t in tests)
-    means = [t.mean for t in tests if t.mean is not None]
+    losses = ", ".join(f"{words(f)} {interval(lost(t))} points" for f, t in tests.items())
+    means = [t.control_mean for t in tests.values() if t.control_mean is not None]
     random = f"; random heads cost {number(sum(means) / len(means))} on average" if means else ""
-    sure = [t for t in tests if beyond_controls(t)]
+    sure = [t for t in tests.values() if t.claimed]
     greatest = max((t.q for t in sure if t.q is not None), default=None)
     beyond = f" (q {number(greatest, 3)} or less)" if sure else ""
     text = (
@@ -113,42 +115,44 @@ def _muting(study: StudyView) -> str:
     return text
 
 
-def _emphasis(study: StudyView) -> str:
-    best = headline(study)
+def _emphasis(study: StudyContents) -> str:
+    best = study.emphasis.headline if study.emphasis else None
     if best is None:
         return ""
-    says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(best.delta), "does not clearly help")
+    delta, worst = estimate(best.delta_points, best.ci, best.n), best.worst_side_effect
+    says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(delta), "does not clearly help")
     side = (
-        f", at worst {number(best.worst[1], 1, True)} points elsewhere ({words(best.worst[0])})"
-        if best.worst
+        f", at worst {number(best.worst_side_effect_points, 1, True)} points elsewhere ({words(worst)})"
+        if worst
         else ""
     )
     return (
         f"Turning heads up {says}: the edit that looked best on select ({words(best.function)}, {best.edit} "
-        f"{best.strength:g}) changes its function by {interval(best.delta, 1, True)} points on test{side}."
+        f"{best.strength:g}) changes its function by {interval(delta, 1, True)} points on test{side}."
     )
 
 
-def _pointing(study: StudyView) -> str:
+def _pointing(study: StudyContents) -> str:
     wake = study.wake
-    main = wake.delta(wake.style) if wake else None
+    main = pointed(wake) if wake else None
     if wake is None or main is None:
         return ""
-    where = " on crowded pictures" if wake.population == "beyond" else ""
-    says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(main.delta), "does not clearly help")
-    text = f"Pointing at the named objects {says}{where}: {interval(main.delta, 1, True)} points"
-    equal = wake.delta(wake.style, against="equal_area")
+    beyond = wake.summary.population == "beyond"
+    where = " on crowded pictures" if beyond else ""
+    says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(main), "does not clearly help")
+    text = f"Pointing at the named objects {says}{where}: {interval(main, 1, True)} points"
+    equal = beyond_equal_area(wake)
     if equal is not None:
-        text += f", {interval(equal.delta, 1, True)} against masking background only ({_clear(equal.delta)})"
-    inside = wake.delta(wake.style, "in_training_range") if wake.population == "beyond" else None
+        text += f", {interval(equal, 1, True)} against masking background only ({_clear(equal)})"
+    inside = pointed(wake, "in_training_range") if beyond else None
     if inside is not None:
-        text += f"; {interval(inside.delta, 1, True)} on pictures of a kind it was trained on"
-    group = wake.group()
+        text += f"; {interval(inside, 1, True)} on pictures of a kind it was trained on"
+    group = group_gain(wake)
     if group is not None:
+        spatial, other, difference = map(gain_estimate, (group.spatial, group.other, group.difference))
         text += (
-            f". Spatial heads’ contribution changes by {number(100 * group.spatial.value, 0, True)} %, "
-            f"that of the others by {number(100 * group.other.value, 0, True)} % "
-            f"({_clear(group.difference)})"
+            f". Spatial heads’ contribution changes by {number(100 * spatial.value, 0, True)} %, "
+            f"that of the others by {number(100 * other.value, 0, True)} % ({_clear(difference)})"
         )
     return text + "."
 

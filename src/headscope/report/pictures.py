@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headscope.data.schema import Case
 from headscope.errors import HeadscopeError
+from headscope.experiments.waking.questions import BOTH, PLAIN
+from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
+from headscope.report.contents import StudyContents
 from headscope.report.headmap import data_uri
-from headscope.report.stage_views import WakeExample
-from headscope.report.views import StudyView
+from headscope.storage import Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LONGEST = 384  # side of an example picture in pixels
 Box = Sequence[float]
@@ -29,6 +35,26 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class WakeExample:
+    """One question before and after marking.
+
+    Attributes:
+        before, after: ``answer``, ``margin``, ``correct``.
+        woken: group of heads -> relative growth of its mean contribution on this question.
+    """
+
+    case: str
+    question: str
+    truth: str
+    style: str
+    before: Row
+    after: Row
+    boxes: tuple[tuple[float, float, float, float], ...]
+    woken: dict[str, float]
+    function: str = ""
+
+
+@dataclass(frozen=True)
 class BeforeAfter:
     """One question on the plain and on the marked picture."""
 
@@ -43,10 +69,10 @@ class WalkedCase:
 
     case: Case
     picture: Picture
-    rows: tuple[dict[str, Any], ...]  # function, question, truth (None: unanswered), answer, correct, margin
+    rows: tuple[Row, ...]  # function, question, truth (None: unanswered), answer, correct, margin
 
 
-def before_after(study: StudyView, most: int = 6) -> list[BeforeAfter]:
+def before_after(study: StudyContents, most: int = 6) -> list[BeforeAfter]:
     """The study's wake examples whose pictures can be read."""
     from headscope.pointing.styles import STYLES, point
 
@@ -54,13 +80,13 @@ def before_after(study: StudyView, most: int = 6) -> list[BeforeAfter]:
     cases = study.cases
     if study.wake is None or cases is None:
         return found
-    for example in study.wake.examples:
+    for example in examples(study.wake):
         case = cases.by_id.get(example.case)
         if case is None or example.style not in STYLES or len(found) == most:
             continue
         try:
             image = cases.image(case)
-            marked = point(example.style, image, [tuple(b) for b in example.boxes]).image  # type: ignore[misc]
+            marked = point(example.style, image, example.boxes).image
         except HeadscopeError:
             continue
         boxes = [(*box, "") for box in example.boxes]
@@ -75,12 +101,61 @@ def before_after(study: StudyView, most: int = 6) -> list[BeforeAfter]:
     return found
 
 
-def walked_case(study: StudyView) -> WalkedCase | None:
+def examples(wake: WakeResult, most: int = 24) -> list[WakeExample]:
+    """Questions that name all they need, in the order of the greatest change of margin on changed answers.
+
+    Answers that pointing put right and answers that it spoilt in turn, as far as there are any; one per case.
+    """
+    plain = {r["item"]: r for r in wake.rows if r["variant"] == PLAIN and r.get("pointing") == "named"}
+    both = {r["item"]: r for r in wake.rows if r["variant"] == BOTH and r["item"] in plain}
+    righted: list[tuple[float, str]] = []
+    spoilt: list[tuple[float, str]] = []
+    for item, after in both.items():
+        before = plain[item]
+        if bool(before["correct"]) != bool(after["correct"]):
+            change = (after.get("margin") or 0.0) - (before.get("margin") or 0.0)
+            (righted if after["correct"] else spoilt).append((-abs(change), item))
+    order = [i for pair in zip(sorted(righted), sorted(spoilt), strict=False) for _, i in pair]
+    order += [i for _, i in sorted(righted)[len(spoilt) :]] + [i for _, i in sorted(spoilt)[len(righted) :]]
+    found: dict[str, WakeExample] = {}
+    for item in order:
+        case = plain[item]["case"]
+        if case not in found and len(found) < most:
+            found[case] = _example(plain[item], both[item])
+    return list(found.values())
+
+
+def _example(before: Row, after: Row) -> WakeExample:
+    boxes = json.loads(after.get("boxes") or "[]")
+    woken = {}
+    for group in ("spatial", "other"):
+        one, two = before.get(f"norm_{group}"), after.get(f"norm_{group}")
+        if one and two is not None:
+            woken[group] = two / one - 1
+    return WakeExample(
+        case=after["case"],
+        question=after["question"],
+        truth=after["truth"],
+        style=BOTH,
+        before=_said(before),
+        after=_said(after),
+        boxes=tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes),
+        woken=woken,
+        function=after["function"],
+    )
+
+
+def _said(row: Row) -> Row:
+    answer = row["answer"] if row.get("answer") is not None else row.get("text") or "–"
+    return {"answer": answer, "margin": row.get("margin"), "correct": bool(row["correct"])}
+
+
+def walked_case(study: StudyContents) -> WalkedCase | None:
     """A test case with many steps (the first in order among the longest), and what the model answered."""
     cases = study.cases
     if cases is None or not study.answers:
         return None
-    answers: dict[str, dict[str, dict[str, Any]]] = {}
+    answers: dict[str, dict[str, Row]] = {}
     for row in study.answers:
         if row.get("split") == "test" and row["context"] in ("gold", "alone"):
             held = answers.setdefault(row["case"], {})
@@ -103,7 +178,7 @@ def walked_case(study: StudyView) -> WalkedCase | None:
     return None
 
 
-def _given(row: dict[str, Any]) -> dict[str, Any]:
+def _given(row: Row) -> Row:
     """What the model answered; the text it wrote where no answer could be read from it."""
     answer = row.get("answer")
     return {
@@ -113,7 +188,7 @@ def _given(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _picture(image: Any, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
+def _picture(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
     """Large photographs are made smaller; small scenes are kept and enlarged by the browser."""
     from PIL import Image
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headscope.report.charts import ablation, accuracy, emphasis, heads, wake, waking
+from headscope.report.charts import ablation, accuracy, compare, emphasis, heads, wake, waking
 from headscope.report.charts.base import Figure
-from headscope.report.views import StudyView
+from headscope.report.contents import StudyContents
+from headscope.study.stages import stage_named
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Section:
     lead: str = ""
 
 
-Chart = Callable[[StudyView], Figure | None]
+Chart = Callable[[StudyContents], Figure | None]
 
 
 # Anchor, title, the stage that it needs, its charts. Anchors of sections differ from names of figures.
@@ -60,23 +61,19 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
             wake.on_select,
         ),
     ),
+    ("compare", "Another study", "compare", (compare.overlap, compare.over_depth)),
 )
 
 
-def sections(study: StudyView) -> list[Section]:
+def sections(study: StudyContents) -> list[Section]:
     """All parts in order, with the figures that the study has numbers for."""
-    ran = {
-        "capture": study.answers is not None,
-        "probe": study.atlas is not None,
-        "ablate": study.ablation is not None,
-        "emphasize": study.emphasis is not None,
-        "wake": study.wake is not None,
-    }
     found = [Section("summary", "Summary"), Section("run", "What was run")]
     for name, title, stage, charts in _CHARTED:
-        drawn = [chart(study) for chart in charts] if ran[stage] else []
+        if stage_named(stage).asks and not study.ran(stage):
+            continue
+        drawn = [chart(study) for chart in charts] if study.ran(stage) else []
         figures = tuple(figure for figure in drawn if figure is not None)
-        empty = ran[stage] and charts and not figures
+        empty = study.ran(stage) and charts and not figures
         lead = "This stage wrote nothing to show here." if empty else ""
-        found.append(Section(name, title, figures, None if ran[stage] else stage, lead))
+        found.append(Section(name, title, figures, None if study.ran(stage) else stage, lead))
     return [*found, Section("methods", "Methods and caveats")]

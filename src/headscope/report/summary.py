@@ -3,82 +3,230 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from headscope.asking.form import Form, form_of, warnings_of
+from pydantic import Field
+
+from headscope.asking.form import form_of
+from headscope.experiments.ablation_result import MutingTest
+from headscope.experiments.waking.questions import BOTH
+from headscope.experiments.waking.wake_result import BothSummary
 from headscope.functions import MAIN
-from headscope.report.charts.base import words
+from headscope.probing.atlas import Atlas
+from headscope.records import Artefact, Interval, Number, Record
+from headscope.report.charts.wake import unread
+from headscope.report.contents import StudyContents, read_contents
 from headscope.report.measure import accuracy, select
 from headscope.report.run_facts import STAGES
-from headscope.report.sources import read_study
-from headscope.report.stage_views import Estimate
-from headscope.report.theme import number, percent
-from headscope.report.views import StudyView
-from headscope.storage import write_json
+from headscope.storage import Row
+from headscope.study.evaluation_result import AnswerForm
+from headscope.study.record import SplitCounts
 
 if TYPE_CHECKING:
     from headscope.data.cases import Cases
 
-SCHEMA = "headscope/summary/1"
 FILE = "summary.json"
-Row = dict[str, Any]
 
 
-def write_summary(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Row:
-    """Assemble ``summary.json`` from the stages' files and write it into the study folder.
+class SummaryModel(Record):
+    """The model.
+
+    Attributes:
+        name, revision, parameters, layers, heads: as in ``study.json``.
+    """
+
+    name: str | None = None
+    revision: str | None = None
+    parameters: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+
+
+class AccuracyCell(Record):
+    """A share of right answers, 0 to 1.
+
+    Attributes:
+        value, n, ci: the share, the answers that it is of, its interval.
+    """
+
+    value: Number
+    n: int
+    ci: Interval
+
+
+class JointCell(Record):
+    """The joint probe.
+
+    Attributes:
+        accuracy, majority, shuffled: on ``test``; by the most frequent function; trained on shuffled labels.
+    """
+
+    accuracy: Number = None
+    majority: Number = None
+    shuffled: Number = None
+
+
+class HeadsCell(Record):
+    """Heads that serve a function by the atlas's default criterion.
+
+    Attributes:
+        significant, share, elbow: how many, of all heads, and how many stand before the elbow.
+    """
+
+    significant: int
+    share: Number
+    elbow: int | None = None
+
+
+class MutingCell(Record):
+    """A function's heads muted.
+
+    Attributes:
+        k, drop_points, ci: heads, points lost on ``test``, interval.
+        control_mean, control_max, draws, distinct: the same under random heads.
+        p, q: against them; over functions.
+    """
+
+    k: int
+    drop_points: Number
+    ci: Interval
+    control_mean: Number
+    control_max: Number
+    draws: int
+    distinct: int
+    p: Number
+    q: Number
+
+    @classmethod
+    def of(cls, test: MutingTest) -> MutingCell:
+        """The few numbers of a test."""
+        kept = ("k", "drop_points", "ci", "control_mean", "control_max", "draws")
+        return cls(**{k: getattr(test, k) for k in kept}, distinct=test.sets, p=test.p, q=test.q)
+
+
+class SpecificityCell(Record):
+    """Points lost: [muted][measured].
+
+    Attributes:
+        muted, measured, drop_points: functions, and the table.
+    """
+
+    muted: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    drop_points: tuple[tuple[Number, ...], ...] = ()
+
+
+class EmphasisCell(Record):
+    """The edit that was most promising on ``select``; empty where the stage was not run.
+
+    Attributes:
+        function, edit, strength: which.
+        delta_points, ci, worst_side_effect_points: gained on ``test``, and what it costs elsewhere.
+    """
+
+    function: str = ""
+    edit: str = ""
+    strength: float = 0.0
+    delta_points: Number = None
+    ci: Interval | None = None
+    worst_side_effect_points: Number = None
+
+
+class WakeCell(Record):
+    """Pointing; empty where the stage was not run.
+
+    Attributes:
+        both: the style fixed in advance, over one population of questions.
+        unread: why nothing could be pointed at.
+    """
+
+    both: BothSummary | None = None
+    unread: str = ""
+
+
+class Summary(Artefact):
+    """A study in one small record.
 
     Accuracies and shares run from 0 to 1; what is named ``points``, and the intervals and control figures
-    beside it, is in percentage points; intervals are 95 %; all is read on test. Parts of stages that were not
-    run are empty, their numbers null.
+    beside it, is in percentage points; intervals are 95 %; all is read on ``test``. Parts of stages that were
+    not run are empty, their numbers null.
+
+    Attributes:
+        wall_s: seconds of each stage, restarts added up.
+        model, cases, steps: what was run on what.
+        accuracy: of steps after the true answers to those before; the main question likewise under ``main``.
+        accuracy_by_things: number of things in the picture -> share of right steps.
+        main_by_context: context -> share of right main questions.
+        form: how probable the choices are together.
+        joint_probe, functional_heads: the atlas in a few numbers.
+        ablation, specificity, emphasis, wake: the experiments in a few numbers.
+    """
+
+    schema_: Literal["headscope/summary/1"] = Field(default="headscope/summary/1", alias="schema")
+    wall_s: dict[str, float]
+    model: SummaryModel
+    cases: SplitCounts
+    steps: int
+    accuracy: dict[str, AccuracyCell]
+    accuracy_by_things: dict[str, Number]
+    main_by_context: dict[str, Number]
+    form: AnswerForm | Row
+    joint_probe: JointCell
+    functional_heads: dict[str, HeadsCell]
+    ablation: dict[str, MutingCell]
+    specificity: SpecificityCell
+    emphasis: EmphasisCell
+    wake: WakeCell
+
+
+def write_summary(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Summary:
+    """Assemble ``summary.json`` from the stages' results and write it into the study folder.
 
     Args:
         study_folder: folder of the study.
         cases: the cases, or their folder; by default the folder that ``study.json`` names. They say which
             cases share a picture.
 
-    Returns:
-        The content of ``summary.json`` (schema ``headscope/summary/1``).
-
     Raises:
         StoreError: the folder cannot be written.
         StudyError: there is no such folder.
     """
-    summary = summarise(read_study(study_folder, cases))
-    write_json(Path(study_folder) / FILE, summary)
+    summary = summarise(read_contents(study_folder, cases))
+    summary.save(Path(study_folder) / FILE)
     return summary
 
 
-def summarise(study: StudyView) -> Row:
+def summarise(study: StudyContents) -> Summary:
     """The summary of a study that has been read."""
-    run = study.run
-    seconds = {stage: run.seconds.get(stage, 0.0) for stage in STAGES}
-    seconds["total"] = run.seconds.get("total", sum(seconds.values()))
-    kept = ("name", "revision", "parameters", "layers", "heads")
-    joint = study.atlas.joint if study.atlas else {}
-    return {
-        "schema": SCHEMA,
-        "wall_s": seconds,
-        "model": {key: run.model.get(key) for key in kept},
-        "cases": {split: run.cases.get(split, 0) for split in ("fit", "select", "test")},
-        "steps": run.steps,
+    seconds = {stage: study.seconds.get(stage, 0.0) for stage in STAGES}
+    seconds["total"] = study.seconds.get("total", sum(seconds.values()))
+    record, atlas, ablation = study.record, study.atlas, study.ablation
+    joint = atlas.joint if atlas else {}
+    names = ("name", "revision", "parameters", "layers", "heads")
+    return Summary(
+        wall_s=seconds,
+        model=SummaryModel(**{k: getattr(record.model, k) if record else None for k in names}),
+        cases=record.cases if record else SplitCounts(fit=0, select=0, test=0),
+        steps=record.steps if record else 0,
         **_accuracies(study),
-        "form": _form(study),
-        "joint_probe": {key: joint.get(key) for key in ("accuracy", "majority", "shuffled")},
-        "functional_heads": _heads(study),
-        "ablation": _ablation(study),
-        "specificity": _specificity(study),
-        "emphasis": _emphasis(study),
-        "wake": _wake(study),
-    }
+        form=_form(study),
+        joint_probe=JointCell(**{k: joint.get(k) for k in ("accuracy", "majority", "shuffled")}),
+        functional_heads=_heads(atlas) if atlas else {},
+        ablation={f: MutingCell.of(test) for f, test in (ablation.functions if ablation else {}).items()},
+        specificity=_specificity(study),
+        emphasis=_emphasis(study),
+        wake=_wake(study),
+    )
 
 
-def _accuracies(study: StudyView) -> Row:
+def _accuracies(study: StudyContents) -> Row:
     """Steps after gold steps; the main question after gold steps under ``main``, and by context."""
-    found: Row = {}
+    found: dict[str, AccuracyCell] = {}
     for name in [*study.functions, MAIN]:
         rows = select(study, function=name, context="gold") or select(study, function=name)
         if rows:
-            found[name] = _json(accuracy(rows))
+            share = accuracy(rows)
+            found[name] = AccuracyCell(value=share.value, n=share.n, ci=(share.low, share.high))
     steps = [
         r for r in select(study, context="gold") if r["function"] != MAIN and r.get("things") is not None
     ]
@@ -91,165 +239,50 @@ def _accuracies(study: StudyView) -> Row:
     }
 
 
-def _form(study: StudyView) -> Row:
+def _form(study: StudyContents) -> AnswerForm | Row:
     """How probable the choices are together; empty where they were not scored."""
     found = form_of(study.answers or ())
-    return found.to_json() if found is not None else {}
+    if found is None:
+        return {}
+    return AnswerForm(
+        n=found.n,
+        median=found.median,
+        below_1_percent=found.below_1_percent,
+        thoughts=found.thoughts,
+    )
 
 
 def _mean(rows: list[Row]) -> float | None:
     return sum(bool(r["correct"]) for r in rows) / len(rows) if rows else None
 
 
-def _json(estimate: Estimate) -> Row:
-    return {"value": estimate.value, "n": estimate.n, "ci": [estimate.low, estimate.high]}
-
-
-def _heads(study: StudyView) -> Row:
-    if study.atlas is None:
-        return {}
+def _heads(atlas: Atlas) -> dict[str, HeadsCell]:
+    elbows = atlas.elbow.get("joint", {})
     return {
-        s.function: {"significant": s.significant, "share": s.share.value, "elbow": s.elbow}
-        for s in study.atlas.by(study.atlas.criterion)
+        f: HeadsCell(significant=found.significant, share=found.share, elbow=elbows.get(f))
+        for f, found in atlas.sparsity.get(atlas.default_criterion, {}).items()
     }
 
 
-def _ablation(study: StudyView) -> Row:
-    return {
-        t.function: {
-            "k": t.k,
-            "drop_points": t.drop.value,
-            "ci": [t.drop.low, t.drop.high],
-            "control_mean": t.mean,
-            "control_max": t.greatest,
-            "draws": t.draws,
-            "distinct": t.distinct,
-            "p": t.p,
-            "q": t.q,
-        }
-        for t in (study.ablation.tests if study.ablation else ())
-        if t.function == t.measured
-    }
+def _specificity(study: StudyContents) -> SpecificityCell:
+    table = study.ablation.specificity if study.ablation else None
+    names = ("muted", "measured", "drop_points")
+    return SpecificityCell(**{k: getattr(table, k) if table else () for k in names})
 
 
-def _specificity(study: StudyView) -> Row:
-    matrix = study.ablation.specificity if study.ablation else None
-    if matrix is None:
-        return {"muted": [], "measured": [], "drop_points": []}
-    drops = [[None if e is None else 0.0 - e.value for e in line] for line in matrix.change]
-    return {"muted": list(matrix.rows), "measured": list(matrix.columns), "drop_points": drops}
+def _emphasis(study: StudyContents) -> EmphasisCell:
+    best = study.emphasis.headline if study.emphasis else None
+    return (
+        EmphasisCell(**{k: getattr(best, k) for k in EmphasisCell.model_fields}) if best else EmphasisCell()
+    )
 
 
-def _emphasis(study: StudyView) -> Row:
-    view = study.emphasis
-    best = next((e for e in view.items if e.function == view.headline), None) if view else None
-    if best is None:
-        return {}
-    return {
-        "function": best.function,
-        "edit": best.edit,
-        "strength": best.strength,
-        "delta_points": best.delta.value,
-        "ci": [best.delta.low, best.delta.high],
-        "worst_side_effect_points": best.worst[1] if best.worst else None,
-    }
-
-
-def _wake(study: StudyView) -> Row:
+def _wake(study: StudyContents) -> WakeCell:
     wake = study.wake
-    both = wake.delta(wake.style) if wake else None
-    if wake is None or both is None:
-        return {"unread": wake.unread} if wake and wake.unread else {}
-    gain = wake.group()
-
-    def points(variant: str, subset: str | None = None) -> float | None:
-        found = wake.delta(variant, subset)
-        return found.delta.value if found else None
-
-    name = "delta_points_in_training_range"
-    in_range = {name: points(wake.style, "in_training_range")} if wake.trained_things else {}
-    return {
-        wake.style: {
-            "delta_points": both.delta.value,
-            "ci": [both.delta.low, both.delta.high],
-            "random_box_delta_points": points("random_box"),
-            "equal_area_delta_points": points("equal_area"),
-            "reverse_mask_delta_points": points("reverse_mask"),
-            **in_range,
-            "head_gain_spatial": gain.spatial.value if gain else None,
-            "head_gain_other": gain.other.value if gain else None,
-        }
-    }
-
-
-def summary_table(summary: Row) -> Any:
-    """The summary as a rich renderable for the terminal.
-
-    Example:
-        >>> from rich.console import Console  # doctest: +SKIP
-        >>> Console().print(summary_table(write_summary("runs/demo")))  # doctest: +SKIP
-    """
-    from rich.console import Group
-    from rich.text import Text
-
-    model, cases = summary["model"], summary["cases"]
-    shape = f"{model['layers'] or '?'} layers, {model['heads'] or '?'} heads"
-    counts = " / ".join(str(cases[s]) for s in ("fit", "select", "test"))
-    head = Text(f"{model['name'] or 'model'} ({shape}); cases fit / select / test: {counts}", style="bold")
-    lines = [Text(line) for line in _lines(summary)]
-    return Group(head, _function_table(summary), *lines)
-
-
-def _function_table(summary: Row) -> Any:
-    from rich.table import Table
-
-    table = Table(title=None, header_style="bold", pad_edge=False)
-    for column in ("", "accuracy", "heads", "k", "muted: points lost", "random heads", "sets", "q"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, cell in summary["accuracy"].items():
-        heads, muted = summary["functional_heads"].get(name), summary["ablation"].get(name)
-        table.add_row(
-            words(name),
-            f"{percent(cell['value'])} (n = {cell['n']})",
-            str(heads["significant"]) if heads else "–",
-            str(muted["k"]) if muted else "–",
-            _interval(muted["drop_points"], muted["ci"]) if muted else "–",
-            number(muted["control_mean"]) if muted else "–",
-            str(muted["distinct"]) if muted else "–",
-            number(muted["q"], 3) if muted else "–",
-        )
-    return table
-
-
-def _lines(summary: Row) -> list[str]:
-    """One line for each of the other findings; stages that were not run are said to be so."""
-    contexts = [f"{c} {percent(v)}" for c, v in summary["main_by_context"].items() if v is not None]
-    lines = [f"Main questions by context: {', '.join(contexts)}"] if contexts else ["Answers: not captured"]
-    form = summary.get("form")
-    lines += [f"Warning: {said}" for said in (warnings_of(Form(**form)) if form else ())]
-    raised, wake = summary["emphasis"], summary["wake"].get("both")
-    if raised:
-        lines.append(
-            f"Emphasis: {words(raised['function'])}, {raised['edit']} {raised['strength']:g}: "
-            f"{_interval(raised['delta_points'], raised['ci'], True)} points; worst side effect "
-            f"{number(raised['worst_side_effect_points'], 1, True)}"
-        )
-    if wake:
-        controls = ", ".join(
-            f"{name.replace('_', ' ')} {number(wake[f'{name}_delta_points'], 1, True)}"
-            for name in ("random_box", "equal_area", "reverse_mask")
-        )
-        lines.append(
-            f"Pointing (both): {_interval(wake['delta_points'], wake['ci'], True)} points; controls: "
-            f"{controls}"
-        )
-    if summary["wake"].get("unread"):
-        lines.append(f"Pointing: {summary['wake']['unread']}")
-    ran = {"emphasize": raised, "wake": summary["wake"], "ablate": summary["ablation"]}
-    missing = [name for name, found in ran.items() if not found]
-    lines += [f"Not run: {', '.join(missing)}"] if missing else []
-    return [*lines, f"Wall time: {number(summary['wall_s']['total'] / 60, 1)} minutes"]
-
-
-def _interval(value: float, ci: list[float | None], sign: bool = False) -> str:
-    return f"{number(value, 1, sign)} [{number(ci[0], 1, sign)}, {number(ci[1], 1, sign)}]"
+    if wake is None:
+        return WakeCell()
+    table = wake.test.get(BOTH)
+    if table is None or table.population(wake.summary.population) is None:
+        why = unread(wake)
+        return WakeCell(unread=why) if why else WakeCell()
+    return WakeCell(both=wake.summary.both)

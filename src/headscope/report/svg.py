@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from typing import Any
+
+from headscope.storage import Row
 
 _NS = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -14,7 +15,7 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _NOISE = ("aria-roledescription", "aria-hidden", "pointer-events", "role", "class", "stroke-miterlimit")
 
 
-def draw(spec: dict[str, Any]) -> str:
+def draw(spec: Row) -> str:
     """The chart as an SVG document, as Vega writes it; the same chart gives the same bytes."""
     import vl_convert
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+
+from headscope.storage import Row
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK = "#1f2328"
@@ -25,7 +26,7 @@ IMPORTANCE = ("#5e3c78", "#9d82b3", "#d9cfe2", "#f7f7f5", "#cfe3cf", "#7fb285", 
 SIZE = ("#fbfaf3", "#dfe8c8", "#a9d0b4", "#68b0ab", "#3a8aa0", "#2b6288", "#2a3768")
 
 
-def config() -> dict[str, Any]:
+def config() -> Row:
     """Vega-Lite configuration shared by all charts."""
     label = {"labelColor": INK, "titleColor": MUTED, "labelFontSize": 11, "titleFontSize": 11}
     return {

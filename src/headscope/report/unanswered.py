@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from headscope.report.charts.base import words
-from headscope.report.views import StudyView
+from headscope.report.contents import StudyContents
 
 WHY = (
     "The data hold no answer to an unanswered step, since nobody has looked at the picture for it yet "
@@ -13,7 +13,7 @@ WHY = (
 )
 
 
-def note(study: StudyView) -> list[str]:
+def note(study: StudyContents) -> list[str]:
     """One sentence on the steps without an answer, by function, or none where all have one."""
     every, without = counts(study)
     if not without:
@@ -26,7 +26,7 @@ def note(study: StudyView) -> list[str]:
     ]
 
 
-def counts(study: StudyView) -> tuple[Counter[str], Counter[str]]:
+def counts(study: StudyContents) -> tuple[Counter[str], Counter[str]]:
     """Steps by function: all, and those without an answer."""
     steps = [s for case in study.cases or () for s in case.steps]
     return Counter(s.function for s in steps), Counter(s.function for s in steps if not s.answered)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from headscope.errors import StoreError
 from headscope.report import theme
 from headscope.report.charts.base import Figure, dots, words
 from headscope.report.svg import draw, inline
 from headscope.report.theme import number, percent
-from headscope.storage import read_json, write_atomic
+from headscope.storage import write_atomic
+from headscope.validation.validation_result import Nulls, Stability, ValidationResult
 
-SCHEMA = "headscope/validation/1"
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
 FILE = "validation.html"
 WAYS = {
     "causal": "causal: test and least effect",
@@ -24,21 +26,7 @@ WAYS = {
     "joint": "joint probe, elbow",
 }
 _COLOURS = dict(zip(WAYS, theme.STEPS, strict=False))
-Row = dict[str, Any]
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]], str]  # title, header, rows, what it says
-
-
-def read_validation(folder: str | Path) -> Row:
-    """The summary that ``validate-method`` wrote.
-
-    Raises:
-        StoreError: it is missing, damaged or of another schema.
-    """
-    path = Path(folder) / "summary.json"
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise StoreError(f"{path}: asked for a summary of schema {SCHEMA}; run headscope validate-method")
-    return content
 
 
 def write_validation_page(folder: str | Path) -> Path:
@@ -50,7 +38,7 @@ def write_validation_page(folder: str | Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    summary = read_validation(folder)
+    summary = ValidationResult.load(Path(folder) / "summary.json")
     environment = Environment(
         loader=PackageLoader("headscope.report"), autoescape=True, undefined=StrictUndefined
     )
@@ -61,77 +49,78 @@ def write_validation_page(folder: str | Path) -> Path:
         figure=figure,
         chart=Markup(inline(draw(figure.spec()), figure.name, figure.alt)),
         tables=tables(summary),
-        quick=bool(summary["quick"]),
-        constructor=str(summary["constructor"]),
-        default=WAYS.get(summary["default_ranking"], summary["default_ranking"]),
-        minutes=number(summary["wall_s"] / 60, 1),
+        quick=summary.quick,
+        constructor=summary.constructor,
+        default=WAYS.get(summary.default_ranking, summary.default_ranking),
+        minutes=number(summary.wall_s / 60, 1),
     )
     write_atomic(Path(folder) / FILE, page)
     return Path(folder) / FILE
 
 
-def validation_table(summary: Row) -> Any:
+def validation_table(summary: ValidationResult) -> Grid:
     """The planted models as a table for the terminal."""
     from rich.table import Table as Grid
 
     _, header, rows, _ = tables(summary)[0]
-    grid = Grid(*header, title=f"default ranking: {summary['default_ranking']}")
+    grid = Grid(*header, title=f"default ranking: {summary.default_ranking}")
     for row in rows:
         grid.add_row(*row)
     return grid
 
 
-def tables(summary: Row) -> list[Table]:
+def tables(summary: ValidationResult) -> list[Table]:
     """Everything measured, in tables."""
     return [
-        _planted(summary["planted"]),
+        _planted(summary),
         _decoys(summary),
-        _nulls(summary["null"]),
-        _random_heads(summary["null"]["random_heads"]),
-        _coverage(summary["coverage"]),
+        _nulls(summary.null),
+        _random_heads(summary.null),
+        _coverage(summary),
         _power(summary),
-        *_dependence(summary["dependence"]),
-        _stability(summary["stability"]),
+        *_dependence(summary),
+        _stability(summary.stability),
     ]
 
 
-def _planted(planted: Row) -> Table:
+def _planted(summary: ValidationResult) -> Table:
     header = ("level", "ranking", "precision", "recall", "F1", "false", "median place", "worst place")
     rows = []
-    for level, cells in planted.items():
+    for level, cells in summary.planted.items():
         for way in WAYS:
-            c = cells[way]
-            shares = (number(c[k], 2) for k in ("precision", "recall", "f1"))
-            places = (number(c["rank_median"], 1), number(c["rank_worst"], 0))
-            rows.append((words(level), way, *shares, str(c["false_discoveries"]), *places))
+            c = cells.way(way)
+            shares = (number(v, 2) for v in (c.precision, c.recall, c.f1))
+            places = (number(c.rank_median, 1), number(c.rank_worst, 0))
+            rows.append((words(level), way, *shares, str(c.false_discoveries), *places))
     text = "Heads named by each ranking at its own cut-off, against the heads that were planted."
     return "Planted heads", header, rows, text
 
 
-def _decoys(summary: Row) -> Table:
-    planted, rejected = summary["planted"], summary["decoy_rejection"]
-    rows = [(f"decoys rejected, {way}", percent(share)) for way, share in rejected.items()]
-    pairs = planted.get("redundant", {}).get("pairs")
+def _decoys(summary: ValidationResult) -> Table:
+    planted = summary.planted
+    rows = [(f"decoys rejected, {way}", percent(share)) for way, share in summary.decoy_rejection.items()]
+    pairs = planted["redundant"].pairs if "redundant" in planted else None
     if pairs:
-        rows += [(f"redundant pair, points lost without {k}", number(pairs[k])) for k in ("one", "both")]
-    below = planted.get("suppressor", {}).get("suppressors_below_zero")
+        lost = (("one", pairs.one), ("both", pairs.both))
+        rows += [(f"redundant pair, points lost without {k}", number(points)) for k, points in lost]
+    below = planted["suppressor"].suppressors_below_zero if "suppressor" in planted else None
     if below is not None:
         rows.append(("suppressors whose causal score is clearly negative", percent(below)))
     text = "A decoy holds the answer and nothing reads it. Either head of a redundant pair is enough."
     return "Decoys, pairs, suppressors", ("what", "measured"), rows, text
 
 
-def _nulls(null: Row) -> Table:
+def _nulls(null: Nulls) -> Table:
     rows = [
-        (name, percent(c["claimed_share"], 2), percent(c["bound"]), str(c["runs"]), _yes(c["within"]))
-        for name, c in null["labels"].items()
+        (name, percent(c.claimed_share, 2), percent(c.bound), str(c.runs), _yes(c.within))
+        for name, c in null.labels.items()
     ]
-    weights = null["random_weights"]
+    weights = null.random_weights
     rows += [
-        (f"random weights: pairs named, {way}", percent(share, 2), "–", str(weights["pairs"][way]), "–")
-        for way, share in weights["claimed"].items()
+        (f"random weights: pairs named, {way}", percent(share, 2), "–", str(weights.pairs[way]), "–")
+        for way, share in weights.claimed.items()
     ]
-    area = number(weights["function_auroc_median"], 2)
+    area = number(weights.function_auroc_median, 2)
     text = (
         "Share of functions with any claim when labels mean nothing. Heads of random weights still tell the "
         f"function from the wording (median AUROC {area}): they are no null for that."
@@ -139,18 +128,18 @@ def _nulls(null: Row) -> Table:
     return "Nothing to find", ("test", "claimed", "bound", "runs", "within"), rows, text
 
 
-def _random_heads(cells: Row) -> Table:
+def _random_heads(null: Nulls) -> Table:
     header = ("controls and measure", "at 0.05", "within", "at 0.01", "within", "replicates")
     rows = [
         (
             name,
-            percent(c["reject_at_05"], 1),
-            _yes(c["reject_at_05_within"]),
-            percent(c["reject_at_01"], 1),
-            _yes(c["reject_at_01_within"]),
-            str(c["replicates"]),
+            percent(c.reject_at_05, 1),
+            _yes(c.reject_at_05_within),
+            percent(c.reject_at_01, 1),
+            _yes(c.reject_at_01_within),
+            str(c.replicates),
         )
-        for name, c in cells.items()
+        for name, c in null.random_heads.items()
     ]
     text = (
         "How often muting randomly drawn heads is called worse than controls. Disjoint controls share no "
@@ -159,29 +148,30 @@ def _random_heads(cells: Row) -> Table:
     return "The muting test under random heads", header, rows, text
 
 
-def _coverage(cells: Row) -> Table:
+def _coverage(summary: ValidationResult) -> Table:
     rows = [
-        (name, percent(c["share"], 1), str(c["simulations"]), _yes(c["within"])) for name, c in cells.items()
+        (name, percent(c.share, 1), str(c.simulations), _yes(c.within))
+        for name, c in summary.coverage.items()
     ]
     return "Coverage of 95 % intervals", ("interval of", "covers", "simulations", "93-97 %"), rows, ""
 
 
-def _power(summary: Row) -> Table:
+def _power(summary: ValidationResult) -> Table:
     rows = [
         (words(function), n, percent(c["random"], 0), percent(c["disjoint"], 0))
-        for function, table in summary["power"].items()
+        for function, table in summary.power.items()
         for n, c in table.items()
     ]
-    heads = "; ".join(f"{words(f)}: {', '.join(c['heads'])}" for f, c in summary["tested"].items())
+    heads = "; ".join(f"{words(f)}: {', '.join(c.heads)}" for f, c in summary.tested.items())
     text = f"Share of tests at 0.05 that reject, by number of questions, muting {heads}."
     return "Power of the muting test", ("function", "questions", "random", "disjoint"), rows, text
 
 
-def _dependence(cells: Row) -> list[Table]:
+def _dependence(summary: ValidationResult) -> list[Table]:
     found: list[Table] = []
-    for kind, table in cells.items():
+    for kind, table in summary.dependence.items():
         rows = [
-            (name, way, number(c["precision"], 2), number(c["recall"], 2), number(c["f1"], 2))
+            (name, way, number(c.precision, 2), number(c.recall, 2), number(c.f1, 2))
             for name, ways in table.items()
             for way, c in ways.items()
         ]
@@ -191,16 +181,16 @@ def _dependence(cells: Row) -> list[Table]:
     return found
 
 
-def _stability(cells: Row) -> Table:
+def _stability(cells: Stability) -> Table:
     rows = [
         (kind, way, number(value, 2))
-        for kind in ("seeds", "halves", "wordings")
-        for way, value in cells.get(kind, {}).items()
+        for kind, table in (("seeds", cells.seeds), ("halves", cells.halves), ("wordings", cells.wordings))
+        for way, value in table.items()
         if way != "steps"
     ]
-    for way, table in cells["top"].items():
-        always = sum(len(c["always"]) for c in table.values())
-        some = sum(len(c["sometimes"]) for c in table.values())
+    for way, functions in cells.top.items():
+        always = sum(len(c.always) for c in functions.values())
+        some = sum(len(c.sometimes) for c in functions.values())
         rows.append(("top five", way, f"{always} always there, {some} come and go"))
     text = "Mean Spearman correlation over heads between variants, on the embedded model."
     return "Stability", ("between", "ranking", "correlation"), rows, text
@@ -210,27 +200,25 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _chart(summary: Row) -> Figure:
+def _chart(summary: ValidationResult) -> Figure:
     """F1 of every ranking at every level."""
     import altair as alt
 
-    levels = [words(level) for level in summary["planted"]]
+    levels = [words(level) for level in summary.planted]
     rows = [
         {
             "label": words(level),
             "group": way,
-            "value": cells[way]["f1"],
-            "low": cells[way]["f1"],
-            "high": cells[way]["f1"],
-            "tip": f"{words(level)}, {way}: F1 {number(cells[way]['f1'], 2)}",
+            **dict.fromkeys(("value", "low", "high"), cells.way(way).f1),
+            "tip": f"{words(level)}, {way}: F1 {number(cells.way(way).f1, 2)}",
         }
-        for level, cells in summary["planted"].items()
+        for level, cells in summary.planted.items()
         for way in WAYS
-        if cells[way]["f1"] is not None
+        if cells.way(way).f1 is not None
     ]
     scale = alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))
     chart = dots(rows, order=levels, x="F1", scale=scale, legend="ranking", domain=(0.0, 1.02))
-    models = sum(cells["models"] for cells in summary["planted"].values())
+    models = sum(cells.models for cells in summary.planted.values())
     return Figure(
         "f1",
         "F1 by level and ranking",

@@ -20,7 +20,6 @@ from headscope.statistics.measures import (
 )
 
 __all__ = [
-    "CLAIM_SETS",
     "NO_INTERVAL",
     "Difference",
     "Estimate",
@@ -43,7 +42,6 @@ __all__ = [
 Floats = NDArray[np.float64]
 Alternative = Literal["two-sided", "greater", "less"]
 
-CLAIM_SETS = 200  # distinct control sets behind a claim; fewer give a quick look, never a claim
 _CELLS = 4_000_000  # numbers held at once while resampling
 
 

@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.errors import DataError, StudyError
+from headscope.storage import Row
+from headscope.storage import plain as plain_values
+from headscope.study.evaluation_result import EvaluationResult, Intervened
 
 if TYPE_CHECKING:
-    from headscope.asking.answers import AnswerRow
-    from headscope.models.vlm import VLM
+    from PIL import Image
 
-SCHEMA = "headscope/evaluation/1"
+    from headscope.asking.answers import AnswerRow
+    from headscope.asking.items import Item
+    from headscope.data.cases import Cases
+    from headscope.edits.edits import Edit
+    from headscope.models.geometry import Head
+    from headscope.models.vlm import VLM
+    from headscope.pointing.boxes import CaseBoxes
+    from headscope.pointing.regions import Box
+
+    Pointer = Callable[[Image.Image], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ def evaluate(
     *,
     limit: int | None = None,
     announce: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> EvaluationResult:
     """Ask every main question alone, score by the source's own rule, and again under an intervention.
 
     A baked model is written to a temporary folder and loaded from there: what is scored is the checkpoint.
@@ -69,15 +80,12 @@ def evaluate(
         data: folder of cases.
         limit: the first so many cases only.
 
-    Returns:
-        The content of the JSON that ``headscope evaluate`` writes: docs/evaluate.md.
-
     Raises:
         DataError: no cases, or nothing to point at. StudyError: the study's atlas is missing or was made on
             another model. ModelError: the model cannot be loaded.
     """
     from headscope.asking.form import form_of, warnings_of
-    from headscope.benchmarks.scores import judged, score
+    from headscope.benchmarks.scores import difference, judged, score
     from headscope.data.cases import load_cases
     from headscope.data.splits import picture_groups
 
@@ -95,39 +103,33 @@ def evaluate(
     form = form_of(plain)
     for said in warnings_of(form):
         announce(f"evaluate: {said}")
-    out: dict[str, Any] = {
-        "schema": SCHEMA,
-        "model": {"name": vlm.name, "revision": vlm.revision},
-        "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
-        "loading": vars(loading),
-        "plain": score(plain, cases.by_id, images),
-        "form": form.to_json() if form is not None else None,
-        "intervention": None,
-        "rows": [_kept(r) for r in plain],
-    }
-    if intervention is None:
-        return out
-    announce(f"evaluate: again with {describe(intervention)}")
-    changed = judged(_changed(vlm, cases, intervention, heads, pictures, loading), cases.by_id)
-    out["intervention"] = {
-        **{k: str(v) if isinstance(v, Path) else v for k, v in vars(intervention).items()},
-        "chosen": [str(h) for h in heads],
-        "touched": len(pictures) if intervention.kind == "wake" else len(cases),
-        **_compared(plain, changed, cases, images, set(pictures)),
-    }
-    return out
-
-
-def _compared(plain: Any, changed: Any, cases: Any, images: Any, touched: set[str]) -> dict[str, Any]:
-    """Scores of the changed answers, and how they differ from the plain ones."""
-    from headscope.benchmarks.scores import difference, score
-
-    return {
-        "scores": score(changed, cases.by_id, images),
-        "difference": difference(plain, changed, images),
-        "difference_touched": difference(plain, changed, images, touched) if touched else None,
-        "rows": [_kept(r) for r in changed],
-    }
+    intervened = None
+    if intervention is not None:
+        announce(f"evaluate: again with {describe(intervention)}")
+        changed = judged(_changed(vlm, cases, intervention, heads, pictures, loading), cases.by_id)
+        touched = set(pictures)
+        intervened = Intervened.model_validate(
+            {
+                **{k: str(v) if isinstance(v, Path) else v for k, v in vars(intervention).items()},
+                "chosen": tuple(str(h) for h in heads),
+                "touched": len(touched) if intervention.kind == "wake" else len(cases),
+                "scores": score(changed, cases.by_id, images),
+                "difference": difference(plain, changed, images),
+                "difference_touched": difference(plain, changed, images, touched) if touched else None,
+                "rows": tuple(_kept(r) for r in changed),
+            }
+        )
+    return EvaluationResult.model_validate(
+        {
+            "model": {"name": vlm.name, "revision": vlm.revision},
+            "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
+            "loading": plain_values(vars(loading)),
+            "plain": score(plain, cases.by_id, images),
+            "form": form.to_json() if form is not None else None,
+            "intervention": intervened,
+            "rows": tuple(_kept(r) for r in plain),
+        }
+    )
 
 
 def describe(intervention: Intervention) -> str:
@@ -139,7 +141,11 @@ def describe(intervention: Intervention) -> str:
 
 
 def answer_all(
-    vlm: Any, cases: Any, loading: Loading, edit: Any = None, pictures: Any = None
+    vlm: VLM,
+    cases: Cases,
+    loading: Loading,
+    edit: Edit | None = None,
+    pictures: Mapping[str, Pointer] | None = None,
 ) -> list[AnswerRow]:
     """Answer rows of all main questions, each asked alone, in the order of the cases.
 
@@ -156,7 +162,7 @@ def answer_all(
     items = make_items(cases, DEFAULT, (), ("alone",))
     other = pictures or {}
 
-    def show(item: Any) -> Any:
+    def show(item: Item) -> Image.Image:
         image = cases.image(item.case)
         return other[item.case.id](image) if item.case.id in other else image
 
@@ -170,7 +176,12 @@ def answer_all(
 
 
 def _changed(
-    vlm: Any, cases: Any, intervention: Intervention, heads: tuple[Any, ...], pictures: Any, loading: Loading
+    vlm: VLM,
+    cases: Cases,
+    intervention: Intervention,
+    heads: tuple[Head, ...],
+    pictures: Mapping[str, Pointer],
+    loading: Loading,
 ) -> list[AnswerRow]:
     from headscope.edits.baking import bake
     from headscope.edits.edits import Edit, mute
@@ -184,7 +195,7 @@ def _changed(
         return answer_all(loading.load(written), cases, loading)
 
 
-def _heads(intervention: Intervention, vlm: Any) -> tuple[Any, ...]:
+def _heads(intervention: Intervention, vlm: VLM) -> tuple[Head, ...]:
     """The heads that the study's atlas names, on this very model."""
     from headscope.models.embedded import atlas_file
     from headscope.probing.atlas import Atlas
@@ -202,7 +213,7 @@ def _heads(intervention: Intervention, vlm: Any) -> tuple[Any, ...]:
     return tuple(atlas.top(intervention.what, intervention.heads))
 
 
-def _pointing(cases: Any, intervention: Intervention) -> dict[str, Any]:
+def _pointing(cases: Cases, intervention: Intervention) -> dict[str, Pointer]:
     """Case id -> a function that points in its picture; cases with nothing to point at are left out."""
     from headscope.pointing.boxes import CaseBoxes
     from headscope.pointing.styles import point
@@ -215,19 +226,19 @@ def _pointing(cases: Any, intervention: Intervention) -> dict[str, Any]:
             "nothing to point at"
         )
 
-    def pointer(boxes: Any) -> Callable[[Any], Any]:
+    def pointer(boxes: tuple[Box, ...]) -> Pointer:
         return lambda image: point(intervention.what, image, boxes).image
 
     return {case_id: pointer(boxes) for case_id, boxes in found.items()}
 
 
-def _pointable(cases: Any, source: Any) -> Iterator[tuple[str, Any]]:
+def _pointable(cases: Cases, source: CaseBoxes) -> Iterator[tuple[str, tuple[Box, ...]]]:
     for case in cases:
         boxes = source.target(case, case.main_step()).boxes
         if boxes:
             yield case.id, boxes
 
 
-def _kept(row: dict[str, Any]) -> dict[str, Any]:
+def _kept(row: Row) -> Row:
     keys = ("case", "kind", "question", "truth", "choices", "text", "answer", "correct", "margin", "total")
     return {key: row[key] for key in keys}

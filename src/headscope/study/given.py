@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.errors import StudyError
+from headscope.storage import plain
 from headscope.study.record import (
-    FIRST_IMAGE_BACKEND,
+    StudyRecord,
+    TaxonomyRecord,
     checked_options,
     load,
-    same_taxonomy,
     taxonomy_of,
-    taxonomy_record,
 )
 from headscope.study.sizes import size_named
+from headscope.study.stages import stage_settings
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
@@ -30,6 +31,7 @@ class Given:
         model: ``embedded``, a checkpoint folder, a hub id, or a loaded model.
         size, seed, taxonomy, batch_size: as in :meth:`headscope.study.study.Study.create`.
         device, dtype, model_options: how the model is loaded; of a loaded model they must be what it is.
+        settings: stage -> settings by name, beside those of the size.
     """
 
     model: str | VLM | None = None
@@ -40,17 +42,19 @@ class Given:
     dtype: str | None = None
     model_options: Mapping[str, Any] | None = None
     batch_size: int | None = None
+    settings: Mapping[str, Mapping[str, Any]] | None = None
 
     def checked(self) -> Given:
         """The same with plain model options, refused where it cannot hold of any study.
 
         Raises:
             ModelError: a model option that does not exist.
-            StudyError: a size that does not exist, or another device, number format or options than those
-                of a model that is loaded already.
+            StudyError: a size, a stage or a setting that does not exist, or another device, number format
+                or options than those of a model that is loaded already.
         """
-        if self.size is not None:
-            size_named(self.size)
+        size = size_named(self.size or "demo")
+        for stage, settings in (self.settings or {}).items():
+            stage_settings(stage, size, settings)
         if self.model is not None and not isinstance(self.model, str):
             self._check_loaded(self.model)
         return replace(self, model_options=checked_options(self.model_options))
@@ -88,7 +92,7 @@ def loaded(given: Given) -> VLM:
     return load(str(given.model), str(given.device), str(given.dtype), given.model_options)
 
 
-def refuse_others(folder: Path, record: Mapping[str, Any], given: Given) -> None:
+def refuse_others(folder: Path, record: StudyRecord, given: Given) -> None:
     """A study is one set of settings: what is given must be what it began with.
 
     Raises:
@@ -101,15 +105,23 @@ def refuse_others(folder: Path, record: Mapping[str, Any], given: Given) -> None
         )
 
 
-def _differences(record: Mapping[str, Any], given: Given) -> Iterator[tuple[str, Any, Any]]:
+Difference = tuple[str, Any, Any]
+
+
+def _differences(record: StudyRecord, given: Given) -> Iterator[Difference]:
     """(setting, recorded, given) of whatever differs."""
     for name in ("size", "seed", "batch_size"):
-        if getattr(given, name) not in (None, record[name]):
-            yield name, record[name], getattr(given, name)
+        if getattr(given, name) not in (None, getattr(record, name)):
+            yield name, getattr(record, name), getattr(given, name)
+    for stage, settings in (given.settings or {}).items():
+        there = record.stage_settings.get(stage, {})
+        for name, value in settings.items():
+            if name in there and plain(value) != there[name]:
+                yield f"{stage}.{name}", there[name], value
     if given.taxonomy is not None:
-        asked = taxonomy_record(taxonomy_of(given.taxonomy))
-        if not same_taxonomy(record["taxonomy"], asked):
-            yield "taxonomy", _named(record["taxonomy"]), _named(asked)
+        asked = TaxonomyRecord.of(taxonomy_of(given.taxonomy))
+        if not record.taxonomy.same_as(asked):
+            yield "taxonomy", _named(record.taxonomy), _named(asked)
     if given.model is not None and not isinstance(given.model, str):
         yield from _other_loaded(record, given.model)
         return
@@ -118,48 +130,45 @@ def _differences(record: Mapping[str, Any], given: Given) -> Iterator[tuple[str,
     yield from _other_loading(record, given)
 
 
-def _named(taxonomy: Mapping[str, Any]) -> str:
-    return f"{taxonomy['name']} ({', '.join(taxonomy['functions'])})"
+def _named(taxonomy: TaxonomyRecord) -> str:
+    return f"{taxonomy.name} ({', '.join(taxonomy.functions)})"
 
 
-def _other_loading(record: Mapping[str, Any], given: Given) -> Iterator[tuple[str, Any, Any]]:
+def _other_loading(record: StudyRecord, given: Given) -> Iterator[Difference]:
     """Device, number format and options that a model is to be loaded with."""
     from headscope.models.loaded import full_device
 
-    asked = record.get("asked") or {}
-    for name, value in (("device", given.device), ("dtype", given.dtype)):
-        same = value in (None, record[name], asked.get(name))
-        if not same and not (name == "device" and full_device(str(value)) == full_device(record[name])):
-            yield name, record[name], value
+    for name, there, value in (
+        ("device", record.device, given.device),
+        ("dtype", record.dtype, given.dtype),
+    ):
+        same = value in (None, there, record.asked.get(name))
+        if not same and not (name == "device" and full_device(str(value)) == full_device(there)):
+            yield name, there, value
     options = dict(given.model_options or {})
     backend = options.pop("image_backend", None)
-    if options and options != (record.get("model_options") or {}):
-        yield "model_options", record.get("model_options"), options
-    if backend not in (None, began := _image_backend(record)):
-        yield _BACKEND, began, backend
+    if options and options != (record.model_options or {}):
+        yield "model_options", record.model_options, options
+    if backend not in (None, record.backend):
+        yield _BACKEND, record.backend, backend
 
 
 _BACKEND = "image backend (--image-backend; their pixels differ)"
 
 
-def _image_backend(record: Mapping[str, Any]) -> str:
-    return str(record.get("image_backend") or FIRST_IMAGE_BACKEND)
-
-
-def _other_loaded(record: Mapping[str, Any], vlm: VLM) -> Iterator[tuple[str, Any, Any]]:
+def _other_loaded(record: StudyRecord, vlm: VLM) -> Iterator[Difference]:
     """A model in memory that is not the study's."""
     from headscope.models.loaded import full_device, loaded_as
 
-    found = loaded_as(vlm)
-    if vlm.revision != record["model"]["revision"]:
-        there = record["model"]
-        yield "model", _revised(there["name"], there["revision"]), _revised(vlm.name, vlm.revision)
-    if found.dtype != record["dtype"]:
-        yield "dtype", record["dtype"], found.dtype
-    if vlm.image_backend != (began := _image_backend(record)):
-        yield _BACKEND, began, vlm.image_backend
-    places = record.get("placement") or {"": record["device"]}
-    places = {part: full_device(place) for part, place in places.items()}
+    found, there = loaded_as(vlm), record.model
+    if vlm.revision != there.revision:
+        yield "model", _revised(there.name, there.revision), _revised(vlm.name, vlm.revision)
+    if found.dtype != record.dtype:
+        yield "dtype", record.dtype, found.dtype
+    if vlm.image_backend != record.backend:
+        yield _BACKEND, record.backend, vlm.image_backend
+    recorded = record.placement or {"": record.device}
+    places = {part: full_device(place) for part, place in recorded.items()}
     if len(set(places.values())) == 1:
         places = {"": next(iter(places.values()))}
     if places != found.placement:
@@ -167,24 +176,23 @@ def _other_loaded(record: Mapping[str, Any], vlm: VLM) -> Iterator[tuple[str, An
         yield ("placement", places, found.placement) if spread else ("device", places[""], found.device)
 
 
-def _other_named(record: Mapping[str, Any], model: str) -> Iterator[tuple[str, Any, Any]]:
+def _other_named(record: StudyRecord, model: str) -> Iterator[Difference]:
     """Another model's name; the one that the study began with is compared when it is loaded."""
     from headscope.models.checkpoints import folder_revision, local_folder
 
-    there, load = record["model"], record["load"]
-    if model == load:
+    if model == record.load_:
         return
     folder = local_folder(model)
-    if folder is not None and Path(load).is_dir() and folder.samefile(load):
+    if folder is not None and record.load_ and Path(record.load_).is_dir() and folder.samefile(record.load_):
         return
     asked = f"{folder_revision(folder)}{_quantized(record)}" if folder is not None else ""
-    if asked != there["revision"]:
-        yield "model", _revised(there["name"], there["revision"]), _revised(model, asked)
+    if asked != record.model.revision:
+        yield "model", _revised(record.model.name, record.model.revision), _revised(model, asked)
 
 
-def _quantized(record: Mapping[str, Any]) -> str:
+def _quantized(record: StudyRecord) -> str:
     """What a revision ends in where the study's model was quantised at load."""
-    kind = (record.get("model_options") or {}).get("quantization")
+    kind = (record.model_options or {}).get("quantization")
     return f"-{kind}" if kind else ""
 
 

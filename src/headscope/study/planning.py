@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import MAIN, Taxonomy
 from headscope.study.sizes import Size
+from headscope.study.stages import stage_settings
 
 if TYPE_CHECKING:
     from headscope.asking.items import Item
@@ -53,6 +54,35 @@ class UnitSeconds:
         return work.answers * self.answer + work.scans * self.scan + work.edited * self.edited
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a study will ask about, without a model."""
+
+    cases: Cases
+    splits: Mapping[str, str]
+    size: Size
+    taxonomy: Taxonomy
+    seed: int
+
+    def settings(self, stage: str) -> Any:
+        return stage_settings(stage, self.size)
+
+    def choose(
+        self,
+        split: str,
+        most: int,
+        main_contexts: Sequence[str] = (),
+        held_out: bool = False,
+        contexts: Sequence[str] = ("gold",),
+    ) -> dict[str, int]:
+        """Function -> questions that an experiment would choose."""
+        from headscope.experiments.items import choose_items
+
+        asked = self.taxonomy, most, self.seed, main_contexts, held_out, contexts
+        found = choose_items(self.cases, self.splits, split, *asked)
+        return {name: len(items) for name, items in found.items()}
+
+
 def stage_work(
     cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int = 0
 ) -> tuple[StageWork, ...]:
@@ -70,82 +100,70 @@ def stage_work(
         >>> from headscope.study.sizes import size_named
         >>> stage_work(cases, assign_splits(cases, 0), size_named("quick"), DEFAULT)  # doctest: +SKIP
     """
-    asked = cases, splits, size, taxonomy, seed
-    return (_capture(cases, taxonomy), _probe(*asked), _ablate(*asked), _emphasize(*asked), _wake(*asked))
+    asked = _Asked(cases, splits, size, taxonomy, seed)
+    return tuple(count(asked) for count in (_capture, _causal, _ablate, _emphasize, _wake))
 
 
-def _capture(cases: Cases, taxonomy: Taxonomy) -> StageWork:
+def _capture(asked: _Asked) -> StageWork:
     from headscope.asking.items import make_items
-    from headscope.study.stages import CONTEXTS
+    from headscope.study.first_stages import CONTEXTS
 
-    shown = len(make_items(cases, taxonomy, CONTEXTS, CONTEXTS))
-    return StageWork("capture", shown + len(make_items(cases, taxonomy, ("gold",), ())))  # again, blank
-
-
-def _probe(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
-    from headscope.experiments.items import choose_items
-    from headscope.experiments.settings import CausalSettings
-
-    s = CausalSettings(seed=seed, **size.causal)
-    chosen = choose_items(cases, splits, s.split, taxonomy, s.max_items, s.seed, ())
-    prompts = sum(map(len, chosen.values()))
-    return StageWork("probe", answers=prompts, scans=prompts)
+    shown = len(make_items(asked.cases, asked.taxonomy, CONTEXTS, CONTEXTS))
+    blank = len(make_items(asked.cases, asked.taxonomy, ("gold",), ()))
+    return StageWork("capture", shown + blank)
 
 
-def _ablate(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
-    from headscope.edits.named import need_mean
+def _causal(asked: _Asked) -> StageWork:
+    s = asked.settings("causal")
+    prompts = sum(asked.choose(s.split, s.max_items).values())
+    return StageWork("causal", answers=prompts, scans=prompts)
+
+
+def _ablate(asked: _Asked) -> StageWork:
     from headscope.experiments.ablation import ALONE
-    from headscope.experiments.items import choose_items
-    from headscope.experiments.settings import AblationSettings
 
-    s = AblationSettings(seed=seed, **size.ablate)
-    select = choose_items(cases, splits, "select", taxonomy, s.select_items, s.seed, (), s.held_out)
-    test = choose_items(
-        cases, splits, "test", taxonomy, s.test_items, s.seed, s.main_contexts, s.held_out, ("gold", ALONE)
-    )
-    n = {name: len(items) for name, items in test.items()}
-    functions = [f for f in taxonomy.functions if f in select and f in n]
+    s = asked.settings("ablate")
+    select = asked.choose("select", s.select_items, (), s.held_out)
+    test = asked.choose("test", s.test_items, s.main_contexts, s.held_out, ("gold", ALONE))
+    functions = [f for f in asked.taxonomy.functions if f in select and f in test]
     candidates = len(s.rankings) * len(s.ks)
-    edited = sum(len(select[f]) for f in functions) * candidates * (1 + s.select_draws)
+    edited = sum(select[f] for f in functions) * candidates * (1 + s.select_draws)
     for name in functions:
-        edited += n[name] * (2 * s.draws + len(s.mutes) + len(s.scopes) + len(functions))
-        edited += n.get(f"{name}@{ALONE}", 0) * (1 + s.main_draws)
-        controls = s.main_draws if name in taxonomy.spatial else 0
-        edited += sum(n.get(f"{MAIN}@{c}", 0) for c in s.main_contexts) * (1 + controls)
-    fit = choose_items(cases, splits, "fit", taxonomy, s.mean_items, s.seed, ())
-    means = sum(map(len, fit.values())) if need_mean(s.mutes) else 0
-    return StageWork("ablate", sum(map(len, select.values())) + sum(n.values()) + means, edited=edited)
+        edited += test[name] * (2 * s.draws + len(s.mutes) + len(s.scopes) + len(functions))
+        edited += test.get(f"{name}@{ALONE}", 0) * (1 + s.main_draws)
+        controls = s.main_draws if name in asked.taxonomy.spatial else 0
+        edited += sum(test.get(f"{MAIN}@{c}", 0) for c in s.main_contexts) * (1 + controls)
+    means = sum(asked.choose("fit", s.mean_items).values()) if "mean" in s.mutes else 0
+    return StageWork("ablate", sum(select.values()) + sum(test.values()) + means, edited=edited)
 
 
-def _emphasize(
-    cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int
-) -> StageWork:
-    from headscope.experiments.items import choose_items
-    from headscope.experiments.settings import EmphasisSettings
-
-    s = EmphasisSettings(seed=seed, **size.emphasize)
-    select = choose_items(cases, splits, "select", taxonomy, s.select_items, s.seed, (), s.held_out)
-    test = choose_items(cases, splits, "test", taxonomy, s.test_items, s.seed, s.main_contexts, s.held_out)
-    functions = [f for f in taxonomy.functions if f in select and f in test]
+def _emphasize(asked: _Asked) -> StageWork:
+    s = asked.settings("emphasize")
+    select = asked.choose("select", s.select_items, (), s.held_out)
+    test = asked.choose("test", s.test_items, s.main_contexts, s.held_out)
+    functions = [f for f in asked.taxonomy.functions if f in select and f in test]
     options = (1 + len(s.ks)) * (len(s.scales) + len(s.strengths))  # the ablation's heads beside the ks
-    prompts = sum(map(len, test.values()))
-    edited = sum(len(select[f]) for f in functions) * options + prompts * len(functions)
-    return StageWork("emphasize", sum(map(len, select.values())) + prompts, edited=edited)
+    prompts = sum(test.values())
+    edited = sum(select[f] for f in functions) * options + prompts * len(functions)
+    return StageWork("emphasize", sum(select.values()) + prompts, edited=edited)
 
 
-def _wake(cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int) -> StageWork:
-    from headscope.experiments.waking.controls import CONTROLS
-    from headscope.experiments.waking.questions import WakeSettings, choose, questions_of
+def _wake(asked: _Asked) -> StageWork:
+    from headscope.experiments.waking.questions import choose, questions_of
     from headscope.pointing.boxes import CaseBoxes
-    from headscope.pointing.styles import TRIED
 
-    s, source = WakeSettings(**size.wake), CaseBoxes(seed)
+    s, source = asked.settings("wake"), CaseBoxes(asked.seed)
     read = {
-        split: len(choose(questions_of(cases, splits, split, taxonomy, source, s), most, seed))
+        split: len(
+            choose(
+                questions_of(asked.cases, asked.splits, split, asked.taxonomy, source, s), most, asked.seed
+            )
+        )
         for split, most in (("select", s.select_items), ("test", s.max_items))
     }
     # plain, the fixed style, the chosen one where it is another, and every control
-    return StageWork("wake", read["select"] * (1 + len(TRIED)) + read["test"] * (3 + len(CONTROLS)))
+    shown = read["select"] * (1 + len(s.styles)) + read["test"] * (3 + len(s.controls))
+    return StageWork("wake", shown)
 
 
 def unit_seconds(vlm: VLM, cases: Cases, taxonomy: Taxonomy, batch_size: int, seed: int = 0) -> UnitSeconds:
@@ -273,7 +291,7 @@ def plan_study(
     """
     from headscope.capturing.plan import estimate_bytes
     from headscope.data.splits import assign_splits
-    from headscope.study.stages import READOUTS
+    from headscope.study.first_stages import READOUTS
 
     splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
     work = stage_work(cases, splits, size, taxonomy, seed)

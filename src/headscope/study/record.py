@@ -5,18 +5,186 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
+from headscope.models.training_facts import TrainingFacts
+from headscope.records import Artefact, JsonValue, Record
 
 if TYPE_CHECKING:
     from headscope.models.vlm import VLM
     from headscope.study.given import Given
 
-SCHEMA = "headscope/study/1"
+FILE = "study.json"
 FIRST_IMAGE_BACKEND = "pil"  # what studies read pictures with before they recorded it
+
+
+class StudyModel(Record):
+    """The model of a study.
+
+    Attributes:
+        name, revision: hub id or folder, and commit or fingerprint.
+        parameters, layers, heads: how many.
+    """
+
+    name: str
+    revision: str
+    parameters: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+
+
+class StudyData(Record):
+    """The cases of a study.
+
+    Attributes:
+        path, fingerprint: their folder, and what tells whether they changed.
+    """
+
+    path: str
+    fingerprint: str
+
+
+class TaxonomyRecord(Record):
+    """The functions of a study, and their groups.
+
+    Attributes:
+        name, functions, titles: as in the taxonomy's file.
+        spatial, chain_only, from_picture: groups of functions.
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    titles: dict[str, str] = Field(default_factory=dict)
+    spatial: tuple[str, ...] = ()
+    chain_only: tuple[str, ...] = ()
+    from_picture: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, taxonomy: Taxonomy) -> TaxonomyRecord:
+        """A taxonomy in plain values."""
+        return cls(
+            name=taxonomy.name,
+            functions=taxonomy.functions,
+            titles=taxonomy.titles,
+            spatial=tuple(sorted(taxonomy.spatial)),
+            chain_only=tuple(sorted(taxonomy.chain_only)),
+            from_picture=tuple(sorted(taxonomy.from_picture)),
+        )
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The taxonomy itself."""
+        return Taxonomy(
+            self.name,
+            self.functions,
+            spatial=frozenset(self.spatial),
+            chain_only=frozenset(self.chain_only),
+            from_picture=frozenset(self.from_picture),
+            titles=self.titles,
+        )
+
+    def same_as(self, other: TaxonomyRecord) -> bool:
+        """Whether both have the same functions in the same groups."""
+        names = ("functions", "spatial", "chain_only", "from_picture")
+        return all(getattr(self, n) == getattr(other, n) for n in names)
+
+
+class TrainingRecord(Record):
+    """What the model states of its training.
+
+    Attributes:
+        things: fewest and most things in the pictures that it was trained on; null: not known.
+        held_out: in which ways cases may be new to it; empty: not known.
+    """
+
+    things: tuple[int, int] | None = None
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> TrainingFacts:
+        """The same as the model's room knows it."""
+        return TrainingFacts(self.things, self.held_out)
+
+
+class SplitCounts(Record):
+    """Cases of each split.
+
+    Attributes:
+        fit, select, test: how many.
+    """
+
+    fit: int = 0
+    select: int = 0
+    test: int = 0
+
+
+class StudyRecord(Artefact):
+    """The settings of a study, fixed when it is created.
+
+    Attributes:
+        load, model_options: what loads the model again: a name and options (device map, memory, quantisation,
+            attention), or null.
+        model: the model.
+        image_backend: what pictures are read with, ``pil`` or ``torchvision``; ``pil`` if absent.
+        training: what the model states of its training.
+        data: the cases.
+        cases, steps: how many, by split.
+        taxonomy, taxonomy_file: the functions, and the user's file of them.
+        versions: of the packages that the study began with.
+        size, seed, batch_size: as given.
+        stage_settings: stage -> settings that were given for it, beside those of the size.
+        device, dtype, placement: as found in the loaded model.
+        asked: the words that asked for them, where they differ, such as ``auto``.
+        probe_device: where permutations of the probes are scored; may change between runs.
+    """
+
+    schema_: Literal["headscope/study/1"] = Field(default="headscope/study/1", alias="schema")
+    load_: str | None = Field(alias="load")
+    model: StudyModel
+    image_backend: str | None = None
+    training: TrainingRecord = Field(default_factory=TrainingRecord)
+    data: StudyData
+    cases: SplitCounts
+    steps: int
+    taxonomy: TaxonomyRecord
+    taxonomy_file: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    size: str
+    seed: int
+    batch_size: int
+    stage_settings: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    device: str
+    dtype: str
+    placement: dict[str, str] | None = None
+    asked: dict[str, str] = Field(default_factory=dict)
+    model_options: dict[str, JsonValue] | None = None
+    probe_device: str | None = None
+
+    @property
+    def backend(self) -> str:
+        """What pictures are read with."""
+        return self.image_backend or FIRST_IMAGE_BACKEND
+
+    def options(self) -> dict[str, Any]:
+        """The options that the model is loaded with again, its image backend among them.
+
+        Raises:
+            StudyError: the study reads its pictures with torchvision, which is not here.
+        """
+        if self.backend == "torchvision":
+            from transformers.utils import is_torchvision_available
+
+            if not is_torchvision_available():
+                raise StudyError(
+                    "the study reads its pictures with torchvision; here there is only pil, whose pixels "
+                    "differ: pip install torchvision, or start another study"
+                )
+        return {**(self.model_options or {}), "image_backend": self.backend}
 
 
 def taxonomy_of(path: str | Path | None) -> Taxonomy:
@@ -50,24 +218,6 @@ def recorded_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None
     return {k: v for k, v in (options or {}).items() if k != "image_backend"} or None
 
 
-def options_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a study's model is loaded with again, its image backend among them.
-
-    Raises:
-        StudyError: the study reads its pictures with torchvision, which is not here.
-    """
-    backend = str(record.get("image_backend") or FIRST_IMAGE_BACKEND)
-    if backend == "torchvision":
-        from transformers.utils import is_torchvision_available
-
-        if not is_torchvision_available():
-            raise StudyError(
-                "the study reads its pictures with torchvision; here there is only pil, whose pixels differ: "
-                "pip install torchvision, or start another study"
-            )
-    return {**(record.get("model_options") or {}), "image_backend": backend}
-
-
 def checked_probe_device(name: str | None) -> None:
     """Refuse a device for the probes before anything is computed for them.
 
@@ -79,7 +229,9 @@ def checked_probe_device(name: str | None) -> None:
     ProbeSettings(device=name or "cpu")
 
 
-def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) -> dict[str, Any]:
+def record_of(
+    vlm: VLM, given: Given, cases: Cases, splits: Mapping[str, str], probe_device: str
+) -> StudyRecord:
     """What ``study.json`` records: what was given; device, number format and places as found in the model.
 
     Args:
@@ -94,40 +246,44 @@ def settings_of(vlm: VLM, given: Given, cases: Cases, splits: dict[str, str]) ->
     from headscope.version import __version__
 
     counts = Counter(splits.values())
-    geometry, found = vlm.geometry, loaded_as(vlm)
+    geometry, found, facts = vlm.geometry, loaded_as(vlm), training_facts(vlm.folder)
     named = isinstance(given.model, str)
     asked = {"device": given.device, "dtype": given.dtype}
-    return {
-        "schema": SCHEMA,
-        "load": given.model if named else _name_to_load(vlm),
-        "model": {
-            "name": vlm.name,
-            "revision": vlm.confirmed_revision(),
-            "parameters": vlm.parameters,
-            "layers": geometry.n_layers,
-            "heads": len(geometry.heads),
-        },
-        "image_backend": vlm.image_backend,
-        "training": training_facts(vlm.folder).to_json(),
-        "data": {"path": str(cases.folder), "fingerprint": cases.fingerprint},
-        "cases": {s: counts[s] for s in ("fit", "select", "test")},
-        "steps": sum(len(c.steps) for c in cases),
-        "taxonomy": taxonomy_record(taxonomy_of(given.taxonomy)),
-        "taxonomy_file": str(given.taxonomy) if given.taxonomy else None,
-        "versions": {
-            "headscope": __version__,
-            "torch": str(torch_version),
-            "transformers": transformers.__version__,
-        },
-        "size": given.size,
-        "seed": given.seed,
-        "batch_size": given.batch_size,
-        "device": found.device,
-        "dtype": found.dtype,
-        "placement": found.placement,
-        "asked": {k: v for k, v in asked.items() if v not in (None, getattr(found, k))},
-        "model_options": recorded_options(given.model_options) if named else _options_in_memory(vlm),
-    }
+    more = {"stage_settings": given.settings} if given.settings else {}
+    return StudyRecord.model_validate(
+        {
+            "load": given.model if named else _name_to_load(vlm),
+            "model": StudyModel(
+                name=vlm.name,
+                revision=vlm.confirmed_revision(),
+                parameters=vlm.parameters,
+                layers=geometry.n_layers,
+                heads=len(geometry.heads),
+            ),
+            "image_backend": vlm.image_backend,
+            "training": TrainingRecord(things=facts.things, held_out=facts.held_out),
+            "data": StudyData(path=str(cases.folder), fingerprint=cases.fingerprint),
+            "cases": SplitCounts(**{s: counts[s] for s in ("fit", "select", "test")}),
+            "steps": sum(len(c.steps) for c in cases),
+            "taxonomy": TaxonomyRecord.of(taxonomy_of(given.taxonomy)),
+            "taxonomy_file": str(given.taxonomy) if given.taxonomy else None,
+            "versions": {
+                "headscope": __version__,
+                "torch": str(torch_version),
+                "transformers": transformers.__version__,
+            },
+            "size": given.size,
+            "seed": given.seed,
+            "batch_size": given.batch_size,
+            **more,
+            "device": found.device,
+            "dtype": found.dtype,
+            "placement": found.placement,
+            "asked": {k: v for k, v in asked.items() if v not in (None, getattr(found, k))},
+            "model_options": recorded_options(given.model_options) if named else _options_in_memory(vlm),
+            "probe_device": probe_device,
+        }
+    )
 
 
 def _options_in_memory(vlm: VLM) -> dict[str, Any] | None:
@@ -147,20 +303,3 @@ def _name_to_load(vlm: VLM) -> str | None:
         return None
     known = "/" in vlm.name or Path(vlm.folder) == weights_folder()
     return vlm.name if known else str(vlm.folder)
-
-
-def taxonomy_record(taxonomy: Taxonomy) -> dict[str, Any]:
-    """A taxonomy in plain values."""
-    return {
-        "name": taxonomy.name,
-        "functions": list(taxonomy.functions),
-        "titles": taxonomy.titles,
-        "spatial": sorted(taxonomy.spatial),
-        "chain_only": sorted(taxonomy.chain_only),
-        "from_picture": sorted(taxonomy.from_picture),
-    }
-
-
-def same_taxonomy(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two recorded taxonomies have the same functions in the same groups."""
-    return all(one[k] == other[k] for k in ("functions", "spatial", "chain_only", "from_picture"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,95 +11,112 @@ from headscope.errors import StudyError
 
 @dataclass(frozen=True)
 class Size:
-    """Settings of every stage, by name; what is not named keeps the stage's default.
+    """How much every stage reads.
 
-    ``wake`` etc. hold keyword settings of the stage's settings class.
+    Attributes:
+        name: of the size.
+        settings: stage -> its settings by name; what is not named keeps the stage's default.
     """
 
     name: str
-    capture: dict[str, Any] = field(default_factory=dict)
-    probe: dict[str, Any] = field(default_factory=dict)
-    causal: dict[str, Any] = field(default_factory=dict)
-    ablate: dict[str, Any] = field(default_factory=dict)
-    emphasize: dict[str, Any] = field(default_factory=dict)
-    wake: dict[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 SIZES = {
     # whether every stage runs on a model: nothing in it may be read as a finding
     "smoke": Size(
         "smoke",
-        capture={"max_new_tokens": 3},
-        probe={"max_steps": 60, "permutations": 3, "controls": 2, "draws": 20, "epochs": 2},
-        causal={"max_items": 2},
-        ablate={
-            "draws": 2,
-            "select_draws": 1,
-            "main_draws": 1,
-            "ks": (1,),
-            "mutes": ("zero",),
-            "scopes": ("all",),
-            "select_items": 3,
-            "test_items": 3,
-            "mean_items": 2,
-            "max_new_tokens": 3,
+        {
+            "capture": {"max_new_tokens": 3},
+            "probe": {"max_steps": 60, "permutations": 3, "controls": 2, "draws": 20, "epochs": 2},
+            "causal": {"max_items": 2},
+            "ablate": {
+                "draws": 2,
+                "select_draws": 1,
+                "main_draws": 1,
+                "ks": (1,),
+                "mutes": ("zero",),
+                "scopes": ("all",),
+                "select_items": 3,
+                "test_items": 3,
+                "mean_items": 2,
+                "max_new_tokens": 3,
+            },
+            "emphasize": {
+                "scales": (1.5,),
+                "strengths": (1.0,),
+                "ks": (1,),
+                "select_items": 3,
+                "test_items": 3,
+                "max_new_tokens": 3,
+            },
+            "wake": {"max_items": 4, "select_items": 2, "max_new_tokens": 3},
         },
-        emphasize={
-            "scales": (1.5,),
-            "strengths": (1.0,),
-            "ks": (1,),
-            "select_items": 3,
-            "test_items": 3,
-            "max_new_tokens": 3,
-        },
-        wake={"max_items": 4, "select_items": 2, "max_new_tokens": 3},
     ),
     # a look at whether everything runs: too few draws for a claim
     "quick": Size(
         "quick",
-        probe={"max_steps": 150, "permutations": 20, "draws": 200, "epochs": 10},
-        causal={"max_items": 10},
-        ablate={
-            "draws": 20,
-            "select_draws": 1,
-            "main_draws": 5,
-            "ks": (2, 8),
-            "select_items": 10,
-            "test_items": 15,
-            "mean_items": 5,
+        {
+            "probe": {"max_steps": 150, "permutations": 20, "draws": 200, "epochs": 10},
+            "causal": {"max_items": 10},
+            "ablate": {
+                "draws": 20,
+                "select_draws": 1,
+                "main_draws": 5,
+                "ks": (2, 8),
+                "select_items": 10,
+                "test_items": 15,
+                "mean_items": 5,
+            },
+            "emphasize": {
+                "scales": (1.5,),
+                "strengths": (1.0,),
+                "ks": (4,),
+                "select_items": 10,
+                "test_items": 15,
+            },
+            "wake": {"max_items": 60, "select_items": 30},
         },
-        emphasize={"scales": (1.5,), "strengths": (1.0,), "ks": (4,), "select_items": 10, "test_items": 15},
-        wake={"max_items": 60, "select_items": 30},
     ),
     # what `make demo` runs
     "demo": Size(
         "demo",
-        probe={"max_steps": 250, "permutations": 100},
-        causal={"max_items": 20},
-        ablate={
-            "select_draws": 1,
-            "main_draws": 10,
-            "ks": (2, 4, 8),
-            "select_items": 16,
-            "test_items": 20,
+        {
+            "probe": {"max_steps": 250, "permutations": 100},
+            "causal": {"max_items": 20},
+            "ablate": {
+                "select_draws": 1,
+                "main_draws": 10,
+                "ks": (2, 4, 8),
+                "select_items": 16,
+                "test_items": 20,
+            },
+            "emphasize": {
+                "scales": (1.25, 1.5, 2.0),
+                "strengths": (1.0,),
+                "ks": (4,),
+                "select_items": 16,
+                "test_items": 20,
+            },
+            "wake": {"max_items": 240, "select_items": 80},
         },
-        emphasize={
-            "scales": (1.25, 1.5, 2.0),
-            "strengths": (1.0,),
-            "ks": (4,),
-            "select_items": 16,
-            "test_items": 20,
-        },
-        wake={"max_items": 240, "select_items": 80},
     ),
     # for a paper: more items, the same design
     "full": Size(
         "full",
-        probe={"max_steps": 1000, "permutations": 1000, "logistic_heads": 8},
-        causal={"max_items": 100},
-        ablate={"draws": 1000, "select_draws": 10, "main_draws": 200, "test_items": 200, "select_items": 100},
-        emphasize={"test_items": 200, "select_items": 100},
-        wake={"max_items": 3000, "select_items": 600},
+        {
+            "probe": {"max_steps": 1000, "permutations": 1000, "logistic_heads": 8},
+            "causal": {"max_items": 100},
+            "ablate": {
+                "draws": 1000,
+                "select_draws": 10,
+                "main_draws": 200,
+                "test_items": 200,
+                "select_items": 100,
+            },
+            "emphasize": {"test_items": 200, "select_items": 100},
+            "wake": {"max_items": 3000, "select_items": 600},
+        },
     ),
 }
 

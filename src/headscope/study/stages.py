@@ -1,98 +1,201 @@
-"""What the first and last stages of a study hand to their rooms."""
+"""The table of stages: what a study runs, in which order, with which settings, and what comes out.
+
+A new stage is one file, with its settings, its result and the function that makes it, and one row here: the
+commands, ``run``, the progress, ``done/`` and the documents of file formats read this table.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headscope.errors import StudyError
+
 if TYPE_CHECKING:
-    from headscope.probing.atlas import Atlas
-    from headscope.study.study import Study
-
-READOUTS = ("prompt_last", "answer_mean")
-PROBED = "prompt_last"  # before any token of the answer is there to be read
-CONTEXTS = ("gold", "alone", "own")
+    from headscope.records import Artefact
+    from headscope.study.sizes import Size
 
 
-def capture(study: Study) -> None:
-    """Every question in every context, and the steps again on a blank picture."""
-    from headscope.capturing.run import capture
-    from headscope.pointing.blank import blank_picture
+@dataclass(frozen=True)
+class Stage:
+    """One row.
 
-    common: dict[str, Any] = {
-        "batch_size": study.settings["batch_size"],
-        "taxonomy": study.taxonomy,
-        "announce": study.announce,
-        **study.size.capture,
-    }
-    asked = (study.vlm, study.cases, study.splits)
-    capture(*asked, study.folder / "capture", contexts=CONTEXTS, readouts=READOUTS, **common)
-    capture(
-        *asked,
-        study.folder / "capture-blank",
-        contexts=("gold",),
-        main_contexts=(),
-        readouts=(PROBED,),
-        pictures=blank_picture,
-        pictures_name="blank",
-        **common,
-    )
+    Attributes:
+        name: of the stage, its command and its mark in ``done/``.
+        text: what it does, for people.
+        needs: stages that it rests on; their results are handed to it in this order.
+        file: its result, in the study folder.
+        home: module of the next three; imported when the stage is used.
+        run: name of the function ``(context, *results of needs, settings) -> result``, which also writes it.
+        settings: name of its frozen dataclass of settings.
+        result: name of its :class:`headscope.records.Artefact`.
+        asks: a setting that has to be given; where it is not, ``run`` goes on without the stage.
+        again: whether it is made anew whenever it is asked for.
+        finish: name of a function ``(context)`` called once the stage's seconds are known.
+    """
 
+    name: str
+    text: str
+    needs: tuple[str, ...]
+    file: str
+    home: str
+    run: str
+    settings: str
+    result: str
+    asks: str = ""
+    again: bool = False
+    finish: str = ""
 
-def probe(study: Study) -> Atlas:
-    """The causal score of every head on ``select``, then the probes."""
-    from headscope.capturing.store import iter_answers, open_activations
-    from headscope.data.splits import picture_groups
-    from headscope.experiments.causal import causal_scores
-    from headscope.probing.settings import ProbeSettings
-    from headscope.probing.stage import probe
-    from headscope.probing.steps import probed_answers
+    @property
+    def work(self) -> Callable[..., Artefact]:
+        """The function that makes the result."""
+        return self._named(self.run)
 
-    # made before the causal scores, which take longest: a device that is not there is refused here
-    settings = ProbeSettings(seed=study.seed, readout=PROBED, device=study.probe_device, **study.size.probe)
-    causal = causal_scores(
-        study.vlm,
-        study.cases,
-        study.splits,
-        study.folder,
-        taxonomy=study.taxonomy,
-        **study.common,
-        **study.size.causal,
-    )
-    captured, blank = study.folder / "capture", study.folder / "capture-blank"
-    images = picture_groups(study.cases)
-    answers = probed_answers(lambda: iter_answers(captured), study.taxonomy.functions, settings, images)
-    items = {str(row["item"]) for row in answers}
-    return probe(
-        open_activations(captured, PROBED, items=items),
-        answers,
-        study.folder / "probe",
-        taxonomy=study.taxonomy,
-        causal=causal.to_json(),
-        blank=open_activations(blank, PROBED, items=items),
-        images=images,
-        provenance={
-            "model": study.vlm.name,
-            "revision": study.vlm.revision,
-            "data": study.cases.fingerprint,
-        },
-        settings=settings,
-        chosen=True,
-    )
+    @property
+    def result_type(self) -> type[Artefact]:
+        """The type of the result."""
+        return self._named(self.result)
+
+    @property
+    def settings_type(self) -> type[Any]:
+        """The type of the settings."""
+        return self._named(self.settings)
+
+    def load(self, study_folder: Path) -> Artefact:
+        """Read the result.
+
+        Raises:
+            StoreError: it is not there, or not as the stage wrote it.
+        """
+        return self.result_type.load(study_folder / self.file)
+
+    def finished(self) -> Callable[[Any], None]:
+        """What is called once the stage's seconds are known."""
+        return self._named(self.finish) if self.finish else lambda _: None
+
+    def _named(self, name: str) -> Any:
+        return getattr(import_module(self.home), name)
 
 
-def wake(study: Study, atlas: Atlas) -> dict[str, Any]:
-    """Pointing at the named objects, against its controls."""
-    from headscope.experiments.waking.experiment import wake
-    from headscope.experiments.waking.questions import WakeSettings
+STAGES = (
+    Stage(
+        "capture",
+        "Ask every question; keep answers and what every head put out.",
+        needs=(),
+        file="capture/plan.json",
+        home="headscope.study.first_stages",
+        run="capture",
+        settings="CaptureSettings",
+        result="CapturePlan",
+    ),
+    Stage(
+        "causal",
+        "Mute every head alone; what that costs each function is its causal score.",
+        needs=(),
+        file="causal.json",
+        home="headscope.experiments.causal",
+        run="causal_scores",
+        settings="CausalSettings",
+        result="CausalScores",
+    ),
+    Stage(
+        "probe",
+        "Rank all heads by function: joint probe, independent probes, causal score.",
+        needs=("capture", "causal"),
+        file="probe/atlas.json",
+        home="headscope.study.first_stages",
+        run="probe",
+        settings="ProbeSettings",
+        result="Atlas",
+    ),
+    Stage(
+        "ablate",
+        "Mute each function's heads against random controls.",
+        needs=("probe",),
+        file="ablation.json",
+        home="headscope.experiments.ablation",
+        run="ablate",
+        settings="AblationSettings",
+        result="AblationResult",
+    ),
+    Stage(
+        "emphasize",
+        "Turn each function's heads up, or steer them.",
+        needs=("probe", "ablate"),
+        file="emphasis.json",
+        home="headscope.experiments.emphasis",
+        run="emphasize",
+        settings="EmphasisSettings",
+        result="EmphasisResult",
+    ),
+    Stage(
+        "wake",
+        "Point at the named objects in the picture; see which heads wake.",
+        needs=("probe",),
+        file="wake.json",
+        home="headscope.experiments.waking.experiment",
+        run="wake",
+        settings="WakeSettings",
+        result="WakeResult",
+    ),
+    Stage(
+        "compare",
+        "Hold the ranking of heads against that of another study (--set compare.other=FOLDER).",
+        needs=("probe",),
+        file="compare.json",
+        home="headscope.experiments.compare",
+        run="compare",
+        settings="CompareSettings",
+        result="CompareResult",
+        asks="other",
+    ),
+    Stage(
+        "report",
+        "Write summary.json, report.html and the figures.",
+        needs=(),
+        file="summary.json",
+        home="headscope.report.stage",
+        run="report",
+        settings="ReportSettings",
+        result="Summary",
+        again=True,
+        finish="write_seconds",
+    ),
+)
+NAMES = tuple(stage.name for stage in STAGES)
 
-    settings = WakeSettings(batch_size=study.settings["batch_size"], **study.size.wake)
-    return wake(
-        study.vlm,
-        study.cases,
-        study.splits,
-        atlas,
-        study.folder,
-        taxonomy=study.taxonomy,
-        seed=study.seed,
-        settings=settings,
-    )
+
+def stage_named(name: str) -> Stage:
+    """The row of this name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise StudyError(f"asked for the stage {name!r}; there are: {', '.join(NAMES)}")
+
+
+def stage_settings(name: str, size: Size, given: Mapping[str, Any] | None = None) -> Any:
+    """Settings of a stage: its defaults, what the size says, what was given.
+
+    Raises:
+        StudyError: an option that the stage does not have, or a value that is not of its kind.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from headscope.experiments.context import checked
+
+    kind = stage_named(name).settings_type
+    values = {**size.settings.get(name, {}), **(given or {})}
+    checked(kind, values, name)
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StudyError(f"{name}.{where}: {first['msg'].lower()}, found {first['input']!r}") from exc

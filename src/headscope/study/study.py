@@ -7,34 +7,44 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import assign_splits
 from headscope.errors import StudyError
 from headscope.functions import Taxonomy
-from headscope.models.ways import kept_ways
 from headscope.storage import read_json, write_json
-from headscope.study import stages
 from headscope.study.given import Given, loaded, refuse_others
 from headscope.study.lock import FolderLock
 from headscope.study.record import (
-    SCHEMA,
+    FILE,
+    StudyRecord,
+    TaxonomyRecord,
     checked_probe_device,
     load,
-    options_of,
-    same_taxonomy,
-    settings_of,
+    record_of,
     taxonomy_of,
-    taxonomy_record,
 )
 from headscope.study.sizes import Size, size_named
+from headscope.study.stages import STAGES, Stage, stage_named, stage_settings
 
 if TYPE_CHECKING:
+    from headscope.capturing.captured import CapturePlan
+    from headscope.experiments.ablation_result import AblationResult
+    from headscope.experiments.context import ExperimentContext
+    from headscope.experiments.emphasis_result import EmphasisResult
+    from headscope.experiments.waking.wake_result import WakeResult
     from headscope.models.vlm import VLM
     from headscope.probing.atlas import Atlas
+    from headscope.records import Artefact
 
-STAGES = ("capture", "probe", "ablate", "emphasize", "wake", "report")
+
+class Opening(TypedDict, total=False):
+    """How a study is opened, beside its settings."""
+
+    probe_device: str | None
+    announce: Callable[[str], None] | None
+    wait: bool
 
 
 class Study:
@@ -53,8 +63,8 @@ class Study:
         >>> import headscope as hs
         >>> cases = hs.draw_scenes("data", 12)
         >>> study = hs.Study.create("runs/mine", model="embedded", data=cases, size="smoke")
-        >>> study.capture()  # then atlas = study.probe(), study.ablate() ...; or all: study.run()
-        PosixPath('runs/mine/capture')
+        >>> study.capture().items  # then atlas = study.probe(), study.ablate() ...; or all: study.run()
+        219
     """
 
     def __init__(
@@ -63,17 +73,13 @@ class Study:
         self.folder = Path(folder)
         self.announce = announce or (lambda _: None)
         self.lock = FolderLock(self.folder, wait, self.announce)
-        if not (self.folder / "study.json").exists():
+        if not (self.folder / FILE).exists():
             raise StudyError(
-                f"{self.folder}: holds no study (study.json is not there); start one with "
+                f"{self.folder}: holds no study ({FILE} is not there); start one with "
                 "`headscope run --model MODEL --data FOLDER --study FOLDER`"
             )
-        self.settings: dict[str, Any] = read_json(self.folder / "study.json")
-        if self.settings.get("schema") != SCHEMA:
-            raise StudyError(
-                f"{self.folder}/study.json: schema {self.settings.get('schema')!r}, expected {SCHEMA!r}"
-            )
-        self.probe_device: str = self.settings.get("probe_device") or "cpu"
+        self.record = StudyRecord.load(self.folder / FILE)
+        self.probe_device = self.record.probe_device or "cpu"
         self._vlm: VLM | None = None
         self._cases: Cases | None = None
 
@@ -91,6 +97,7 @@ class Study:
         dtype: str | None = None,
         model_options: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
         probe_device: str | None = None,
         announce: Callable[[str], None] | None = None,
         wait: bool = False,
@@ -111,6 +118,8 @@ class Study:
             model_options: ``device_map``, ``max_memory``, ``quantization``, ``attention``,
                 ``image_backend`` of :func:`headscope.models.vlm.load_model`, in plain values.
             batch_size: questions in one forward; default 64.
+            settings: stage -> settings by name, beside those of the size: ``{"ablate": {"draws": 1000}}``.
+                Those of a stage that is not complete may be given when the study is opened again.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
                 study in the folder began with, "cpu" in a new one. It may change from run to run.
             announce, wait: as in :class:`Study`.
@@ -120,10 +129,10 @@ class Study:
             StudyError: the folder holds a study with another setting than one that is given, or another
                 process works on it.
         """
-        given = Given(model, size, seed, taxonomy, device, dtype, model_options, batch_size)
+        given = Given(model, size, seed, taxonomy, device, dtype, model_options, batch_size, settings)
         folder = Path(folder)
-        opening: dict[str, Any] = {"probe_device": probe_device, "announce": announce, "wait": wait}
-        if (folder / "study.json").exists():
+        opening: Opening = {"probe_device": probe_device, "announce": announce, "wait": wait}
+        if (folder / FILE).exists():
             return cls.open(folder, given, data, **opening)
         checked_probe_device(probe_device)
         given = given.checked().filled()
@@ -131,12 +140,12 @@ class Study:
         cases = data if isinstance(data, Cases) else load_cases(data, chosen)
         vlm = loaded(given)
         splits = {str(k): str(v) for k, v in assign_splits(cases, given.seed or 0).items()}
-        record = {**settings_of(vlm, given, cases, splits), "probe_device": probe_device or "cpu"}
+        record = record_of(vlm, given, cases, splits, probe_device or "cpu")
         with FolderLock(folder, wait, announce):
-            if (folder / "study.json").exists():  # another process was faster
+            if (folder / FILE).exists():  # another process was faster
                 return cls.open(folder, given, cases, **opening)
             write_json(folder / "splits.json", splits)
-            write_json(folder / "study.json", record)
+            record.save(folder / FILE)
         study = cls(folder, announce=announce, wait=wait)
         study._vlm, study._cases = vlm, cases
         return study
@@ -159,27 +168,45 @@ class Study:
         """
         study = cls(folder, announce=announce, wait=wait)
         given = (given or Given()).checked()
-        refuse_others(study.folder, study.settings, given)
+        refuse_others(study.folder, study.record, given)
         checked_probe_device(probe_device)
         if data is not None:
             study._cases = data if isinstance(data, Cases) else load_cases(data, study.taxonomy)
             _ = study.cases  # refused where they are others
         if given.model is not None and not isinstance(given.model, str):
             study._vlm = given.model
+        study._add_settings(given.settings or {})
         study.probe_device = probe_device or study.probe_device
         return study
+
+    def _add_settings(self, given: Mapping[str, Mapping[str, Any]]) -> None:
+        """Record settings that the study did not begin with; refused of a stage that is complete."""
+        held = {stage: dict(settings) for stage, settings in self.record.stage_settings.items()}
+        for stage, settings in given.items():
+            new = {k: v for k, v in settings.items() if k not in held.get(stage, {})}
+            if new and self.done(stage) and not stage_named(stage).again:
+                name, value = next(iter(new.items()))
+                raise StudyError(
+                    f"{self.folder}: asked for {stage}.{name} {value!r}, but {stage} is complete; leave it "
+                    "out, or name another folder"
+                )
+            held.setdefault(stage, {}).update(new)
+        if held != self.record.stage_settings:
+            self.record = self.record.model_copy(update={"stage_settings": held})
+            with self.lock:
+                self.record.save(self.folder / FILE)
 
     @cached_property
     def size(self) -> Size:
         """How much is read."""
-        return size_named(self.settings["size"])
+        return size_named(self.record.size)
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The functions of this study; refused where their file changed since it began."""
-        file = self.settings.get("taxonomy_file")
+        file = self.record.taxonomy_file
         found = taxonomy_of(file)
-        if file and not same_taxonomy(self.settings["taxonomy"], taxonomy_record(found)):
+        if file and not self.record.taxonomy.same_as(TaxonomyRecord.of(found)):
             raise StudyError(
                 f"{file}: the taxonomy changed since the study in {self.folder} began; put it back, or start "
                 "a new study"
@@ -199,13 +226,14 @@ class Study:
         Raises:
             StudyError: another fingerprint.
         """
+        began = self.record.data
         if self._cases is None:
-            self._cases = load_cases(self.settings["data"]["path"], self.taxonomy)
-        found, wanted = self._cases.fingerprint, self.settings["data"]["fingerprint"]
-        if found != wanted:
+            self._cases = load_cases(began.path, self.taxonomy)
+        found = self._cases.fingerprint
+        if found != began.fingerprint:
             raise StudyError(
                 f"{self._cases.folder}: the cases changed, or are others, since the study in {self.folder} "
-                f"began with those of {self.settings['data']['path']} (fingerprint {found}, then {wanted}); "
+                f"began with those of {began.path} (fingerprint {found}, then {began.fingerprint}); "
                 "start a new study"
             )
         return self._cases
@@ -214,19 +242,18 @@ class Study:
     def vlm(self) -> VLM:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
-            if self.settings["load"] is None:
+            record, began = self.record, self.record.model
+            if record.load_ is None:
                 raise StudyError(
-                    f"{self.folder}: was begun on a model in memory, {self.settings['model']['name']} "
-                    f"(revision {self.settings['model']['revision']}); open it with that model: "
+                    f"{self.folder}: was begun on a model in memory, {began.name} (revision "
+                    f"{began.revision}); open it with that model: "
                     "Study.create(folder, model=hs.wrap(model, processor, name), data=...)"
                 )
-            how = self.settings["device"], self.settings["dtype"], options_of(self.settings)
-            vlm = load(self.settings["load"], *how)
-            if vlm.revision != self.settings["model"]["revision"]:
+            vlm = load(record.load_, record.device, record.dtype, record.options())
+            if vlm.revision != began.revision:
                 raise StudyError(
-                    f"{self.settings['load']}: the model changed since the study in {self.folder} began "
-                    f"(revision {vlm.revision}, then {self.settings['model']['revision']}); "
-                    "start a new study"
+                    f"{record.load_}: the model changed since the study in {self.folder} began "
+                    f"(revision {vlm.revision}, then {began.revision}); start a new study"
                 )
             self._vlm = vlm
         return self._vlm
@@ -234,25 +261,64 @@ class Study:
     @property
     def seed(self) -> int:
         """Seed of everything drawn at random."""
-        return int(self.settings["seed"])
+        return self.record.seed
+
+    @cached_property
+    def context(self) -> ExperimentContext:
+        """What every stage is given."""
+        from headscope.experiments.context import ExperimentContext
+
+        return ExperimentContext(
+            lambda: self.vlm,
+            self.cases,
+            self.splits,
+            self.folder,
+            taxonomy=self.taxonomy,
+            seed=self.seed,
+            batch_size=self.record.batch_size,
+            announce=self.announce,
+        )
 
     def done(self, stage: str) -> bool:
         """Whether a stage is complete."""
         return (self.folder / "done" / f"{stage}.json").exists()
 
-    def _once(
-        self, stage: str, work: Callable[[], object], needs: Callable[[], object] | None = None
-    ) -> None:
-        """Do a stage, and first what it rests on, unless it is complete; nobody else writes meanwhile."""
-        if self.done(stage):
-            return
-        with self.lock:
-            if needs is not None:
-                needs()
-            if not self.done(stage):  # it may have been completed while this process waited
-                with self._timed(stage), kept_ways(self.vlm, self.folder):
-                    work()
-                write_json(self.folder / "done" / f"{stage}.json", {"stage": stage})
+    def settings(self, stage: str) -> Any:
+        """Settings of a stage: its defaults, what the size says, what was given.
+
+        Raises:
+            StudyError: there is no such stage.
+        """
+        given: dict[str, Any] = dict(self.record.stage_settings.get(stage, {}))
+        if stage == "probe":
+            given["device"] = self.probe_device
+        return stage_settings(stage, self.size, given)
+
+    def stage(self, name: str) -> Artefact:
+        """A stage's result; it is run first unless it is complete, and before it what it rests on.
+
+        Raises:
+            StudyError: there is no such stage, or it asks for a setting that was not given.
+        """
+        row = stage_named(name)
+        settings = self.settings(name)
+        if row.asks and not getattr(settings, row.asks):
+            raise StudyError(
+                f"{name}: {row.asks} is not given; say --set {name}.{row.asks}=VALUE, from Python "
+                f"Study.create(..., settings={{{name!r}: {{{row.asks!r}: ...}}}})"
+            )
+        if row.again or not self.done(name):
+            with self.lock:
+                needs = [self.stage(need) for need in row.needs]
+                if row.again or not self.done(name):  # another process may have completed it meanwhile
+                    self._make(row, needs, settings)
+        return row.load(self.folder)
+
+    def _make(self, row: Stage, needs: list[Artefact], settings: Any) -> None:
+        with self._timed(row.name):
+            row.work(self.context, *needs, settings)
+        row.finished()(self.context)
+        write_json(self.folder / "done" / f"{row.name}.json", {"stage": row.name})
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -272,89 +338,35 @@ class Study:
             seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - start, 2)
             write_json(path, seconds)
 
-    def capture(self) -> Path:
+    def capture(self) -> CapturePlan:
         """Ask every question in every context and keep answers and head outputs in ``capture/``."""
-        self._once("capture", lambda: stages.capture(self))
-        return self.folder / "capture"
+        return cast("CapturePlan", self.stage("capture"))
 
     def probe(self) -> Atlas:
         """Joint, independent and causal rankings of all heads: ``probe/atlas.json``."""
-        from headscope.probing.atlas import Atlas
+        return cast("Atlas", self.stage("probe"))
 
-        self._once("probe", lambda: stages.probe(self), needs=self.capture)
-        return Atlas.load(self.folder / "probe" / "atlas.json")
-
-    def ablate(self) -> dict[str, Any]:
+    def ablate(self) -> AblationResult:
         """Mute each function's heads against fair random controls: ``ablation.json``."""
-        from headscope.experiments.ablation import ablate
+        return cast("AblationResult", self.stage("ablate"))
 
-        self._once("ablate", lambda: self._experiment(ablate, self.size.ablate), needs=self.probe)
-        return self._artefact("ablation.json")
-
-    def emphasize(self) -> dict[str, Any]:
+    def emphasize(self) -> EmphasisResult:
         """Turn each function's heads up, or steer them: ``emphasis.json``."""
-        from headscope.experiments.emphasis import emphasize
+        return cast("EmphasisResult", self.stage("emphasize"))
 
-        self._once("emphasize", lambda: self._experiment(emphasize, self.size.emphasize), needs=self.ablate)
-        return self._artefact("emphasis.json")
-
-    def wake(self) -> dict[str, Any]:
+    def wake(self) -> WakeResult:
         """Point at the objects that questions name, and see which heads wake: ``wake.json``."""
-        self._once("wake", lambda: stages.wake(self, self.probe()), needs=self.probe)
-        return self._artefact("wake.json")
+        return cast("WakeResult", self.stage("wake"))
 
     def report(self) -> Path:
-        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there.
-
-        Raises:
-            StudyError: pictures straddle splits, or something was chosen on ``test``.
-        """
-        from headscope.report.page import write_report
-        from headscope.report.summary import write_summary
-        from headscope.validation.leaks import check_leaks
-
-        check_leaks(self.folder, self.cases)
-
-        with self.lock:
-            with self._timed("report"):
-                write_summary(self.folder, cases=self.cases)
-                page = write_report(self.folder, cases=self.cases)
-            write_summary(self.folder, cases=self.cases)  # with the report's own seconds
-            write_json(self.folder / "done" / "report.json", {"stage": "report"})
-        return page
+        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there; the page."""
+        self.stage("report")
+        return self.folder / "report.html"
 
     def run(self) -> Path:
-        """Every stage, in order; the report comes back."""
+        """Every stage, in order, but those that ask for a setting which was not given; the page."""
         with self.lock:
-            self.capture()
-            self.probe()
-            self.ablate()
-            self.emphasize()
-            self.wake()
-            return self.report()
-
-    def summary(self) -> dict[str, Any]:
-        """The content of ``summary.json``."""
-        found: dict[str, Any] = read_json(self.folder / "summary.json")
-        return found
-
-    @property
-    def common(self) -> dict[str, Any]:
-        """What every experiment is told."""
-        return {"seed": self.seed, "batch_size": self.settings["batch_size"]}
-
-    def _experiment(self, run: Callable[..., object], options: dict[str, Any]) -> None:
-        run(
-            self.vlm,
-            self.cases,
-            self.splits,
-            self.probe(),
-            self.folder,
-            taxonomy=self.taxonomy,
-            **self.common,
-            **options,
-        )
-
-    def _artefact(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = read_json(self.folder / name)
-        return found
+            for row in STAGES:
+                if not row.asks or getattr(self.settings(row.name), row.asks):
+                    self.stage(row.name)
+        return self.folder / "report.html"

@@ -11,10 +11,13 @@ from headscope.capturing.store import open_activations, open_answers
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import picture_groups
 from headscope.experiments.causal import CausalScores, causal_scores
+from headscope.experiments.context import ExperimentContext
+from headscope.experiments.settings import CausalSettings
 from headscope.functions import DEFAULT
 from headscope.models.vlm import VLM, load_model
 from headscope.pointing.blank import blank_picture
 from headscope.probing.atlas import Atlas
+from headscope.probing.settings import ProbeSettings
 from headscope.probing.stage import probe
 from headscope.storage import read_json
 from headscope.validation.planted.build import build_planted, build_random
@@ -83,17 +86,16 @@ class PlantedStudy:
     def causal(self, scope: str = "all") -> CausalScores:
         """Every head muted alone, on ``select``."""
         folder = self.folder if scope == "all" else self.folder / f"scope-{scope}"
-        return causal_scores(
+        context = ExperimentContext(
             self.vlm,
             self.cases,
             self.splits,
             folder,
-            max_items=self.settings.causal_items,
-            scope=scope,
             seed=self.settings.seed,
             batch_size=self.settings.batch_size,
-            max_new_tokens=4,
         )
+        asked = CausalSettings(max_items=self.settings.causal_items, scope=scope, max_new_tokens=4)
+        return causal_scores(context, asked)
 
     def probe(self, causal: CausalScores | None, readout: str = READOUT, seed: int = 0) -> Atlas:
         """The atlas of this model."""
@@ -103,16 +105,18 @@ class PlantedStudy:
             open_answers(self.folder / "capture"),
             self.folder / f"probe-{readout}-{seed}",
             taxonomy=DEFAULT,
-            causal=None if causal is None else causal.to_json(),
+            causal=None if causal is None else causal.content(),
             blank=open_activations(self.folder / "capture-blank", readout),
             images=picture_groups(self.cases),
             provenance={"model": self.vlm.name, "revision": self.vlm.revision},
-            readout=readout,
-            seed=seed,
-            permutations=s.permutations,
-            draws=s.draws,
-            epochs=s.epochs,
-            level=s.level,
+            settings=ProbeSettings(
+                readout=readout,
+                seed=seed,
+                permutations=s.permutations,
+                draws=s.draws,
+                epochs=s.epochs,
+                level=s.level,
+            ),
         )
 
     def accuracy(self) -> dict[str, float]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headscope.data.cases import Cases
 from headscope.edits.edits import mute
-from headscope.experiments.causal import identity
+from headscope.experiments.context import identity
 from headscope.experiments.controls import draw
 from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from headscope.capturing.store import open_activations, open_answers
 from headscope.edits.edits import mute
-from headscope.experiments.causal import hurt_p, identity
+from headscope.experiments.context import identity
 from headscope.experiments.items import choose_items, open_readers
+from headscope.experiments.significance import hurt_p
 from headscope.functions import DEFAULT
 from headscope.probing.answers import answer_probes
 from headscope.probing.domains import exchanged_answers

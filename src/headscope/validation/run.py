@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headscope.errors import StudyError
-from headscope.storage import Ledger, write_json
+from headscope.storage import Ledger, Row, plain
 from headscope.validation.coverage import coverage
 from headscope.validation.embedded import embedded_muting, embedded_stability
 from headscope.validation.nulls import label_nulls, random_weights
@@ -25,10 +25,9 @@ from headscope.validation.planted_runs import (
 )
 from headscope.validation.scoring import WAYS
 from headscope.validation.settings import ValidateSettings, settings_for
+from headscope.validation.validation_result import ValidationResult
 
-SCHEMA = "headscope/validation/1"
 FIRST = 10  # planted models of lower seeds served to find faults of the method; they are not scored
-Row = dict[str, Any]
 
 
 def validate_method(
@@ -38,7 +37,7 @@ def validate_method(
     seeds: int | None = None,
     settings: ValidateSettings | None = None,
     announce: Callable[[str], None] | None = None,
-) -> Row:
+) -> ValidationResult:
     """Run the whole chain on models with known answers and on models with none; write ``summary.json``.
 
     Every unit of work is kept in ``out/units``, so that the same call after a kill goes on where it was. What
@@ -71,7 +70,7 @@ def validate_method(
         seconds += unit["seconds"]
         shutil.rmtree(out / "work" / name.replace(" ", "-"), ignore_errors=True)
     summary = _summary(done, chosen, quick, seconds)
-    write_json(out / "summary.json", summary)
+    summary.save(out / "summary.json")
     return summary
 
 
@@ -106,13 +105,12 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
     return units
 
 
-def _summary(done: Row, settings: ValidateSettings, quick: bool, seconds: float) -> Row:
+def _summary(done: Row, settings: ValidateSettings, quick: bool, seconds: float) -> ValidationResult:
     rows = [v for n, v in done.items() if n.startswith("planted ")]
     planted = summarise(rows)
     labels, muting = done["null labels"], done["embedded muting"]
     test = muting["random_heads"]["random accuracy"]
-    return {
-        "schema": SCHEMA,
+    found = {
         "quick": quick,
         "constructor": FROZEN,
         "planted": planted,
@@ -135,6 +133,7 @@ def _summary(done: Row, settings: ValidateSettings, quick: bool, seconds: float)
         "settings": asdict(settings),
         "wall_s": round(seconds, 1),
     }
+    return ValidationResult.model_validate(plain(found))
 
 
 def best_ranking(planted: Row) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import published as p
 import pytest
 
-from headscope.benchmarks import sphere
+from headscope.benchmarks import registry, sphere
 from headscope.benchmarks.importing.engine import Report
 from headscope.benchmarks.registry import import_cases, sources
 from headscope.data.cases import Cases, load_cases
@@ -303,3 +303,14 @@ def test_gqa_programs_with_blank_and_untrimmed_arguments_are_read(tmp_path: Path
     ]
     assert report.left_out["steps: of verify, whose answer the record does not hold"] == 1
     assert case.choices == ("yes", "no")
+
+
+def test_a_benchmark_is_one_file_and_one_row() -> None:
+    """Every module that describes a source is a row of the registry, and holds its reader and its rule."""
+    folder = Path(registry.__file__).parent
+    described = {f.stem for f in folder.glob("*.py") if "\nSOURCES = (" in f.read_text("utf-8")}
+    assert described == set(registry.MODULES)
+    for source in sources().values():
+        assert source.build.__module__.startswith("headscope.benchmarks.")
+        own = source.rule.tabulate.__module__
+        assert own in (source.build.__module__, "headscope.benchmarks.scoring")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import io
 import json
+import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_import_mutations import COUNT, mutated
 
 from headscope.benchmarks.importing.columns import chosen, options_of, readings, value_of
-from headscope.benchmarks.importing.engine import Report
-from headscope.benchmarks.registry import import_cases, rule
+from headscope.benchmarks.importing.engine import Report, run
+from headscope.benchmarks.importing.records import Place, Row
+from headscope.benchmarks.registry import import_cases, rule, source
 from headscope.benchmarks.scores import constant
 from headscope.cli.imports import _map
 from headscope.data.cases import Cases, load_cases
 from headscope.data.fields import Unfit
 from headscope.data.schema import Case
+from headscope.data.validation import inspect
 from headscope.errors import DataError
 from shared_cases import SMALL, needs_cases
 
@@ -365,3 +370,34 @@ def test_vlmeval_rows_share_pictures_by_index_and_carry_hints(tmp_path: Path) ->
     report = import_cases("vlmeval", tmp_path / "test", place=tmp_path / "in/X.tsv", split="test")
     assert (report.cases, report.refused) == (1, 1)
     assert "another split" in report.first[0]
+
+
+RICH: dict[str, Any] = {
+    "id": "1",
+    "image": ["a.png"],
+    "meta": {"q": "Which is red?", "hint": "Look."},
+    "answer": "B",
+    "kind": "colour",
+    "choices": {"A": "cup", "B": "plate"},
+    "things": [{"label": "cup", "bbox": [1, 2, 30, 40]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "numbers"),
+    [("", [1, 2, 30, 40]), ("xyxy01", [0.1, 0.2, 0.5, 0.9]), ("yxyx1000", [9, 90, 300, 400])],
+)
+def test_mutated_rows_of_rich_tables_are_cases_or_refusals(
+    boxes: str, numbers: list[float], tmp_path: Path
+) -> None:
+    p._pic(tmp_path, "a.png")
+    draw = random.Random(boxes)
+    columns = {"question": "{meta.hint} {meta.q}", "boxes": "things"}
+    place = Place(source("table"), tmp_path, (), "", tmp_path, columns, boxes)
+    rich = RICH | {"things": [{"label": "cup", "bbox": numbers}]}
+    rows = [Row("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
+    with contextlib.suppress(DataError):  # a survey may refuse the whole: boxes in another form
+        report = run(place, tmp_path / "out", rows=iter(rows))
+        assert report.rows == len(rows) == report.cases + report.refused
+        assert inspect(tmp_path / "out", None, keep=False, decode=False).faults == []
+        assert report.cases > len(rows) // 20

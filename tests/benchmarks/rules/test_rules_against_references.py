@@ -250,6 +250,15 @@ def test_whatsup_captions_are_counted_by_the_authors_preposition(
         ("There are 3 of them, so the answer is (B) 3.", ("9", "3", "1", "0"), "3"),
         ("The answer is (B) 2. 2 are in front and 0 at the side.", ("0", "2", "1", "3"), "2"),
         ("You chose (C) 6 cups. Now (A) look closer (B) go on?", ("1", "2", "6", "9"), "6"),
+        ("<s> B", ("yes", "no"), "no"),
+        ("<s> (B) no", ("yes", "no"), "no"),
+        ("<s> Yes", ("yes", "no"), "yes"),
+        ("\u00a0A", ("yes", "no"), "yes"),
+        ("\u00a0yes", ("yes", "no"), "yes"),
+        ("\uff08A\uff09", ("yes", "no"), "yes"),
+        (".........", ("yes", "no"), None),
+        ("\u306f\u3044", ("yes", "no"), None),
+        ("\ue000No\ue001 \ue000Yellow\ue001 \ue000Taxi\ue001", ("yes", "no"), "no"),
         ("Yes, see (c) there.", ("yes", "no"), "yes"),  # no option has that letter
         ("The answer is (D) 6.", ("6", "7", "8", "9"), "9"),  # the letter, not what stands behind it
     ],

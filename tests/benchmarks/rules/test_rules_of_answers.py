@@ -28,6 +28,17 @@ def scores(table: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[float | N
         ("spatialmap.vqa.0.0", "It is to the southwest, not northeast.", "Northeast", False),
         ("spatialmap.vqa.0.1", "Oz Oddities is located northeast of it", "Oz Oddities", True),
         ("spatialmap.vqa.0.1", "B. Gale Gifts is in the map.", "Gale Gifts", True),
+        ("spatialmap.vqa.0.1", "the answer (B) Gale Gifts", "Gale Gifts", False),  # \\b before a bracket
+        ("spatialmap.vqa.0.1", "I choose C, Gale Gifts.", "C", True),  # the mark is what is read
+        ("spatialmap.vqa.0.1", "I choose C, Gale Gifts.", "Gale Gifts", False),
+        (
+            "spatialmap.vqa.0.1",
+            "Oz is here. Therefore, the object in the Northeast of Oz Oddities is Gale Gifts",
+            "Gale Gifts",
+            True,
+        ),
+        ("mazenav.vqa.0.1", "There are 3 turns left and 2 right. There are 5 total turns", "5", True),
+        ("mazenav.vqa.0.1", "a total of 9 turns, so the answer is 8", "8", True),
         ("spatialmap.vqa.0.2", "There are two shops: 1. A, 2. B", "2", True),
         ("mazenav.vqa.0.0", "There are 3 right turns and 5 left turns.", "3", True),
         ("mazenav.vqa.0.1", "a total of 12 turns", "2", True),  # containment: "2" is in "12"

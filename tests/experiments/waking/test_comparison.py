@@ -27,7 +27,7 @@ def planted(n=200, help_from=100):
 
 
 def test_a_planted_gain_on_crowded_pictures_is_found_there_and_only_there():
-    table = variant_table(planted(), "both", ("2-3", "8+"), ("counting",))
+    table = variant_table(planted(), "both", ("2-3", "8+"), ("counting",)).content()
     assert table["beyond"]["delta_points"] == 50
     assert table["beyond"]["p"] < 0.001
     assert table["in_training_range"]["delta_points"] == 0
@@ -49,7 +49,7 @@ def test_items_that_need_unnamed_things_stay_out_of_the_comparison_but_are_shown
             r["pointing"] = "unnamed needed"
             if variant == "both":
                 r["correct"] = False
-    table = variant_table(readings, "both", (), ())
+    table = variant_table(readings, "both", (), ()).content()
     assert table["all"]["n"] == 180
     assert table["by_pointing"]["unnamed needed"]["delta_points"] == -50
 
@@ -58,8 +58,9 @@ def test_margins_that_are_missing_are_left_out_of_the_margin_alone():
     readings = planted(20, 10)
     readings.rows["both"][3]["margin"] = None
     found = readings.compare("both", "plain", np.ones(20, bool))
-    assert found["n"] == 20
-    assert found["margin_delta"] == 1
+    assert found is not None
+    assert found.n == 20
+    assert found.margin_delta == 1
     assert readings.compare("both", "plain", np.zeros(20, bool)) is None
 
 
@@ -68,10 +69,10 @@ def test_where_no_range_is_known_there_is_no_set_of_questions_by_range():
     for r in (r for rows in readings.rows.values() for r in rows):
         r["range"] = None
     table = variant_table(readings, "both", ("2-3", "8+"), ("counting",))
-    assert not {"beyond", "in_training_range", "beyond_by_function"} & set(table)
-    assert table["masked"] == {"all": 0.5}
+    assert not {"beyond", "in_training_range", "beyond_by_function"} & set(table.content())
+    assert table.masked == {"all": 0.5}
     assert set(contrasts(readings, ["equal_area"])["both - equal_area"]) == {"all"}
-    found = summary({"both": table}, {"both": {"all": None}})
+    found = summary({"both": table}, {"both": {"all": None}}).content()
     assert found["population"] == "all"
     assert "delta_points_in_training_range" not in found["both"]
 
@@ -79,12 +80,12 @@ def test_where_no_range_is_known_there_is_no_set_of_questions_by_range():
 def test_contrasts_pair_the_same_questions():
     found = contrasts(planted(), ["equal_area"])
     assert list(found) == ["both - equal_area"]
-    assert found["both - equal_area"]["beyond"]["delta_points"] == 50
+    assert found["both - equal_area"]["beyond"].delta_points == 50
 
 
 def test_the_summary_falls_back_to_all_questions_where_none_is_crowded():
     table = variant_table(planted(40, 40), "both", (), ())
-    found = summary({"both": table}, {"both": {"all": None}})
+    found = summary({"both": table}, {"both": {"all": None}}).content()
     assert found["population"] == "all"
     assert found["both"]["delta_points"] == 0
     assert found["both"]["random_box_delta_points"] is None
@@ -101,7 +102,7 @@ def test_head_gains_recover_what_was_planted():
     factor = np.array([1.5, 1.5, 1.1, 1.0])
     plain = HeadSums.of([entry(f"i{i}", b, b / 10) for i, b in enumerate(base)], 4, lambda e: True)
     lit = HeadSums.of([entry(f"i{i}", b * factor, b / 10) for i, b in enumerate(base)], 4, lambda e: True)
-    found = gains(plain, lit, np.array([True, True, False, False]), draws=200)
+    found = gains(plain, lit, np.array([True, True, False, False]), draws=200).content()
     one = found["contribution"]
     assert one["spatial"]["value"] == pytest.approx(0.5)
     assert one["other"]["value"] == pytest.approx(0.05)
@@ -119,9 +120,8 @@ def test_the_interval_of_a_gain_covers_the_truth_about_as_often_as_it_says():
         noise = np.array([1.3, 1.3, 1.0, 1.0]) + rng.normal(0, 0.2, (30, 4))
         plain = HeadSums.of([entry(f"{i:02}", b, b) for i, b in enumerate(base)], 4, lambda e: True)
         lit = HeadSums.of([entry(f"{i:02}", b, b) for i, b in enumerate(base * noise)], 4, lambda e: True)
-        low, high = gains(plain, lit, np.array([1, 1, 0, 0], bool), 300, trial)["contribution"]["difference"][
-            "ci"
-        ]
+        found = gains(plain, lit, np.array([1, 1, 0, 0], bool), 300, trial)
+        low, high = found.contribution.difference.ci
         hits += low <= 0.3 <= high
     assert 88 <= hits <= 100
 

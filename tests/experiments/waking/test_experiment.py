@@ -10,9 +10,11 @@ import pytest
 
 from headscope.errors import StoreError, StudyError
 from headscope.experiments.choices import frozen
+from headscope.experiments.context import ExperimentContext
 from headscope.experiments.waking import measuring
 from headscope.experiments.waking.experiment import spatial_heads, wake
 from headscope.experiments.waking.questions import WakeSettings, choose, questions_of, show
+from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import DEFAULT
 from headscope.models.geometry import Head
 from headscope.models.vlm import VLM
@@ -20,7 +22,7 @@ from headscope.pointing.boxes import CaseBoxes, GivenBoxes
 from headscope.storage import read_json, read_table
 
 SETTINGS = WakeSettings(
-    max_items=60, select_items=18, batch_size=16, max_new_tokens=3, unit_items=25, draws=200,
+    max_items=60, select_items=18, max_new_tokens=3, unit_items=25, draws=200,
     training_things=(2, 7),
 )  # fmt: skip
 
@@ -41,9 +43,12 @@ def cases(tmp_path_factory, make_cases):
     return make_cases(tmp_path_factory.mktemp("cases"))
 
 
-def run(vlm, cases, folder, **more):
-    more.setdefault("settings", SETTINGS)
-    return wake(vlm, cases, cases.splits, StubAtlas(), folder, seed=5, **more)
+def run(vlm, cases, folder, settings=SETTINGS):
+    """The content of ``wake.json``."""
+    context = ExperimentContext(vlm, cases, cases.splits, folder, seed=5, batch_size=16)
+    result = wake(context, StubAtlas(), settings)
+    assert WakeResult.load(folder / "wake.json") == result
+    return read_json(folder / "wake.json")
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +95,8 @@ def test_the_summary_takes_crowded_pictures_and_has_every_field(study):
 
 
 def test_of_a_model_that_states_no_training_range_nothing_is_said_of_one(tiny, cases, tmp_path):
-    few = replace(SETTINGS, training_things=None, max_items=12, select_items=6)
-    found = run(tiny, cases, tmp_path, settings=few, controls=("equal_area",))
+    few = replace(SETTINGS, training_things=None, max_items=12, select_items=6, controls=("equal_area",))
+    found = run(tiny, cases, tmp_path, few)
     assert found["settings"]["training_things"] is None
     assert found["summary"]["population"] == "all"
     assert "delta_points_in_training_range" not in found["summary"]["both"]
@@ -177,14 +182,14 @@ def test_a_killed_run_ends_with_the_same_bytes_and_repeats_no_finished_unit(
 def test_other_settings_in_the_same_folder_are_refused(study, tiny, cases):
     _, folder = study
     with pytest.raises(StoreError, match="other settings"):
-        run(tiny, cases, folder, settings=WakeSettings(max_items=30))
+        run(tiny, cases, folder, WakeSettings(max_items=30))
 
 
-def test_unknown_styles_and_controls_are_refused(tiny, cases, tmp_path):
+def test_unknown_styles_and_controls_are_refused():
     with pytest.raises(StudyError, match="style 'halo'; there are: box"):
-        run(tiny, cases, tmp_path, styles=("halo",))
+        WakeSettings(styles=("halo",))
     with pytest.raises(StudyError, match="control 'halo'; there are: random_box"):
-        run(tiny, cases, tmp_path, controls=("halo",))
+        WakeSettings(controls=("halo",))
 
 
 def test_cases_without_boxes_end_in_a_result_that_says_so(tiny, make_cases, tmp_path):
@@ -199,22 +204,21 @@ def test_cases_without_boxes_end_in_a_result_that_says_so(tiny, make_cases, tmp_
 
 
 def test_without_an_atlas_there_are_no_gains_but_all_else(tiny, cases, tmp_path):
-    found = wake(
-        tiny, cases, cases.splits, None, tmp_path, styles=("both",), controls=("equal_area",),
-        settings=WakeSettings(max_items=12, select_items=6, max_new_tokens=2, attention=False, draws=50),
+    few = WakeSettings(
+        max_items=12, select_items=6, max_new_tokens=2, attention=False, draws=50, styles=("both",),
+        controls=("equal_area",),
     )  # fmt: skip
-    assert found["gains"]["both"]["all"] is None
-    assert found["test"]["both"]["all"]["n"] > 0
-    assert set(found["test"]) == {"both", "equal_area"}
+    found = wake(ExperimentContext(tiny, cases, cases.splits, tmp_path), None, few)
+    assert found.gains["both"]["all"] is None
+    assert found.test["both"].all.n > 0
+    assert set(found.test) == {"both", "equal_area"}
 
 
 def test_boxes_by_hand_can_take_the_place_of_those_of_the_cases(tiny, cases, tmp_path):
-    found = wake(
-        tiny, cases, cases.splits, None, tmp_path, styles=("box",), controls=(),
-        boxes=GivenBoxes(((1, 1, 20, 20),)),
-        settings=WakeSettings(max_items=12, select_items=6, max_new_tokens=2, draws=50),
-    )  # fmt: skip
-    assert found["boxes"] == {"source": "GivenBoxes", "given": [[1, 1, 20, 20]]}
+    few = WakeSettings(max_items=12, select_items=6, max_new_tokens=2, draws=50, styles=("box",), controls=())
+    context = ExperimentContext(tiny, cases, cases.splits, tmp_path)
+    found = wake(context, None, few, boxes=GivenBoxes(((1, 1, 20, 20),)))
+    assert found.boxes == {"source": "GivenBoxes", "given": [[1, 1, 20, 20]]}
     rows = [r for r in read_table(tmp_path / "wake.parquet") if r["variant"] == "both"]
     assert all(json.loads(r["boxes"]) == [[1, 1, 20, 20]] for r in rows)
 

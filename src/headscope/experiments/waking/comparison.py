@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope.experiments.significance import paired_change
+from headscope.experiments.waking.wake_result import (
+    Comparison,
+    Gains,
+    GainValue,
+    GroupGain,
+    HeadGain,
+    VariantTable,
+)
 from headscope.functions import MAIN
 from headscope.pointing.naming import NAMED
-from headscope.statistics.resampling import bootstrap_weights, paired_difference, percentile_interval
+from headscope.statistics.resampling import bootstrap_weights, percentile_interval
+from headscope.storage import Row
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Row = dict[str, Any]
-POINTS = 100.0
 POPULATIONS: dict[str, Callable[[Row], bool]] = {
     "all": lambda row: row["pointing"] == NAMED,
     "in_training_range": lambda row: row["pointing"] == NAMED and row["range"] == "trained",
@@ -58,34 +66,29 @@ class Readings:
             found[population] = float(kept.mean()) if kept.size else None
         return found
 
-    def compare(self, a: str, b: str, where: Mask) -> Row | None:
-        """Variant ``a`` minus variant ``b`` on some questions; None without questions.
-
-        ``*_points`` are percentage points of accuracy, margins nats per token; intervals 95 % and sign-flip p
-        by image.
-        """
+    def compare(self, a: str, b: str, where: Mask) -> Comparison | None:
+        """Variant ``a`` minus variant ``b`` on some questions; None without questions."""
         if not where.any():
             return None
         images = [row["image"] for row, kept in zip(self.rows[a], where, strict=True) if kept]
-        found = {}
-        for name in ("correct", "margin"):
-            one, other = self.column(a, name)[where], self.column(b, name)[where]
-            found[name] = paired_difference(one, other, images, draws=self.draws, seed=self.seed)
-        accuracy, margin = found["correct"], found["margin"]
-        return {
-            "n": accuracy.n,
-            "images": accuracy.groups,
-            "accuracy_before": POINTS * float(self.column(b, "correct")[where].mean()),
-            "accuracy": POINTS * float(self.column(a, "correct")[where].mean()),
-            "delta_points": POINTS * accuracy.value,
-            "ci": [POINTS * x for x in accuracy.ci],
-            "p": accuracy.p_signflip,
-            "margin_delta": margin.value,
-            "margin_ci": list(margin.ci),
-            "margin_p": margin.p_signflip,
-        }
+        one, other = ((self.column(v, "correct")[where], self.column(v, "margin")[where]) for v in (a, b))
+        found = paired_change(one, other, images, self.seed, self.draws)
+        return Comparison(
+            n=found.points.n,
+            images=found.points.groups,
+            accuracy_before=found.other,
+            accuracy=found.one,
+            delta_points=found.points.value,
+            ci=found.points.ci,
+            p=found.points.p_signflip,
+            margin_delta=found.margin.value,
+            margin_ci=found.margin.ci,
+            margin_p=found.margin.p_signflip,
+        )
 
-    def by(self, a: str, b: str, name: str, test: Callable[[Row], bool], order: Sequence[str] = ()) -> Row:
+    def by(
+        self, a: str, b: str, name: str, test: Callable[[Row], bool], order: Sequence[str] = ()
+    ) -> dict[str, Comparison | None]:
         """``compare`` for every value of a column, in ``order`` first, among the rows that pass a test."""
         base = self.mask(test)
         values = [str(row[name]) for row in self.rows[a]]
@@ -94,7 +97,9 @@ class Readings:
         return {v: self.compare(a, b, base & (np.array(values) == v)) for v in names}
 
 
-def variant_table(readings: Readings, variant: str, bins: Sequence[str], functions: Sequence[str]) -> Row:
+def variant_table(
+    readings: Readings, variant: str, bins: Sequence[str], functions: Sequence[str]
+) -> VariantTable:
     """One variant against the plain picture, on every population and breakdown."""
     every = POPULATIONS["all"]
 
@@ -102,19 +107,21 @@ def variant_table(readings: Readings, variant: str, bins: Sequence[str], functio
         return every(row) and bool(row["function"] == MAIN)
 
     sets = readings.populations
-    found = {name: readings.compare(variant, "plain", readings.mask(test)) for name, test in sets.items()}
+    found: dict[str, Any] = {
+        name: readings.compare(variant, "plain", readings.mask(test)) for name, test in sets.items()
+    }
     order = [*functions, MAIN]
     if "beyond" in sets:
         found["beyond_by_function"] = readings.by(variant, "plain", "function", sets["beyond"], order)
-    return {
+    return VariantTable(
         **found,
-        "by_crowding": readings.by(variant, "plain", "crowding", every, bins),
-        "by_function": readings.by(variant, "plain", "function", every, order),
-        "main_by_context": readings.by(variant, "plain", "context", main, ("alone", "gold")),
-        "by_pointing": readings.by(variant, "plain", "pointing", lambda row: True),
-        "masked": readings.means(variant, "masked"),
-        "share_of_spotlight_area": readings.means(variant, "share"),
-    }
+        by_crowding=readings.by(variant, "plain", "crowding", every, bins),
+        by_function=readings.by(variant, "plain", "function", every, order),
+        main_by_context=readings.by(variant, "plain", "context", main, ("alone", "gold")),
+        by_pointing=readings.by(variant, "plain", "pointing", lambda row: True),
+        masked=readings.means(variant, "masked"),
+        share_of_spotlight_area=readings.means(variant, "share"),
+    )
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ class HeadSums:
         return cls(tuple(images), count, count_mass, norm, mass)
 
 
-def gains(plain: HeadSums, woken: HeadSums, spatial: Mask, draws: int = 2000, seed: int = 0) -> Row | None:
+def gains(plain: HeadSums, woken: HeadSums, spatial: Mask, draws: int = 2000, seed: int = 0) -> Gains | None:
     """How much heads do more than on the plain picture: spatial heads, the rest, and their difference.
 
     A head's gain is its mean over questions with pointing over that without, minus 1; a set's gain is the
@@ -161,27 +168,24 @@ def gains(plain: HeadSums, woken: HeadSums, spatial: Mask, draws: int = 2000, se
         spatial: (head,) bool, the heads called spatial.
 
     Returns:
-        ``contribution`` and ``attention``, each with ``spatial``, ``other``, ``difference`` of ``value`` and
-        ``ci``; None without images or without both sets of heads.
+        None without images or without both sets of heads.
     """
     if not plain.images or not spatial.any() or spatial.all():
         return None
     weights = bootstrap_weights(len(plain.images), draws, seed)
-    found: Row = {"images": len(plain.images), "n": int(plain.count.sum())}
+    found = {}
     for name, a, b in (
         ("contribution", woken.norm, plain.norm),
         ("attention", woken.mass, plain.mass),
     ):
         observed = _set_gains(a.sum(axis=0)[None], b.sum(axis=0)[None], spatial)[0]
         resampled = _set_gains(weights @ a, weights @ b, spatial)
-        found[name] = {
-            part: {
-                "value": float(observed[i]),
-                "ci": list(percentile_interval(resampled[:, i], len(plain.images))),
-            }
-            for i, part in enumerate(("spatial", "other", "difference"))
-        }
-    return found
+        spatial_gain, other, difference = (
+            GainValue(value=float(observed[i]), ci=percentile_interval(resampled[:, i], len(plain.images)))
+            for i in range(3)
+        )
+        found[name] = GroupGain(spatial=spatial_gain, other=other, difference=difference)
+    return Gains(images=len(plain.images), n=int(plain.count.sum()), **found)
 
 
 def head_gains(plain: Floats, woken: Floats) -> Floats:
@@ -205,24 +209,25 @@ def _mean_known(values: Floats) -> Floats:
     return means
 
 
-def per_head(labels: Sequence[str], plain: HeadSums, woken: HeadSums, spatial: Mask) -> list[Row]:
-    """One row a head: means per question before and after, and gains."""
+def per_head(labels: Sequence[str], plain: HeadSums, woken: HeadSums, spatial: Mask) -> tuple[HeadGain, ...]:
+    """Every head: means per question before and after, and gains."""
     if not plain.images:
-        return []
+        return ()
     n, m = plain.count.sum(), max(float(plain.count_mass.sum()), 1.0)
     norm, lit = plain.norm.sum(axis=0), woken.norm.sum(axis=0)
     mass, seen = plain.mass.sum(axis=0), woken.mass.sum(axis=0)
     gain, shift = head_gains(norm, lit), head_gains(mass, seen)
-    return [
-        {
-            "head": label,
-            "spatial": bool(spatial[i]),
-            "contribution_plain": norm[i] / n,
-            "contribution_both": lit[i] / n,
-            "contribution_gain": gain[i],
-            "attention_plain": mass[i] / m if plain.count_mass.any() else None,
-            "attention_both": seen[i] / m if plain.count_mass.any() else None,
-            "attention_gain": shift[i],
-        }
+    known = bool(plain.count_mass.any())
+    return tuple(
+        HeadGain(
+            head=label,
+            spatial=bool(spatial[i]),
+            contribution_plain=float(norm[i] / n),
+            contribution_both=float(lit[i] / n),
+            contribution_gain=float(gain[i]),
+            attention_plain=float(mass[i] / m) if known else None,
+            attention_both=float(seen[i] / m) if known else None,
+            attention_gain=float(shift[i]),
+        )
         for i, label in enumerate(labels)
-    ]
+    )

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,48 +16,36 @@ from headscope.asking.batches import iter_batches
 from headscope.asking.items import Item
 from headscope.asking.picture_cache import case_pictures
 from headscope.asking.picture_features import shared_features
-from headscope.data.cases import Cases
-from headscope.data.splits import picture_groups
+from headscope.experiments.context import ExperimentContext
 from headscope.experiments.waking.awakening import ContributionNorms, attention_to, token_positions
 from headscope.experiments.waking.questions import Question, Shown, WakeSettings, show
-from headscope.functions import MAIN, Taxonomy
+from headscope.functions import MAIN
 from headscope.models.types import Encoded
-from headscope.models.vlm import VLM
 from headscope.pointing.naming import NAMED
 from headscope.progress import track
-from headscope.storage import Ledger, fingerprint
+from headscope.storage import Ledger, Row, fingerprint
 
 READOUT = "prompt_last"
 Floats = NDArray[np.float64]
-Row = dict[str, Any]
 
 
 class Meter:
     """Reads questions in picture variants: answers, margins, and (``deep``) what the heads do.
 
     Args:
-        vlm: the model.
-        cases: where pictures come from.
+        context: the model, and where pictures come from.
         ledger: where finished units are kept.
-        taxonomy: tells spatial functions from others.
         spatial: flat indices of the spatial heads; may be empty.
-        settings, seed: see :func:`headscope.experiments.waking.experiment.wake`.
+        settings: see :func:`headscope.experiments.waking.experiment.wake`.
     """
 
     def __init__(
-        self,
-        vlm: VLM,
-        cases: Cases,
-        ledger: Ledger,
-        taxonomy: Taxonomy,
-        spatial: Sequence[int],
-        settings: WakeSettings,
-        seed: int,
+        self, context: ExperimentContext, ledger: Ledger, spatial: Sequence[int], settings: WakeSettings
     ) -> None:
-        self.vlm, self.cases, self.ledger, self.taxonomy = vlm, cases, ledger, taxonomy
-        self.settings, self.seed = settings, seed
-        self.groups = picture_groups(cases)
-        self.in_set = np.zeros(len(vlm.geometry.heads), dtype=bool)
+        self.vlm, self.cases, self.taxonomy = context.vlm, context.cases, context.taxonomy
+        self.ledger, self.settings = ledger, settings
+        self.seed, self.batch_size, self.groups = context.seed, context.batch_size, context.groups
+        self.in_set = np.zeros(len(self.vlm.geometry.heads), dtype=bool)
         self.in_set[list(spatial)] = True
 
     @cached_property
@@ -81,7 +68,7 @@ class Meter:
             heads += unit["heads"]
         return rows, heads
 
-    def _unit(self, variant: str, questions: Sequence[Question], deep: bool) -> dict[str, Any]:
+    def _unit(self, variant: str, questions: Sequence[Question], deep: bool) -> Row:
         by_id = {q.item.id: q for q in questions}
         shown = self._pictures(variant, questions)
 
@@ -92,7 +79,7 @@ class Meter:
         sums: dict[tuple[str | None, ...], Row] = {}
         asked = [q.item for q in questions]
         with shared_features(self.vlm):
-            for encoded, items in iter_batches(self.vlm, asked, picture, self.settings.batch_size):
+            for encoded, items in iter_batches(self.vlm, asked, picture, self.batch_size):
                 answers, norms, masses = self._ask(encoded, items, shown, deep)
                 for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
                     image = self.groups[item.case.id]
@@ -113,7 +100,7 @@ class Meter:
 
     def _ask(
         self, encoded: Encoded, items: Sequence[Item], shown: dict[str, Shown], deep: bool
-    ) -> tuple[Sequence[Mapping[str, Any]], Floats | None, Floats | None]:
+    ) -> tuple[Sequence[Mapping[str, object]], Floats | None, Floats | None]:
         """Answers; contribution norms and attention mass, each (item, head)."""
         limit = self.settings.max_new_tokens
         if not deep:
@@ -156,7 +143,7 @@ class Meter:
             entry["mass"] = entry["mass"] + mass
 
 
-def _row(q: Question, answer: Mapping[str, Any], variant: str, shown: Shown, image: str) -> Row:
+def _row(q: Question, answer: Mapping[str, object], variant: str, shown: Shown, image: str) -> Row:
     kept = (
         "item",
         "case",

@@ -18,7 +18,7 @@ from headscope.pointing.boxes import BoxSource, Target, target_of
 from headscope.pointing.look import Look
 from headscope.pointing.naming import NAMED, UNNAMED
 from headscope.pointing.regions import Box
-from headscope.pointing.styles import STYLES, point
+from headscope.pointing.styles import STYLES, TRIED, point
 
 PLAIN = "plain"
 BOTH = "both"
@@ -34,7 +34,6 @@ class WakeSettings:
         max_items: questions read on ``test``, with every style and control.
         select_items: questions read on ``select`` to choose a style.
         main_contexts: contexts of main questions; steps are asked alone.
-        batch_size: questions in one forward.
         max_new_tokens: bound on an answer's length.
         bins: numbers of things (from, to) shown together; None: without end.
         training_things: numbers of things (from, to) that the model was trained on; None: what its
@@ -44,12 +43,12 @@ class WakeSettings:
         unit_items: questions in one unit of the ledger.
         attention: whether attention mass is measured beside contribution norms.
         look: how pointing looks.
+        styles, controls: which are read, names from ``STYLES`` and ``CONTROLS``.
     """
 
     max_items: int = 800
     select_items: int = 240
     main_contexts: tuple[str, ...] = ("alone", "gold")
-    batch_size: int = 64
     max_new_tokens: int = 8
     bins: Bins = ((2, 3), (4, 7), (8, None))
     training_things: tuple[int, int] | None = None
@@ -58,9 +57,15 @@ class WakeSettings:
     unit_items: int = 256
     attention: bool = True
     look: Look = field(default_factory=Look)
+    styles: tuple[str, ...] = TRIED
+    controls: tuple[str, ...] = tuple(CONTROLS)
 
     def __post_init__(self) -> None:
-        for name in ("max_items", "select_items", "batch_size", "max_new_tokens", "draws", "unit_items"):
+        for kind, names, table in (("style", self.styles, STYLES), ("control", self.controls, CONTROLS)):
+            unknown = [name for name in names if name not in table]
+            if unknown:
+                raise StudyError(f"wake: asked for {kind} {unknown[0]!r}; there are: {', '.join(table)}")
+        for name in ("max_items", "select_items", "max_new_tokens", "draws", "unit_items"):
             if getattr(self, name) < 1:
                 raise StudyError(f"wake settings: {name} is {getattr(self, name)}; expected at least 1")
 

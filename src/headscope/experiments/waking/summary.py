@@ -7,8 +7,14 @@ from typing import Any
 
 from headscope.experiments.waking.comparison import Readings
 from headscope.experiments.waking.questions import BOTH
-
-Row = dict[str, Any]
+from headscope.experiments.waking.wake_result import (
+    BothSummary,
+    Comparison,
+    Gains,
+    Population,
+    VariantTable,
+    WakeSummary,
+)
 
 _BOXES = "Boxes come from the cases, not from a detector; a detector would miss some objects."
 _KNOWN_RANGE = (
@@ -39,7 +45,7 @@ def caveats(range_known: bool) -> tuple[str, ...]:
     return (_BOXES, _KNOWN_RANGE if range_known else _UNKNOWN_RANGE, *_CAVEATS)
 
 
-def contrasts(readings: Readings, controls: Sequence[str]) -> Row:
+def contrasts(readings: Readings, controls: Sequence[str]) -> dict[str, dict[str, Comparison | None]]:
     """``both`` minus each control on the same questions, by population; and within the pair of equal area."""
     pairs = [(BOTH, control) for control in controls]
     if {"equal_area", "equal_area_pair"} <= set(controls):
@@ -50,34 +56,38 @@ def contrasts(readings: Readings, controls: Sequence[str]) -> Row:
     }
 
 
-def summary(tables: Mapping[str, Row], gains: Mapping[str, Row]) -> Row:
+def summary(
+    tables: Mapping[str, VariantTable], gains: Mapping[str, Mapping[str, Gains | None]]
+) -> WakeSummary:
     """The block ``wake`` of the study's ``summary.json``.
 
     All numbers of ``both`` are over one population: questions on pictures with more things than the model was
     trained on, where that is known and the data has any, else all. ``population`` says which.
     """
-    population = "beyond" if tables[BOTH].get("beyond") else "all"
+    population: Population = "beyond" if tables[BOTH].beyond else "all"
 
     def delta(variant: str, name: str = population) -> float | None:
-        table = tables.get(variant, {}).get(name)
-        return table["delta_points"] if table else None
+        found = tables[variant].population(name) if variant in tables else None
+        return found.delta_points if found else None
 
-    name = "delta_points_in_training_range"
-    in_range = {name: delta(BOTH, "in_training_range")} if "in_training_range" in tables[BOTH] else {}
-    both = tables[BOTH][population]
+    ranged = "in_training_range" in tables[BOTH].model_fields_set
+    in_range: dict[str, Any] = (
+        {"delta_points_in_training_range": delta(BOTH, "in_training_range")} if ranged else {}
+    )
+    both = tables[BOTH].population(population)
     woken = gains[BOTH].get(population)
-    part = woken["contribution"] if woken else None
-    return {
-        "population": population,
-        "n": both["n"] if both else 0,
-        "both": {
-            "delta_points": delta(BOTH),
-            "ci": both["ci"] if both else None,
-            "random_box_delta_points": delta("random_box"),
-            "equal_area_delta_points": delta("equal_area"),
-            "reverse_mask_delta_points": delta("reverse_mask"),
+    part = woken.contribution if woken else None
+    return WakeSummary(
+        population=population,
+        n=both.n if both else 0,
+        both=BothSummary(
+            delta_points=delta(BOTH),
+            ci=both.ci if both else None,
+            random_box_delta_points=delta("random_box"),
+            equal_area_delta_points=delta("equal_area"),
+            reverse_mask_delta_points=delta("reverse_mask"),
             **in_range,
-            "head_gain_spatial": part["spatial"]["value"] if part else None,
-            "head_gain_other": part["other"]["value"] if part else None,
-        },
-    }
+            head_gain_spatial=part.spatial.value if part else None,
+            head_gain_other=part.other.value if part else None,
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Answers that follow for certain: from the claim's truth and the meaning of its relation, or from boxes."""
+"""Answers that follow from evidence apart from the statement's truth: boxes, and what has no front."""
 
 from __future__ import annotations
 
@@ -62,35 +62,10 @@ def _higher(known: Known, about: str) -> str | None:
     return {"above": known.claim.subject, "below": known.claim.object, None: None}[found]
 
 
-def _by_meaning(table: dict[tuple[str, bool], str]) -> Callable[[Known, str], str | None]:
-    """What (relation, truth) says by itself."""
-
-    def rule(known: Known, about: str) -> str | None:
-        claim = known.claim
-        return None if claim.holds is None else table.get((claim.relation, claim.holds))
-
-    return rule
-
-
 _RULES: dict[str, Callable[[Known, str], str | None]] = {
     "column": _column,
     "row": _row,
     "front": _front,
     "side": _side,
     "higher": _higher,
-    "lead": _by_meaning({("facing", True): "to it", ("facing away from", True): "away from it"}),
-    "angle": _by_meaning(
-        {("parallel to", True): "side by side", ("perpendicular to", True): "at a right angle"}
-    ),
-    "touch": _by_meaning(
-        {
-            ("touching", True): "they touch",
-            ("touching", False): "room between",
-            ("attached to", True): "they touch",
-        }
-    ),
-    "distance": _by_meaning({("far from", True): "far", ("far away from", True): "far"}),
-    "inside": _by_meaning({("outside", True): "nothing"}),
-    "edge": _by_meaning({("at the edge of", True): "its edge", ("in the middle of", True): "its middle"}),
-    "alike": _by_meaning({("congruent", True): "yes", ("congruent", False): "no"}),
 }

@@ -1,43 +1,125 @@
-"""Statements about two things and a relation, as the questions and records of cases hold them."""
+"""Statements about two things and a relation, as the questions and records of cases hold them.
+
+A sentence is read whole or not at all: every word of it has a place in the grammar, or the case is left alone
+with the words that have none. Options, instructions and "is it true that" are taken off first.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from headscope.data.schema import Case
 from headscope.making.decompose.relations import FAMILY
+from headscope.making.photographs.nouns import plural, there_is
 
-_TRUE = {"true": True, "yes": True, "false": False, "no": False}
-_LEAD = re.compile(
-    r"^(?:so )?is it (?:true|correct|right) that |^(?:true or false|statement):\s*", re.IGNORECASE
+DECIDED = frozenset({"true", "false", "yes", "no"})
+# Other words for the relations of the table.
+_ALSO = {
+    "on the left of": "to the left of",
+    "on the right of": "to the right of",
+    "at the left of": "to the left of",
+    "at the right of": "to the right of",
+    "on the left side of": "at the left side of",
+    "on the right side of": "at the right side of",
+    "to the left side of": "at the left side of",
+    "to the right side of": "at the right side of",
+    "on the left-hand side of": "at the left side of",
+    "on the right-hand side of": "at the right side of",
+    "underneath": "beneath",
+    "atop": "on top of",
+    "inside of": "inside",
+    "outside of": "outside",
+    "in the center of": "in the middle of",
+    "in the centre of": "in the middle of",
+    "on the edge of": "at the edge of",
+    "in between": "between",
+    "facing towards": "facing",
+    "facing toward": "facing",
+    "looking away from": "facing away from",
+    "turned away from": "facing away from",
+    "leaning against": "against",
+    "close by": "near",
+}
+# verb -> relation: in the third person, and as it follows "does".
+_VERBS = {
+    "touches": "touching",
+    "touch": "touching",
+    "faces": "facing",
+    "face": "facing",
+    "surrounds": "surrounding",
+    "surround": "surrounding",
+    "contains": "contains",
+    "contain": "contains",
+    "consists of": "consists of",
+    "consist of": "consists of",
+    "has as a part": "has as a part",
+    "have as a part": "has as a part",
+}
+_PLAIN = frozenset({"contains", "consists of", "has as a part"})
+_POSTURE = (
+    "sitting|seated|standing|lying|laying|resting|placed|located|positioned|parked|hanging|situated|set|found"
+    "|mounted|perched|floating|stacked"
 )
-_FRONT = re.compile(r"^(?:is|are|does|do) (?=the )", re.IGNORECASE)
+# What no name of a thing holds: function words, places, numbers, comparisons, words of instructions.
+_NO_NAME = re.compile(
+    r"(?<!\w)(?:"
+    r"a|an|the|this|that|these|those|of|from|in|on|at|with|to|by|near|for|and|or|but|nor|than|as|it"
+    r"|its|his|her|their|there|here|is|are|was|were|be|been|being|do|does|did|has|have|having|not|no"
+    r"|any|some|every|each|all|both|either|neither|other|another|same|only|just|exactly|who|whom"
+    r"|whose|which|what|where|when|why|how|if|left|right|leftmost|rightmost|top|bottom|upper|lower"
+    r"|middle|center|centre|front|back|side|sides|edge|corner|part|half|end|background|foreground"
+    r"|picture|image|photo|photograph|scene|view|camera|viewer|frame|one|two|three|four|five|six"
+    r"|seven|eight|nine|ten|first|second|third|fourth|fifth|last|more|most|less|least|fewer|many|much"
+    r"|several|between|among|into|onto|behind|above|below|under|over|beneath|beside|choose|answer"
+    r"|select|option|options|yes|true|false|please|following|statement|question|visible|facing"
+    r"|touching|tallest|shortest|largest|smallest|biggest|closest|nearest|farthest|furthest|highest"
+    r"|lowest|oldest|youngest"
+    r")(?![\w'’])",
+    re.IGNORECASE,
+)
+_HEAD = re.compile(
+    r"^(?:question|statement|q|true or false|yes or no)\s*[:.?]\s*"
+    r"|^(?:so\s+)?is it (?:true|correct|right|the case) (?:that|,)\s+"
+    r"|^(?:so\s+)?is (?:this|the following)(?: statement| sentence)?(?: true| correct)?(?: of| about| for)?"
+    r"(?: the (?:picture|image|photo))?\s*[:?]\s*"
+    r"|^(?:in|based on|looking at|given|from) (?:the|this) (?:picture|image|photo|photograph|scene)\s*,\s*",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(
+    r"\s*(?:choose one|choose from|options?|choices?|select one|select from)\b.*$"
+    r"|\s*[(\[]?\bA\s*[).:\]]\s*(?:yes|no|true|false)\b.*$"
+    r"|(?<=[.?!\n])\s*(?:please\b|answer\b|respond\b|reply\b|choose\b|select\b|give\b|use\b|say\b|yes or no"
+    r"|true or false|no or yes).*$"
+    r"|\s*[,(]?\s*(?:yes or no|true or false|yes/no)\s*[)]?\s*[?.]?$",
+    re.IGNORECASE | re.DOTALL,
+)
+_WHERE = re.compile(r"\s+in (?:the|this) (?:picture|image|photo|photograph|scene)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """``the <subject> is <relation> the <object>``, and whether it holds (None: the case does not say)."""
+    """``the <subject> is <relation> the <object>``, and the statement in its own words.
+
+    Attributes:
+        text: the whole statement, negation included, as the verdict asks for it.
+        count: the number word of an object that is several alike ("two", for "between two bowls").
+        further: other claims that the statement makes.
+    """
 
     subject: str
     relation: str
     object: str
-    holds: bool | None
     text: str
+    count: str = ""
+    further: tuple[Claim, ...] = ()
 
     @property
     def family(self) -> str:
         """The family of relations that decides the steps."""
         return FAMILY[self.relation]
-
-
-@lru_cache(maxsize=1)
-def _pattern() -> re.Pattern[str]:
-    names = "|".join(re.escape(r).replace(r"\ ", r"\s+") for r in sorted(FAMILY, key=len, reverse=True))
-    return re.compile(
-        rf"^the\s+(?P<s>.+?)\s+(?:(?:is|are)\s+)?(?P<r>{names})\s+the\s+(?P<o>.+?)\s*[.?]?\s*$", re.IGNORECASE
-    )
 
 
 def claim_of(case: Case) -> Claim | str:
@@ -46,19 +128,19 @@ def claim_of(case: Case) -> Claim | str:
     Read from the record's own statement and relation where it holds them (VSR's ``caption`` and
     ``relation``), else from the question: "Is it true that the dog is on the sofa?".
     """
+    if case.answer.strip().rstrip(".").casefold() not in DECIDED:
+        return "the answer is not yes, no, true or false"
     record = case.original or {}
     given = record.get("relation")
+    reason = ""
     for text in (record.get("caption"), record.get("statement"), case.question):
         if not isinstance(text, str):
             continue
-        found = parse_claim(text, given if isinstance(given, str) else None)
-        if found:
-            subject, relation, thing = found
-            holds = _TRUE.get(case.answer.strip().casefold())
-            return Claim(
-                subject, relation, thing, holds, f"the {subject} {verb(relation, subject)} the {thing}"
-            )
-    return "no statement about two things and a known relation"
+        found = read_claim(text, given if isinstance(given, str) else None)
+        if isinstance(found, Claim):
+            return found
+        reason = found
+    return reason or "no statement about two things and a known relation"
 
 
 def parse_claim(text: str, relation: str | None = None) -> tuple[str, str, str] | None:
@@ -73,25 +155,155 @@ def parse_claim(text: str, relation: str | None = None) -> tuple[str, str, str] 
         >>> parse_claim("Is the dog facing away from the horse?")
         ('dog', 'facing away from', 'horse')
     """
-    plain = _LEAD.sub("", " ".join(text.split()))
-    plain = _FRONT.sub("", plain)
+    found = read_claim(text, relation)
+    return (found.subject, found.relation, found.object) if isinstance(found, Claim) else None
+
+
+def bare(text: str) -> str:
+    """A statement or question without options, instructions and what asks for its truth.
+
+    Example:
+        >>> bare("Is the umbrella behind the cat? Choose one: (A) yes (B) no")
+        'Is the umbrella behind the cat'
+    """
+    last = ""
+    while text != last:
+        last = text
+        text = _TAIL.sub("", text.strip())
+        text = _HEAD.sub("", text).strip().strip("\"'“”‘’").rstrip(" .?!").strip("\"'“”‘’")
+    return _WHERE.sub("", " ".join(text.split()))
+
+
+def read_claim(text: str, relation: str | None = None) -> Claim | str:
+    """The claim that a statement or yes/no question makes, or why it cannot be read whole."""
+    plain = bare(text)
     if relation in FAMILY:
-        exact = re.match(
-            rf"^the (.+?) (?:(?:is|are) )?{re.escape(relation)} the (.+?) ?[.?]? ?$", plain, re.IGNORECASE
+        exact = re.match(rf"^the (.+?) (?:(?:is|are) )?{re.escape(relation)} the (.+)$", plain, re.IGNORECASE)
+        if exact and not _odd_words(exact[1], exact[2]):
+            s, o = exact[1].strip(), exact[2].strip()
+            return Claim(s, relation, o, f"the {s} {verb(relation, s)} the {o}")
+    found = _whole(plain) or _joined(plain)
+    if isinstance(found, Claim):
+        return found
+    return _why(plain)
+
+
+def _whole(plain: str) -> Claim | None:
+    """A sentence of one claim."""
+    for pattern in _patterns():
+        match = pattern.match(plain)
+        if not match:
+            continue
+        part = match.groupdict()
+        words = " ".join(part["r"].casefold().split())
+        count = (part.get("two") or "").casefold()
+        o = _one_of(part["o"]) if count else part["o"]
+        if o and not _odd_words(part["s"], o):
+            name = _VERBS.get(words) or _ALSO.get(words, words)
+            return Claim(part["s"], name, o, _stated(plain, part), count)
+    return None
+
+
+def _joined(plain: str) -> Claim | None:
+    """Two claims: "... and a fork to its right", "... and the dog is under the table"."""
+    for found in re.finditer(r",? and ", plain, re.IGNORECASE):
+        first = _whole(plain[: found.start()])
+        if first is None:
+            continue
+        rest = plain[found.end() :]
+        beside = re.match(
+            r"^(?:there is )?(?:a|an|the) (.+?) (?:is )?(?:to|on) its (left|right)$", rest, re.I
         )
-        if exact:
-            return exact[1].strip(), relation, exact[2].strip()
-    found = _pattern().match(plain)
-    return (found["s"], " ".join(found["r"].lower().split()), found["o"]) if found else None
+        if beside and not _odd_words(beside[1]):
+            name = f"to the {beside[2].casefold()} of"
+            second: Claim | None = Claim(beside[1], name, first.subject, rest)
+        else:
+            second = _whole(rest)
+        if second is not None and not second.further:
+            return replace(first, text=f"{first.text} and {second.text}", further=(second,))
+    return None
 
 
-_VERBS = frozenset({"contains", "consists of", "has as a part"})
+@lru_cache(maxsize=1)
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """Every form of sentence; of relations at one place the longest is tried first."""
+
+    def one_of(names: Iterable[str]) -> str:
+        longest = sorted(names, key=len, reverse=True)
+        return rf"(?P<r>{'|'.join(re.escape(n).replace(chr(92) + ' ', r'[ ]+') for n in longest)})"
+
+    s, o = (rf"(?:the|a|an|this|that) (?P<{who}>[a-z][\w'’ -]*?)" for who in "so")
+    # "Isn't the dog near the cat?" is answered either way, and is left alone.
+    negated, lead = r"(?P<no> not|n['’]t)?", rf"(?: (?:{_POSTURE}))?(?: (?:directly|immediately|just))?"
+    relation = one_of([*(n for n in FAMILY if n not in _PLAIN), *_ALSO])
+    third = [v for v in _VERBS if v.split()[0].endswith("s")]
+    ends = (
+        rf"{lead} {relation} {o}",
+        rf"{lead} (?P<r>in between|between|among) (?P<two>two) (?P<o>[a-z][\w -]*?)",
+    )
+    found = [rf"{s} (?P<r>{'|'.join(map(re.escape, third))}) {o}"]
+    for who, does in ((rf"(?P<ask>does|do) {s}(?P<no> not)?", ""), (s, rf" (?:does|do){negated}")):
+        found.append(rf"{who}{does} {one_of(v for v in _VERBS if v not in third)} {o}")
+    for end in ends:
+        found += [
+            rf"there (?:is|are){negated} {s}(?: (?:that|which) (?:is|are))?{end}",
+            rf"(?P<ask>is|are)(?P<there> there) {s}(?: (?:that|which) (?:is|are))?{end}",
+            rf"(?P<ask>is|are) {s}(?P<no> not)?{end}",
+            rf"{s} (?:is|are){negated}{end}",
+        ]
+    return tuple(re.compile(f"{form}$", re.IGNORECASE) for form in found)
+
+
+def _stated(plain: str, part: dict[str, str | None]) -> str:
+    """The sentence as a statement: a question's verb behind its subject, negation kept."""
+    said = plain[0].lower() + plain[1:]
+    if not part.get("ask"):
+        return said
+    if part.get("there"):
+        return re.sub(r"^(is|are) there", r"there \1", said)
+    no = " not" if part.get("no") else ""
+    subject = re.escape(str(part["s"]))
+    form = rf"^(\w+) ((?:the|a|an|this|that) {subject})(?: not)? (.*)$"
+    return re.sub(form, rf"\2 \1{no} \3", said, count=1, flags=re.IGNORECASE)
+
+
+def _odd_words(*names: str) -> list[str]:
+    """Words that no name of a thing holds; a name of over four words counts whole."""
+    odd = [w for name in names for w in _NO_NAME.findall(name)]
+    odd += [w for name in names for w in re.findall(r"\w+", name) if w[0].isdigit()]
+    return odd + [name for name in names if len(name.split()) > 4]
+
+
+def _one_of(several: str | None) -> str:
+    """The name of one of several: ``bowls`` is ``bowl``; empty where that is not clear."""
+    words = (several or "").split()
+    if not words:
+        return ""
+    for cut, end in ((1, ""), (2, ""), (3, "y")):
+        name = " ".join((*words[:-1], words[-1][:-cut] + end))
+        if words[-1][:-cut] and plural(name).split()[-1] == words[-1]:
+            return name
+    return ""
+
+
+def _why(plain: str) -> str:
+    """Why a sentence is not read."""
+    lower = plain.casefold()
+    if not re.match(r"^(?:the|a|an|this|that|there|is|are|isn|aren|does|do|doesn)\b", lower):
+        return "no statement about two things and a known relation"
+    if re.search(r"\b(?:\w+est|most|least|more|less|fewer|\w+er than|than)\b", lower):
+        return "a comparison, which the rules do not know"
+    if re.search(r"\b(?:two|three|four|five|six|seven|exactly|all|every|each|only|both|\d+)\b", lower):
+        return "a number of things, which the rules do not count"
+    if re.search(r"\b(?:first|second|third|fourth|last|leftmost|rightmost)\b", lower):
+        return "a thing named by its place in a row, which the rules do not know"
+    if re.search(r"\b(?:and|or)\b", lower):
+        return "several statements in one, which the rules do not part"
+    return "words left over beside two things and a known relation"
 
 
 def verb(relation: str, subject: str) -> str:
     """The relation with its verb: ``is left of``, ``contains``, ``are on`` (scissors)."""
-    from headscope.making.photographs.nouns import there_is
-
-    if relation in _VERBS:
+    if relation in _PLAIN:
         return relation
     return f"{there_is(subject).split()[0]} {relation}"

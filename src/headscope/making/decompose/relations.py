@@ -63,13 +63,12 @@ def _between(wording: str, question: str, choices: tuple[str, ...], rule: str = 
 
 _BOTH_COLUMNS, _BOTH_ROWS = (_column("s"), _column("o")), (_row("s"), _row("o"))
 _TOUCH = _between(
-    "touch/0", "Do {s} and {o} touch, or is there room between them?", ("they touch", "room between"), "touch"
+    "touch/0", "Do {s} and {o} touch, or is there room between them?", ("they touch", "room between")
 )
 _DISTANCE = _between(
     "distance/0",
     "How far apart are {s} and {o}: touching, near or far?",
     ("touching", "near", "far"),
-    "distance",
 )
 _HIGHER = _between("higher/0", "Which is higher, {s} or {o}?", ("{sn}", "{on}"), "higher")
 _FACED = _between(
@@ -136,7 +135,6 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
                 "lead/0",
                 "Does the way {s} faces lead to {o}, away from it, or past it?",
                 ("to it", "away from it", "past it"),
-                "lead",
             ),
         ),
     ),
@@ -149,7 +147,6 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
                 "angle/0",
                 "How do the directions of {s} and {o} meet: side by side, at a right angle, or neither?",
                 ("side by side", "at a right angle", "neither"),
-                "angle",
             ),
         ),
     ),
@@ -172,11 +169,11 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
     ),
     "inside": (
         ("in", "inside", "within", "into", "enclosed by", "out of", "outside"),
-        (_column("s"), _column("o"), _between("inside/0", _INSIDE, _SHARES, "inside")),
+        (_column("s"), _column("o"), _between("inside/0", _INSIDE, _SHARES)),
     ),
     "containing": (
         ("contains",),
-        (_column("s"), _column("o"), _between("holds/0", _HOLDS, _SHARES, "inside")),
+        (_column("s"), _column("o"), _between("holds/0", _HOLDS, _SHARES)),
     ),
     "surrounding": (
         ("surrounding", "around"),
@@ -200,7 +197,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
     ),
     "through": (
         ("through",),
-        (*_BOTH_COLUMNS, _between("inside/0", _INSIDE, _SHARES, "inside")),
+        (*_BOTH_COLUMNS, _between("inside/0", _INSIDE, _SHARES)),
     ),
     "part": (("part of",), (*_BOTH_COLUMNS, _WITHIN, _ONE_THING)),
     "whole": (
@@ -235,7 +232,6 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
                 "edge/0",
                 "At which part of {o} is {s}: its edge, its middle, or neither?",
                 ("its edge", "its middle", "neither"),
-                "edge",
             ),
         ),
     ),
@@ -253,7 +249,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
         (
             Ask(ATTRIBUTE, "shape/0", "What shape is {s}?", (), "s"),
             Ask(ATTRIBUTE, "shape/0", "What shape is {o}?", (), "o"),
-            _between("alike/0", "Are {s} and {o} of the same shape and size?", ("yes", "no"), "alike"),
+            _between("alike/0", "Are {s} and {o} of the same shape and size?", ("yes", "no")),
         ),
     ),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from headscope.data.schema import UNANSWERED, Case, Object, Origin, Step
 from headscope.making.decompose.answers import Known, answer
 from headscope.making.decompose.claims import Claim, claim_of
 from headscope.making.decompose.relations import FAMILIES, NO_FRONT, Ask
-from headscope.making.photographs.nouns import a, has_front, there_is
+from headscope.making.photographs.nouns import a, has_front, plural, there_is
 
 YES_NO = ("yes", "no")
 TRUE_FALSE = ("true", "false")
@@ -68,20 +68,24 @@ def decompose(case: Case) -> Case | str:
     """The case with a chain of steps for its claim, or in one line why the rules have none.
 
     The chain: is each thing there, what its relation's family asks (where each thing is, which way one faces,
-    how the two relate), and the verdict. Answers are those that follow from the record (its truth, the
-    meaning of the relation, boxes); every other step is marked unanswered.
+    how the two relate), and the verdict. Answers before the verdict come from evidence that does not depend
+    on it (labels, boxes, what has no front): the same steps are answered, and alike, whether the statement
+    is true or false. Every other step is marked unanswered.
 
     Example:
         >>> case = Case(id="a", image="a.jpg", width=8, height=8, answer="true", source="vsr",
         ...             question="Is it true that the dog is facing the horse?")
         >>> [(s.function, s.answer) for s in decompose(case).steps][-2:]
-        [('relational_reasoning', 'to it'), ('decision_making', 'true')]
+        [('relational_reasoning', ''), ('decision_making', 'true')]
     """
     claim = claim_of(case)
     if isinstance(claim, str):
         return claim
-    if claim.holds is None and not case.answer.strip():
-        return "the claim's truth is not known"
+    names = [thing.name.casefold() for thing in case.objects]
+    for one in (claim, *claim.further):
+        for name in (one.subject, *(() if one.count else (one.object,))):
+            if names.count(name.casefold()) > 1:
+                return "several things of a name that the statement uses"
     return case.model_copy(update={"steps": tuple(_Chain(case, claim).build())})
 
 
@@ -89,10 +93,15 @@ class _Chain:
     """Builds the steps of one case."""
 
     def __init__(self, case: Case, claim: Claim) -> None:
-        self.case, self.claim = case, claim
-        self.known = Known(claim, case, self._find(claim.subject), self._find(claim.object))
+        self.case, self.whole = case, claim
+        self._take_up(claim)
         self.steps: list[Step] = []
         self.about: list[tuple[str, str]] = []  # (whom, step id)
+
+    def _take_up(self, claim: Claim) -> None:
+        """Ask about this claim from now on."""
+        self.claim = claim
+        self.known = Known(claim, self.case, self._find(claim.subject), self._find(claim.object))
 
     def _find(self, name: str) -> Object | None:
         """The one object of this name."""
@@ -101,22 +110,25 @@ class _Chain:
 
     def build(self) -> list[Step]:
         """All steps, the verdict last."""
-        self._there("s", self.claim.subject)
-        if self.claim.object != self.claim.subject:
-            self._there("o", self.claim.object)
-        for ask in FAMILIES[self.claim.family][1]:
-            self._ask(ask)
+        for claim in (self.whole, *self.whole.further):
+            self._take_up(claim)
+            self._there("s", claim.subject)
+            if claim.object != claim.subject:
+                self._there("o", claim.object)
+            for ask in FAMILIES[claim.family][1]:
+                if not (claim.count and ask.about == "o"):  # no place is that of two things
+                    self._ask(ask)
         self._verdict()
         return self.steps
 
     def _there(self, who: str, name: str) -> None:
         thing = self.known.thing(who)
-        labelled = self.case.source.startswith("vsr") or {"relation", "caption"} <= set(
-            self.case.original or ()
-        )
-        # VSR's writers chose two labelled things of each photograph; a true statement's things are there.
-        sure = labelled or self.claim.holds is True or (thing is not None and thing.box is not None)
+        # Known apart from the statement's truth: VSR's writers chose two labelled things of each photograph,
+        # and a box is a label. That a true statement's things are there would tell the verdict.
+        sure = self.case.source.startswith("vsr") or (thing is not None and thing.box is not None)
         question = f"{there_is(name)} in the picture?"
+        if self.claim.count and who == "o":
+            question, sure = f"are there {self.claim.count} {plural(name)} in the picture?", False
         question = question[0].upper() + question[1:]
         self._add("object_recognition", "present/0", question, "yes" if sure else None, YES_NO, who)
 
@@ -142,7 +154,7 @@ class _Chain:
         choices = case.choices or (
             TRUE_FALSE if case.answer in TRUE_FALSE else YES_NO if case.answer in YES_NO else ()
         )
-        question = f"So is it true that {self.claim.text}?"
+        question = f"So is it true that {self.whole.text}?"
         self._add("decision_making", "verdict/0", question, case.answer, choices, "*")
 
     def _add(
@@ -154,6 +166,8 @@ class _Chain:
         choices: tuple[str, ...],
         about: str,
     ) -> None:
+        if any(s.question == question for s in self.steps):  # two claims about one thing
+            return
         name = f"s{len(self.steps) + 1}"
         rests = [i for whom, i in self.about if about == "*" or (len(whom) == 1 and whom in about)]
         if len(about) == 1 and about != "*":

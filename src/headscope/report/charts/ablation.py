@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from headscope.experiments.ablation_result import AblationResult, MutingTest
+from headscope.experiments.effects import ControlledEffect
 from headscope.functions import MAIN
 from headscope.report import theme
 from headscope.report.charts.base import (
     Figure,
-    Row,
+    Matrix,
     change_matrix,
     dots,
     interval,
@@ -17,18 +20,47 @@ from headscope.report.charts.base import (
     words,
     zero_line,
 )
-from headscope.report.stage_views import Matrix, MuteTest
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate, estimate, lost, margin_lost
 from headscope.report.theme import number, p_value
-from headscope.report.views import StudyView
+from headscope.storage import Row
 
 _LOSS = "accuracy lost, percentage points"
+SPLIT = "test"
 
 
-def against_controls(study: StudyView) -> Figure | None:
+@dataclass(frozen=True)
+class Muted:
+    """The heads of a function muted, measured on itself, on its steps asked alone, or on main questions."""
+
+    function: str
+    measured: str
+    test: MutingTest
+    effect: ControlledEffect
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the claim itself."""
+        return self.measured == self.function
+
+
+def muted(result: AblationResult) -> list[Muted]:
+    """Everything that was measured under each function's heads, but other functions."""
+    found = []
+    for name, test in result.functions.items():
+        found.append(Muted(name, name, test, test))
+        if test.alone is not None:
+            found.append(Muted(name, f"{name}@alone", test, test.alone))
+        found += [Muted(name, f"{MAIN}@{context}", test, cell) for context, cell in test.main.items()]
+    return found
+
+
+def against_controls(study: StudyContents) -> Figure | None:
     """Each function's loss beside the losses under random heads."""
-    if study.ablation is None or not study.ablation.tests:
+    if study.ablation is None or not study.ablation.functions:
         return None
-    tests = [t for t in study.ablation.tests if t.function == t.measured]
+    every = muted(study.ablation)
+    tests = [t for t in every if t.own]
     rows = [_test_row(t) for t in tests]
     order = [r["label"] for r in rows]
     draws: list[Row] = []
@@ -36,37 +68,38 @@ def against_controls(study: StudyView) -> Figure | None:
     for test, row in zip(tests, rows, strict=True):
         draws += [
             {"label": row["label"], "value": v, "jitter": _jitter(i), "series": "random heads, one draw"}
-            for i, v in enumerate(test.controls)
+            for i, v in enumerate(study.ablation.control_points(test.function))
         ]
-        if test.mean is not None:
-            tip = f"{row['label']}: mean of {test.draws} random draws {number(test.mean)} points"
-            means.append({"label": row["label"], "value": test.mean, "tip": tip})
-    counts = " or ".join(str(c) for c in sorted({t.distinct for t in tests}))
-    matched = all(t.layer_matched for t in tests)
+        mean = test.effect.control_mean
+        if mean is not None:
+            tip = f"{row['label']}: mean of {test.effect.draws} random draws {number(mean)} points"
+            means.append({"label": row["label"], "value": mean, "tip": tip})
+    counts = " or ".join(str(c) for c in sorted({t.effect.sets for t in tests}))
+    matched = all(t.effect.layer_matched for t in tests)
     note = "the same number in each layer" if matched else "layer-matched where the table says so"
     return Figure(
         "muting",
         "Muting the heads of a function against muting random heads",
         _strip(rows, draws, means, order),
-        f"Points of accuracy lost on {study.ablation.split} when the heads chosen for each function on "
+        f"Points of accuracy lost on {SPLIT} when the heads chosen for each function on "
         f"select are set to zero. Grey dots: random heads instead, {counts} distinct sets, disjoint from the "
         f"heads under test, {note}; dark tick: their mean. Bars: 95 % bootstrap intervals of the paired "
         "difference over images. The table also holds the same heads muted when the steps are asked alone.",
         "Strip chart: loss under the function's own heads against the spread of losses under random heads.",
         _HEADER,
-        tuple(_test_cells(t) for t in study.ablation.tests if not _on_main(t)),
+        tuple(_test_cells(t) for t in every if not _on_main(t)),
     )
 
 
-def _on_main(test: MuteTest) -> bool:
+def _on_main(test: Muted) -> bool:
     return test.measured.partition("@")[0] == MAIN
 
 
-def on_main(study: StudyView) -> Figure | None:
+def on_main(study: StudyContents) -> Figure | None:
     """What muting each function's heads costs the main questions."""
     import altair as alt
 
-    tests = [t for t in (study.ablation.tests if study.ablation else ()) if _on_main(t)]
+    tests = [t for t in (muted(study.ablation) if study.ablation else ()) if _on_main(t)]
     if not tests:
         return None
     rows = [_test_row(t) | {"label": words(t.function), "series": words(t.measured)} for t in tests]
@@ -113,47 +146,44 @@ _HEADER = (
 )
 
 
-def _test_label(test: MuteTest) -> str:
-    if test.measured == test.function:
+def _test_label(test: Muted) -> str:
+    if test.own:
         return words(test.function)
     return f"{words(test.function)} → {words(test.measured)}"
 
 
-def _test_row(test: MuteTest) -> Row:
-    tip = (
-        f"{_test_label(test)}: {interval(test.drop)} points lost with {test.k} heads muted, {p_value(test.p)}"
-    )
+def _test_row(test: Muted) -> Row:
+    drop, count = lost(test.effect), test.test.k
+    tip = f"{_test_label(test)}: {interval(drop)} points lost with {count} heads muted, "
+    tip += p_value(test.effect.p)
     return {
         "label": _test_label(test),
-        "value": test.drop.value,
-        "low": test.drop.low,
-        "high": test.drop.high,
+        "value": drop.value,
+        "low": drop.low,
+        "high": drop.high,
         "tip": tip,
         "series": "heads of the function",
     }
 
 
-def _test_cells(test: MuteTest) -> tuple[str, ...]:
-    matched = {True: "yes", False: "no", None: "–"}[test.layer_matched]
+def _test_cells(test: Muted) -> tuple[str, ...]:
+    own, cell = test.test, test.effect
+    matched = {True: "yes", False: "no", None: "–"}[cell.layer_matched]
     return (
         _test_label(test),
-        f"{test.k} ({test.ranking}): {', '.join(test.heads)}",
-        f"{number(_points(test.before))} → {number(_points(test.after))}",
-        interval(test.drop),
-        interval(test.margin, 2),
-        f"{number(test.mean)}, {number(test.greatest)}",
-        f"{test.draws} ({test.distinct})" if test.draws else "–",
-        f"{matched} ({test.reason})" if test.reason else matched,
-        p_value(test.p) if test.draws else "–",
-        number(test.q, 3),
-        p_value(test.p_signflip),
-        str(test.drop.n or "–"),
-        test.verdict or "–",
+        f"{own.k} ({own.ranking}): {', '.join(own.heads)}",
+        f"{number(cell.accuracy_clean)} → {number(cell.accuracy)}",
+        interval(lost(cell)),
+        interval(margin_lost(cell), 2),
+        f"{number(cell.control_mean)}, {number(cell.control_max)}",
+        f"{cell.draws} ({cell.sets})" if cell.draws else "–",
+        f"{matched} ({cell.reason})" if cell.reason else matched,
+        p_value(cell.p) if cell.draws else "–",
+        number(own.q if test.own else None, 3),
+        p_value(cell.p_paired),
+        str(cell.n or "–"),
+        (own.verdict if test.own else "") or "–",
     )
-
-
-def _points(share: float | None) -> float | None:
-    return None if share is None else 100 * share
 
 
 def _strip(rows: list[Row], draws: list[Row], means: list[Row], order: list[str]) -> Any:
@@ -191,22 +221,25 @@ def _jitter(i: int) -> float:
     return 2 * ((i * 0.6180339887498949) % 1) - 1
 
 
-def dose(study: StudyView) -> Figure | None:
+def dose(study: StudyContents) -> Figure | None:
     """Loss over the number of muted heads, for each ranking, on select."""
     if study.ablation is None or not study.ablation.dose:
         return None
     rows: list[Row] = []
     table = []
-    for point in study.ablation.dose:
-        name = words(point.function)
-        for series, value in ((point.ranking, point.drop), (f"random, as {point.ranking}", point.control)):
+    points = [(f, point) for f, curve in study.ablation.dose.items() for point in curve.candidates]
+    for function, point in points:
+        name, frozen = words(function), study.ablation.functions.get(function)
+        picked = frozen is not None and (point.ranking, point.k) == (frozen.ranking, frozen.k)
+        drop, control = point.drop_points, point.control_points
+        for series, value in ((point.ranking, drop), (f"random, as {point.ranking}", control)):
             if value is not None:
                 tip = f"{name}, {point.k} heads, {series}: {number(value)} points lost on select"
                 row = {"f": name, "k": point.k, "value": value, "tip": tip, "ranking": point.ranking}
                 kind = "first heads" if series == point.ranking else "random heads"
-                rows.append(row | {"kind": kind, "chosen": point.chosen and kind == "first heads"})
-        chosen = "chosen" if point.chosen else ""
-        table.append((name, point.ranking, str(point.k), number(point.drop), number(point.control), chosen))
+                rows.append(row | {"kind": kind, "chosen": picked and kind == "first heads"})
+        chosen = "chosen" if picked else ""
+        table.append((name, point.ranking, str(point.k), number(drop), number(control), chosen))
     return Figure(
         "dose",
         "How many heads it takes",
@@ -252,11 +285,14 @@ def _dose_chart(rows: list[Row]) -> Any:
     return layers.facet(facet=alt.Facet("f:N", sort=order, title=None), columns=3)
 
 
-def variants(study: StudyView) -> Figure | None:
+def variants(study: StudyContents) -> Figure | None:
     """The same heads muted in other ways and at other positions."""
-    if study.ablation is None or not study.ablation.variants:
+    found: dict[tuple[str, str], Estimate] = {}
+    for name, test in (study.ablation.functions if study.ablation else {}).items():
+        found |= {(name, f"{_WAYS.get(way, way)}, all"): lost(e) for way, e in test.mutes.items()}
+        found |= {(name, f"zero, {s}"): lost(e) for s, e in test.scopes.items() if s != "all"}
+    if not found:
         return None
-    found = {(v.function, f"{v.what}, {v.scope}"): v.drop for v in study.ablation.variants}
     functions = list(dict.fromkeys(f for f, _ in found))
     edits = list(dict.fromkeys(e for _, e in found))
     change = tuple(tuple(negative(found.get((f, e))) for e in edits) for f in functions)
@@ -264,7 +300,7 @@ def variants(study: StudyView) -> Figure | None:
         Matrix(tuple(functions), tuple(edits), change),
         "scopes",
         "How and where heads are muted",
-        f"Change of accuracy on {study.ablation.split}, in percentage points, of each function when its "
+        f"Change of accuracy on {SPLIT}, in percentage points, of each function when its "
         "own heads are set to zero, to a small factor or to their mean over fit, at all positions; and "
         "set to zero at the positions of the picture, of the question, at the last of the prompt, or at "
         "the answer's. Hover shows the 95 % bootstrap interval over images.",
@@ -273,15 +309,23 @@ def variants(study: StudyView) -> Figure | None:
     )
 
 
-def specificity(study: StudyView) -> Figure | None:
+_WAYS = {"small": "small factor", "mean": "mean over fit"}
+
+
+def specificity(study: StudyContents) -> Figure | None:
     """Mute the heads of one function, measure all."""
-    if study.ablation is None or study.ablation.specificity is None:
+    table = study.ablation.specificity if study.ablation else None
+    if table is None:
         return None
+    change = tuple(
+        tuple(negative(estimate(*cell)) for cell in zip(*line, strict=True))
+        for line in zip(table.drop_points, table.ci, table.n, strict=True)
+    )
     return change_matrix(
-        study.ablation.specificity,
+        Matrix(table.muted, table.measured, change),
         "specificity",
         "What else breaks",
-        f"Change of accuracy on {study.ablation.split}, in percentage points, of each function (column) "
+        f"Change of accuracy on {SPLIT}, in percentage points, of each function (column) "
         "when the heads of another (row) are muted. The diagonal is what was aimed at; losses off it are "
         "side effects. Hover shows the 95 % bootstrap interval over images.",
         "muted heads of",

@@ -8,8 +8,9 @@ from typing import Any
 from headscope.functions import MAIN
 from headscope.report import theme
 from headscope.report.charts.base import Figure, Row, dots, group, group_scale, interval, scaled, words
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate
 from headscope.report.measure import accuracy, chance, majority, select
-from headscope.report.views import StudyView
 
 _NEW = "familiar cases apart from cases with a combination, wording or sprite kept out of its training"
 _HELD_OUT = (
@@ -19,7 +20,7 @@ _HELD_OUT = (
 _INTERVAL = "Bars: 95 % bootstrap intervals over images."
 
 
-def by_function(study: StudyView) -> Figure | None:
+def by_function(study: StudyContents) -> Figure | None:
     """Accuracy of each function after gold steps, with what a blind guess reaches."""
     import altair as alt
 
@@ -65,7 +66,7 @@ def by_function(study: StudyView) -> Figure | None:
     )
 
 
-def by_context(study: StudyView) -> Figure | None:
+def by_context(study: StudyContents) -> Figure | None:
     """The main question, and each function, asked alone, after gold and after own steps."""
     import altair as alt
 
@@ -108,7 +109,7 @@ def by_context(study: StudyView) -> Figure | None:
     )
 
 
-def by_things(study: StudyView) -> Figure | None:
+def by_things(study: StudyContents) -> Figure | None:
     """Accuracy against the number of things in the picture, by group."""
     rows: list[Row] = []
     table: list[tuple[str, ...]] = []
@@ -125,7 +126,7 @@ def by_things(study: StudyView) -> Figure | None:
         table.append(tuple(cells))
     if len(counts) < 2 or not rows:
         return None
-    trained = study.run.training.things
+    trained = study.training.things
     note = (
         f" Grey ground: the numbers the model was trained on ({trained[0]} to {trained[1]})."
         if trained
@@ -174,12 +175,12 @@ def _crowding_chart(rows: list[Row], counts: list[int], trained: tuple[int, int]
     return chart.facet(facet=alt.Facet("group:N", sort=order, title=None), columns=3)
 
 
-def held_out(study: StudyView) -> Figure | None:
+def held_out(study: StudyContents) -> Figure | None:
     """Held-out cases by what is held out in them, beside the others; new to the model where it says so."""
     kinds = sorted({k for r in select(study) for k in _held(r)})
     if not kinds:
         return None
-    new = set(kinds) <= set(study.run.training.held_out)
+    new = set(kinds) <= set(study.training.held_out)
     others, mark = ("familiar", "new") if new else ("nothing held out", "held out:")
     subsets: list[tuple[str, Callable[[Row], bool]]] = [(others, lambda r: not _held(r))]
     subsets += [(f"{mark} {kind}", lambda r, kind=kind: kind in _held(r)) for kind in kinds]  # type: ignore[misc]
@@ -217,7 +218,7 @@ def held_out(study: StudyView) -> Figure | None:
     )
 
 
-def _groups(study: StudyView) -> Iterable[tuple[str, Callable[[dict[str, Any]], bool]]]:
+def _groups(study: StudyContents) -> Iterable[tuple[str, Callable[[Row], bool]]]:
     spatial = study.taxonomy.spatial
     return (
         ("spatial", lambda r: r["function"] in spatial),
@@ -230,5 +231,5 @@ def _held(row: Row) -> list[str]:
     return [part for part in str(row.get("held_out") or "").split(",") if part]
 
 
-def _row(label: str, estimate: Any, tip: str) -> Row:
+def _row(label: str, estimate: Estimate, tip: str) -> Row:
     return {"label": label, "value": estimate.value, "low": estimate.low, "high": estimate.high, "tip": tip}

@@ -8,10 +8,10 @@ from typing import Any
 
 from headscope.functions import MAIN, Taxonomy
 from headscope.report import theme
-from headscope.report.stage_views import Estimate, Matrix
+from headscope.report.estimates import Estimate
 from headscope.report.theme import number
+from headscope.storage import Row
 
-Row = dict[str, Any]
 GROUPS = {"spatial": theme.SPATIAL, "other": theme.OTHER, "main question": theme.MAIN_COLOUR}
 
 
@@ -32,11 +32,20 @@ class Figure:
     header: tuple[str, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Row:
         """The Vega-Lite specification with the shared look."""
-        spec: dict[str, Any] = self.chart.to_dict()
+        spec: Row = self.chart.to_dict()
         spec["config"] = theme.config()
         return spec
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Change of accuracy (points, losses negative) for each row's edit on each column's function."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    change: tuple[tuple[Estimate | None, ...], ...]
 
 
 def words(function: str) -> str:
@@ -128,7 +137,7 @@ def dots(
         scale=scale or alt.Undefined,
         legend=alt.Legend(title=legend) if len(series) > 1 else None,
     )
-    shared: dict[str, Any] = {"y": y, "color": colours, "description": "tip:N"}
+    shared: Row = {"y": y, "color": colours, "description": "tip:N"}
     if offset:
         shared["yOffset"] = alt.YOffset(f"{colour}:N", sort=series, scale=alt.Scale(paddingOuter=0.35))
     base = alt.Chart() if faceted else alt.Chart(alt.Data(values=list(rows)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from headscope.experiments.emphasis_result import EmphasisTest
+from headscope.functions import MAIN
 from headscope.report import theme
 from headscope.report.charts.base import (
     Figure,
-    Row,
+    Matrix,
     change_matrix,
     dots,
     group,
@@ -16,23 +18,25 @@ from headscope.report.charts.base import (
     padded,
     words,
 )
-from headscope.report.stage_views import Emphasis, Matrix
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import gained, margin_gained
 from headscope.report.theme import number, p_value
-from headscope.report.views import StudyView
+from headscope.storage import Row
 
 
-def gains(study: StudyView) -> Figure | None:
+def gains(study: StudyContents) -> Figure | None:
     """Gain of each chosen edit on its own function."""
-    if study.emphasis is None or not study.emphasis.items:
+    if study.emphasis is None or not study.emphasis.functions:
         return None
     rows: list[Row] = []
     table = []
-    for item in study.emphasis.items:
-        label = edit_label(item)
-        tip = f"{label}: {interval(item.delta, 1, True)} points, n = {item.delta.n}"
-        values = {"value": item.delta.value, "low": item.delta.low, "high": item.delta.high}
-        rows.append({"label": label, "tip": tip, "group": group(item.function, study.taxonomy), **values})
-        table.append(_cells(item, item.function == study.emphasis.headline))
+    best = study.emphasis.headline.function
+    for name, item in study.emphasis.functions.items():
+        label, delta = edit_label(name, item), gained(item)
+        tip = f"{label}: {interval(delta, 1, True)} points, n = {delta.n}"
+        values = {"value": delta.value, "low": delta.low, "high": delta.high}
+        rows.append({"label": label, "tip": tip, "group": group(name, study.taxonomy), **values})
+        table.append(_cells(name, item, name == best))
     chart = dots(
         rows,
         order=[r["label"] for r in rows],
@@ -48,7 +52,7 @@ def gains(study: StudyView) -> Figure | None:
         chart,
         "Change of accuracy on test when the heads of a function are scaled up or steered along the mean "
         "difference between right and wrong answers. Heads, edit and strength were chosen on select, "
-        f"where the headline ({words(study.emphasis.headline)}) was too. Bars: 95 % bootstrap intervals of "
+        f"where the headline ({words(best)}) was too. Bars: 95 % bootstrap intervals of "
         "the paired change over images.",
         "Dots with intervals: gain of each chosen edit on its own function.",
         (
@@ -66,35 +70,44 @@ def gains(study: StudyView) -> Figure | None:
     )
 
 
-def _cells(item: Emphasis, headline: bool) -> tuple[str, ...]:
-    before, after = (None if v is None else 100 * v for v in (item.before, item.after))
+def _cells(function: str, item: EmphasisTest, headline: bool) -> tuple[str, ...]:
+    worst, points = item.worst_side_effect, item.worst_side_effect_points
     return (
-        words(item.function) + (" (headline)" if headline else ""),
+        words(function) + (" (headline)" if headline else ""),
         f"{item.edit} {number(item.strength, 2)} at {item.scope}",
         f"{len(item.heads)} ({item.source}): {', '.join(item.heads)}",
-        f"{number(before)} → {number(after)}",
-        interval(item.delta, 1, True),
-        interval(item.margin, 2, True),
-        p_value(item.p),
-        f"{words(item.worst[0])} {number(item.worst[1], 1, True)}" if item.worst else "–",
-        str(item.delta.n or "–"),
+        f"{number(item.accuracy_clean)} → {number(item.accuracy)}",
+        interval(gained(item), 1, True),
+        interval(margin_gained(item), 2, True),
+        p_value(item.p_paired),
+        f"{words(worst)} {number(points, 1, True)}" if worst else "–",
+        str(item.n or "–"),
     )
 
 
-def edit_label(item: Emphasis) -> str:
+def edit_label(function: str, item: EmphasisTest) -> str:
     """``spatial perception, scale 1.5``."""
-    return f"{words(item.function)}, {item.edit} {item.strength:g}"
+    return f"{words(function)}, {item.edit} {item.strength:g}"
 
 
-def side_effects(study: StudyView) -> Figure | None:
+def side_effects(study: StudyContents) -> Figure | None:
     """The change on every measured function beside each edit."""
-    items = [e for e in (study.emphasis.items if study.emphasis else ()) if e.others]
-    if not items:
+    cells = {
+        name: {
+            **{f: gained(change) for f, change in item.side_effects.items()},
+            **{f"{MAIN}@{context}": gained(change) for context, change in item.main.items()},
+        }
+        for name, item in (study.emphasis.functions if study.emphasis else {}).items()
+    }
+    own = [name for name, others in cells.items() if others]
+    if study.emphasis is None or not own:
         return None
-    own = [e.function for e in items]
-    columns = [*own, *dict.fromkeys(f for e in items for f in e.others if f not in own)]
-    cells = [{**e.others, e.function: e.delta} for e in items]
-    matrix = Matrix(tuple(own), tuple(columns), tuple(tuple(line.get(c) for c in columns) for line in cells))
+    columns = [*own, *dict.fromkeys(f for name in own for f in cells[name] if f not in own)]
+    for name in own:
+        cells[name][name] = gained(study.emphasis.functions[name])
+    matrix = Matrix(
+        tuple(own), tuple(columns), tuple(tuple(cells[name].get(c) for c in columns) for name in own)
+    )
     return change_matrix(
         matrix,
         "emphasis-side-effects",
@@ -106,26 +119,27 @@ def side_effects(study: StudyView) -> Figure | None:
     )
 
 
-def tried(study: StudyView) -> Figure | None:
+def tried(study: StudyContents) -> Figure | None:
     """The search on select: gain against strength, one line per head set and edit."""
-    if study.emphasis is None or not study.emphasis.tried:
-        return None
+    tests = study.emphasis.functions if study.emphasis else {}
     rows: list[Row] = []
-    for point in study.emphasis.tried:
+    for name, point, picked in ((f, o, test.same_as) for f, test in tests.items() for o in test.tried):
         heads = f"{point.k} by {point.source}"
-        tip = f"{words(point.function)}, {point.edit} {point.strength:g}, {heads}: "
-        tip += f"{number(point.delta, 1, True)} points on select"
+        tip = f"{words(name)}, {point.edit} {point.strength:g}, {heads}: "
+        tip += f"{number(point.gain_points, 1, True)} points on select"
         rows.append(
             {
-                "panel": words(point.function),
+                "panel": words(name),
                 "strength": point.strength,
                 "edit": point.edit,
                 "heads": heads,
-                "value": point.delta,
+                "value": point.gain_points,
                 "tip": tip,
-                "chosen": point.chosen,
+                "chosen": point.same_as == picked,
             }
         )
+    if not rows:
+        return None
     return Figure(
         "emphasis-tried",
         "How edit and strength were chosen",

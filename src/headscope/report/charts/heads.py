@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from headscope.probing.atlas import Atlas, Scores
 from headscope.report import theme
-from headscope.report.charts.base import Figure, Row, dots, group, group_scale, heat, interval, scaled, words
+from headscope.report.charts.base import Figure, dots, group, group_scale, heat, interval, scaled, words
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate, estimate
 from headscope.report.theme import number, p_value
-from headscope.report.views import AtlasView, HeadScores, StudyView
+from headscope.storage import Row
 
 CRITERIA = {
     "joint": "joint elbow",
@@ -16,7 +21,60 @@ CRITERIA = {
 }
 
 
-def sparsity(study: StudyView) -> Figure | None:
+@dataclass(frozen=True)
+class HeadScores:
+    """One ranking to draw: a score per head (flat order) for each function.
+
+    Attributes:
+        name: joint, independent, answer or causal.
+        unit: what a score is.
+        signed: whether less than nothing means something.
+        scores: function -> scores.
+    """
+
+    name: str
+    unit: str
+    signed: bool
+    scores: Scores
+
+
+_DRAWN = {  # ranking -> unit, signed
+    "joint": ("importance", True),
+    "independent": ("AUROC", False),
+    "answer": ("accuracy beyond question", False),
+    "causal": ("margin lost, nats", True),
+}
+
+
+def rankings(atlas: Atlas) -> list[HeadScores]:
+    """The rankings that hold anything, the decoding of answers among them."""
+    tables: dict[str, Scores | None] = {
+        **atlas.rankings,
+        "answer": {f: cell.score for f, cell in atlas.answers.items()},
+    }
+    return [
+        HeadScores(name, unit, signed, scores)
+        for name, (unit, signed) in _DRAWN.items()
+        if (scores := tables.get(name))
+    ]
+
+
+def places(atlas: Atlas) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
+    """Names of the rows of a head map (attention layers in flat order), and (row, column) of each head."""
+    sites = [(h.tower, h.layer, h.site) for h in atlas.heads]
+    rows = {site: i for i, site in enumerate(dict.fromkeys(sites))}
+    plain = len({(tower, site) for tower, _, site in rows}) == 1
+    names = tuple(f"L{n}" if plain else f"{tower} {site} L{n}" for tower, n, site in rows)
+    return names, tuple((rows[site], h.head) for site, h in zip(sites, atlas.heads, strict=True))
+
+
+def scarcity_estimate(atlas: Atlas, criterion: str) -> Estimate | None:
+    """Share of heads for spatial functions less that for others (0..1), by one criterion."""
+    found = atlas.scarcity.get(criterion)
+    return estimate(found.difference, found.ci, len(atlas.heads)) if found else None
+
+
+def sparsity(study: StudyContents) -> Figure | None:
     """Share of heads that serve each function, by every criterion."""
     import altair as alt
 
@@ -24,18 +82,17 @@ def sparsity(study: StudyView) -> Figure | None:
     if atlas is None or not atlas.sparsity:
         return None
     rows, table = [], []
-    for item in atlas.sparsity:
-        share = scaled(item.share)
-        name = CRITERIA.get(item.criterion, item.criterion)
+    every = [(c, f, item) for c, found in atlas.sparsity.items() for f, item in found.items()]
+    for criterion, function, item in every:
+        share = scaled(estimate(item.share, item.ci, len(atlas.heads)))
+        name = CRITERIA.get(criterion, criterion)
         count = f"{item.significant} of {len(atlas.heads)} heads"
-        tip = f"{words(item.function)}, {name}: {count}, {interval(share)} %"
+        tip = f"{words(function)}, {name}: {count}, {interval(share)} %"
         values = {"value": share.value, "low": share.low, "high": share.high, "tip": tip, "criterion": name}
-        rows.append({"label": words(item.function), "group": group(item.function, study.taxonomy), **values})
-        table.append(
-            (words(item.function), name, str(item.significant), interval(share), number(item.gini, 2))
-        )
-    order = [words(f) for f in dict.fromkeys(s.function for s in atlas.sparsity)]
-    shown = [CRITERIA[c] for c in CRITERIA if any(s.criterion == c for s in atlas.sparsity)]
+        rows.append({"label": words(function), "group": group(function, study.taxonomy), **values})
+        table.append((words(function), name, str(item.significant), interval(share), number(item.gini, 2)))
+    order = [words(f) for f in dict.fromkeys(f for _, f, _ in every)]
+    shown = [CRITERIA[c] for c in CRITERIA if any(c == have for have, _, _ in every)]
     scale = group_scale(rows)
     panel = dots(
         rows, order=order, x="% of heads", scale=scale, legend="functions", width=68, step=19, faceted=True
@@ -43,7 +100,7 @@ def sparsity(study: StudyView) -> Figure | None:
     chart = panel.facet(
         column=alt.Column("criterion:N", title=None, sort=shown), data=alt.Data(values=rows), spacing=10
     )
-    default = CRITERIA.get(atlas.criterion, atlas.criterion)
+    default = CRITERIA.get(atlas.default_criterion, atlas.default_criterion)
     return Figure(
         "sparsity",
         "How few heads serve a function",
@@ -60,20 +117,21 @@ def sparsity(study: StudyView) -> Figure | None:
     )
 
 
-def scarcity(study: StudyView) -> Figure | None:
+def scarcity(study: StudyContents) -> Figure | None:
     """Spatial functions against the others, by every criterion."""
-    if study.atlas is None or not study.atlas.scarcity:
+    atlas = study.atlas
+    if atlas is None or not atlas.scarcity:
         return None
     rows: list[Row] = []
     table = []
-    for item in study.atlas.scarcity:
-        name = CRITERIA.get(item.criterion, item.criterion)
-        difference = scaled(item.difference)
+    for criterion, item in atlas.scarcity.items():
+        name = CRITERIA.get(criterion, criterion)
+        difference = scaled(estimate(item.difference, item.ci, len(atlas.heads)))
         tip = f"{name}: {interval(difference, 1, True)} percentage points, {p_value(item.p)}"
         values = {"value": difference.value, "low": difference.low, "high": difference.high}
-        mark = "the findings' criterion" if item.criterion == study.atlas.criterion else "other criteria"
+        mark = "the findings' criterion" if criterion == atlas.default_criterion else "other criteria"
         rows.append({"label": name, "tip": tip, "mark": mark, **values})
-        shares = [number(None if v is None else 100 * v) for v in (item.spatial, item.other)]
+        shares = [number(100 * v) for v in (item.spatial, item.other)]
         table.append((name, *shares, interval(difference, 1, True), p_value(item.p)))
     import altair as alt
 
@@ -101,26 +159,25 @@ def scarcity(study: StudyView) -> Figure | None:
     )
 
 
-def layers(study: StudyView) -> Figure | None:
+def layers(study: StudyContents) -> Figure | None:
     """Heads that serve each function by layer."""
     atlas = study.atlas
-    found = [s for s in (atlas.by(atlas.criterion) if atlas else ()) if s.by_layer]
+    judged = atlas.sparsity.get(atlas.default_criterion, {}) if atlas else {}
+    found = {words(function): item.by_layer for function, item in judged.items() if item.by_layer}
     if atlas is None or not found:
         return None
     rows: list[Row] = []
-    names = list(atlas.rows)
-    for item in found:
-        for layer, count in zip(names, item.by_layer, strict=False):
-            tip = f"{words(item.function)}, {layer}: {count} heads"
-            rows.append(
-                {"x": layer, "y": words(item.function), "value": count, "text": str(count), "tip": tip}
-            )
+    names = list(places(atlas)[0])
+    for name, by_layer in found.items():
+        for layer, count in zip(names, by_layer, strict=False):
+            tip = f"{name}, {layer}: {count} heads"
+            rows.append({"x": layer, "y": name, "value": count, "text": str(count), "tip": tip})
     top = max(float(r["value"]) for r in rows)
     width = max(9, min(38, 380 // len(names)))
     chart = heat(
         rows,
         x_order=names,
-        y_order=[words(s.function) for s in found],
+        y_order=list(found),
         x_title="layer",
         y_title=None,
         colours=theme.SIZE,
@@ -134,31 +191,24 @@ def layers(study: StudyView) -> Figure | None:
         "In which layers they lie",
         chart,
         "Number of heads that serve each function in each layer, criterion "
-        f"“{CRITERIA.get(atlas.criterion)}”.",
+        f"“{CRITERIA.get(atlas.default_criterion)}”.",
         "Heat map: heads by function and layer.",
         ("function", *names),
-        tuple((words(s.function), *(str(c) for c in s.by_layer)) for s in found),
+        tuple((name, *(str(c) for c in by_layer)) for name, by_layer in found.items()),
     )
 
 
-def agreement(study: StudyView) -> Figure | None:
+def agreement(study: StudyContents) -> Figure | None:
     """Rank correlation of each pair of rankings, for each function."""
-    if study.atlas is None or not study.atlas.correlations:
+    known = [c for c in (study.atlas.correlations if study.atlas else ()) if c.rho is not None]
+    if not known:
         return None
-    pairs = list(dict.fromkeys(f"{c['a']} – {c['b']}" for c in study.atlas.correlations))
+    pairs = list(dict.fromkeys(f"{c.a} – {c.b}" for c in known))
     rows: list[Row] = []
-    for item in study.atlas.correlations:
-        pair = f"{item['a']} – {item['b']}"
-        tip = f"{words(item['function'])}, {pair}: Spearman {number(item['rho'], 2)}"
-        rows.append(
-            {
-                "x": pair,
-                "y": words(item["function"]),
-                "value": item["rho"],
-                "text": number(item["rho"], 2),
-                "tip": tip,
-            }
-        )
+    for item in known:
+        pair, name, rho = f"{item.a} – {item.b}", words(item.function), number(item.rho, 2)
+        tip = f"{name}, {pair}: Spearman {rho}"
+        rows.append({"x": pair, "y": name, "value": item.rho, "text": rho, "tip": tip})
     order = list(dict.fromkeys(r["y"] for r in rows))
     chart = heat(
         rows,
@@ -186,11 +236,11 @@ def agreement(study: StudyView) -> Figure | None:
     )
 
 
-def head_maps(study: StudyView) -> list[Figure]:
+def head_maps(study: StudyContents) -> list[Figure]:
     """One figure per ranking: layer x head maps of all functions, as files for papers."""
     if study.atlas is None:
         return []
-    return [_maps(study, study.atlas, ranking) for ranking in study.atlas.rankings]
+    return [_maps(study.atlas, ranking) for ranking in rankings(study.atlas)]
 
 
 def domain(ranking: HeadScores, function: str) -> tuple[float, float]:
@@ -210,29 +260,28 @@ def colours(ranking: HeadScores) -> tuple[str, ...]:
     return theme.CHANGE if ranking.name == "causal" else theme.IMPORTANCE
 
 
-def _maps(study: StudyView, atlas: AtlasView, ranking: HeadScores) -> Figure:
+def _maps(atlas: Atlas, ranking: HeadScores) -> Figure:
     import altair as alt
 
-    columns = max(c for _, c in atlas.places) + 1
+    names, spots = places(atlas)
+    columns = max(c for _, c in spots) + 1
     cell = max(4, min(14, 150 // columns))
     panels = []
     for function in ranking.scores:
         rows = [
             {
                 "x": str(column),
-                "y": atlas.rows[row],
+                "y": names[row],
                 "value": value,
                 "text": "",
-                "tip": f"{label}: {number(value, 3)}",
+                "tip": f"{head.label}: {number(value, 3)}",
             }
-            for label, (row, column), value in zip(
-                atlas.heads, atlas.places, ranking.scores[function], strict=True
-            )
+            for head, (row, column), value in zip(atlas.heads, spots, ranking.scores[function], strict=True)
         ]
         panel = heat(
             rows,
             x_order=[str(i) for i in range(columns)],
-            y_order=atlas.rows,
+            y_order=names,
             x_title="head",
             y_title=None,
             colours=colours(ranking),

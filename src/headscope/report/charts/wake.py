@@ -1,17 +1,22 @@
-"""Pointing at the objects: accuracy with each style and control, by crowding, and which heads wake."""
+"""Pointing at the objects: accuracy with each style and control, by crowding and by function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from headscope.experiments.waking.questions import BOTH
+from headscope.experiments.waking.wake_result import POPULATIONS, Comparison, WakeResult
 from headscope.report import theme
-from headscope.report.charts.base import Figure, Row, dots, interval, words
-from headscope.report.stage_views import POPULATIONS, Estimate, WakeDelta, WakeView
+from headscope.report.charts.base import Figure, dots, interval, words
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import gained, margin_gained
 from headscope.report.theme import number, p_value
-from headscope.report.views import StudyView
+from headscope.storage import Row
 
-_POPULATIONS = {"in_training_range": "#7aa5bb", "beyond": "#0b4f6c", "all": "#2b2f36"}
+TITLES = {"all": "all", "in_training_range": "as many things as trained on", "beyond": "more things"}
+_COLOURS = {"in_training_range": "#7aa5bb", "beyond": "#0b4f6c", "all": "#2b2f36"}
 _HEADER = (
     "picture",
     "questions",
@@ -25,72 +30,96 @@ _CHANGE = "change of accuracy, percentage points"
 _BARS = "Bars: 95 % bootstrap intervals of the paired change over images."
 
 
-def variant_name(name: str, wake: WakeView) -> str:
+@dataclass(frozen=True)
+class Change:
+    """A variant (its label) on one set of questions."""
+
+    label: str
+    subset: str
+    found: Comparison
+
+
+def unread(wake: WakeResult) -> str:
+    """Why no question of test could be pointed at; empty where some could."""
+    asked = wake.questions.get("test")
+    if asked is None or asked.read:
+        return ""
+    found = [f"{why} for {count} questions" for why, count in asked.found.items()]
+    return f"nothing to point at: {', '.join(found) or 'no questions on test'}"
+
+
+def variant_name(name: str, wake: WakeResult) -> str:
     """``equal_area`` -> ``control: equal area``."""
     return f"control: {name.replace('_', ' ')}" if name in wake.controls else name.replace("_", " ")
 
 
-def by_style(study: StudyView) -> Figure | None:
+def _by_variant(wake: WakeResult) -> Iterator[Change]:
+    """Every variant against the plain picture, styles first, on each population."""
+    for variant in sorted(wake.test, key=lambda v: v in wake.controls):
+        for population in POPULATIONS:
+            found = wake.test[variant].population(population)
+            if found is not None:
+                yield Change(variant_name(variant, wake), population, found)
+
+
+def _contrasts(wake: WakeResult) -> Iterator[Change]:
+    for pair, cells in wake.contrasts.items():
+        variant, _, against = pair.partition(" - ")
+        label = f"{variant.replace('_', ' ')} − {against.replace('_', ' ')}"
+        yield from (Change(label, population, found) for population, found in cells.items() if found)
+
+
+def by_style(study: StudyContents) -> Figure | None:
     """Change of accuracy under each style and control, within and beyond the trained number of things."""
     wake = study.wake
-    deltas = [d for d in (wake.deltas if wake else ()) if d.by == "population" and d.against == "plain"]
-    if wake is None or not deltas:
+    changes = list(_by_variant(wake)) if wake else []
+    if wake is None or not changes:
         return None
-    deltas = sorted(deltas, key=lambda d: d.variant in wake.controls)
     return Figure(
         "wake-styles",
         "Pointing at the objects, and its controls",
-        _by_population(deltas, [variant_name(d.variant, wake) for d in deltas]),
+        _by_population(changes),
         "Change of accuracy on test, the same questions on marked and on plain pictures. “Both” (boxes, "
-        f"and everything else masked) was fixed in advance; “{wake.chosen}” was the best style on select. "
-        "Styles mark the objects that the question names, never the answer. Controls: boxes elsewhere; "
-        "background masked with all objects left in, and as much masked distractors first; the named "
-        f"objects masked. Questions that name all they need. {_BARS}",
+        f"and everything else masked) was fixed in advance; “{wake.choice.style}” was the best style on "
+        "select. Styles mark the objects that the question names, never the answer. Controls: boxes "
+        "elsewhere; background masked with all objects left in, and as much masked distractors first; the "
+        f"named objects masked. Questions that name all they need. {_BARS}",
         "Dots with intervals: change of accuracy under each style and control.",
         _HEADER,
-        tuple(_cells(variant_name(d.variant, wake), POPULATIONS.get(d.subset, d.subset), d) for d in deltas),
+        tuple(_cells(c.label, TITLES[c.subset], c.found) for c in changes),
     )
 
 
-def against_controls(study: StudyView) -> Figure | None:
+def against_controls(study: StudyContents) -> Figure | None:
     """Pointing minus each control, on the same questions."""
-    wake = study.wake
-    deltas = [d for d in (wake.deltas if wake else ()) if d.by == "population" and d.against != "plain"]
-    if wake is None or not deltas:
+    changes = list(_contrasts(study.wake)) if study.wake else []
+    if not changes:
         return None
-    labels = [f"{d.variant.replace('_', ' ')} − {d.against.replace('_', ' ')}" for d in deltas]
     return Figure(
         "wake-contrasts",
         "Pointing minus its controls",
-        _by_population(deltas, labels),
+        _by_population(changes),
         "Accuracy with pointing minus accuracy with a control picture on test, the same questions. Zero: "
         f"the control does as well. {_BARS}",
         "Dots with intervals: pointing minus each control.",
         _HEADER,
-        tuple(
-            _cells(label, POPULATIONS.get(d.subset, d.subset), d)
-            for label, d in zip(labels, deltas, strict=True)
-        ),
+        tuple(_cells(c.label, TITLES[c.subset], c.found) for c in changes),
     )
 
 
-def _by_population(deltas: Sequence[WakeDelta], labels: Sequence[str]) -> Any:
+def _by_population(changes: Sequence[Change]) -> Any:
     import altair as alt
 
-    rows = [
-        _row(label, d.delta, f"{label}, {POPULATIONS.get(d.subset, d.subset)}", population=d.subset)
-        for d, label in zip(deltas, labels, strict=True)
-    ]
-    present = [p for p in _POPULATIONS if any(r["population"] == p for r in rows)]
-    names = [POPULATIONS[p] for p in present]
+    rows = [_row(c.label, c.found, f"{c.label}, {TITLES[c.subset]}", population=c.subset) for c in changes]
+    present = [p for p in _COLOURS if any(r["population"] == p for r in rows)]
     rows = sorted(rows, key=lambda r: present.index(r["population"]))
-    rows = [r | {"population": POPULATIONS[r["population"]]} for r in rows]
+    rows = [r | {"population": TITLES[r["population"]]} for r in rows]
     return dots(
         rows,
-        order=list(dict.fromkeys(labels)),
+        order=list(dict.fromkeys(c.label for c in changes)),
         x=_CHANGE,
         colour="population",
-        scale=alt.Scale(domain=names, range=[_POPULATIONS[p] for p in present]),
+        scale=alt.Scale(domain=[TITLES[p] for p in present], range=[_COLOURS[p] for p in present]),
         legend="pictures with",
         offset=True,
         step=34,
@@ -98,21 +127,21 @@ def _by_population(deltas: Sequence[WakeDelta], labels: Sequence[str]) -> Any:
     )
 
 
-def by_crowding(study: StudyView) -> Figure | None:
+def by_crowding(study: StudyContents) -> Figure | None:
     """Change of accuracy against the number of things, main style and controls."""
     import altair as alt
 
     wake = study.wake
-    deltas = [d for d in (wake.deltas if wake else ()) if d.by == "crowding"]
-    deltas = [d for d in deltas if wake and (d.variant == wake.style or d.variant in wake.controls)]
-    if wake is None or not deltas:
-        return None
-    rows = [
-        _row(name, d.delta, f"{d.subset} things, {name}", things=d.subset)
-        for d in deltas
-        for name in (variant_name(d.variant, wake),)
+    changes = [
+        Change(variant_name(variant, wake), things, found)
+        for variant, table in (wake.test if wake else {}).items()
+        for things, found in table.by_crowding.items()
+        if wake and found is not None and (variant == BOTH or variant in wake.controls)
     ]
-    scale = _style_scale(wake, [r["label"] for r in rows])
+    if wake is None or not changes:
+        return None
+    rows = [_row(c.label, c.found, f"{c.subset} things, {c.label}", things=c.subset) for c in changes]
+    scale = _style_scale([r["label"] for r in rows])
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X(
             "things:N",
@@ -133,7 +162,7 @@ def by_crowding(study: StudyView) -> Figure | None:
             y=alt.Y("value:Q", title=title), description="tip:N"
         ),
     ).properties(width=420, height=190)
-    trained = wake.trained_things
+    trained = wake.training_things
     note = (
         f" The model was trained on pictures of {trained[0]} to {trained[1]} things. Beyond that range "
         "masking may help only by bringing a picture back to familiar ground."
@@ -144,32 +173,32 @@ def by_crowding(study: StudyView) -> Figure | None:
         "wake-crowding",
         "Pointing, by crowding",
         chart,
-        f"Change of accuracy on test by the number of things in the picture, style “{wake.style}” and its "
+        f"Change of accuracy on test by the number of things in the picture, style “{BOTH}” and its "
         f"controls.{note} {_BARS}",
         "Dots with intervals: change of accuracy by number of things.",
         ("picture", "things", *_HEADER[2:]),
-        tuple(_cells(variant_name(d.variant, wake), d.subset, d) for d in deltas),
+        tuple(_cells(c.label, c.subset, c.found) for c in changes),
     )
 
 
-def by_function(study: StudyView) -> Figure | None:
+def by_function(study: StudyContents) -> Figure | None:
     """Change of accuracy of each function under the main style and the equal-area control."""
     wake = study.wake
-    deltas = [d for d in (wake.deltas if wake else ()) if d.by == "function"]
-    deltas = [d for d in deltas if wake and d.variant in (wake.style, "equal_area")]
-    if wake is None or not deltas:
-        return None
-    rows = [
-        _row(words(d.subset), d.delta, f"{words(d.subset)}, {name}", variant=name)
-        for d in deltas
-        for name in (variant_name(d.variant, wake),)
+    changes = [
+        Change(variant_name(variant, wake), words(function), found)
+        for variant, table in (wake.test if wake else {}).items()
+        for function, found in table.by_function.items()
+        if wake and found is not None and variant in (BOTH, "equal_area")
     ]
+    if wake is None or not changes:
+        return None
+    rows = [_row(c.subset, c.found, f"{c.subset}, {c.label}", variant=c.label) for c in changes]
     chart = dots(
         rows,
         order=list(dict.fromkeys(r["label"] for r in rows)),
         x=_CHANGE,
         colour="variant",
-        scale=_style_scale(wake, [r["variant"] for r in rows]),
+        scale=_style_scale([r["variant"] for r in rows]),
         legend="picture",
         offset=True,
         step=32,
@@ -179,26 +208,26 @@ def by_function(study: StudyView) -> Figure | None:
         "wake-functions",
         "Whom pointing helps",
         chart,
-        f"Change of accuracy on test for each function and for main questions, style “{wake.style}” and the "
+        f"Change of accuracy on test for each function and for main questions, style “{BOTH}” and the "
         f"equal-area control. Steps are asked alone. {_BARS}",
         "Dots with intervals: change of accuracy of each function.",
         ("picture", "function", *_HEADER[2:]),
-        tuple(_cells(variant_name(d.variant, wake), words(d.subset), d) for d in deltas),
+        tuple(_cells(c.label, c.subset, c.found) for c in changes),
     )
 
 
-def on_select(study: StudyView) -> Figure | None:
+def on_select(study: StudyContents) -> Figure | None:
     """Every style on select, from which the best was frozen."""
-    wake = study.wake
-    deltas = [d for d in (wake.deltas if wake else ()) if d.by == "select"]
-    if wake is None or not deltas:
-        return None
-    rows = [
-        _row(d.variant, d.delta, d.variant, mark="chosen" if d.variant == wake.chosen else "tried")
-        for d in deltas
-    ]
     import altair as alt
 
+    wake = study.wake
+    changes = [
+        Change(style, "select", found) for style, found in (wake.select if wake else {}).items() if found
+    ]
+    if wake is None or not changes:
+        return None
+    chosen = wake.choice.style
+    rows = [_row(c.label, c.found, c.label, mark="chosen" if c.label == chosen else "tried") for c in changes]
     chart = dots(
         rows,
         order=[r["label"] for r in rows],
@@ -214,40 +243,33 @@ def on_select(study: StudyView) -> Figure | None:
         f"Change of accuracy on select under every style; the best was frozen before test was read. {_BARS}",
         "Dots with intervals: change of accuracy on select under each style.",
         _HEADER,
-        tuple(_cells(d.variant, "select", d) for d in deltas),
+        tuple(_cells(c.label, c.subset, c.found) for c in changes),
     )
 
 
-def _style_scale(wake: WakeView, series: Sequence[str]) -> Any:
+def _style_scale(series: Sequence[str]) -> Any:
     import altair as alt
 
     greys = ("#6b737c", "#c9a06a", "#a3abb3", "#9d82b3", "#7f9a8a")
-    main = wake.style
-    rest = [s for s in dict.fromkeys(series) if s != main]
-    return alt.Scale(domain=[main, *rest], range=[theme.SPATIAL, *(greys[i % 5] for i in range(len(rest)))])
+    rest = [s for s in dict.fromkeys(series) if s != BOTH]
+    return alt.Scale(domain=[BOTH, *rest], range=[theme.SPATIAL, *(greys[i % 5] for i in range(len(rest)))])
 
 
-def _cells(label: str, subset: str, item: WakeDelta) -> tuple[str, ...]:
-    before, after = (None if v is None else 100 * v for v in (item.before, item.after))
+def _cells(label: str, subset: str, found: Comparison) -> tuple[str, ...]:
     return (
         label,
         subset,
-        f"{number(before)} → {number(after)}",
-        interval(item.delta, 1, True),
-        interval(item.margin, 2, True),
-        p_value(item.p),
-        str(item.delta.n or "–"),
+        f"{number(found.accuracy_before)} → {number(found.accuracy)}",
+        interval(gained(found), 1, True),
+        interval(margin_gained(found), 2, True),
+        p_value(found.p),
+        str(found.n or "–"),
     )
 
 
-def _row(label: str, estimate: Estimate, tip: str, unit: str = "points", **more: str) -> Row:
-    count = f", n = {estimate.n}" if estimate.n else ""
-    tip = f"{tip}: {interval(estimate, 1, True)} {unit}{count}"
-    return {
-        "label": label,
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "tip": tip,
-        **more,
-    }
+def _row(label: str, found: Comparison, tip: str, **more: str) -> Row:
+    delta = gained(found)
+    count = f", n = {delta.n}" if delta.n else ""
+    tip = f"{tip}: {interval(delta, 1, True)} points{count}"
+    ends = {"value": delta.value, "low": delta.low, "high": delta.high}
+    return {"label": label, **ends, "tip": tip, **more}

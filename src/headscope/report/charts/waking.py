@@ -4,45 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
+from headscope.experiments.waking.questions import BOTH
+from headscope.experiments.waking.wake_result import GainValue, GroupGain, WakeResult
 from headscope.report import theme
-from headscope.report.charts.base import Figure, Row, interval, scaled, zero_line
-from headscope.report.stage_views import POPULATIONS, Estimate
+from headscope.report.charts.base import Figure, interval, scaled, zero_line
+from headscope.report.charts.wake import TITLES
+from headscope.report.contents import StudyContents
+from headscope.report.estimates import Estimate, estimate
 from headscope.report.theme import number
-from headscope.report.views import StudyView
+from headscope.storage import Row
 
 
-def head_gain(study: StudyView) -> Figure | None:
+def head_gain(study: StudyContents) -> Figure | None:
     """Growth of each head's contribution, spatial heads beside the rest."""
     wake = study.wake
-    known = [g for g in (wake.gains if wake else ()) if g.gain is not None]
+    known = [
+        (h, h.contribution_gain) for h in (wake.heads if wake else ()) if h.contribution_gain is not None
+    ]
     if wake is None or not known:
         return None
     rows: list[Row] = [
         {
-            "label": _HEADS[g.spatial],
-            "value": 100 * (g.gain or 0.0),
+            "label": _HEADS[h.spatial],
+            "value": 100 * gain,
             "jitter": 2 * ((i * 0.6180339887498949) % 1) - 1,
-            "tip": f"{g.head}: contribution {_percent(g.gain)}, attention on objects {_percent(g.attention)}",
+            "tip": f"{h.head}: contribution {_percent(gain)}, attention on objects "
+            f"{_percent(h.attention_gain)}",
         }
-        for i, g in enumerate(known)
+        for i, (h, gain) in enumerate(known)
     ]
-    woken = sorted(known, key=lambda g: -(g.gain or 0.0))[:5]
-    most = ", ".join(f"{g.head} ({_percent(g.gain)}{', spatial' if g.spatial else ''})" for g in woken)
-    group = wake.group(subset="all")
+    woken = sorted(known, key=lambda pair: -pair[1])[:5]
+    most = ", ".join(f"{h.head} ({_percent(gain)}{', spatial' if h.spatial else ''})" for h, gain in woken)
+    group = group_gain(wake, "all")
     table = [
-        (
-            g.measure,
-            POPULATIONS.get(g.subset, g.subset.replace("_", " ")),
-            *(interval(scaled(e), 1, True) for e in (g.spatial, g.other, g.difference)),
-        )
-        for g in wake.groups
+        (measure, TITLES.get(subset, subset.replace("_", " ")), *_cells(part))
+        for subset, gains in wake.gains.get(BOTH, {}).items()
+        if gains is not None
+        for measure, part in (("contribution", gains.contribution), ("attention", gains.attention))
+        if part.spatial.value is not None
     ]
     return Figure(
         "wake-heads",
         "Which heads wake",
         _gain_chart(rows, [(_HEADS[True], group.spatial), (_HEADS[False], group.other)] if group else []),
         "Relative change of each head's contribution norm (its output at the last prompt position, "
-        f"through the output projection) when pictures are marked, style “{wake.style}”, test. One dot a "
+        f"through the output projection) when pictures are marked, style “{BOTH}”, test. One dot a "
         "head; black: the mean of each group with its 95 % bootstrap interval over images. Spatial heads: "
         f"the top heads of the spatial functions. Most woken: {most}.",
         "Strip chart: growth of head contributions, spatial heads against the rest.",
@@ -51,14 +57,30 @@ def head_gain(study: StudyView) -> Figure | None:
     )
 
 
+def group_gain(wake: WakeResult, population: str | None = None) -> GroupGain | None:
+    """Growth of contribution by group of heads on one set of questions; None: the summary's."""
+    gains = wake.gains.get(BOTH, {}).get(population or wake.summary.population)
+    return gains.contribution if gains is not None else None
+
+
+def gain_estimate(part: GainValue) -> Estimate:
+    """A relative change with its interval, 0.1 for 10 percent."""
+    return estimate(part.value, part.ci)
+
+
+def _cells(part: GroupGain) -> tuple[str, ...]:
+    groups = (part.spatial, part.other, part.difference)
+    return tuple(interval(scaled(gain_estimate(g)), 1, True) for g in groups)
+
+
 _HEADS = {True: "spatial heads", False: "other heads"}
 
 
-def _gain_chart(rows: list[Row], groups: list[tuple[str, Estimate]]) -> Any:
+def _gain_chart(rows: list[Row], groups: list[tuple[str, GainValue]]) -> Any:
     import altair as alt
 
     names = [n for n in _HEADS.values() if any(r["label"] == n for r in rows)]
-    means = [_mean(name, scaled(e)) for name, e in groups]
+    means = [_mean(name, scaled(gain_estimate(g))) for name, g in groups]
     scale = alt.Scale(domain=list(_HEADS.values()), range=[theme.SPATIAL, theme.OTHER])
     y = alt.Y("label:N", sort=names, title=None)
     cloud = (

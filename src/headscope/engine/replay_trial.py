@@ -23,6 +23,7 @@ from headscope.models.answering.generation import Prefill, generate
 from headscope.models.geometry import Head
 from headscope.models.memory import is_out_of_memory
 from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
 from headscope.models.ways import MODEL_ERRORS, REPLAY, Way, decided, refused
 
 SCOPES = ("all", "last", "answer")
@@ -50,7 +51,7 @@ class Replay:
     refusal: str = ""
 
 
-def replay_of(vlm: Any, encoded: Encoded, scope: str) -> Replay:
+def replay_of(vlm: VLM, encoded: Encoded, scope: str) -> Replay:
     """Whether and how layers are replayed, found out once per model and scope on a real prompt.
 
     A replay from the first layer without an edit must give the clean logits, and the mute of one head of each
@@ -65,7 +66,7 @@ def replay_of(vlm: Any, encoded: Encoded, scope: str) -> Replay:
     return Replay(scope, Savings(**found["how"]), found["goes_on"], found["trimmed"], sharing)
 
 
-def _find(vlm: Any, encoded: Encoded, scope: str) -> Way:
+def _find(vlm: VLM, encoded: Encoded, scope: str) -> Way:
     if scope not in SCOPES:
         return Way(f"scope {scope!r} is not replayed")
     if any(site.tower != "decoder" for site in vlm.geometry.sites):
@@ -96,7 +97,7 @@ def _find(vlm: Any, encoded: Encoded, scope: str) -> Way:
     return way
 
 
-def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
+def _trimmed(vlm: VLM, encoded: Encoded, whole: Trace) -> Trace | None:
     """The clean run without what nobody reads, if it ends with the same logits; None if not."""
     try:
         trace = run_clean(vlm, encoded, trimmed=True)
@@ -110,12 +111,12 @@ def _trimmed(vlm: Any, encoded: Encoded, whole: Trace) -> Trace | None:
     return trace if difference(found, wanted) <= TOLERANCE.get(vlm.dtype, 3e-2) else None
 
 
-def _whole(vlm: Any, trace: Trace, edit: Edit) -> Prefill:
+def _whole(vlm: VLM, trace: Trace, edit: Edit) -> Prefill:
     with torch.no_grad(), vlm.reading(trace.encoded), edit.applied(vlm):
         return generate(vlm, trace.encoded, 1)[1]
 
 
-def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefill], replay: Replay) -> bool:
+def _goes_on(vlm: VLM, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefill], replay: Replay) -> bool:
     """Whether what follows a replayed prompt is what follows a whole run: two tokens of an answer."""
     variants = [compile_edit(vlm.geometry, e) for e in tried]
     try:
@@ -138,14 +139,14 @@ def _goes_on(vlm: Any, trace: Trace, tried: Sequence[Edit], runs: Sequence[Prefi
         return False
 
 
-def _from_the_start(trace: Trace, scope: str, how: Savings, vlm: Any) -> Tensor:
+def _from_the_start(trace: Trace, scope: str, how: Savings, vlm: VLM) -> Tensor:
     """Clean logits, every layer run again: an edit of the first heads that changes nothing."""
     first = next(s for s in vlm.geometry.sites if s.tower == "decoder")
     same = compile_edit(vlm.geometry, Edit((first.heads[0],), mute(factor=1.0), scope))
     return sweep_of(scope)(trace, [same], how).logits()
 
 
-def checked_heads(vlm: Any, trace: Trace) -> list[Head]:
+def checked_heads(vlm: VLM, trace: Trace) -> list[Head]:
     """One head of the first layer, of the last, and of each kind of layer."""
     kinds: dict[Any, Head] = {}
     sites = [s for s in vlm.geometry.sites if s.tower == "decoder"]
@@ -164,7 +165,7 @@ def sweep_of(scope: str) -> type[Sweep]:
     return RowSweep if scope == "all" else TokenSweep
 
 
-def together(vlm: Any, trace: Trace, scope: str, memory: int, kept: bool = False) -> int:
+def together(vlm: VLM, trace: Trace, scope: str, memory: int, kept: bool = False) -> int:
     """How many variants fit into ``memory`` bytes at once: at most as many as fill a layer's call well."""
     text = vlm.config.get_text_config() if hasattr(vlm.config, "get_text_config") else vlm.config
     width = trace.calls[0].inputs.shape[-1]
@@ -180,7 +181,7 @@ def together(vlm: Any, trace: Trace, scope: str, memory: int, kept: bool = False
     return min(fits, max(1, TOKENS // positions))
 
 
-def logits_under(vlm: Any, trace: Trace, edits: Sequence[Edit], replay: Replay, memory: int) -> Tensor:
+def logits_under(vlm: VLM, trace: Trace, edits: Sequence[Edit], replay: Replay, memory: int) -> Tensor:
     """(edit, vocabulary) logits at the last prompt position under each edit.
 
     Raises:

@@ -1,0 +1,176 @@
+"""Saved predictions of any model, matched with cases: JSON, CSV, VLMEvalKit's and lmms-eval's files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headscope.benchmarks.importing.columns import value_of
+from headscope.benchmarks.importing.files import anything, lines, parquet, table
+from headscope.benchmarks.importing.records import Row
+from headscope.benchmarks.registry import rule
+from headscope.data.cases import Cases
+from headscope.data.jsonstream import Decoder
+from headscope.data.pictures import show
+from headscope.data.schema import Case
+from headscope.errors import DataError
+from headscope.models.answers import parse_answer
+
+# Where files say which question a row is about, and what was said; the first that a row has counts.
+IDS = ("case", "id", "idx", "qid", "question_id", "index", "doc_id", "_key")
+TEXTS = (
+    *("full_prediction", "prediction", "pred", "response", "output", "text", "model_answer", "resps"),
+    *("filtered_resps", "raw_prediction", "generated_text", "completion"),
+)
+
+
+@dataclass
+class Predictions:
+    """What a file of predictions holds for a set of cases.
+
+    Attributes:
+        texts: case id -> what was said.
+        unknown: ids of the file that are no case's, as they stand there.
+        column: the column that was read for the text.
+    """
+
+    texts: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    column: str = ""
+
+
+def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = "") -> Predictions:
+    """The predictions of a file, by case.
+
+    An id is a case's own, or stands in its record (``idx``, ``index`` ...) and in no other's.
+
+    Args:
+        path: JSON lines, a JSON array or mapping, CSV, TSV, Parquet, or xlsx.
+        key, said: the columns of ids and of texts, where they are called otherwise; nested ones too.
+
+    Raises:
+        DataError: the file cannot be read, says two things about one case, or fits none of the cases.
+    """
+    path = Path(path)
+    names = _names(cases)
+    out = Predictions()
+    for row in _rows(path):
+        if row.fault:
+            raise DataError(f"{row.refuse(row.fault)}; a file of predictions has to be whole")
+        record = row.value
+        column = said or next((c for c in TEXTS if record.get(c) is not None), "")
+        text, name = _text(record, column), _id(record, key)
+        if not column or name is None:
+            found = ", ".join(map(str, record))[:120]
+            raise DataError(
+                f"{path}:{row.line}: asked for an id and a prediction, found columns {found}; name them by "
+                "--id and --text"
+            )
+        out.column = out.column or column
+        case = names.get(name)
+        if case is None:
+            out.unknown.append(name)
+        elif case in out.texts:
+            raise DataError(f"{path}:{row.line}: a second prediction for {show(name)}; expected one a case")
+        else:
+            out.texts[case] = text
+    if not out.texts:
+        example = f"; ids there: {', '.join(out.unknown[:3])}" if out.unknown else ""
+        raise DataError(
+            f"{path}: asked for predictions of {cases.folder}, found none of its {len(cases)} "
+            f"cases{example}; "
+            "name the column of ids by --id"
+        )
+    return out
+
+
+def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row a case, as ``scores.score`` takes them; a case without a prediction is wrong."""
+    rows = []
+    for case in cases:
+        text = texts.get(case.id)
+        answer = parse_answer(text, case.choices, lettered=True) if text is not None else None
+        right = text is not None and rule(case.source).judge(case, text)
+        row = {"case": case.id, "kind": case.kind, "text": text or "", "answer": answer, "correct": right}
+        rows.append(row | {"margin": None})
+    return rows
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if not path.is_file():
+        raise DataError(f"{path}: asked for predictions, found no such file")
+    if path.suffix in (".xlsx", ".xls"):
+        return _sheet(path)
+    if path.suffix == ".json":
+        value, odd = Decoder().loads(path.read_text("utf-8-sig", errors="replace"))
+        if odd is None and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
+            pairs = enumerate(value.items(), 1)
+            return (Row(str(path), n, {"id": name, "prediction": said}) for n, (name, said) in pairs)
+    reader = {".csv": table, ".tsv": table, ".parquet": parquet, ".jsonl": lines}.get(path.suffix, anything)
+    return reader(path)
+
+
+def _sheet(path: Path) -> Iterator[Row]:
+    try:
+        from openpyxl import load_workbook
+    except ImportError as exc:
+        raise DataError(
+            f"{path}: reading xlsx needs openpyxl, which is not installed; `pip install openpyxl`, or save "
+            "the sheet as CSV"
+        ) from exc
+    book = load_workbook(path, read_only=True, data_only=True)
+    found = book.worksheets[0].iter_rows(values_only=True)
+    head = [str(name) for name in next(found, ())]
+    for number, cells in enumerate(found, 2):
+        yield Row(str(path), number, dict(zip(head, cells, strict=False)))
+
+
+def _names(cases: Cases) -> dict[str, str]:
+    """Every name by which a file may mean a case: its id, and ids of its record that are its alone."""
+    names = {case.id: case.id for case in cases}
+    others: dict[str, set[str]] = {}
+    for case in cases:
+        record = case.original or {}
+        inner = record.get("question")
+        for one in (record, inner if isinstance(inner, dict) else {}):
+            for column in IDS:
+                if isinstance(value := one.get(column), str | int) and not isinstance(value, bool):
+                    others.setdefault(str(value), set()).add(case.id)
+    alone = {name: ids.copy().pop() for name, ids in others.items() if len(ids) == 1}
+    return alone | names
+
+
+def _id(record: Mapping[str, Any], key: str) -> str | None:
+    inner = record.get("doc")
+    places = (record, inner) if isinstance(inner, Mapping) else (record,)
+    if key:
+        found = [value_of(place, key) for place in places]
+    else:
+        own = [c for c in IDS if c != "doc_id"]
+        found = [place.get(c) for place in reversed(places) for c in own] + [record.get("doc_id")]
+    value = next((v for v in found if v is not None), None)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value is None else str(value)
+
+
+def _text(record: Mapping[str, Any], column: str) -> str:
+    """What was said; of a list (lmms-eval's ``resps``) the first; nothing where a model gave nothing."""
+    value = value_of(record, column) if column else None
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return "" if value is None or value == [] else str(value)
+
+
+def counts(predictions: Predictions, cases: Sequence[Case]) -> dict[str, Any]:
+    """How the file and the cases fit: matched, cases without a prediction, ids that are no case's."""
+    return {
+        "matched": len(predictions.texts),
+        "missing": [c.id for c in cases if c.id not in predictions.texts],
+        "unknown": predictions.unknown,
+        "column": predictions.column,
+        "sources": dict(Counter(c.source.partition("/")[0] for c in cases)),
+    }

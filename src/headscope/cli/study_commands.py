@@ -1,0 +1,171 @@
+"""The commands of a study: ``run``, and one a row of the table of stages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headscope.cli.models import (
+    AttentionOption,
+    DeviceMapOption,
+    ImageBackendOption,
+    MaxMemoryOption,
+    QuantizationOption,
+    TowerOption,
+    model_options,
+)
+from headscope.cli.output import say
+from headscope.errors import StudyError
+from headscope.study.stages import STAGES
+
+if TYPE_CHECKING:
+    from headscope.study.given import Given
+    from headscope.study.study import Opening, Study
+
+# Of a study: what is left out is as the study has it, and what it does not have is refused.
+StudyModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help='"embedded" (default), a checkpoint folder, or a hub id (org/name).'),
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of cases (cases.jsonl and pictures).")
+]
+StudyOption = Annotated[Path, typer.Option("--study", help="Folder of the study; made if it is not there.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", help="How much is read: smoke (does it run?), quick, demo (default) or full."),
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of splits and of everything drawn at random; default 0.")
+]
+StudyDeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu (default), cuda, cuda:1, mps ...")
+]
+StudyDtypeOption = Annotated[
+    str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
+]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Questions in one forward; default 64.")
+]
+ProbeDeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--probe-device",
+        help="Where the probes' permutations are scored: cpu, cuda, cuda:1, auto. By default cpu, or what "
+        "the study began with.",
+    ),
+]
+TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A stage's setting, such as ablate.draws=500; may be given several times."),
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
+]
+
+
+def add_stages(app: typer.Typer) -> None:
+    """Register the commands."""
+    every = ", ".join(stage.name for stage in STAGES if not stage.asks)
+    _add_stage(app, "run", f"All stages: {every}.")
+    for stage in STAGES:
+        _add_stage(app, stage.name, stage.text)
+
+
+def open_study(study: Path, data: Path | None, given: Given, opening: Opening) -> Study:
+    """The study in the folder, or a new one where it holds none yet.
+
+    Args:
+        given: what the user said of its settings.
+        opening: how it is opened.
+
+    Raises:
+        StudyError: nothing to start from, or a setting that differs from the study's.
+    """
+    from headscope.study.study import Study
+
+    opening = {"announce": say, **opening}
+    if (study / "study.json").exists():
+        return Study.open(study, given, data, **opening)
+    if data is None:
+        raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
+    return Study.create(study, data=data, **vars(given), **opening)
+
+
+def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Settings of stages as the command line gives them.
+
+    Raises:
+        StudyError: a word that is not STAGE.NAME=VALUE.
+
+    Example:
+        >>> parse_settings(["ablate.draws=500", "ablate.mutes=[\"zero\"]"])
+        {'ablate': {'draws': 500, 'mutes': ['zero']}}
+    """
+
+    found: dict[str, dict[str, Any]] = {}
+    for word in words or ():
+        name, equals, text = word.partition("=")
+        stage, dot, setting = name.partition(".")
+        if not (equals and dot and stage and setting):
+            raise StudyError(f"--set: found {word!r}; expected STAGE.NAME=VALUE, such as ablate.draws=500")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(stage, {})[setting] = value
+    return found
+
+
+def _add_stage(app: typer.Typer, name: str, text: str) -> None:
+    def command(
+        study: StudyOption,
+        model: StudyModelOption = None,
+        data: DataOption = None,
+        size: SizeOption = None,
+        seed: SeedOption = None,
+        device: StudyDeviceOption = None,
+        dtype: StudyDtypeOption = None,
+        batch_size: BatchOption = None,
+        taxonomy: TaxonomyOption = None,
+        device_map: DeviceMapOption = None,
+        max_memory: MaxMemoryOption = None,
+        quantization: QuantizationOption = None,
+        attention: AttentionOption = None,
+        tower: TowerOption = "decoder",
+        image_backend: ImageBackendOption = "auto",
+        probe_device: ProbeDeviceOption = None,
+        settings: SetOption = None,
+        wait: WaitOption = False,
+    ) -> None:
+        from headscope.study.given import Given
+
+        options = model_options(device_map, max_memory, quantization, tower, image_backend, attention)
+        given = Given(
+            model, size, seed, taxonomy, device, dtype, options, batch_size, parse_settings(settings) or None
+        )
+        opened = open_study(study, data, given, {"probe_device": probe_device, "wait": wait})
+        if name in ("run", "report"):
+            page = opened.run() if name == "run" else opened.report()
+            show_summary(opened)
+            say(f"report: {page}")
+        else:
+            opened.stage(name)
+            say(f"{name}: done, in {opened.folder}")
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+def show_summary(study: Study) -> None:
+    """The study's summary as a table on standard output."""
+    from rich.console import Console
+
+    from headscope.cli.summary_table import summary_table
+    from headscope.report.summary import Summary
+
+    Console().print(summary_table(Summary.load(study.folder / "summary.json")))

@@ -1,0 +1,94 @@
+"""A study's summary as a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headscope.asking.form import Form, warnings_of
+from headscope.records import Interval
+from headscope.report.charts.base import words
+from headscope.report.summary import Summary
+from headscope.report.theme import number, percent
+from headscope.study.evaluation_result import AnswerForm
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+
+def summary_table(summary: Summary) -> Group:
+    """The summary as a rich renderable for the terminal.
+
+    Example:
+        >>> from rich.console import Console  # doctest: +SKIP
+        >>> Console().print(summary_table(write_summary("runs/demo")))  # doctest: +SKIP
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    model = summary.model
+    shape = f"{model.layers or '?'} layers, {model.heads or '?'} heads"
+    counts = " / ".join(str(n) for _, n in summary.cases)
+    head = Text(f"{model.name or 'model'} ({shape}); cases fit / select / test: {counts}", style="bold")
+    lines = [Text(line) for line in _lines(summary)]
+    return Group(head, _function_table(summary), *lines)
+
+
+def _function_table(summary: Summary) -> Table:
+    from rich.table import Table
+
+    table = Table(title=None, header_style="bold", pad_edge=False)
+    for column in ("", "accuracy", "heads", "k", "muted: points lost", "random heads", "sets", "q"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, cell in summary.accuracy.items():
+        heads, muted = summary.functional_heads.get(name), summary.ablation.get(name)
+        table.add_row(
+            words(name),
+            f"{percent(cell.value)} (n = {cell.n})",
+            str(heads.significant) if heads else "–",
+            str(muted.k) if muted else "–",
+            _interval(muted.drop_points, muted.ci) if muted else "–",
+            number(muted.control_mean) if muted else "–",
+            str(muted.distinct) if muted else "–",
+            number(muted.q, 3) if muted else "–",
+        )
+    return table
+
+
+def _lines(summary: Summary) -> list[str]:
+    """One line for each of the other findings; stages that were not run are said to be so."""
+    contexts = [f"{c} {percent(v)}" for c, v in summary.main_by_context.items() if v is not None]
+    lines = [f"Main questions by context: {', '.join(contexts)}"] if contexts else ["Answers: not captured"]
+    if isinstance(summary.form, AnswerForm):
+        lines += [f"Warning: {said}" for said in warnings_of(Form(**summary.form.model_dump()))]
+    raised, wake = summary.emphasis, summary.wake
+    if raised.function:
+        lines.append(
+            f"Emphasis: {words(raised.function)}, {raised.edit} {raised.strength:g}: "
+            f"{_interval(raised.delta_points, raised.ci, True)} points; worst side effect "
+            f"{number(raised.worst_side_effect_points, 1, True)}"
+        )
+    if wake.both is not None:
+        both = wake.both
+        controls = ", ".join(
+            f"{name} {number(points, 1, True)}"
+            for name, points in (
+                ("random box", both.random_box_delta_points),
+                ("equal area", both.equal_area_delta_points),
+                ("reverse mask", both.reverse_mask_delta_points),
+            )
+        )
+        lines.append(
+            f"Pointing (both): {_interval(both.delta_points, both.ci, True)} points; controls: {controls}"
+        )
+    if wake.unread:
+        lines.append(f"Pointing: {wake.unread}")
+    ran = {"emphasize": raised.function, "wake": wake.both or wake.unread, "ablate": summary.ablation}
+    missing = [name for name, found in ran.items() if not found]
+    lines += [f"Not run: {', '.join(missing)}"] if missing else []
+    return [*lines, f"Wall time: {number(summary.wall_s['total'] / 60, 1)} minutes"]
+
+
+def _interval(value: float | None, ci: Interval | None, sign: bool = False) -> str:
+    low, high = ci or (None, None)
+    return f"{number(value, 1, sign)} [{number(low, 1, sign)}, {number(high, 1, sign)}]"

@@ -1,0 +1,141 @@
+"""What stages leave behind: frozen, versioned records that are written whole and read whole, or refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, PrivateAttr, ValidationError
+
+from headscope.errors import StoreError
+from headscope.storage import Row, plain, read_table, read_text, write_json, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Artefact", "Interval", "JsonValue", "Number", "Record"]
+
+
+def _finite_or_none(value: Any) -> Any:
+    """NaN and infinities are written as null, so in memory they are None too."""
+    number = isinstance(value, float) or hasattr(value, "dtype")
+    return None if number and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+"""A figure; None where there is none."""
+Interval = tuple[Number, Number]
+"""Low and high end; None where there is no interval."""
+
+
+class Record(BaseModel):
+    """A part of a stage's result: immutable, every field known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+
+    def content(self) -> Row:
+        """The record in plain values, as it is written: what was not set is left out."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class Artefact(Record):
+    """A stage's whole result: one JSON file that names its schema, and a table beside it where there is one.
+
+    A subclass has a field ``schema_`` (alias ``schema``) with one value, its default, and sets ``TABLE``
+    where rows go to a Parquet file of the same name.
+
+    Example::
+
+        result = AblationResult.load("runs/mine/ablation.json")
+        result.functions["counting"].drop_points
+    """
+
+    TABLE: ClassVar[bool] = False
+    _rows: tuple[Row, ...] = PrivateAttr(())
+
+    @classmethod
+    def schema_name(cls) -> str:
+        """What the file says it is."""
+        return str(cls.model_fields["schema_"].default)
+
+    def __repr__(self) -> str:
+        """Short: a result may hold thousands of figures."""
+        filled = [name for name in type(self).model_fields if name != "schema_" and getattr(self, name)]
+        return f"{type(self).__name__}({self.schema_name()}: {', '.join(filled)})"
+
+    __str__ = __repr__
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Rows of the table."""
+        return self._rows
+
+    def with_rows(self, rows: list[Row]) -> Self:
+        """The same result with its table."""
+        self._rows = tuple(plain(rows))
+        return self
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Rows of the table as a data frame, for sorting, joining and plotting."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self._rows))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the JSON file, and first the table, each whole or not at all.
+
+        Raises:
+            StoreError: the disk is full, or the folder cannot be written.
+        """
+        path = Path(path)
+        if self.TABLE:
+            write_table(path.with_suffix(".parquet"), list(self._rows))
+        write_json(path, {"schema": self.schema_name(), **self.content()})
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read the result.
+
+        Raises:
+            StoreError: the file is missing, cut off, of another schema, or has a field that is not what the
+                stage wrote; file and field are named.
+        """
+        path = Path(path)
+        text = read_text(path)
+        try:
+            found = cls.model_validate_json(text, strict=True)
+        except ValidationError as exc:
+            raise StoreError(_refusal(cls, path, exc)) from exc
+        if "schema_" not in found.model_fields_set:
+            raise StoreError(_other_schema(cls, path, None))
+        return found.with_rows(read_table(path.with_suffix(".parquet"))) if cls.TABLE else found
+
+
+def _refusal(kind: type[Artefact], path: Path, exc: ValidationError) -> str:
+    """The first fault in a file, in words; another schema before anything else."""
+    faults = exc.errors(include_url=False)
+    first = next((f for f in faults if f["loc"] == ("schema",)), faults[0])
+    where = ".".join(str(part) for part in first["loc"])
+    if first["loc"] == ("schema",):
+        return _other_schema(kind, path, first["input"])
+    if not where:
+        return f"{path}: cannot be read ({first['msg']}); delete it and run its stage again"
+    found = "" if first["type"] == "missing" else f", found {_short(first['input'])}"
+    return (
+        f"{path}: {where}: {first['msg'].lower()}{found}; the file was changed or cut off: delete it and run "
+        "its stage again"
+    )
+
+
+def _other_schema(kind: type[Artefact], path: Path, found: object) -> str:
+    return (
+        f"{path}: asked for schema {kind.schema_name()}, found {found!r}; it was written by another version, "
+        "or is another file: run its stage again in a new folder"
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,87 @@
+"""The stages whose rooms know nothing of studies: asking all questions, and ranking all heads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from headscope.capturing.captured import CapturePlan
+from headscope.experiments.causal import CausalScores
+from headscope.experiments.context import ExperimentContext
+from headscope.probing.atlas import Atlas
+from headscope.probing.settings import ProbeSettings
+
+READOUTS = ("prompt_last", "answer_mean")
+PROBED = "prompt_last"  # before any token of the answer is there to be read
+CONTEXTS = ("gold", "alone", "own")
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """How a study asks.
+
+    Attributes:
+        max_new_tokens: bound on an answer's length.
+        shard_items: questions a shard, about: work at risk in a kill, and memory.
+    """
+
+    max_new_tokens: int = 8
+    shard_items: int = 512
+
+
+def capture(context: ExperimentContext, settings: CaptureSettings) -> CapturePlan:
+    """Every question in every context, and the steps again on a blank picture."""
+    from headscope.capturing.run import capture as ask_all
+    from headscope.pointing.blank import blank_picture
+
+    folder = context.folder / "capture"
+    asked = context.vlm, context.cases, context.splits
+    common: dict[str, Any] = {
+        "batch_size": context.batch_size,
+        "taxonomy": context.taxonomy,
+        "announce": context.announce,
+        **asdict(settings),
+    }
+    ask_all(*asked, folder, contexts=CONTEXTS, readouts=READOUTS, **common)
+    ask_all(
+        *asked,
+        context.folder / "capture-blank",
+        contexts=("gold",),
+        main_contexts=(),
+        readouts=(PROBED,),
+        pictures=blank_picture,
+        pictures_name="blank",
+        **common,
+    )
+    return CapturePlan.load(folder / "plan.json")
+
+
+def probe(
+    context: ExperimentContext, captured: CapturePlan, causal: CausalScores, settings: ProbeSettings
+) -> Atlas:
+    """The probes on what was captured, and the causal scores beside them."""
+    from headscope.capturing.store import iter_answers, open_activations
+    from headscope.probing.stage import probe as rank
+    from headscope.probing.steps import probed_answers
+
+    settings = replace(settings, seed=context.seed, readout=PROBED)
+    folder, blank = context.folder / "capture", context.folder / "capture-blank"
+    functions, images = context.taxonomy.functions, dict(context.groups)
+    answers = probed_answers(lambda: iter_answers(folder), functions, settings, images)
+    items = {str(row["item"]) for row in answers}
+    return rank(
+        open_activations(folder, PROBED, items=items),
+        answers,
+        context.folder / "probe",
+        taxonomy=context.taxonomy,
+        causal=causal.content(),
+        blank=open_activations(blank, PROBED, items=items),
+        images=images,
+        provenance={
+            "model": captured.model_name,
+            "revision": captured.model,
+            "data": captured.cases,
+        },
+        settings=settings,
+        chosen=True,
+    )

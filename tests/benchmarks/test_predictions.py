@@ -1,0 +1,146 @@
+"""Saved predictions in the forms of other tools, matched with cases by id and scored by every rule."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from headscope.benchmarks.predictions import answer_rows, read_predictions
+from headscope.benchmarks.scores import score
+from headscope.cli.app import app
+from headscope.data.cases import Cases
+from headscope.data.schema import Case
+from headscope.errors import DataError
+
+SAID = {"a": "B", "b": "(A) yes", "c": "I cannot tell", "d": "no"}
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Cases:
+    lines = []
+    for i, (name, answer) in enumerate({"a": "no", "b": "no", "c": "yes", "d": "no"}.items()):
+        lines.append(
+            {"id": f"blink-{name}", "answer": answer, "original": {"idx": f"val_{name}", "index": 10 + i}}
+            | {"image": f"images/{i // 2}.png", "width": 0, "height": 0, "question": "Is it dark?"}
+            | {"choices": ["yes", "no"], "source": "blink/val", "kind": "Dark"}
+        )  # fmt: skip
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    (folder / "cases.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    return Cases(folder, [Case.model_validate(x) for x in lines])
+
+
+def table(path: Path, mark: str, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=mark)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+
+
+OWN = [{"id": f"blink-{k}", "prediction": v} for k, v in SAID.items()]
+LMMS = [
+    {"doc_id": i, "doc": {"idx": f"val_{k}"}, "target": "x", "resps": [[v]], "filtered_resps": [v.lower()]}
+    for i, (k, v) in enumerate(SAID.items())
+]
+VLMEVAL = [{"index": 10 + i, "answer": "B", "A": "yes", "prediction": v} for i, v in enumerate(SAID.values())]
+MAPPING = {f"val_{k}": v for k, v in SAID.items()}
+ROWS = {"schema": "x", "rows": [{"case": f"blink-{k}", "text": v} for k, v in SAID.items()]}
+BLINK = {
+    "val": [
+        {"idx": f"val_{k}", "answer": "(B)", "full_prediction": v, "prediction": "(Z)"}
+        for k, v in SAID.items()
+    ]
+}
+FORMS: dict[str, Callable[[Path], object]] = {
+    "lines.jsonl": lambda p: jsonl(p, OWN),
+    "array.json": lambda p: p.write_text(json.dumps(OWN)),
+    "mapping.json": lambda p: p.write_text(json.dumps(MAPPING)),
+    "indented.json": lambda p: p.write_text(json.dumps(MAPPING, indent=1)),
+    "rows.csv": lambda p: table(p, ",", OWN),
+    "vlmeval.tsv": lambda p: table(p, "\t", VLMEVAL),
+    "samples.jsonl": lambda p: jsonl(p, LMMS),
+    "evaluation.json": lambda p: p.write_text(json.dumps(ROWS)),
+    "blink.json": lambda p: p.write_text(json.dumps(BLINK)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_predictions_in_every_form_are_matched_with_their_cases(
+    name: str, cases: Cases, tmp_path: Path
+) -> None:
+    FORMS[name](tmp_path / name)
+    found = read_predictions(tmp_path / name, cases)
+    assert found.texts == {f"blink-{k}": v for k, v in SAID.items()}
+    assert found.unknown == []
+    rows = answer_rows(cases.cases, found.texts)
+    assert [(r["answer"], r["correct"]) for r in rows] == [
+        ("no", True), ("yes", False), (None, False), ("no", True)
+    ]  # fmt: skip
+    result = score(rows, cases.by_id, {c.id: c.image for c in cases})
+    assert result["accuracy"]["value"] == 0.5
+    assert result["unreadable"] == 0.25
+    assert result["official"]["blink"]["table"][0]["value"] == 0.5
+    assert result["official"]["blink"]["parser"] == {"value": 0.5, "n": 4}
+
+
+def test_columns_may_be_named_and_nested(cases: Cases, tmp_path: Path) -> None:
+    rows = [{"meta": {"name": f"val_{k}"}, "said": {"now": v}, "prediction": "x"} for k, v in SAID.items()]
+    jsonl(tmp_path / "p.jsonl", rows)
+    assert read_predictions(tmp_path / "p.jsonl", cases, "meta.name", "said.now").texts["blink-a"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([OWN[0], OWN[0]], "a second prediction"),
+        ([{"id": "other", "prediction": "x"}], "none of its 4 cases"),
+        ([{"id": "blink-a", "words": "x"}], "found columns id, words"),
+        ([{"prediction": "x"}], "found columns prediction"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(
+    rows: list[dict[str, Any]], said: str, cases: Cases, tmp_path: Path
+) -> None:
+    jsonl(tmp_path / "p.jsonl", rows)
+    with pytest.raises(DataError, match=said):
+        read_predictions(tmp_path / "p.jsonl", cases)
+
+
+def test_an_id_that_two_records_hold_names_neither(cases: Cases, tmp_path: Path) -> None:
+    both = [c.model_copy(update={"original": {"idx": "same"}}) for c in cases]
+    jsonl(tmp_path / "p.jsonl", [{"idx": "same", "prediction": "yes"}, OWN[0]])
+    found = read_predictions(tmp_path / "p.jsonl", Cases(cases.folder, both))
+    assert (found.texts, found.unknown) == ({"blink-a": "B"}, ["same"])
+
+
+def test_the_command_prints_scores_and_what_is_missing(cases: Cases, tmp_path: Path) -> None:
+    jsonl(tmp_path / "p.jsonl", [*OWN[:3], {"id": "x", "prediction": "yes"}])
+    out = tmp_path / "score.json"
+    words = [
+        "score",
+        "--data",
+        str(cases.folder),
+        "--predictions",
+        str(tmp_path / "p.jsonl"),
+        "--out",
+        str(out),
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "by the rule of BLINK" in done.output
+    assert "3 of 4 cases have a prediction (column prediction); 1 have none" in done.output
+    assert "read by headscope's parser instead: 25.0 % of 4" in done.output
+    saved = json.loads(out.read_text())
+    assert saved["accuracy"]["value"] == 0.25
+    assert saved["fit"]["missing"] == ["blink-d"]
+    assert saved["fit"]["unknown"] == ["x"]
