@@ -13,11 +13,8 @@ from headscope.report.method_errors import method_errors
 from headscope.report.validation import tables, validation_table, write_validation_page
 from headscope.storage import write_json
 from headscope.validation.scoring import WAYS
-<<<<<<< HEAD
-from method_page.measured import measured
-=======
 from headscope.validation.validation_result import ValidationResult
->>>>>>> h-a
+from method_page.measured import measured
 
 HOSTILE = "<script>alert(1)</script>"
 
