@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,16 +13,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headscope.errors import EditError
-from headscope.models.geometry import Geometry, Site
+from headscope.models.geometry import Geometry, Head, Site
 from headscope.models.vlm import VLM
-
-if TYPE_CHECKING:
-    from headscope.edits.edits import Edit
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 
-def compile_edit(geometry: Geometry, change: Edit) -> dict[Site, Pair]:
+class Affine(Protocol):
+    """What happens to a head's z: ``factor * z + block``."""
+
+    @property
+    def factor(self) -> float:
+        """What z is multiplied by."""
+        ...
+
+    def block(self, geometry: Geometry, head: Head, width: int) -> NDArray[np.float32] | None:
+        """What is added, (width,); None if nothing is."""
+        ...
+
+
+class Change(Protocol):
+    """Heads and what happens to them: :class:`headscope.edits.edits.Edit`."""
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads."""
+        ...
+
+    @property
+    def what(self) -> Affine:
+        """What happens to each."""
+        ...
+
+
+def compile_edit(geometry: Geometry, change: Change) -> dict[Site, Pair]:
     """Per touched site: factor (n_heads * head_dim,) and offset of the same shape, or None."""
     made: dict[Site, Pair] = {}
     known = set(geometry.heads)

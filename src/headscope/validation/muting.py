@@ -18,6 +18,7 @@ from headscope.experiments.controls import draw
 from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
 from headscope.models.geometry import Head
+from headscope.models.vlm import VLM
 from headscope.statistics.resampling import group_codes, wilson_ci
 from headscope.storage import Ledger
 from headscope.validation.settings import ValidateSettings
@@ -42,7 +43,7 @@ class Recorded:
 
 
 def record(
-    vlm: Any,
+    vlm: VLM,
     cases: Cases,
     splits: Mapping[str, str],
     tested: Mapping[str, Sequence[Head]],

@@ -16,6 +16,7 @@ from headscope.edits.edits import mute
 from headscope.experiments.context import identity
 from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
+from headscope.models.vlm import VLM
 from headscope.probing.independent import independent_probes
 from headscope.probing.joint import importance, joint_probe
 from headscope.progress import track
@@ -74,7 +75,7 @@ def probe_stability(material: Material, settings: ValidateSettings) -> Row:
 
 
 def causal_stability(
-    vlm: Any, cases: Cases, splits: Mapping[str, str], folder: Path, settings: ValidateSettings
+    vlm: VLM, cases: Cases, splits: Mapping[str, str], folder: Path, settings: ValidateSettings
 ) -> Row:
     """The causal ranking in both halves of the questions, several times; every head is muted once."""
     ledger = Ledger(folder, {"seed": settings.seed, "items": settings.items, **identity(vlm, cases)})
