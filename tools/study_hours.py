@@ -122,7 +122,7 @@ def measure(folder: Path, counted: Path, photographed: Path, batch_size: int) ->
 
     forward()
     plain = min(forward() for _ in range(2))
-    units = unit_seconds(vlm, cases, DEFAULT, batch_size)
+    units = unit_seconds(vlm, cases, DEFAULT, batch_size, edits=4)
     heads = len([h for h in vlm.geometry.heads if h.tower == "decoder"])
     return {
         "schema": "headscope/study-hours/1",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headscope.experiments.context import ExperimentContext
 from headscope.report.page import write_report
 from headscope.report.summary import Summary, write_summary
+from headscope.validation.leaks import check_leaks
 
 __all__ = ["ReportSettings", "Summary", "report", "write_seconds"]
 
@@ -17,7 +18,12 @@ class ReportSettings:
 
 
 def report(context: ExperimentContext, settings: ReportSettings) -> Summary:
-    """Write the summary and the page from whatever stages are there."""
+    """Write the summary and the page from whatever stages are there.
+
+    Raises:
+        StudyError: pictures straddle splits, or something was chosen on ``test``.
+    """
+    check_leaks(context.folder, context.cases)
     summary = write_summary(context.folder, cases=context.cases)
     write_report(context.folder, cases=context.cases)
     return summary

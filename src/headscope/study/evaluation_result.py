@@ -47,17 +47,30 @@ class OfficialScore(Record):
     n: int
 
 
+class ParserScore(Record):
+    """The plain share right as headscope's own parser reads the answers.
+
+    Attributes:
+        value, n: the share, questions.
+    """
+
+    value: Number
+    n: int
+
+
 class Official(Record):
     """Scores by a source's own rule.
 
     Attributes:
         rule, published: its name, and where it is.
         table: its lines.
+        parser: the share right by headscope's own parser, beside the official figure.
     """
 
     rule: str
     published: str
     table: tuple[OfficialScore, ...]
+    parser: ParserScore | None = None
 
 
 class Scores(Record):

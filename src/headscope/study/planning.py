@@ -166,10 +166,12 @@ def _wake(asked: _Asked) -> StageWork:
     return StageWork("wake", shown)
 
 
-def unit_seconds(vlm: VLM, cases: Cases, taxonomy: Taxonomy, batch_size: int, seed: int = 0) -> UnitSeconds:
+def unit_seconds(
+    vlm: VLM, cases: Cases, taxonomy: Taxonomy, batch_size: int, seed: int = 0, edits: int = _EDITS
+) -> UnitSeconds:
     """Time the three kinds of work on a few of the cases' own questions.
 
-    A batch of answers, 16 sets of four random heads muted on two prompts, and up to 32 heads of a scan of one
+    A batch of answers, ``edits`` sets of four random heads muted on two prompts, and up to 32 heads of a scan of one
     prompt; each once to warm up, once timed. A scan's time is taken per head.
 
     Raises:
@@ -188,7 +190,7 @@ def unit_seconds(vlm: VLM, cases: Cases, taxonomy: Taxonomy, batch_size: int, se
     return UnitSeconds(
         answer=_answer_seconds(vlm, cases, spread),
         scan=_scan_seconds(vlm, cases, spread[len(spread) // 2]),
-        edited=_edited_seconds(vlm, cases, spread[:: max(1, len(spread) // _SOME)][:_SOME], seed),
+        edited=_edited_seconds(vlm, cases, spread[:: max(1, len(spread) // _SOME)][:_SOME], seed, edits),
     )
 
 
@@ -221,7 +223,7 @@ def _scan_seconds(vlm: VLM, cases: Cases, item: Item) -> float:
         return (time.perf_counter() - start) / len(some) * len(heads)
 
 
-def _edited_seconds(vlm: VLM, cases: Cases, items: list[Item], seed: int) -> float:
+def _edited_seconds(vlm: VLM, cases: Cases, items: list[Item], seed: int, edits: int) -> float:
     import numpy as np
 
     from headscope.edits.edits import mute
@@ -229,7 +231,7 @@ def _edited_seconds(vlm: VLM, cases: Cases, items: list[Item], seed: int) -> flo
 
     heads = [h for h in vlm.geometry.heads if h.tower == "decoder"]
     draw = np.random.default_rng(seed)
-    sets = [[heads[i] for i in draw.choice(len(heads), min(4, len(heads)), False)] for _ in range(_EDITS)]
+    sets = [[heads[i] for i in draw.choice(len(heads), min(4, len(heads)), False)] for _ in range(edits)]
     with tempfile.TemporaryDirectory() as folder:
         reader = Reader(vlm, items, lambda i: cases.image(i.case), _ledger(folder))
         reader.read_many(sets, mute(0.5))
