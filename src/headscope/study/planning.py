@@ -171,8 +171,8 @@ def unit_seconds(
 ) -> UnitSeconds:
     """Time the three kinds of work on a few of the cases' own questions.
 
-    A batch of answers, ``edits`` sets of four random heads muted on two prompts, and up to 32 heads of a scan of one
-    prompt; each once to warm up, once timed. A scan's time is taken per head.
+    A batch of answers, ``edits`` sets of four random heads muted on two prompts, and up to 32 heads of a
+    scan of one prompt; each once to warm up, once timed. A scan's time is taken per head.
 
     Raises:
         StudyError: no question to time.
