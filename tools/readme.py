@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from headscope.experiments.significance import CLAIM_SETS
 from headscope.making.scenes.generate import one_case
 
 ROOT = Path(__file__).parent.parent
@@ -56,14 +57,21 @@ def results(summary: dict[str, Any]) -> str:
         accuracy = summary["accuracy"][name]
         matched = muted["layer_matched"]
         controls = f"{muted['control_mean']:.1f} on average, {muted['control_max']:.1f} at most"
-        low, high = muted["ci"]
         lines.append(
             f"| {name.replace('_', ' ')} | {100 * accuracy['value']:.1f} (n {accuracy['n']}) | {muted['k']} "
-            f"| {muted['drop_points']:.1f} [{low:.1f}, {high:.1f}] (n {muted['n']}) "
+            f"| {_lost(muted)} "
             f"| {controls if matched else 'no matched sets'} | {_q(muted['q'])} | {_verdict(muted)} |"
         )
     lines += ["", _asking(summary), _pointing(summary["wake"]["both"]), _turning_up(summary["emphasis"])]
     return "\n".join(lines)
+
+
+def _lost(muted: dict[str, Any]) -> str:
+    """Points lost, with interval and n; where every answer is lost, or none, resampling gives no width."""
+    low, high = muted["ci"]
+    if low == high:
+        return f"{muted['drop_points']:.1f} (every one of {muted['n']})"
+    return f"{muted['drop_points']:.1f} [{low:.1f}, {high:.1f}] (n {muted['n']})"
 
 
 def _q(value: float | None) -> str:
@@ -73,7 +81,9 @@ def _q(value: float | None) -> str:
 def _verdict(muted: dict[str, Any]) -> str:
     if muted["claimed"]:
         return "yes"
-    return "not testable" if not muted["layer_matched"] else "no"
+    if not muted["layer_matched"]:
+        return "not testable"
+    return f"not testable: {muted['distinct']} sets" if muted["distinct"] < CLAIM_SETS else "no"
 
 
 def _asking(summary: dict[str, Any]) -> str:
