@@ -13,7 +13,7 @@ from study_fixture import build_study
 
 from headscope.report.contents import StudyContents, read_contents
 from headscope.report.estimates import Estimate
-from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, banner, findings, verdict
+from headscope.report.findings import HOLDS, NOT_RUN, OPPOSITE, UNCLEAR, UNTESTABLE, banner, findings, verdict
 from headscope.report.measure import chance, majority
 from headscope.report.methods import methods
 from headscope.report.page import write_report
@@ -69,6 +69,11 @@ def test_losses_within_controls_are_not_claimed(study: StudyContents) -> None:
     weak = muted(study, claimed=False, q=0.4)
     assert _of(weak, "muting") == [UNCLEAR] * 3
     assert "Beyond random heads: 0 of 3 spatial functions." in paragraph(weak)
+
+
+def test_heads_without_enough_matched_control_sets_are_not_testable(study: StudyContents) -> None:
+    assert _of(muted(study, claimed=False, layer_matched=False), "muting") == [UNTESTABLE] * 3
+    assert _of(muted(study, claimed=False, distinct=70), "muting") == [UNTESTABLE] * 3
 
 
 def test_a_finding_names_q_and_the_distinct_sets_behind_it_not_the_draws(study: StudyContents) -> None:

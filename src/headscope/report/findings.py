@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headscope.asking.form import form_of, warnings_of
 from headscope.experiments.ablation_result import MutingTest
 from headscope.experiments.emphasis_result import Headline
+from headscope.experiments.significance import CLAIM_SETS
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
@@ -20,6 +21,7 @@ from headscope.report.measure import near_chance, paired, select
 from headscope.report.theme import number
 
 HOLDS, OPPOSITE, UNCLEAR, NOT_RUN = "holds", "the opposite holds", "not shown", "not run"
+UNTESTABLE = "not testable"  # no, or too few, control sets match the layers
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def _muting(study: StudyContents) -> list[Finding]:
             f"{interval(lost(test))} points lost with {test.k} heads, {number(test.excess_points)} more than "
             f"with random heads on average ({against_sets(test)})"
         )
-        found.append(Finding(claim, text, HOLDS if test.claimed else UNCLEAR, "muting"))
+        fair = test.layer_matched and test.sets >= CLAIM_SETS
+        says = HOLDS if test.claimed else UNCLEAR if fair else UNTESTABLE
+        found.append(Finding(claim, text, says, "muting"))
     return found
 
 

@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from headscope.data.cases import Cases
 
 FILE = "report.html"
-_TAGS = {says.HOLDS: "holds", says.OPPOSITE: "opposite", says.UNCLEAR: "open", says.NOT_RUN: "none"}
+_TAGS = {
+    says.HOLDS: "holds",
+    says.OPPOSITE: "opposite",
+    says.UNCLEAR: "open",
+    says.NOT_RUN: "none",
+    says.UNTESTABLE: "none",
+}
 
 
 @dataclass(frozen=True)

@@ -98,5 +98,5 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple) and all(isinstance(v, str | int | float | bool) for v in value):
         return ", ".join(str(v) for v in value)
     if isinstance(value, dict):
-        return "; ".join(f"{k}: {_plain(v)}" for k, v in value.items())
+        return "; ".join(f"{k}: {_plain(v)}" if k else _plain(v) for k, v in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
