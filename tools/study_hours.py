@@ -21,6 +21,7 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FIGURES, PAGE = DOCS / "study-hours.json", DOCS / "first-hour.md"
 BEGIN, END = "<!-- hours: begin -->", "<!-- hours: end -->"
+COUNTS = ("<!-- counts: begin -->", "<!-- counts: end -->")
 WORDS = 60  # positions of a step's question and of the dialogue before it, about
 SUSTAINED = 100e12  # operations a second that the hours are given for
 
@@ -169,8 +170,20 @@ def table(figures: Mapping[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def counts(figures: Mapping[str, Any]) -> str:
+    """The table of what the two sizes ask."""
+    rows = [
+        "| size | answers | prompts scanned under every head | edited readings, at most |",
+        "|---|---|---|---|",
+    ]
+    for size, work in figures["work"].items():
+        sums = [f"{sum(w[kind] for w in work):,}" for kind in ("answers", "scans", "edited")]
+        rows.append(f"| `{size}` | {' | '.join(sums)} |")
+    return "\n".join(rows)
+
+
 def page_with(text: str, figures: Mapping[str, Any]) -> str:
-    """The page with its table and the sentence of measured ratios made anew."""
+    """The page with its tables and the sentence of measured ratios made anew."""
     ratio = figures["forwards"]
     said = (
         f"Measured on {figures['model']} ({figures['threads']} CPU threads, {figures['positions']:,} "
@@ -178,6 +191,8 @@ def page_with(text: str, figures: Mapping[str, Any]) -> str:
         f"takes {ratio['answer']:.2f} plain forwards, a head of a scanned prompt {ratio['scan_head']:.2f}, "
         f"an edited reading {ratio['edited']:.2f}."
     )
+    before, rest = text.split(COUNTS[0])
+    text = f"{before}{COUNTS[0]}\n{counts(figures)}\n{COUNTS[1]}{rest.split(COUNTS[1])[1]}"
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{said}\n\n{table(figures)}\n{END}{rest.split(END)[1]}"
 
