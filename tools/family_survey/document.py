@@ -47,7 +47,7 @@ only where torchvision is installed, and are refused elsewhere with the line tha
 ## Releases of transformers
 
 `make survey-matrix` runs the survey, and tests of loading, encoding, proof, families and capture, on each;
-`pyproject.toml` admits `transformers{bounds}`. Older ones are refused at load; with newer ones a warning says
+`pyproject.toml` admits `transformers{bounds}`. Older ones are refused at load; with others a warning says
 that they were not tried. {oldest} is the oldest because it is the first that reads the pictures of Qwen2-VL
 and its like without torchvision.
 

@@ -67,14 +67,21 @@ class Tried:
 
     @property
     def bounds(self) -> str:
-        """What ``pyproject.toml`` admits: from the oldest up to the minor release after the newest.
+        """What ``pyproject.toml`` admits: the minor releases that were tried, and no other.
 
         Example:
-            >>> Tried((Release("5.24.1", 1, 1, 0, 0, 1, 0), Release("5.18.0", 1, 1, 0, 0, 1, 0)), ()).bounds
-            '>=5.18.0,<5.25'
+            >>> Tried((Release("5.20.1", 1, 1, 0, 0, 1, 0), Release("5.18.0", 1, 1, 0, 0, 1, 0)), ()).bounds
+            '>=5.18.0,<5.21,!=5.19.*'
         """
         major, minor = minor_of(self.newest)
-        return f">={self.oldest},<{major}.{minor + 1}"
+        between = range(minor_of(self.oldest)[1], minor) if minor_of(self.oldest)[0] == major else ()
+        left_out = "".join(f",!={major}.{m}.*" for m in between if (major, m) not in self.minors)
+        return f">={self.oldest},<{major}.{minor + 1}{left_out}"
+
+    @property
+    def minors(self) -> frozenset[tuple[int, int]]:
+        """Major and minor numbers of the releases."""
+        return frozenset(minor_of(one.release) for one in self.releases)
 
     def found(self, release: str, newest: Found) -> dict[str, tuple[str, str]]:
         """What the survey found on a release, given what it found on the newest one."""
@@ -109,7 +116,7 @@ def minor_of(release: str) -> tuple[int, int]:
 
 
 def check_release(installed: str) -> None:
-    """Say so where the installed transformers is newer than the releases that were tried.
+    """Say so where the installed transformers is none of the minor releases that were tried.
 
     Args:
         installed: its version.
@@ -125,11 +132,11 @@ def check_release(installed: str) -> None:
             f"transformers {installed} is installed; the oldest release that headscope works with is "
             f"{known.oldest}: {advice}"
         )
-    if version > minor_of(known.newest):
+    if version not in known.minors:
+        tried_ones = ", ".join(one.release for one in known.releases)
         warnings.warn(
-            f"transformers {installed} is installed; headscope was tried with {known.oldest} to "
-            f"{known.newest}. The proof at load tells whether this model's heads are found; if it is "
-            f"refused, try {advice}",
+            f"transformers {installed} is installed; headscope was tried with {tried_ones}. The proof at "
+            f"load tells whether this model's heads are found; if it is refused, try {advice}",
             UntriedReleaseWarning,
             stacklevel=3,
         )
