@@ -7,7 +7,17 @@ from typing import Any
 
 from headscope.functions import MAIN
 from headscope.report import theme
-from headscope.report.charts.base import Figure, Row, dots, group, group_scale, interval, scaled, words
+from headscope.report.charts.base import (
+    Figure,
+    Row,
+    dots,
+    dots_beside_chance,
+    group,
+    group_scale,
+    interval,
+    scaled,
+    words,
+)
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import Estimate
 from headscope.report.measure import accuracy, chance, majority, select
@@ -22,7 +32,6 @@ _INTERVAL = "Bars: 95 % bootstrap intervals over images."
 
 def by_function(study: StudyContents) -> Figure | None:
     """Accuracy of each function after gold steps, with what a blind guess reaches."""
-    import altair as alt
 
     rows, table = [], []
     for name in [*study.functions, MAIN]:
@@ -40,24 +49,11 @@ def by_function(study: StudyContents) -> Figure | None:
         table.append((words(name), interval(estimate), str(estimate.n), f"{guess:.1f}", f"{blind:.1f}"))
     if not rows:
         return None
-    order = [r["label"] for r in rows]
-    chart = dots(
-        rows,
-        order=order,
-        x="accuracy, % of answers",
-        scale=group_scale(rows),
-        legend="functions",
-        domain=(0, 100),
-    )
-    ticks = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_tick(color=theme.CONTROL, thickness=2, size=14)
-        .encode(x="guess:Q", y=alt.Y("label:N", sort=order), description="tip:N")
-    )
+    chart = dots_beside_chance(rows, "accuracy, % of answers", "guess")
     return Figure(
         "accuracy-by-function",
         "Accuracy by function",
-        alt.layer(ticks, chart),
+        chart,
         "Share of right answers to each kind of step on test, earlier steps given with their true answers "
         f"(context gold). Grey ticks: a blind guess among the choices. {_INTERVAL}",
         "Dots with intervals: accuracy of each cognitive function and of the main question.",

@@ -104,6 +104,26 @@ def padded(values: Sequence[float]) -> Any:
     return alt.Scale(domain=[low - room, high + room], nice=False)
 
 
+def dots_beside_chance(rows: Sequence[Row], x: str, chance: str) -> Any:
+    """Dots of functions in percent with intervals, and a grey tick where chance would be.
+
+    Args:
+        rows: as :func:`dots` takes them, with ``group``, in the order of the lines.
+        x: title of the axis.
+        chance: the column that the ticks show.
+    """
+    import altair as alt
+
+    order = [r["label"] for r in rows]
+    chart = dots(rows, order=order, x=x, scale=group_scale(rows), legend="functions", domain=(0, 100))
+    ticks = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_tick(color=theme.CONTROL, thickness=2, size=14)
+        .encode(x=f"{chance}:Q", y=alt.Y("label:N", sort=order), description="tip:N")
+    )
+    return alt.layer(ticks, chart)
+
+
 def dots(
     rows: Sequence[Row],
     *,

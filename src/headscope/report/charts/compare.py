@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from headscope.experiments.compare import CompareResult
-from headscope.report import theme
-from headscope.report.charts.base import Figure, dots, group, group_scale, interval, words
+from headscope.report.charts.base import Figure, dots, dots_beside_chance, group, group_scale, interval, words
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import estimate
 from headscope.report.theme import number, p_value
@@ -13,7 +12,6 @@ from headscope.storage import Row
 
 def overlap(study: StudyContents) -> Figure | None:
     """Share of each function's strongest heads that both studies name."""
-    import altair as alt
 
     found = study.of(CompareResult)
     shared = {f: c.overlap for f, c in (found.functions if found else {}).items() if c.overlap}
@@ -28,24 +26,11 @@ def overlap(study: StudyContents) -> Figure | None:
         rows.append(row | {"value": share.value, "low": share.low, "high": share.high, "tip": tip})
         counts = (str(cell.k), str(cell.shared), interval(share), number(100 * cell.expected, 1))
         table.append((words(name), *counts, p_value(cell.p), number(cell.q, 3)))
-    order = [r["label"] for r in rows]
-    chart = dots(
-        rows,
-        order=order,
-        x="% of the strongest heads",
-        scale=group_scale(rows),
-        legend="functions",
-        domain=(0, 100),
-    )
-    ticks = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_tick(color=theme.CONTROL, thickness=2, size=14)
-        .encode(x="expected:Q", y=alt.Y("label:N", sort=order), description="tip:N")
-    )
+    chart = dots_beside_chance(rows, "% of the strongest heads", "expected")
     return Figure(
         "compare-overlap",
         "The same heads in another study",
-        alt.layer(ticks, chart),
+        chart,
         f"Share of each function's strongest heads ({found.ranking} ranking) that are among the strongest of "
         f"{found.there.model} (revision {found.there.revision}) too. Grey ticks: what two random sets share "
         "on average. Bars: 95 % Wilson intervals, heads as trials.",
