@@ -303,3 +303,16 @@ def test_two_processes_that_start_one_study_at_once_begin_one_study(
         assert (process.returncode, said) == (0, "0\n"), trouble
     assert FILE not in hidden(tmp_path / "s")
     assert Study(tmp_path / "s").record.size == "quick"
+
+
+def test_the_next_owner_clears_what_a_killed_process_left_half_written(tmp_path: Path) -> None:
+    (tmp_path / "ablate").mkdir()
+    (tmp_path / "ablate" / ".unit.json.4242.tmp").write_text("half")
+    (tmp_path / "shards" / ".shard.4242.tmp" / "z").mkdir(parents=True)
+    (tmp_path / "ablate" / "unit.json").write_text("whole")
+    waiting = tmp_path / f".{FILE}.token.tmp"
+    waiting.write_text("the lock of a process that waits")
+    with FolderLock(tmp_path):
+        assert not [p for p in tmp_path.rglob(".*.tmp") if p != waiting]
+        assert waiting.exists()
+        assert (tmp_path / "ablate" / "unit.json").read_text() == "whole"

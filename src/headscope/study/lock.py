@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -134,6 +135,7 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         if self._depth == 0:
             self._acquire()
+            self._clear_half_written()
         self._depth += 1
         return self
 
@@ -151,6 +153,16 @@ class FolderLock:
                 f"{self.folder}: another process took over while this one was stopped for over {STALE:.0f} "
                 "seconds, and both may have written; run the same command again: what is complete is kept"
             )
+
+    def _clear_half_written(self) -> None:
+        """Delete the temporary files of killed processes: the holder of the lock alone writes."""
+        for path in self.folder.rglob(".*.tmp"):
+            if path.name.startswith(f".{FILE}."):
+                continue  # the lock of a process that waits
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     # taking -----------------------------------------------------------------------------------------------
 
