@@ -98,8 +98,10 @@ def by_context(study: StudyContents) -> Figure | None:
         "Asked at once, or step by step",
         chart,
         "Accuracy on test when a question is asked alone, after the steps with the model's own answers "
-        f"(own), and after the steps with the true answers (gold). {_INTERVAL}",
-        "Dots with intervals: accuracy of the main question and of each function in three contexts.",
+        "(own), and after the steps with the true answers (gold); steps that give the main question's answer "
+        "are not shown before it. Controls: one true answer replaced by a wrong one (wrong), the steps of "
+        f"another case (other). {_INTERVAL}",
+        "Dots with intervals: accuracy of the main question and of each function in each context.",
         ("question", *(f"{c}, %" for c in theme.CONTEXTS)),
         tuple(table),
     )
