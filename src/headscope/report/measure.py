@@ -25,10 +25,10 @@ def select(
 
 
 def accuracy(rows: Sequence[Row]) -> Estimate:
-    """Share of right answers (0..1) with a 95 % bootstrap interval over images."""
+    """Share of right answers (0..1) with a 95 % interval over images."""
     from headscope.statistics.accuracy import accuracy_table
 
-    cell = accuracy_table([{**row, "all": ""} for row in rows], "all", draws=1000)[0]
+    cell = accuracy_table([{**row, "all": ""} for row in rows], "all")[0]
     low, high = (float(end) if math.isfinite(end) else None for end in cell["ci"])
     return Estimate(float(cell["value"]), low, high, int(cell["n"]))
 
@@ -61,7 +61,7 @@ def asked_alike(study: StudyContents, function: str) -> dict[str, list[Row]]:
 
 def paired(study: StudyContents, function: str, context: str, against: str) -> Estimate | None:
     """Difference of accuracy (0..1) between two contexts on questions asked in all, interval over images."""
-    from headscope.statistics.resampling import paired_difference
+    from headscope.statistics.shares import share_difference
 
     rows = asked_alike(study, function)
     first, second = rows.get(context), rows.get(against)
@@ -69,5 +69,5 @@ def paired(study: StudyContents, function: str, context: str, against: str) -> E
         return None
     a, b = ([float(bool(row["correct"])) for row in one] for one in (first, second))
     images = [str(row.get("image") or row["case"]) for row in first]
-    found = paired_difference(a, b, images, seed=0)
+    found = share_difference(a, b, images)
     return Estimate(float(found.value), float(found.ci[0]), float(found.ci[1]), len(first))

@@ -27,7 +27,7 @@ _HELD_OUT = (
     "cases in which a combination, wording or sprite is held out, apart from the others; which of them are "
     "new to this model is not known"
 )
-_INTERVAL = "Bars: 95 % bootstrap intervals over images."
+_INTERVAL = "Bars: 95 % intervals by image."
 
 
 def by_function(study: StudyContents) -> Figure | None:
@@ -134,8 +134,8 @@ def by_things(study: StudyContents) -> Figure | None:
         "accuracy-by-things",
         "Accuracy by crowding",
         _crowding_chart(rows, counts, trained),
-        f"Accuracy on test (context gold) by the number of things in the picture.{note} Bars: 95 % bootstrap "
-        "intervals over images.",
+        f"Accuracy on test (context gold) by the number of things in the picture.{note} Bars: 95 % "
+        "intervals by image.",
         "Lines: accuracy of spatial functions, other functions and the main question as pictures get "
         "crowded.",
         ("things", *(f"{title}, % (n)" for title, _ in _groups(study))),
