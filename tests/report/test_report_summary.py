@@ -36,6 +36,8 @@ FORM = {
         | {"layer_matched": True, "claimed": True, "verdict": ""}
         | {"ci": [0, 0]}
     },
+    "claims": [],
+    "random_sets_claimed": {"share": 0, "sets": 0},
     "specificity": {"muted": [], "measured": [], "drop_points": [[]]},
     "emphasis": dict.fromkeys(("strength", "delta_points", "worst_side_effect_points"), 0)
     | {"function": "", "edit": "", "ci": [0, 0]},
@@ -121,6 +123,22 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
     for name, cell in summary["ablation"].items():
         for key in ("k", "drop_points", "ci", "control_mean", "control_max", "draws", "distinct", "p", "q"):
             assert cell[key] == ablation["functions"][name][key]
+    same = ("heads", "ranking", "n", "drop_points", "ci", "forced_drop_points", "forced_ci", "q", "verdict")
+    for cell in summary["claims"]:
+        test = ablation["functions"][cell["function"]]
+        for key in (*same, "layer_matched", "distinct", "control_mean", "control_max", "claimed"):
+            assert cell[key] == test[key]
+        assert (cell["pictures"], cell["p"]) == (test["images"], test["p_claim"])
+        assert (cell["clean_free"], cell["clean_forced"]) == (test["accuracy_clean"], test["forced_clean"])
+        assert cell["elsewhere_points"] == test["elsewhere"]["points"]
+        assert cell["elsewhere_ci"] == test["elsewhere"]["ci"]
+        assert cell["unreadable_share"] == test["unreadable"] / 100
+    assert [c["function"] for c in summary["claims"]] == list(ablation["functions"])
+    random = [t["random_sets"] for t in ablation["functions"].values()]
+    assert summary["random_sets_claimed"] == {
+        "share": sum(r["claimed"] for r in random) / sum(r["sets"] for r in random),
+        "sets": sum(r["sets"] for r in random),
+    }
     assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
     emphasis = json.loads((study_folder / "emphasis.json").read_text())
     best = emphasis["functions"][emphasis["headline"]["function"]]
@@ -135,6 +153,8 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     summary = written(tmp_path)
     assert set(summary) == set(FORM)
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
+    assert summary["claims"] == []
+    assert summary["random_sets_claimed"] == {"share": None, "sets": 0}
     assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
     assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headscope.experiments.significance import CLAIM_SETS
+from headscope.experiments.controls import CLAIM_SETS
 from headscope.report.charts.base import words
 from headscope.report.contents import StudyContents
 from headscope.report.theme import number, percent
