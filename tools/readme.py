@@ -96,10 +96,12 @@ def _verdict(claim: dict[str, Any]) -> str:
 
 
 def _asking(summary: dict[str, Any]) -> str:
-    asked = {c: f"{100 * v:.1f} %" for c, v in summary["main_by_context"].items()}
+    found = summary["chain"]
+    asked = {c: "-" if v is None else f"{v:.1f} %" for c, v in found.items() if c != "n"}
     return (
-        f"- Main questions: {asked['alone']} asked at once, {asked['own']} after the model's own steps, "
-        f"{asked['gold']} after true steps."
+        f"- Main questions (n {found['n']}): {asked['alone']} asked at once, {asked['own']} after its "
+        f"own steps, {asked['gold_without_verdict']} after true ones, those left out that give the answer; "
+        f"controls: {asked['wrong']} with one wrong, {asked['other']} after the steps of another case."
     )
 
 

@@ -13,6 +13,7 @@ from headscope.capturing.store import open_answers
 from headscope.cli.summary_table import summary_table
 from headscope.report.summary import Summary, write_summary
 
+CONTEXTS = ("alone", "own", "gold", "wrong", "other")
 FORM = {
     "schema": "headscope/summary/2",
     "wall_s": dict.fromkeys(
@@ -24,6 +25,7 @@ FORM = {
     "accuracy": {"spatial_perception": {"value": 0, "n": 0, "ci": [0, 0]}, "main": {}},
     "accuracy_by_things": {},
     "main_by_context": {"alone": 0, "gold": 0, "own": 0},
+    "chain": dict.fromkeys(("alone", "own", "gold_without_verdict", "wrong", "other", "n"), 0),
     "form": dict.fromkeys(("n", "median", "below_1_percent", "thoughts"), 0),
     "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
@@ -100,6 +102,13 @@ def test_accuracies_are_shares_of_right_answers_on_test(summary: dict, study_fol
     for context, value in summary["main_by_context"].items():
         mine = [r["correct"] for r in rows if r["function"] == "main" and r["context"] == context]
         assert value == pytest.approx(np.mean(mine))
+    chain = {**summary["chain"], "gold": summary["chain"]["gold_without_verdict"]}
+    mains = [r for r in rows if r["function"] == "main"]
+    asked = set.intersection(*({r["case"] for r in mains if r["context"] == c} for c in CONTEXTS))
+    assert chain["n"] == len(asked) < len({r["case"] for r in mains})
+    for context in CONTEXTS:
+        mine = [r["correct"] for r in mains if r["context"] == context and r["case"] in asked]
+        assert chain[context] == pytest.approx(100 * np.mean(mine))
     for count, value in summary["accuracy_by_things"].items():
         mine = [
             r["correct"]

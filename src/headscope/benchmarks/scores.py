@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from headscope.benchmarks.registry import rule
 from headscope.benchmarks.scoring import ACCURACY
 from headscope.data.schema import Case
 from headscope.models.answers import normalise
 from headscope.statistics.accuracy import accuracy_table
-from headscope.statistics.resampling import paired_difference
+from headscope.statistics.resampling import Difference, paired_difference
+from headscope.statistics.shares import share_difference
 
 Row = Mapping[str, Any]
 _SHARED = 10
@@ -128,16 +127,16 @@ def difference(
         ``accuracy`` and ``margin``: ``value``, ``ci``, ``p`` (sign flips by picture), ``n``, ``images``;
         ``to_right`` and ``to_wrong``: questions whose answer turned.
     """
-    after = {r["case"]: r for r in changed}
-    pairs = [(r, after[r["case"]]) for r in plain if only is None or r["case"] in only]
+    other = {r["case"]: r for r in changed}
+    pairs = [(r, other[r["case"]]) for r in plain if only is None or r["case"] in only]
     groups = [images[a["case"]] for a, _ in pairs]
-    right = [(float(a["correct"]), float(b["correct"])) for a, b in pairs]
-    margins = [(_number(a["margin"]), _number(b["margin"])) for a, b in pairs]
+    before, after = ([float(side["correct"]) for side in sides] for sides in zip(*pairs, strict=True))
+    margins = [[_number(side["margin"]) for side in sides] for sides in zip(*pairs, strict=True)]
     return {
-        "accuracy": _paired(right, groups),
-        "margin": _paired(margins, groups),
-        "to_right": sum(b > a for a, b in right),
-        "to_wrong": sum(b < a for a, b in right),
+        "accuracy": _changed(share_difference(after, before, groups)),
+        "margin": _changed(paired_difference(margins[1], margins[0], groups)),
+        "to_right": sum(b > a for a, b in zip(before, after, strict=True)),
+        "to_wrong": sum(b < a for a, b in zip(before, after, strict=True)),
     }
 
 
@@ -145,9 +144,7 @@ def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _paired(pairs: Sequence[tuple[float, float]], groups: Sequence[str]) -> dict[str, Any]:
-    before, after = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
-    found = paired_difference(after, before, groups)
+def _changed(found: Difference) -> dict[str, Any]:
     return {
         "value": found.value,
         "ci": list(found.ci),

@@ -52,7 +52,7 @@ class CapturePlan(Artefact):
         shards: the work, in order.
     """
 
-    schema_: Literal["headscope/capture/3"] = Field(default="headscope/capture/3", alias="schema")
+    schema_: Literal["headscope/capture/4"] = Field(default="headscope/capture/4", alias="schema")
     model: str
     model_name: str
     dtype: str

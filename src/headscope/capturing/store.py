@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import xarray as xr
 
-SCHEMA = "headscope/capture/3"
+SCHEMA = "headscope/capture/4"
 PLAN = "plan.json"
 ANSWERS = "answers.parquet"
 ACTIVATIONS = "z.zarr"

@@ -34,6 +34,7 @@ from headscope.statistics.resampling import (
     percentile_interval,
     sign_flip_p,
 )
+from headscope.statistics.shares import share_difference
 from headscope.storage import Row
 
 Floats = NDArray[np.float64]
@@ -69,9 +70,8 @@ def paired_change(
         one, other: (item,) correctness (0 or 1) and margin.
         groups: (item,) picture.
     """
-    right, margin = (
-        paired_difference(a, b, groups, draws=draws, seed=seed) for a, b in zip(one, other, strict=True)
-    )
+    right = share_difference(one[0], other[0], groups, draws=draws, seed=seed)
+    margin = paired_difference(one[1], other[1], groups, draws=draws, seed=seed)
     low, high = right.ci
     points = replace(right, value=POINTS * right.value, ci=(POINTS * low, POINTS * high))
     return Change(points, margin, POINTS * float(one[0].mean()), POINTS * float(other[0].mean()))

@@ -11,6 +11,7 @@ from headscope.experiments.emphasis_result import Headline
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
+from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA, scarcity_estimate
 from headscope.report.charts.wake import unread
@@ -52,12 +53,12 @@ def _steps(study: StudyContents, context: str) -> Finding:
         "gold": "after the true answers to its steps",
         "own": "after the model’s own answers to its steps",
     }
-    claim = f"The main question is answered better {given[context]} than asked at once"
+    claim = f"The main question is answered better {given[context]} than asked at once, the verdict left out"
     difference = paired(study, MAIN, context, "alone")
     if difference is None:
         return Finding(claim, "no such answers", NOT_RUN, "accuracy")
     points = scaled(difference)
-    text = f"{interval(points, 1, True)} points, n = {points.n}"
+    text = f"{interval(points, 1, True)} points, n = {points.n}{beside(study)}"
     return Finding(claim, text, verdict(points), "accuracy-by-context")
 
 

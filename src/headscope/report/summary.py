@@ -15,6 +15,7 @@ from headscope.experiments.waking.wake_result import BothSummary
 from headscope.functions import MAIN
 from headscope.probing.atlas import Atlas
 from headscope.records import Artefact, Interval, Number, Record
+from headscope.report.chain import ChainCell
 from headscope.report.charts.wake import unread
 from headscope.report.contents import StudyContents, read_contents
 from headscope.report.measure import accuracy, select
@@ -257,6 +258,7 @@ class Summary(Artefact):
         accuracy: of steps after the true answers to those before; the main question likewise under ``main``.
         accuracy_by_things: number of things in the picture -> share of right steps.
         main_by_context: context -> share of right main questions.
+        chain: the same on the same questions, with controls.
         form: how probable the choices are together.
         joint_probe, functional_heads: the atlas in a few numbers.
         claims, random_sets_claimed: what may be claimed of which heads, and how often the same test claims
@@ -272,6 +274,7 @@ class Summary(Artefact):
     accuracy: dict[str, AccuracyCell]
     accuracy_by_things: dict[str, Number]
     main_by_context: dict[str, Number]
+    chain: ChainCell
     form: AnswerForm | Row
     joint_probe: JointCell
     functional_heads: dict[str, HeadsCell]
@@ -314,6 +317,7 @@ def summarise(study: StudyContents) -> Summary:
         cases=record.cases if record else SplitCounts(fit=0, select=0, test=0),
         steps=record.steps if record else 0,
         **_accuracies(study),
+        chain=ChainCell.of(study),
         form=_form(study),
         joint_probe=JointCell(**{k: joint.get(k) for k in ("accuracy", "majority", "shuffled")}),
         functional_heads=_heads(atlas) if atlas else {},

@@ -114,9 +114,9 @@ def stage_work(
 
 def _capture(asked: _Asked) -> StageWork:
     from headscope.asking.items import make_items
-    from headscope.study.first_stages import CONTEXTS
+    from headscope.study.first_stages import CONTEXTS, MAIN_CONTEXTS
 
-    shown = len(make_items(asked.cases, asked.taxonomy, CONTEXTS, CONTEXTS))
+    shown = len(make_items(asked.cases, asked.taxonomy, CONTEXTS, MAIN_CONTEXTS))
     blank = len(make_items(asked.cases, asked.taxonomy, ("gold",), ()))
     return StageWork("capture", shown + blank)
 
