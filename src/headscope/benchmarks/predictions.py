@@ -6,18 +6,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from headscope.benchmarks.importing.columns import value_of
 from headscope.benchmarks.importing.files import anything, lines, parquet, table
 from headscope.benchmarks.importing.records import Row
 from headscope.benchmarks.registry import rule
+from headscope.benchmarks.score_types import Answered, Scores
 from headscope.data.cases import Cases
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from headscope.models.answers import parse_answer
+from headscope.records import Artefact, Record
 
 # Where files say which question a row is about, and what was said; the first that a row has counts.
 IDS = ("case", "id", "idx", "qid", "question_id", "index", "doc_id", "_key")
@@ -40,6 +44,38 @@ class Predictions:
     texts: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     column: str = ""
+
+
+class Matched(Record):
+    """How a file of predictions and a set of cases fit.
+
+    Attributes:
+        matched: cases with a prediction.
+        missing, unknown: cases without one, and ids of the file that are no case's.
+        column: the column that was read for the text.
+        sources: source -> its cases.
+    """
+
+    matched: int
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    column: str
+    sources: dict[str, int]
+
+
+class PredictionScores(Scores, Artefact):
+    """What ``headscope score`` writes.
+
+    Attributes:
+        predictions: the file that was scored.
+        fit: how it and the cases fit.
+        answers: one row a case; a case without a prediction is wrong.
+    """
+
+    schema_: Literal["headscope/score/1"] = Field(default="headscope/score/1", alias="schema")
+    predictions: str
+    fit: Matched
+    answers: tuple[Answered, ...] = Field(alias="rows")
 
 
 def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = "") -> Predictions:
@@ -87,15 +123,21 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
     return out
 
 
-def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[dict[str, Any]]:
+def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[Answered]:
     """One row a case, as ``scores.score`` takes them; a case without a prediction is wrong."""
-    rows = []
+    rows: list[Answered] = []
     for case in cases:
         text = texts.get(case.id)
-        answer = parse_answer(text, case.choices, lettered=True) if text is not None else None
-        right = text is not None and rule(case.source).judge(case, text)
-        row = {"case": case.id, "kind": case.kind, "text": text or "", "answer": answer, "correct": right}
-        rows.append(row | {"margin": None})
+        rows.append(
+            Answered(
+                case=case.id,
+                kind=case.kind,
+                text=text or "",
+                answer=parse_answer(text, case.choices, lettered=True) if text is not None else None,
+                correct=text is not None and rule(case.source).judge(case, text),
+                margin=None,
+            )
+        )
     return rows
 
 
@@ -165,12 +207,12 @@ def _text(record: Mapping[str, Any], column: str) -> str:
     return "" if value is None or value == [] else str(value)
 
 
-def counts(predictions: Predictions, cases: Sequence[Case]) -> dict[str, Any]:
-    """How the file and the cases fit: matched, cases without a prediction, ids that are no case's."""
-    return {
-        "matched": len(predictions.texts),
-        "missing": [c.id for c in cases if c.id not in predictions.texts],
-        "unknown": predictions.unknown,
-        "column": predictions.column,
-        "sources": dict(Counter(c.source.partition("/")[0] for c in cases)),
-    }
+def matched(predictions: Predictions, cases: Sequence[Case]) -> Matched:
+    """How the file and the cases fit."""
+    return Matched(
+        matched=len(predictions.texts),
+        missing=tuple(c.id for c in cases if c.id not in predictions.texts),
+        unknown=tuple(predictions.unknown),
+        column=predictions.column,
+        sources=Counter(c.source.partition("/")[0] for c in cases),
+    )

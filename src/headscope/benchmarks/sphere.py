@@ -167,7 +167,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
     three group means. Of reasoning it counts the final questions; leading ones have rows of their own.
     """
     rows: Table = []
-    numbers: list[dict] = []
+    numbers: Table = []
     for group, tasks in GROUPS.items():
         means = []
         for names in tasks:
@@ -175,10 +175,10 @@ def table(cases: Sequence[Case], right: Right) -> Table:
                 score_row("accuracy", f"task: {n}", [right[c.id] for c in cases if c.kind == n])
                 for n in names
             ]
-            parts = [p for p in parts if p["n"]]
+            parts = [p for p in parts if p.n]
             rows += parts
-            means.append(mean_of("mean", names[0], parts) if len(parts) == len(names) else _nothing(names[0]))
-        present = [m for m in means if m["value"] is not None]
+            means.append(mean_of("mean", names[0], parts if len(parts) == len(names) else []))
+        present = [m for m in means if m.value is not None]
         if present:
             rows.append(mean_of("mean of tasks", f"group: {group}", present))
         numbers += [*means, mean_of("mean", group, means)]
@@ -187,11 +187,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
         rows += [score_row("accuracy", f"task: {task}-intermediate", part)] if part else []
     average = mean_of("average", "all", numbers)
     overall = score_row("accuracy", "all", [right[c.id] for c in cases])
-    return [average, overall, *rows] if average["value"] is not None else [overall, *rows]
-
-
-def _nothing(name: str) -> dict:
-    return {"score": "mean", "group": name, "value": None, "n": 0}
+    return [average, overall, *rows] if average.value is not None else [overall, *rows]
 
 
 def beside(cases: Sequence[Case], answers: Answers) -> Table:

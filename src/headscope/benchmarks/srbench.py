@@ -70,7 +70,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
     kinds = sorted({c.kind for c in cases})
     groups = [(f"category: {m}", [c for c in cases if c.kind.startswith(m)]) for m in _MAIN]
     groups += [(f"type: {kind}", [c for c in cases if c.kind == kind]) for kind in kinds]
-    return rows + [every("Circular", mine, right, _circle) | {"group": name} for name, mine in groups if mine]
+    return rows + [every("Circular", mine, right, _circle, name) for name, mine in groups if mine]
 
 
 def _qid(case: Case) -> str:

@@ -235,7 +235,7 @@ def test_spheres_average_is_the_authors_over_final_questions(tmp_path: Path) -> 
     reasoning = [share["object_occlusion"], share["object_manipulation"]]
     numbers = [x for part in (single, double, reasoning) for x in (*part, sum(part) / len(part))]
     table = sphere.table(made, right)
-    assert (table[0]["score"], table[0]["value"]) == ("average", pytest.approx(sum(numbers) / 12))
+    assert (table[0].score, table[0].value) == ("average", pytest.approx(sum(numbers) / 12))
 
 
 def test_multihopspatial_boxes_the_answer_and_never_names_it(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def case(name: str, answer: str = "true", choices: tuple[str, ...] = ("true", "f
 
 
 def scores(table: Table) -> dict[tuple[str, str], float | None]:
-    return {(r["score"], r["group"]): r["value"] for r in table}
+    return {(r.score, r.group): r.value for r in table}
 
 
 def nlvr_metrics(labels: dict[str, str], predictions: dict[str, str]) -> tuple[float, float]:
