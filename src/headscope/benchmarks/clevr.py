@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from headscope.benchmarks.importing.files import array, rows_of
 from headscope.benchmarks.importing.programs import (
@@ -25,7 +24,7 @@ from headscope.benchmarks.importing.programs import (
     scene_of,
 )
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.fields import Unfit, take, text_of
+from headscope.data.fields import Cell, ForeignRecord, Unfit, take, text_of
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Step
@@ -59,17 +58,17 @@ def _scene_rows(path: Path) -> Iterator[Row]:
             value, odd = Decoder().loads(path.read_text("utf-8"))
         except UnicodeDecodeError as exc:
             raise DataError(f"{path}: asked for a scene, found bytes that are not UTF-8") from exc
-        whole = {"scene": value} if isinstance(value, dict) else {}
+        whole: ForeignRecord = {"scene": value} if isinstance(value, dict) else {}
         fault = odd if whole or odd else Unfit("scene", "wrong value", show(value), "an object").finding
         yield Row(str(path), 1, whole, "", fault)
     else:
         yield from (row._replace(value={"scene": row.value}) for row in array(path, "scenes"))
 
 
-def _scenes(root: Path, split: str) -> dict[str, dict[str, Any]]:
+def _scenes(root: Path, split: str) -> dict[str, ForeignRecord]:
     """Scenes by the file name of their picture."""
     folder = next((f for f in (root / "scenes", root.parent / "scenes") if f.is_dir()), None)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ForeignRecord] = {}
     for path in sorted(folder.glob(f"*{split}*.json" if split else "*.json")) if folder else ():
         for row in _scene_rows(path):
             scene = row.value.get("scene")
@@ -93,7 +92,7 @@ def build(row: Row, place: Place) -> Draft:
     elif scene is None:
         left.append("steps: the program's scene is not there")
     else:
-        steps, why = _steps(record["program"], scene_of(scene), answer)
+        steps, why = _steps(record["program"], scene_of(take(row.value, "scene", dict)), answer)
         left += why
     number = record.get("question_index", row.line)
     return Draft(
@@ -112,7 +111,7 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _steps(program: list[Any], graph: Scene, answer: str) -> tuple[tuple[Step, ...], list[str]]:
+def _steps(program: list[Cell], graph: Scene, answer: str) -> tuple[tuple[Step, ...], list[str]]:
     """The program's steps, and what had to be left out."""
     try:
         nodes = execute(program, graph)
@@ -124,12 +123,12 @@ def _steps(program: list[Any], graph: Scene, answer: str) -> tuple[tuple[Step, .
     return program_steps(nodes), []
 
 
-def _answer(record: dict[str, Any]) -> str:
+def _answer(record: ForeignRecord) -> str:
     value = record.get("answer")
     return _said(value) if isinstance(value, bool) else text_of(record, "answer")
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return YES_NO[not value] if isinstance(value, bool) else str(value)
 
 
@@ -189,7 +188,7 @@ def _counts(count: int) -> tuple[str, ...]:
     return COUNTS if count < len(COUNTS) else ()
 
 
-def _of_scene(scene: dict[str, Any], row: Row) -> Draft:
+def _of_scene(scene: ForeignRecord, row: Row) -> Draft:
     graph: Scene = scene_of(scene)
     image = text_of(scene, "image_filename", "scene.")
     if not graph.things:

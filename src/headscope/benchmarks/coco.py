@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.data.box_forms import Survey, to_pixels
 from headscope.data.coco import Misread, Photograph, id_of, photographs
-from headscope.data.fields import Unfit, box_of, four_numbers, size_of, take, text_of
+from headscope.data.fields import ForeignRecord, Unfit, box_of, four_numbers, size_of, take, text_of
 from headscope.data.schema import Object, Step
 
 _NO_AREA = "counts: of kinds with a box without area"
@@ -43,7 +42,7 @@ def rows(place: Place) -> Iterator[Row]:
                 with suppress(Unfit):  # refused where the case is built
                     used.add(id_of(note, "category_id"))
             kinds = [one.kinds[key] for key in sorted(used & set(one.kinds))]
-            record = {"image": one.image, "annotations": one.notes, "categories": kinds}
+            record: ForeignRecord = {"image": one.image, "annotations": one.notes, "categories": kinds}
             yield Row(str(path), one.line, record, one.at)
 
 
@@ -97,7 +96,7 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _without_area(values: Any, field: str, form: str, size: tuple[int, int]) -> bool:
+def _without_area(values: object, field: str, form: str, size: tuple[int, int]) -> bool:
     """Whether a box is a line or a point: something is there, but how many things cannot be said."""
     x0, y0, x1, y1 = to_pixels(four_numbers(values, field), form, size)
     return x0 <= x1 and y0 <= y1 and (x0 == x1 or y0 == y1)

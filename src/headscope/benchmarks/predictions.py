@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from headscope.benchmarks.importing.records import Row
 from headscope.benchmarks.registry import rule
 from headscope.benchmarks.score_types import Answered, Scores
 from headscope.data.cases import Cases
+from headscope.data.fields import Cell
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Case
@@ -185,7 +186,7 @@ def _names(cases: Cases) -> dict[str, str]:
     return alone | names
 
 
-def _id(record: Mapping[str, Any], key: str) -> str | None:
+def _id(record: Mapping[str, Cell], key: str) -> str | None:
     inner = record.get("doc")
     places = (record, inner) if isinstance(inner, Mapping) else (record,)
     if key:
@@ -199,7 +200,7 @@ def _id(record: Mapping[str, Any], key: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _text(record: Mapping[str, Any], column: str) -> str:
+def _text(record: Mapping[str, Cell], column: str) -> str:
     """What was said; of a list (lmms-eval's ``resps``) the first; nothing where a model gave nothing."""
     value = value_of(record, column) if column else None
     while isinstance(value, list | tuple) and value:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from headscope.benchmarks.score_types import OfficialScore
 from headscope.data.schema import Case
 from headscope.models.answers import normalise, parse_answer
+from headscope.records import JsonValue
 
 Answers = Mapping[str, str | None]
 Right = Mapping[str, bool]
@@ -88,7 +88,7 @@ def mean_of(score: str, group: str, rows: Sequence[OfficialScore]) -> OfficialSc
 
 def field(case: Case, *path: str) -> str:
     """A text in the case's own record, empty where it is not there."""
-    value: Any = case.original
+    value: JsonValue = case.original
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, str) else ""

@@ -36,9 +36,10 @@ def build(row: Row, place: Place) -> Draft:
     """One question; its level from the record, the file or the split."""
     record = row.value
     answer = text_of(record, "answer")
-    level = record.get("category") if isinstance(record.get("category"), str) else ""
+    said = record.get("category")
     where = "/".join([*row.file.replace("\\", "/").split("/")[-2:], place.split]).lower()
-    level = level or next((name for name in LEVELS if name.lower() in where), "")
+    told = next((name for name in LEVELS if name.lower() in where), "")
+    level = said if isinstance(said, str) and said else told
     number = record.get("question_index", record.get("index", row.line))
     picture = picture_of(record, "image") if record.get("image") else text_of(record, "image_filename")
     left = ["boxes: none without the scenes"]

@@ -23,13 +23,12 @@ import re
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from headscope.benchmarks.importing.files import array
 from headscope.benchmarks.importing.options import distinct
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, score_row
-from headscope.data.fields import Unfit, take, text_of, texts_of
+from headscope.data.fields import ForeignRecord, Unfit, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case, Step
 from headscope.models.answers import parse_answer
@@ -59,7 +58,7 @@ def rows(place: Place) -> Iterator[Row]:
         if path.stem.endswith("_w_intermediate"):
             continue
         found = list(array(path))
-        leading: dict[str, list[dict[str, Any]]] = {}
+        leading: dict[str, list[ForeignRecord]] = {}
         for one in found:
             if base := _final_of(path.stem, one.value.get("question_id")):
                 leading.setdefault(base, []).append(one.value)
@@ -68,7 +67,7 @@ def rows(place: Place) -> Iterator[Row]:
             yield one if one.fault else one._replace(value={"question": one.value, "leading": own})
 
 
-def _final_of(task: str, name: Any) -> str:
+def _final_of(task: str, name: object) -> str:
     """The id of the final question that an id leads to; empty for a question of its own."""
     found = _LEADING.fullmatch(name) if isinstance(name, str) and task in _REASONING else None
     return found[1] if found else ""
@@ -98,7 +97,7 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
+def _asked(record: ForeignRecord, at: str) -> tuple[str, str, tuple[str, ...]]:
     """The question as the authors ask it, its answer and choices."""
     form = text_of(take(record, "metadata", dict, at), "format", f"{at}metadata.")
     question, answer = text_of(record, "question", at), text_of(record, "answer", at)
@@ -112,7 +111,7 @@ def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
     return f"{question} {' or '.join(options).capitalize()}?", answer, distinct(options)
 
 
-def _step(number: int, record: dict[str, Any]) -> Step:
+def _step(number: int, record: ForeignRecord) -> Step:
     at = f"leading[{number - 1}]."
     question, answer, choices = _asked(record, at)
     skills = take(take(record, "metadata", dict, at), "skill", list, f"{at}metadata.")

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from headscope.benchmarks.importing.columns import (
     READINGS,
@@ -24,11 +23,11 @@ from headscope.benchmarks.importing.columns import (
     readings,
     value_of,
 )
-from headscope.benchmarks.importing.options import distinct, one_of
+from headscope.benchmarks.importing.options import QuestionFields, distinct, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of, refuse_several, size_of_picture
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.data.box_forms import Survey
-from headscope.data.fields import Unfit, four_numbers, plain_text
+from headscope.data.fields import Cell, ForeignRecord, Unfit, four_numbers, plain_text
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 from headscope.errors import DataError
@@ -57,18 +56,18 @@ class Columns:
         if self.reading and self.reading not in READINGS:
             raise DataError(f"--map answer_is: found {self.reading}, expected one of {', '.join(READINGS)}")
 
-    def name(self, record: dict[str, Any], field: str) -> str:
+    def name(self, record: ForeignRecord, field: str) -> str:
         """The column of a field."""
         if field in self.mapped:
             return self.mapped[field]
         names = (field, *_ALSO.get(field, ()))
         return next((n for n in names if record.get(n) is not None), field)
 
-    def get(self, record: dict[str, Any], field: str) -> Any:
+    def get(self, record: ForeignRecord, field: str) -> Cell:
         """What a record holds under a field; None where it holds nothing."""
         return value_of(record, self.name(record, field))
 
-    def need(self, record: dict[str, Any], field: str) -> Any:
+    def need(self, record: ForeignRecord, field: str) -> Cell:
         """The same, refused where it is missing."""
         value = self.get(record, field)
         if value is None:
@@ -76,7 +75,7 @@ class Columns:
             raise Unfit(self.name(record, field), "missing", "nothing", f"a column; there are {names}")
         return value
 
-    def options(self, record: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def options(self, record: ForeignRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(options, labels) of a record; empty where it has none."""
         name = self.name(record, "choices")
         value = value_of(record, name)
@@ -97,7 +96,8 @@ def build(row: Row, place: Place) -> Draft:
     said = answered(question, columns.need(record, "answer"), options, labels, columns, place)
     objects = _objects(columns.get(record, "boxes"))
     number, kind = columns.get(record, "id"), columns.get(record, "kind")
-    left = said.pop("left_out") + (() if objects else ("boxes: not mapped",)) + ("steps: not mapped",)
+    said["left_out"] += () if objects else ("boxes: not mapped",)
+    said["left_out"] += ("steps: not mapped",)
     return Draft(
         id=plain_text(number, "id") if number is not None else f"row-{row.line}",
         **said,
@@ -106,18 +106,24 @@ def build(row: Row, place: Place) -> Draft:
         objects=objects,
         box_form=place.box_form if objects else "",
         original=kept(record, image),
-        left_out=left,
     )
+
+
+class AnsweredFields(QuestionFields):
+    """The same with what was done to get them."""
+
+    derived: tuple[str, ...]
+    guessed: tuple[str, ...]
 
 
 def answered(
     question: str,
-    value: Any,
+    value: Cell,
     options: tuple[str, ...],
     labels: tuple[str, ...],
     columns: Columns,
     place: Place,
-) -> dict[str, Any]:
+) -> AnsweredFields:
     """Question, answer, choices, and what was derived, guessed and left out of them.
 
     Raises:
@@ -131,26 +137,31 @@ def answered(
         if distinct(options) and shows_letters(question, options):
             found["question"] = question.strip()
         counted = place.found.get("base") and readings(value, options, labels).get("text") != index
-        return found | {"derived": (), "guessed": (FROM_0,) if counted else ()}
+        return {**found, "derived": (), "guessed": (FROM_0,) if counted else ()}
     answer = plain_text(value, "answer")
     if place.found.get("letters") and LETTER.fullmatch(answer):
         raise Unfit("answer", "letter without options", show(answer), "options, by --map choices=...")
     short = _SHORT.get(answer.casefold(), "") if place.found.get("short") else ""
     pair = pair_of(short or answer)
-    open_answer = {"question": question, "answer": answer, "choices": (), "left_out": (), "guessed": ()}
-    if pair is None:
-        return open_answer | {"derived": ()}
-    said = f"choices: {' and '.join(pair[1])}, since the answer is one of them"
-    return open_answer | {"answer": pair[0], "choices": pair[1], "derived": (said,)}
+    word, choices = pair or (answer, ())
+    derived = (f"choices: {' and '.join(choices)}, since the answer is one of them",) if choices else ()
+    return {
+        "question": question,
+        "answer": word,
+        "choices": choices,
+        "left_out": (),
+        "derived": derived,
+        "guessed": (),
+    }
 
 
-def _objects(value: Any) -> tuple[Object, ...]:
+def _objects(value: Cell) -> tuple[Object, ...]:
     """Things with boxes as they stand: a list of boxes or of objects, or lists of boxes and names."""
     if value is None:
         return ()
     if isinstance(value, dict):
         boxes = next((value[k] for k in ("bbox", "boxes", "box") if isinstance(value.get(k), list)), None)
-        names: list[Any] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
+        names: list[Cell] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
         value = boxes if boxes is not None else value
         value = [{"box": b, "name": n} for b, n in zip(value, names, strict=False)] if names else value
     if not isinstance(value, list | tuple):

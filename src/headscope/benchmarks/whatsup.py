@@ -9,13 +9,12 @@ only the row decides. Pairs and sets are read from the names of the photographs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from headscope.benchmarks.importing.options import mixed, one_of
 from headscope.benchmarks.importing.records import Draft, Place, Row, Source
 from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, score_row
-from headscope.data.fields import Unfit, text_of, texts_of
+from headscope.data.fields import Cell, ForeignRecord, Unfit, take, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 
@@ -67,7 +66,7 @@ def subset(place: Place) -> str:
     return next((k for k, v in _FILES.items() if v == name), place.split or "a")
 
 
-def _controlled(record: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _controlled(record: ForeignRecord) -> tuple[str, tuple[str, ...]]:
     options = texts_of(record, "caption_options")
     if len(options) < 2:
         raise Unfit("caption_options", "single choice", show(record["caption_options"]), "two or more")
@@ -75,18 +74,19 @@ def _controlled(record: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     return "/".join(path.rsplit("/", 2)[-2:]), options
 
 
-def _listed(record: dict[str, Any], place: Place) -> tuple[str, tuple[str, ...]]:
-    values = record["row"]
-    if len(values) < 3 or not all(isinstance(v, str) and v.strip() for v in values[1:3]):
+def _listed(record: ForeignRecord, place: Place) -> tuple[str, tuple[str, ...]]:
+    values = take(record, "row", list)
+    captions = tuple(v.strip() for v in values[1:3] if isinstance(v, str) and v.strip())
+    if len(captions) < 2:
         raise Unfit("row", "wrong value", show(values), "an image id and two captions")
     if isinstance(values[0], bool) or not isinstance(values[0], int | str):
         raise Unfit("row[0]", "wrong value", show(values[0]), "an image id")
     family = subset(place).split("_")[0]
     name = str(values[0]).zfill(12) if family == "coco" else str(values[0])
-    return f"{_FOLDERS.get(family, 'images')}/{name}.jpg", (values[1].strip(), values[2].strip())
+    return f"{_FOLDERS.get(family, 'images')}/{name}.jpg", captions
 
 
-def preposition(record: dict[str, Any], caption: str, of: str) -> str:
+def preposition(record: Mapping[str, Cell], caption: str, of: str) -> str:
     """The relation by which the authors count a row: from the photograph's name, or the right caption.
 
     Example:
@@ -101,7 +101,7 @@ def preposition(record: dict[str, Any], caption: str, of: str) -> str:
     return found[2] if found else (caption.rstrip(".").split() or [""])[-1]
 
 
-def row_of(record: dict[str, Any]) -> tuple[str, str, str] | None:
+def row_of(record: Mapping[str, Cell]) -> tuple[str, str, str] | None:
     """(thing, ground, relation) that a controlled photograph's name says; None for the other subsets.
 
     As in the authors' code: the first word, the last without its suffix, and the second.

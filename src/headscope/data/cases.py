@@ -216,7 +216,7 @@ def case_line(case: Case) -> str:
         DataError: ``original`` holds what JSON cannot.
     """
     try:
-        value = case.model_dump()
+        value = case.model_dump(warnings=False)
         for step in value["steps"]:
             if not step["origin"]:  # lines, and so fingerprints, are those of the time before this field
                 del step["origin"]

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from headscope.data.checks import Finding
-from headscope.data.fields import Unfit, take, text_of
+from headscope.data.fields import ForeignRecord, Unfit, take, text_of
 from headscope.data.jsonstream import Broken, JsonStream, open_json
 from headscope.data.pictures import show
 
@@ -26,11 +26,11 @@ class Photograph(NamedTuple):
 
     line: int
     at: str
-    image: dict[str, Any]
-    notes: list[dict[str, Any]]
-    kinds: dict[str, dict[str, Any]]
+    image: ForeignRecord
+    notes: list[ForeignRecord]
+    kinds: dict[str, ForeignRecord]
 
-    def kind_of(self, note: dict[str, Any], at: str) -> str:
+    def kind_of(self, note: ForeignRecord, at: str) -> str:
         """The name of an annotation's kind.
 
         Raises:
@@ -54,13 +54,13 @@ class Misread(NamedTuple):
 
 @dataclass
 class _Read:
-    images: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
-    notes: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: list[tuple[int, int, ForeignRecord]] = field(default_factory=list)
+    notes: dict[str, list[ForeignRecord]] = field(default_factory=lambda: defaultdict(list))
+    kinds: dict[str, ForeignRecord] = field(default_factory=dict)
     spoiled: dict[str, Finding] = field(default_factory=dict)  # an unreadable annotation's photograph
 
 
-def id_of(record: Any, key: str, at: str = "") -> str:
+def id_of(record: object, key: str, at: str = "") -> str:
     """An id as text: 7, 7.0 and "7" are "7".
 
     Raises:
@@ -121,12 +121,13 @@ def _members(stream: JsonStream, read: _Read) -> Iterator[Misread]:
             try:
                 if odd is None:
                     key = id_of(value, _KEYS[member])
+                    record = cast(ForeignRecord, value)  # or it would have no id
                     if member == "images":
-                        read.images.append((index, line, value))
+                        read.images.append((index, line, record))
                     elif member == "annotations":
-                        read.notes[key].append(value)
+                        read.notes[key].append(record)
                     else:
-                        read.kinds[key] = value
+                        read.kinds[key] = record
                     continue
                 if member == "annotations" and isinstance(value, dict):
                     where = odd._replace(field=f"annotations[{index}].{odd.field}")

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import uuid
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeAlias, TypeVar
 
 from headscope.data.box_forms import Box, parts_of, to_pixels
 from headscope.data.checks import Finding
 from headscope.data.pictures import show
 
 T = TypeVar("T")
+Cell: TypeAlias = (
+    "bool | int | float | str | bytes | Decimal | dt.date | dt.time | dt.timedelta | uuid.UUID"
+    " | Sequence[Cell] | Mapping[str, Cell] | None"
+)
+"""What a field of a file may hold: JSON's values, and those that Parquet and Arrow tables have beside."""
+ForeignRecord = dict[str, Cell]
+"""One record of somebody else's file, by field; nothing is known about it before :func:`take` proved it."""
 
 
 class Unfit(Exception):
@@ -22,7 +31,7 @@ class Unfit(Exception):
         self.finding = Finding(field, what, found, expected)
 
 
-def take(record: Any, key: str, kind: type[T], at: str = "") -> T:
+def take(record: object, key: str, kind: type[T], at: str = "") -> T:
     """A field of a record, proved to be of a type.
 
     Raises:
@@ -57,18 +66,18 @@ _NAMES: dict[type, str] = {
 }
 
 
-def text_of(record: Any, key: str, at: str = "") -> str:
+def text_of(record: object, key: str, at: str = "") -> str:
     """A field that is text, a number or true/false, as text that is not empty.
 
     Raises:
         Unfit: anything else.
     """
-    if not isinstance(record, dict) or key not in record:
-        take(record, key, str, at)
-    return plain_text(record[key], f"{at}{key}")
+    if isinstance(record, dict) and key in record:
+        return plain_text(record[key], f"{at}{key}")
+    return take(record, key, str, at)  # which says what is missing
 
 
-def plain_text(value: Any, field: str) -> str:
+def plain_text(value: object, field: str) -> str:
     """Text, a number, true/false, a date, or a list of one of these, as text that is not empty.
 
     Raises:
@@ -98,7 +107,7 @@ def plain_text(value: Any, field: str) -> str:
     return value.strip()
 
 
-def texts_of(record: Any, key: str) -> tuple[str, ...]:
+def texts_of(record: object, key: str) -> tuple[str, ...]:
     """A field that is a list of texts, none empty.
 
     Raises:
@@ -111,7 +120,7 @@ def texts_of(record: Any, key: str) -> tuple[str, ...]:
     return tuple(v.strip() for v in values)
 
 
-def box_from_xywh(values: Any, field: str, size: tuple[int, int] | None = None) -> tuple[Box, bool]:
+def box_from_xywh(values: object, field: str, size: tuple[int, int] | None = None) -> tuple[Box, bool]:
     """(x, y, width, height) as (x0, y0, x1, y1), cut to the picture; and whether it was cut.
 
     Raises:
@@ -124,7 +133,7 @@ def box_from_xywh(values: Any, field: str, size: tuple[int, int] | None = None) 
     return box_of(values, field, "xywh", size)
 
 
-def box_of(values: Any, field: str, form: str, size: tuple[int, int] | None = None) -> tuple[Box, bool]:
+def box_of(values: object, field: str, form: str, size: tuple[int, int] | None = None) -> tuple[Box, bool]:
     """Four numbers in a form of :data:`headscope.data.box_forms.FORMS` as a box; and whether it was cut.
 
     Raises:
@@ -150,7 +159,7 @@ def box_of(values: Any, field: str, form: str, size: tuple[int, int] | None = No
     return cut, cut != box
 
 
-def four_numbers(values: Any, field: str) -> list[float]:
+def four_numbers(values: object, field: str) -> list[float]:
     """A list of four finite numbers.
 
     Raises:
@@ -161,7 +170,7 @@ def four_numbers(values: Any, field: str) -> list[float]:
     return [take({"n": v}, "n", float, f"{field}.") for v in values]
 
 
-def size_of(record: Any, at: str = "") -> tuple[int, int]:
+def size_of(record: object, at: str = "") -> tuple[int, int]:
     """The fields ``width`` and ``height``, in pixels.
 
     Raises:

@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from headscope.data.checks import Finding, unwritable
 from headscope.data.pictures import show
+from headscope.records import JsonObject, JsonValue
 
 MAX_RECORD = 64 * 2**20
 _CHUNK = 2**18
@@ -43,7 +44,7 @@ class Decoder:
             parse_int=self._int,
         )
 
-    def _pairs(self, items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def _pairs(self, items: list[tuple[str, JsonValue]]) -> JsonObject:
         out = dict(items)
         if len(out) < len(items):
             again = next(k for i, (k, _) in enumerate(items) if k in dict(items[:i]))
@@ -61,7 +62,7 @@ class Decoder:
             return 0
         return int(token)
 
-    def raw(self, text: str, at: int) -> tuple[Any, int, Finding | None]:
+    def raw(self, text: str, at: int) -> tuple[JsonValue, int, Finding | None]:
         """(value, where it ends, first oddity) of the JSON that starts at ``at``; raises what json raises."""
         self._odd.clear()
         self._check = False
@@ -70,7 +71,7 @@ class Decoder:
             self._odd += unwritable(value)
         return value, end, self._odd[0] if self._odd else None
 
-    def loads(self, text: str) -> tuple[Any, Finding | None]:
+    def loads(self, text: str) -> tuple[JsonValue, Finding | None]:
         """A whole text: (value, first oddity or fault); the value is None where nothing could be read."""
         start = len(text) - len(text.lstrip(_BLANK))
         try:
@@ -144,7 +145,7 @@ class JsonStream:
             raise self._stop(what, show(found) if found else "the end", show(wanted))
         self._at += 1
 
-    def value(self) -> tuple[Any, Finding | None]:
+    def value(self) -> tuple[JsonValue, Finding | None]:
         """The next value, and what is odd about it."""
         self.peek()
         while True:
@@ -176,7 +177,7 @@ class JsonStream:
                 self.skip(",")
         self._at += 1
 
-    def items(self) -> Iterator[tuple[int, Any, Finding | None]]:
+    def items(self) -> Iterator[tuple[int, JsonValue, Finding | None]]:
         """(line, value, oddity) of each item of an array."""
         self.skip("[")
         while self.peek() != "]":

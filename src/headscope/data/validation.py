@@ -24,6 +24,7 @@ from headscope.data.pictures import (
 from headscope.data.schema import SPLITS, Case, Split
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.progress import track
+from headscope.records import JsonObject, JsonValue
 
 CASES_FILE = "cases.jsonl"
 MAX_LINE = 32 * 2**20
@@ -58,7 +59,7 @@ class _Picture(NamedTuple):
     line: int
     case: str
     image: str
-    size: tuple[Any, Any]
+    size: tuple[JsonValue, JsonValue]
     split: Split | None
 
 
@@ -82,7 +83,7 @@ def jsonl_path(folder: str | Path) -> Path:
     return path if path.suffix in (".jsonl", ".json") and not path.is_dir() else path / CASES_FILE
 
 
-def wanted_split(split: Any, held_out: Any) -> Split | None:
+def wanted_split(split: object, held_out: object) -> Split | None:
     """The split that a case asks for: its own, else ``test`` where anything in it is held out, else none."""
     if split in SPLITS:
         wanted: Split = split
@@ -168,7 +169,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
 
 def _read_case(
     out: Inspection, line: int, content: bytes | None, taxonomy: Taxonomy | None, pictures: bool
-) -> tuple[Any, Case | None]:
+) -> tuple[JsonValue, Case | None]:
     if content is None:
         out.add(line, Finding("json", "enormous line", f"over {MAX_LINE} bytes", "one case"))
         return None, None
@@ -189,13 +190,14 @@ def _read_case(
     return raw, case if len(out.faults) == before else None
 
 
-def is_picture_to_come(raw: Any, finding: Finding) -> bool:
+def is_picture_to_come(raw: object, finding: Finding) -> bool:
     """Whether a finding says only that a case's picture is not there yet: 0 x 0 pixels."""
-    return finding.field in ("width", "height") and (raw.get("width"), raw.get("height")) == (0, 0)
+    empty = isinstance(raw, dict) and (raw.get("width"), raw.get("height")) == (0, 0)
+    return empty and finding.field in ("width", "height")
 
 
 def _note(
-    out: Inspection, line: int, raw: dict[str, Any], first: dict[str, int], pictures: list[_Picture]
+    out: Inspection, line: int, raw: JsonObject, first: dict[str, int], pictures: list[_Picture]
 ) -> None:
     """Keep what must be compared with other lines."""
     name, image = raw.get("id"), raw.get("image")
@@ -207,15 +209,17 @@ def _note(
         pictures.append(_Picture(line, str(name), image, size, split))
 
 
-def _look_at_boxes(look: Survey, raw: dict[str, Any]) -> None:
+def _look_at_boxes(look: Survey, raw: JsonObject) -> None:
     """Add a case's boxes; what is of another type is reported where it stands."""
     width, height, things = raw.get("width"), raw.get("height"), raw.get("objects")
     if type(width) is not int or type(height) is not int or not isinstance(things, list):
         return
     for thing in things:
         box = thing.get("box") if isinstance(thing, dict) else None
-        if isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box):
-            look.add([float(max(-1e13, min(1e13, v))) for v in box], (width, height))
+        values = box if isinstance(box, list) and len(box) == 4 else []
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) == 4:
+            look.add([float(max(-1e13, min(1e13, v))) for v in numbers], (width, height))
 
 
 def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> None:
@@ -249,7 +253,10 @@ _KNOWN = frozenset({"no path", "control character in the path", "absolute path",
 
 
 def _check_splits(
-    out: Inspection, pictures: list[_Picture], places: dict[str, Any], contents: dict[Path, str]
+    out: Inspection,
+    pictures: list[_Picture],
+    places: dict[str, Path | PictureError],
+    contents: dict[Path, str],
 ) -> None:
     first: dict[str, _Picture] = {}
     for picture in pictures:
@@ -266,17 +273,16 @@ def _check_splits(
 def _near(
     out: Inspection,
     pictures: list[_Picture],
-    places: dict[str, Any],
+    places: dict[str, Path | PictureError],
     contents: dict[Path, str],
-    read: dict[Path, Any],
+    read: dict[Path, Look | tuple[int, int] | PictureError],
 ) -> list[NearDuplicate]:
     """Pictures of different content that look the same."""
     shown: dict[Any, Shown] = {}
     looks: dict[Any, Look] = {}
     for picture in pictures:
         place = places[picture.image]
-        look = read[place] if isinstance(place, Path) else None
-        if isinstance(look, Look):
+        if isinstance(place, Path) and isinstance(look := read[place], Look):
             shown.setdefault(contents[place], Shown(picture.line, picture.case, picture.image, picture.split))
             looks.setdefault(contents[place], look)
     return near_duplicates(str(out.file), shown, looks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from pathlib import Path
 
 import published as p
@@ -15,6 +16,7 @@ from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.schema import Case
 from headscope.data.validation import validate
+from headscope.errors import DataError
 
 
 def imported(name: str, tmp_path: Path) -> tuple[Report, Cases]:
@@ -280,6 +282,16 @@ def test_spatial457_answers_may_be_true_and_false_of_json(tmp_path: Path) -> Non
     import_cases("spatial457", tmp_path / "out", place=tmp_path / "in", split="L1_single")
     case = load_cases(tmp_path / "out")[0]
     assert (case.answer, case.choices, case.kind) == ("true", ("true", "false"), "L1_single")
+
+
+def test_a_gqa_thing_whose_attributes_are_no_list_is_refused_and_stops_nothing(tmp_path: Path) -> None:
+    scenes = deepcopy(p.GQA_SCENES)
+    (scene,) = scenes.values()
+    next(iter(scene["objects"].values()))["attributes"] = 5
+    place = p.folder(tmp_path / "in", "gqa")
+    p.put(place / "sceneGraphs/val_sceneGraphs.json", scenes)
+    with pytest.raises(DataError, match="attributes: wrong value, found 5, expected a list"):
+        import_cases("gqa", tmp_path / "out", place=place, split="val_balanced")
 
 
 def test_gqa_programs_with_blank_and_untrimmed_arguments_are_read(tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from headscope.benchmarks.importing.options import LETTERS
-from headscope.data.fields import Unfit, plain_text
+from headscope.data.fields import Cell, Unfit, plain_text
 from headscope.data.pictures import show
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
@@ -23,7 +22,7 @@ PAIRS = (("yes", "no"), ("true", "false"))
 READINGS = ("text", "letter", "index", "index1")
 
 
-def value_of(record: Mapping[str, Any], name: str) -> Any:
+def value_of(record: Mapping[str, Cell], name: str) -> Cell:
     """What a column name stands for in a record; None where it is not there.
 
     Example:
@@ -37,7 +36,7 @@ def value_of(record: Mapping[str, Any], name: str) -> Any:
         if any(v is None for v in parts.values()):
             return None
         return _FIELD.sub(lambda m: plain_text(parts[m[1]], m[1]), name)
-    value: Any = record
+    value: Cell = record
     for part in name.split("."):
         value = _opened(value)
         if isinstance(value, Mapping):
@@ -49,19 +48,20 @@ def value_of(record: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _opened(value: Any) -> Any:
+def _opened(value: Cell) -> Cell:
     """A text that is JSON (or Python's way of writing the same) as what it holds."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
     for read in (json.loads, ast.literal_eval):
         try:
-            return read(value)
+            found: Cell = read(value)
+            return found
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
 
 
-def options_of(value: Any, field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(options, their labels) of a list, an object (``{"A": "cup"}``, or texts with labels) or text.
 
     Texts are split at letters (``A. cup B. plate``), lines, ``|`` and ``;``, else at commas.
@@ -76,8 +76,9 @@ def options_of(value: Any, field: str) -> tuple[tuple[str, ...], tuple[str, ...]
     value = _opened(value)
     labels: Sequence[str] = ()
     if isinstance(value, Mapping):
-        if isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
-            labels, value = [str(x) for x in value["label"]], value["text"]
+        texts, names = value.get("text"), value.get("label")
+        if isinstance(texts, list) and isinstance(names, list):
+            labels, value = [str(x) for x in names], texts
         else:
             kept = {str(k): v for k, v in value.items() if v is not None}
             labels, value = list(kept), list(kept.values())
@@ -104,7 +105,7 @@ def _split(text: str) -> tuple[list[str], list[str]]:
     raise Unfit("choices", "single choice", show(text), "options apart by lines, |, ; or commas")
 
 
-def lettered_options(record: Mapping[str, Any]) -> tuple[str, ...]:
+def lettered_options(record: Mapping[str, Cell]) -> tuple[str, ...]:
     """The options in columns ``A``, ``B`` ... up to the first that is empty; none where there is no ``A``."""
     found = []
     for letter in LETTERS:
@@ -117,7 +118,7 @@ def lettered_options(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def readings(value: Any, options: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
+def readings(value: Cell, options: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
     """Every way to take an answer for one of the options: reading -> its number from 0.
 
     Example:
@@ -151,7 +152,7 @@ def _loose(text: str) -> str:
 
 
 def chosen(
-    value: Any, options: Sequence[str], labels: Sequence[str], reading: str = "", field: str = "answer"
+    value: Cell, options: Sequence[str], labels: Sequence[str], reading: str = "", field: str = "answer"
 ) -> int:
     """The number of the option that an answer means, from 0: by its text, its letter, or its number from 0.
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, cast
 
 from pydantic import ValidationError
 
@@ -28,6 +28,7 @@ from headscope.data.validation import CASES_FILE, Fault, is_picture_to_come
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
 from headscope.progress import track
+from headscope.records import JsonObject
 from headscope.storage import disk_error, write_json
 
 REPORT_FILE = "import.json"
@@ -69,12 +70,11 @@ class Report:
     guessed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The report as ``import.json`` holds it, commonest first."""
-        out = dict(vars(self)) | {"looked": list(self.looked)}
-        for key in ("reasons", "derived", "guessed", "left_out"):
-            out[key] = dict(out[key].most_common())
-        return out
+        ordered = ("reasons", "derived", "guessed", "left_out")
+        counts = {key: dict(getattr(self, key).most_common()) for key in ordered}
+        return vars(self) | counts | {"looked": list(self.looked)}
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -293,7 +293,7 @@ class _Run:
                 named=draft.named,
                 steps=draft.steps,
                 source="/".join(x for x in (place.source.name, place.split) if x),
-                original=draft.original,
+                original=cast(JsonObject, draft.original),  # proved by the case's own type
             )
         except ValidationError as exc:
             error = exc.errors(include_url=False)[0]

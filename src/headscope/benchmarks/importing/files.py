@@ -10,6 +10,7 @@ from typing import Any
 
 from headscope.benchmarks.importing.records import Place, Row
 from headscope.data.checks import Finding
+from headscope.data.fields import Cell
 from headscope.data.jsonstream import Broken, Decoder, JsonStream, open_json
 from headscope.data.pictures import show
 from headscope.data.validation import MAX_LINE
@@ -78,7 +79,7 @@ def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> Row:
     return _row(path, number, value, odd)
 
 
-def _row(path: Path, line: int, value: Any, odd: Finding | None, at: str = "") -> Row:
+def _row(path: Path, line: int, value: Cell, odd: Finding | None, at: str = "") -> Row:
     if odd is None and not isinstance(value, dict):
         odd = Finding("record", "wrong value", show(value), "an object")
     return Row(str(path), line, value if isinstance(value, dict) else {}, at, odd)

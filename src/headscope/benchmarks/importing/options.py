@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from headscope.data.fields import Unfit
 from headscope.data.pictures import show
@@ -51,8 +51,17 @@ def distinct(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(options) if len(plain) == len(options) >= 2 else ()
 
 
-def one_of(question: str, options: Sequence[str], index: int, *left_out: str) -> dict[str, Any]:
-    """What a draft of a multiple-choice question holds: question, answer, choices, what is left out.
+class QuestionFields(TypedDict):
+    """What a question with options gives to a :class:`headscope.benchmarks.importing.records.Draft`."""
+
+    question: str
+    answer: str
+    choices: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def one_of(question: str, options: Sequence[str], index: int, *left_out: str) -> QuestionFields:
+    """A multiple-choice question, its options in words.
 
     Example:
         >>> one_of("Which?", ["cat", "dog"], 1)["answer"]

@@ -12,17 +12,18 @@ import uuid
 from contextlib import suppress
 from decimal import Decimal
 from io import BytesIO
-from typing import Any
 
 from PIL import Image
 
 from headscope.benchmarks.importing.columns import value_of
 from headscope.benchmarks.importing.records import Place
-from headscope.data.fields import Unfit
+from headscope.data.fields import Cell, ForeignRecord, Unfit
 from headscope.data.pictures import FORMATS, locate, quiet_bombs, read_size, show, upright_size
+from headscope.records import JsonObject, JsonValue
 
 Size = tuple[int, int]
-INSIDE = {"picture": "the file beside the case"}  # stands in the record where the picture's bytes were
+# Stands in the record where the picture's bytes were.
+INSIDE: JsonObject = {"picture": "the file beside the case"}
 _DATA_URL = re.compile(r"^data:[\w.+/-]*(?:;[\w=.-]+)*,", re.IGNORECASE)
 _LONG = 64  # shorter texts are names: no picture is so small
 _SECOND = re.compile(
@@ -30,7 +31,7 @@ _SECOND = re.compile(
 )
 
 
-def picture_of(record: dict[str, Any], key: str) -> str | bytes:
+def picture_of(record: ForeignRecord, key: str) -> str | bytes:
     """The picture of a record: the bytes of its file, or its name.
 
     The column may be nested or put together (``columns.value_of``), and hold a list of one, the bytes,
@@ -61,7 +62,7 @@ def picture_of(record: dict[str, Any], key: str) -> str | bytes:
         raise Unfit(key, "unreadable picture", f"{len(value)} characters", "base64, or a name") from exc
 
 
-def _single(value: Any, key: str) -> Any:
+def _single(value: Cell, key: str) -> Cell:
     """The one picture of a list; a text that is such a list counts as one."""
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) < 10_000:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
@@ -85,7 +86,7 @@ def _is_base64_of_a_picture(text: str) -> bool:
 _BEGINNINGS = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "Qk", "UDY", "UDU", "UDM")
 
 
-def refuse_several(record: dict[str, Any], key: str) -> None:
+def refuse_several(record: ForeignRecord, key: str) -> None:
     """Refuse a record with a second picture in a column of its own (``image_2``).
 
     Raises:
@@ -97,7 +98,7 @@ def refuse_several(record: dict[str, Any], key: str) -> None:
             raise Unfit(str(name), "several pictures", f"{key} and {name}", "one (a case has one picture)")
 
 
-def size_of_picture(record: dict[str, Any], key: str, place: Place) -> Size | None:
+def size_of_picture(record: ForeignRecord, key: str, place: Place) -> Size | None:
     """The size of a record's picture, by its header; None where it cannot be seen.
 
     Raises:
@@ -113,13 +114,13 @@ def size_of_picture(record: dict[str, Any], key: str, place: Place) -> Size | No
         return None
 
 
-def kept(record: dict[str, Any], *pictures: str) -> dict[str, Any]:
+def kept(record: ForeignRecord, *pictures: str) -> JsonObject:
     """The record as JSON can hold it; bytes of pictures are the file beside the case, and marked so.
 
     Raises:
         Unfit: a value that JSON cannot hold.
     """
-    out = {}
+    out: JsonObject = {}
     for key, value in record.items():
         if key in pictures and (inside := _inside(value)) is not None:
             out[key] = inside
@@ -128,7 +129,7 @@ def kept(record: dict[str, Any], *pictures: str) -> dict[str, Any]:
     return out
 
 
-def _inside(value: Any) -> Any:
+def _inside(value: Cell) -> JsonValue:
     """What stands in the record for bytes of a picture; None where the value holds none."""
     if isinstance(value, list | tuple) and len(value) == 1:
         found = _inside(value[0])
@@ -141,7 +142,7 @@ def _inside(value: Any) -> Any:
     return None
 
 
-def _plain(value: Any, at: str) -> Any:
+def _plain(value: Cell, at: str) -> JsonValue:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headscope.data.fields import Unfit, take
+from headscope.data.fields import Cell, ForeignRecord, Unfit, take
 from headscope.data.pictures import show
 
 Value = Any  # a set of things (frozenset of indices), one thing (int), a number, a word, or true/false
@@ -72,7 +72,7 @@ class Scene:
     ways: dict[str, tuple[frozenset[int], ...]]
 
 
-def scene_of(record: dict[str, Any]) -> Scene:
+def scene_of(record: ForeignRecord) -> Scene:
     """The scene graph of a CLEVR or Super-CLEVR record.
 
     Raises:
@@ -94,7 +94,7 @@ def scene_of(record: dict[str, Any]) -> Scene:
     return Scene(tuple(things), ways)
 
 
-def execute(program: list[Any], scene: Scene) -> list[Node]:
+def execute(program: list[Cell], scene: Scene) -> list[Node]:
     """Run a program; one node per step, in order.
 
     Raises:
@@ -103,13 +103,14 @@ def execute(program: list[Any], scene: Scene) -> list[Node]:
     nodes: list[Node] = []
     for i, raw in enumerate(program):
         at = f"program[{i}]."
-        name = raw.get("type", raw.get("function")) if isinstance(raw, dict) else None
+        node = raw if isinstance(raw, dict) else {}
+        name = node.get("type", node.get("function"))
         if not isinstance(name, str):
             raise Unfit(f"{at}function", "missing", "nothing", "the name of a function")
-        inputs = take(raw, "inputs", list, at)
+        inputs = take(node, "inputs", list, at)
         if not all(type(k) is int and 0 <= k < i for k in inputs):
             raise Unfit(f"{at}inputs", "no such node", show(inputs), "numbers of earlier nodes")
-        values = raw.get("value_inputs", raw.get("side_inputs", []))
+        values = node.get("value_inputs", node.get("side_inputs", []))
         argument = values[0] if isinstance(values, list) and values and isinstance(values[0], str) else ""
         head, _, tail = name.partition("_")
         run = _RUN.get(name) or _RUN.get(f"{head}_")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from headscope.benchmarks.scoring import ACCURACY, Rule
 from headscope.data.box_forms import FORMS, Survey
 from headscope.data.checks import Finding
+from headscope.data.fields import Cell, ForeignRecord
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 from headscope.data.validation import Fault
@@ -25,7 +26,7 @@ class Row(NamedTuple):
 
     file: str
     line: int
-    value: dict[str, Any]
+    value: ForeignRecord
     at: str = ""
     fault: Finding | None = None
     merged: int = 0
@@ -51,7 +52,7 @@ class Draft:
     question: str
     answer: str
     picture: str | bytes
-    original: dict[str, Any]
+    original: Mapping[str, Cell]
     choices: tuple[str, ...] = ()
     kind: str = ""
     wording: str = ""
