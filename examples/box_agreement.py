@@ -19,7 +19,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from headscope.making.decompose.agreement import compare
+from headscope.making.photographs.error_budget import compare
 from headscope.making.photographs.geometry import height_of
 from headscope.making.photographs.instances import read_instances
 
@@ -46,8 +46,8 @@ def of_vsr(folder: Path, instances: Path) -> Iterator[tuple[bool, bool]]:
         row = json.loads(line)
         held[row["image"], row["caption"]] = row
     for found in compare(held.values(), photos):
-        if found["boxes"] is not None:
-            yield found["label"], found["boxes"]
+        if found.boxes is not None:
+            yield found.label, found.boxes
 
 
 def of_nlvr(path: Path, next_to: bool) -> Iterator[tuple[bool, bool]]:

@@ -96,7 +96,8 @@ def _loading(
     if attention is not None:
         options["attention"] = attention
     if device is not None:  # then all parts go there
-        options = {k: v for k, v in options.items() if k not in ("device_map", "max_memory")}
+        options.pop("device_map", None)
+        options.pop("max_memory", None)
     where = device or record.device
     return record.load_, Loading(where, dtype or record.dtype, batch_size, most, options or None)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headscope.cli.data import data_app
+
+if TYPE_CHECKING:
+    from headscope.functions import Taxonomy
 
 
 @data_app.command()
@@ -41,12 +44,12 @@ def review(
         _serve(folder, reviewer, functions, port, browser)
 
 
-def _serve(folder: Path, reviewer: str, functions: Any, port: int, browser: bool) -> None:
+def _serve(folder: Path, reviewer: str, functions: Taxonomy, port: int, browser: bool) -> None:
     import webbrowser
 
-    from headscope.making.review.server import Desk, Page
+    from headscope.making.review.server import ReviewServer, ReviewSession
 
-    page = Page(Desk(folder, reviewer, functions), port)
+    page = ReviewServer(ReviewSession(folder, reviewer, functions), port)
     typer.echo(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")
     if browser:
         webbrowser.open(page.url)
@@ -56,7 +59,7 @@ def _serve(folder: Path, reviewer: str, functions: Any, port: int, browser: bool
         page.server_close()
 
 
-def _show_agreement(folder: Path, one: str, other: str, functions: Any) -> None:
+def _show_agreement(folder: Path, one: str, other: str, functions: Taxonomy) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -75,9 +78,9 @@ def _show_agreement(folder: Path, one: str, other: str, functions: Any) -> None:
     for name in ("function", "judged by both", "same verdict", "Cohen's kappa", "same answer"):
         table.add_column(name, justify="left" if name == "function" else "right")
     for row in rows:
-        kappa = "-" if row["kappa"] is None else f"{row['kappa']:.2f}"
-        answers = "-" if row["answers"] is None else f"{100 * row['answers']:.0f} %"
-        table.add_row(row["function"], f"{row['n']:,}", f"{100 * row['same']:.0f} %", kappa, answers)
+        kappa = "-" if row.kappa is None else f"{row.kappa:.2f}"
+        answers = "-" if row.answers is None else f"{100 * row.answers:.0f} %"
+        table.add_row(row.function, f"{row.n:,}", f"{100 * row.same:.0f} %", kappa, answers)
     Console().print(table)
 
 

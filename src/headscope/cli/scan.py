@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from headscope.experiments.context import ExperimentContext
     from headscope.experiments.scan_results import ScanResult
+    from headscope.models.placement import ModelOptions
     from headscope.study.given import Given
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -69,7 +70,7 @@ def scan(
     )
     chosen = [parse_head(h) for h in heads.split(",") if h.strip()]
     room = parse_memory(memory)
-    options = {"attention": attention} if attention is not None else None
+    options: ModelOptions | None = {"attention": attention} if attention is not None else None
     given = Given(model=model, seed=seed, device=device, dtype=dtype, model_options=options)
     result = scan_heads(_opened(study, data, given, out), settings, heads=chosen, memory=room)
     from rich.console import Console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ from headscope.errors import StudyError
 from headscope.study.stages import STAGES
 
 if TYPE_CHECKING:
+    from headscope.records import JsonObject
     from headscope.study.given import Given
     from headscope.study.study import Opening, Study
 
@@ -96,7 +97,7 @@ def open_study(study: Path, data: Path | None, given: Given, opening: Opening) -
     return Study.create(study, data=data, **vars(given), **opening)
 
 
-def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
+def parse_settings(words: list[str] | None) -> dict[str, JsonObject]:
     """Settings of stages as the command line gives them.
 
     Raises:
@@ -107,7 +108,7 @@ def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
         {'ablate': {'draws': 500, 'ks': [1, 2]}, 'compare': {'other': 'runs/b'}}
     """
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for word in words or ():
         name, equals, text = word.partition("=")
         stage, dot, setting = name.partition(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,12 +12,13 @@ from headscope.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
     from headscope.acceptance.results import Result
+    from headscope.models.placement import LoadOptions
 
 _COLOURS = {"held": "green", "failed": "red"}
 
 
 def check_thoroughly(
-    model: str, device: str, dtype: str, options: dict[str, Any], tower: str, out: Path | None, as_json: bool
+    model: str, device: str, dtype: str, options: LoadOptions, tower: str, out: Path | None, as_json: bool
 ) -> int:
     """Run the steps, show each as it ends, write the page; the exit code.
 

@@ -230,7 +230,7 @@ def case_line(case: Case) -> str:
 
 
 def _checked_line(case: Case) -> str:
-    raw = case.model_dump()
+    raw = case.model_dump(warnings=False)
     for found in (*unwritable(raw), *check_case(raw, None)):
         raise DataError(
             f"case {case.id!r}: {found.field}: {found.what}, found {found.found}, expected {found.expected}"

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from headscope.models.placement import LoadOptions
     from headscope.models.vlm import VLM
 
 
@@ -38,9 +39,9 @@ class Loaded:
         return len(set(self.placement.values())) > 1
 
     @property
-    def options(self) -> dict[str, object] | None:
+    def options(self) -> LoadOptions | None:
         """What ``load_model`` has to be told beside device and dtype to place it so again."""
-        chosen: dict[str, object] = {"device_map": dict(self.placement)} if self.spread else {}
+        chosen: LoadOptions = {"device_map": {**self.placement}} if self.spread else {}
         if self.quantization is not None:
             chosen["quantization"] = self.quantization
         return chosen or None

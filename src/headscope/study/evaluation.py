@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headscope.errors import DataError, StudyError
 from headscope.storage import plain
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headscope.data.cases import Cases
     from headscope.edits.edits import Edit
     from headscope.models.geometry import Head
+    from headscope.models.placement import LoadOptions
     from headscope.models.vlm import VLM
     from headscope.pointing.boxes import CaseBoxes
     from headscope.pointing.regions import Box
@@ -59,7 +60,7 @@ class Loading:
     dtype: str = "float32"
     batch_size: int = 32
     max_new_tokens: int = 16
-    options: Mapping[str, Any] | None = None
+    options: LoadOptions | None = None
 
     def load(self, model: str | Path) -> VLM:
         """The model, so loaded."""

@@ -20,6 +20,7 @@ from headscope.study.sizes import size_named
 from headscope.study.stages import stage_settings
 
 if TYPE_CHECKING:
+    from headscope.models.placement import ModelOptions
     from headscope.models.vlm import VLM
 
 
@@ -40,7 +41,7 @@ class Given:
     taxonomy: str | Path | None = None
     device: str | None = None
     dtype: str | None = None
-    model_options: Mapping[str, Any] | None = None
+    model_options: ModelOptions | None = None
     batch_size: int | None = None
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
@@ -61,10 +62,16 @@ class Given:
 
     def filled(self) -> Given:
         """The same with the defaults of a new study where nothing was said."""
-        defaults: dict[str, Any] = {"model": "embedded", "size": "demo", "seed": 0, "batch_size": 64}
-        if self.model is None or isinstance(self.model, str):
-            defaults |= {"device": "cpu", "dtype": "float32"}
-        return replace(self, **{k: v for k, v in defaults.items() if getattr(self, k) is None})
+        named = self.model is None or isinstance(self.model, str)
+        return replace(
+            self,
+            model="embedded" if self.model is None else self.model,
+            size=self.size or "demo",
+            seed=self.seed or 0,
+            batch_size=64 if self.batch_size is None else self.batch_size,
+            device=self.device or ("cpu" if named else None),
+            dtype=self.dtype or ("float32" if named else None),
+        )
 
     def _check_loaded(self, vlm: VLM) -> None:
         from headscope.models.loaded import full_device, loaded_as

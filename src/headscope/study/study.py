@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headscope.experiments.context import ExperimentContext
     from headscope.experiments.emphasis_result import EmphasisResult
     from headscope.experiments.waking.wake_result import WakeResult
+    from headscope.models.placement import ModelOptions
     from headscope.models.vlm import VLM
     from headscope.probing.atlas import Atlas
     from headscope.records import Artefact
@@ -95,7 +96,7 @@ class Study:
         taxonomy: str | Path | None = None,
         device: str | None = None,
         dtype: str | None = None,
-        model_options: Mapping[str, Any] | None = None,
+        model_options: ModelOptions | None = None,
         batch_size: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         probe_device: str | None = None,
@@ -289,7 +290,7 @@ class Study:
         Raises:
             StudyError: there is no such stage.
         """
-        given: dict[str, Any] = dict(self.record.stage_settings.get(stage, {}))
+        given = dict(self.record.stage_settings.get(stage, {}))
         if stage == "probe":
             given["device"] = self.probe_device
         return stage_settings(stage, self.size, given)

@@ -19,7 +19,7 @@ pytest.importorskip("openai", reason="the openai client is not installed (extra 
 
 from headscope.data.cases import Cases, load_cases
 from headscope.errors import DataError, StoreError
-from headscope.making.decompose.llm import CACHE, Decomposer, Outcome, Settings
+from headscope.making.decompose.llm import CACHE, DecomposedByModel, Decomposer, Settings
 from headscope.making.decompose.prompt_files import load_prompts, write_prompts
 from headscope.making.decompose.server import Limits, Server
 
@@ -64,7 +64,7 @@ def cases(tmp_path: Path) -> Cases:
     return load_cases(tmp_path / "c")
 
 
-def run(server: Any, cases: Cases, limits: Limits = LIMITS, **settings: Any) -> Outcome:
+def run(server: Any, cases: Cases, limits: Limits = LIMITS, **settings: Any) -> DecomposedByModel:
     asked = Server(server.url, "m", limits=limits, sleep=lambda seconds: None)
     return Decomposer(asked, cases, cases.folder, Settings(**({"at_once": 1} | settings))).run()
 

@@ -14,10 +14,10 @@ from headscope.data.validation import validate
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
 from headscope.making.photographs.chain import Photo
+from headscope.making.photographs.error_budget import changed_answers
 from headscope.making.photographs.instances import read_instances
 from headscope.making.photographs.make import make_cases
 from headscope.making.photographs.questions import KINDS, ask_photo, nameable
-from headscope.making.photographs.stability import changed_answers
 
 TINY = Path(__file__).parents[3].parent / "shared" / "data" / "tiny_coco"
 NAMES = {"dog": "animal", "horse": "animal", "cup": "kitchen", "zebra": "animal", "car": "vehicle"}

@@ -111,12 +111,12 @@ def test_two_reviewers_are_compared_on_what_both_judged(folder: Path) -> None:
     bob.give(cases[0], "s1", "accept")
     bob.give(cases[0], "s2", "fix", {"answer": "left"})
     bob.give(cases[0], "s3", "accept")
-    rows = {r["function"]: r for r in agreement(cases, "ann", "bob")}
-    assert rows["all"]["n"] == 3
-    assert rows["all"]["same"] == pytest.approx(2 / 3)
-    assert rows["all"]["answers"] == pytest.approx(2 / 3)
-    assert rows["spatial_perception"]["same"] == 0
-    assert rows["object_recognition"]["kappa"] is None  # both said one and the same thing throughout
+    rows = {r.function: r for r in agreement(cases, "ann", "bob")}
+    assert rows["all"].n == 3
+    assert rows["all"].same == pytest.approx(2 / 3)
+    assert rows["all"].answers == pytest.approx(2 / 3)
+    assert rows["spatial_perception"].same == 0
+    assert rows["object_recognition"].kappa is None  # both said one and the same thing throughout
     assert reviewers_of(folder) == ["ann", "bob"]
 
 

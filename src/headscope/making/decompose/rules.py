@@ -16,14 +16,32 @@ YES_NO = ("yes", "no")
 TRUE_FALSE = ("true", "false")
 
 
+@dataclass(frozen=True)
+class RelationRow:
+    """What the rules made of the statements of one relation.
+
+    Attributes:
+        family: the family of relations whose rule it is.
+        cases, steps: cases, and steps per case.
+        answered, open: steps that have an answer, and that wait for one.
+    """
+
+    relation: str
+    family: str
+    cases: int
+    steps: float
+    answered: int
+    open: int
+
+
 @dataclass
-class Decomposed:
+class DecomposedByRules:
     """Cases with steps, and why others were left as they were."""
 
     cases: list[Case] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)  # case id -> reason
 
-    def table(self) -> list[dict[str, object]]:
+    def table(self) -> list[RelationRow]:
         """One row per relation: cases, steps per case, steps answered and open."""
         rows: dict[str, Counter[str]] = {}
         family: dict[str, str] = {}
@@ -37,25 +55,25 @@ class Decomposed:
             row["steps"] += len(case.steps)
             row["answered"] += sum(s.answered for s in case.steps)
         return [
-            {
-                "relation": relation,
-                "family": family[relation],
-                "cases": row["cases"],
-                "steps": row["steps"] / row["cases"],
-                "answered": row["answered"],
-                "open": row["steps"] - row["answered"],
-            }
+            RelationRow(
+                relation,
+                family[relation],
+                cases=row["cases"],
+                steps=row["steps"] / row["cases"],
+                answered=row["answered"],
+                open=row["steps"] - row["answered"],
+            )
             for relation, row in sorted(rows.items(), key=lambda item: (-item[1]["cases"], item[0]))
         ]
 
 
-def decompose_all(cases: Iterable[Case], *, again: bool = False) -> Decomposed:
+def decompose_all(cases: Iterable[Case], *, again: bool = False) -> DecomposedByRules:
     """Every case with the steps of the rules.
 
     Args:
         again: replace the steps of cases that have some; otherwise these are kept as they are.
     """
-    out = Decomposed()
+    out = DecomposedByRules()
     for case in cases:
         made = decompose(case) if again or not case.steps else "has steps already"
         if isinstance(made, str):
