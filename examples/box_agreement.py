@@ -19,8 +19,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from headscope.making.photographs.box_geometry import height_of
 from headscope.making.photographs.error_budget import compare
-from headscope.making.photographs.geometry import height_of
 from headscope.making.photographs.instances import read_instances
 
 _STATED = re.compile(

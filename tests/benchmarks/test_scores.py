@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headscope.benchmarks.score_types import Answered
+from headscope.benchmarks.score_types import AnsweredQuestion
 from headscope.benchmarks.scores import constant, difference, judged, official, score
 from headscope.data.schema import Case
 
@@ -18,9 +18,11 @@ def case(name: str, answer: str = "true", source: str = "vsr/zeroshot/dev", **ch
     )
 
 
-def row(one: Case, text: str, correct: bool, margin: float = 0.0) -> Answered:
+def row(one: Case, text: str, correct: bool, margin: float = 0.0) -> AnsweredQuestion:
     answer = text or None
-    return Answered(case=one.id, kind=one.kind, text=text, answer=answer, correct=correct, margin=margin)
+    return AnsweredQuestion(
+        case=one.id, kind=one.kind, text=text, answer=answer, correct=correct, margin=margin
+    )
 
 
 CASES = {c.id: c for c in (case("a1"), case("a2", "false"), case("b1"), case("c1", kind="under"))}

@@ -14,8 +14,8 @@ from asking.naive import SETTINGS, SPLITS, picture, tree, whole_forward
 from headscope.asking.items import make_items
 from headscope.asking.readouts import READOUTS
 from headscope.capturing import run
-from headscope.capturing.plan import estimate_bytes
 from headscope.capturing.run import capture
+from headscope.capturing.shard_plan import estimate_bytes
 from headscope.capturing.store import open_activations, open_answers, read_plan
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError, StudyError

@@ -15,7 +15,7 @@ from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head, Site, parse_head
 from headscope.models.proofs.batches import numbered, padded_batch, prove_batch
 from headscope.models.proofs.full import prove
-from headscope.models.proofs.pictures import is_picture, negative
+from headscope.models.proofs.picture_proof import is_picture, negative
 from headscope.models.proofs.steps import Proof, Step
 from headscope.models.types import Frame, Prompt
 from headscope.models.vlm import load_model

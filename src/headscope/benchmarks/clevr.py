@@ -23,8 +23,8 @@ from headscope.benchmarks.importing.programs import (
     noun_of,
     scene_of,
 )
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.fields import Cell, ForeignRecord, Unfit, take, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Step
@@ -36,7 +36,7 @@ _NO_BOX = "boxes: scenes hold centres, not boxes"
 _ABOUT = {"color": "colour", "size": "size", "shape": "shape", "material": "material"}
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """Questions, each with its scene; or the scenes alone."""
     if place.split == "scenes" or place.files[0].parent.name == "scenes":
         for path in place.files:
@@ -51,7 +51,7 @@ def rows(place: Place) -> Iterator[Row]:
         )
 
 
-def _scene_rows(path: Path) -> Iterator[Row]:
+def _scene_rows(path: Path) -> Iterator[SourceRow]:
     """A file of all scenes (CLEVR) or of one (Super-CLEVR)."""
     if path.parent.name == "scenes" and not path.name.startswith("CLEVR_"):
         try:
@@ -59,8 +59,8 @@ def _scene_rows(path: Path) -> Iterator[Row]:
         except UnicodeDecodeError as exc:
             raise DataError(f"{path}: asked for a scene, found bytes that are not UTF-8") from exc
         whole: ForeignRecord = {"scene": value} if isinstance(value, dict) else {}
-        fault = odd if whole or odd else Unfit("scene", "wrong value", show(value), "an object").finding
-        yield Row(str(path), 1, whole, "", fault)
+        fault = odd if whole or odd else RecordError("scene", "wrong value", show(value), "an object").finding
+        yield SourceRow(str(path), 1, whole, "", fault)
     else:
         yield from (row._replace(value={"scene": row.value}) for row in array(path, "scenes"))
 
@@ -77,7 +77,7 @@ def _scenes(root: Path, split: str) -> dict[str, ForeignRecord]:
     return found
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """A question with the steps of its program; or a scene with counts."""
     scene = row.value.get("scene")
     if "question" not in row.value:
@@ -95,7 +95,7 @@ def build(row: Row, place: Place) -> Draft:
         steps, why = _steps(record["program"], scene_of(take(row.value, "scene", dict)), answer)
         left += why
     number = record.get("question_index", row.line)
-    return Draft(
+    return CaseDraft(
         id=f"{place.source.name}-{image.rsplit('.', 1)[0]}-{number}",
         question=text_of(record, "question"),
         answer=answer,
@@ -119,7 +119,7 @@ def _steps(program: list[Cell], graph: Scene, answer: str) -> tuple[tuple[Step, 
         return (), ["steps: the program has functions that CLEVR does not have"]
     found = _said(nodes[-1].value)
     if found != answer:
-        raise Unfit("answer", "not what the program finds", show(answer), show(found))
+        raise RecordError("answer", "not what the program finds", show(answer), show(found))
     return program_steps(nodes), []
 
 
@@ -188,11 +188,11 @@ def _counts(count: int) -> tuple[str, ...]:
     return COUNTS if count < len(COUNTS) else ()
 
 
-def _of_scene(scene: ForeignRecord, row: Row) -> Draft:
+def _of_scene(scene: ForeignRecord, row: SourceRow) -> CaseDraft:
     graph: Scene = scene_of(scene)
     image = text_of(scene, "image_filename", "scene.")
     if not graph.things:
-        raise Unfit("scene.objects", "nothing to ask about", "no objects", "a thing")
+        raise RecordError("scene.objects", "nothing to ask about", "no objects", "a thing")
     steps: list[Step] = []
     for key in ("shape", "color", "material"):
         for value, count in sorted(Counter(t[key] for t in graph.things).items()):
@@ -209,7 +209,7 @@ def _of_scene(scene: ForeignRecord, row: Row) -> Draft:
                 )
             )
     total = len(graph.things)
-    return Draft(
+    return CaseDraft(
         id=f"scene-{image.rsplit('.', 1)[0]}",
         question="How many things are in the picture?",
         answer=str(total),

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 
 from headscope.benchmarks.importing.files import mapping, rows_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.fields import ForeignRecord, Unfit, box_from_xywh, size_of, take, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.data.fields import ForeignRecord, RecordError, box_from_xywh, size_of, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 
@@ -24,7 +24,7 @@ _ARGUMENT = re.compile(r"^(?P<text>.*?)\s*\((?P<id>[\d,]+|-|scene)\)$")
 _PLACES = ("hposition", "vposition")
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """Questions, each with the scene graph of its photograph where that is there."""
     graphs: dict[str, ForeignRecord] = {}
     for folder in (place.root / "sceneGraphs", place.root):
@@ -38,7 +38,7 @@ def rows(place: Place) -> Iterator[Row]:
         )
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question; its program as steps, its scene graph as things with boxes."""
     record, scene = take(row.value, "question", dict), row.value.get("scene")
     answer = text_of(record, "answer")
@@ -58,7 +58,7 @@ def build(row: Row, place: Place) -> Draft:
     left += skipped
     if steps:
         derived.append("steps: from the program")
-    return Draft(
+    return CaseDraft(
         id=f"gqa-{text_of(record, '_key')}",
         question=text_of(record, "question"),
         answer=answer,
@@ -97,7 +97,7 @@ def _objects(raw: ForeignRecord, size: tuple[int, int]) -> tuple[tuple[Object, .
         name = text_of(thing, "name", at)
         try:
             box, cut = box_from_xywh(corner, f"{at}box", size)
-        except Unfit:
+        except RecordError:
             notes.add("boxes: of things that lie outside the photograph, or have no area")
             continue
         if cut:
@@ -123,7 +123,7 @@ def _steps(record: ForeignRecord, known: dict[str, Object]) -> tuple[tuple[Step,
         operation, argument = text_of(node, "operation", at), take(node, "argument", str, at)
         inputs = take(node, "dependencies", list, at)
         if not all(type(k) is int and 0 <= k < i for k in inputs):
-            raise Unfit(f"{at}dependencies", "no such node", show(inputs), "numbers of earlier nodes")
+            raise RecordError(f"{at}dependencies", "no such node", show(inputs), "numbers of earlier nodes")
         before = tuple(dict.fromkeys(s for k in inputs for s in rests[k]))
         subject = names[inputs[0]] if inputs else ""
         asked, name = _ask(operation, argument, subject, known)

@@ -12,9 +12,9 @@ from pydantic import Field
 
 from headscope.benchmarks.importing.columns import value_of
 from headscope.benchmarks.importing.files import anything, lines, parquet, table
-from headscope.benchmarks.importing.records import Row
+from headscope.benchmarks.importing.sources import SourceRow
 from headscope.benchmarks.registry import rule
-from headscope.benchmarks.score_types import Answered, Scores
+from headscope.benchmarks.score_types import AnsweredQuestion, Scores
 from headscope.data.cases import Cases
 from headscope.data.fields import Cell
 from headscope.data.jsonstream import Decoder
@@ -47,7 +47,7 @@ class Predictions:
     column: str = ""
 
 
-class Matched(Record):
+class PredictionFit(Record):
     """How a file of predictions and a set of cases fit.
 
     Attributes:
@@ -75,8 +75,8 @@ class PredictionScores(Scores, Artefact):
 
     schema_: Literal["headscope/score/1"] = Field(default="headscope/score/1", alias="schema")
     predictions: str
-    fit: Matched
-    answers: tuple[Answered, ...] = Field(alias="rows")
+    fit: PredictionFit
+    answers: tuple[AnsweredQuestion, ...] = Field(alias="rows")
 
 
 def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = "") -> Predictions:
@@ -124,13 +124,13 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
     return out
 
 
-def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[Answered]:
+def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[AnsweredQuestion]:
     """One row a case, as ``scores.score`` takes them; a case without a prediction is wrong."""
-    rows: list[Answered] = []
+    rows: list[AnsweredQuestion] = []
     for case in cases:
         text = texts.get(case.id)
         rows.append(
-            Answered(
+            AnsweredQuestion(
                 case=case.id,
                 kind=case.kind,
                 text=text or "",
@@ -142,7 +142,7 @@ def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[Answere
     return rows
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path) -> Iterator[SourceRow]:
     if not path.is_file():
         raise DataError(f"{path}: asked for predictions, found no such file")
     if path.suffix in (".xlsx", ".xls"):
@@ -151,12 +151,12 @@ def _rows(path: Path) -> Iterator[Row]:
         value, odd = Decoder().loads(path.read_text("utf-8-sig", errors="replace"))
         if odd is None and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
             pairs = enumerate(value.items(), 1)
-            return (Row(str(path), n, {"id": name, "prediction": said}) for n, (name, said) in pairs)
+            return (SourceRow(str(path), n, {"id": name, "prediction": said}) for n, (name, said) in pairs)
     reader = {".csv": table, ".tsv": table, ".parquet": parquet, ".jsonl": lines}.get(path.suffix, anything)
     return reader(path)
 
 
-def _sheet(path: Path) -> Iterator[Row]:
+def _sheet(path: Path) -> Iterator[SourceRow]:
     try:
         from openpyxl import load_workbook
     except ImportError as exc:
@@ -168,7 +168,7 @@ def _sheet(path: Path) -> Iterator[Row]:
     found = book.worksheets[0].iter_rows(values_only=True)
     head = [str(name) for name in next(found, ())]
     for number, cells in enumerate(found, 2):
-        yield Row(str(path), number, dict(zip(head, cells, strict=False)))
+        yield SourceRow(str(path), number, dict(zip(head, cells, strict=False)))
 
 
 def _names(cases: Cases) -> dict[str, str]:
@@ -208,9 +208,9 @@ def _text(record: Mapping[str, Cell], column: str) -> str:
     return "" if value is None or value == [] else str(value)
 
 
-def matched(predictions: Predictions, cases: Sequence[Case]) -> Matched:
+def matched(predictions: Predictions, cases: Sequence[Case]) -> PredictionFit:
     """How the file and the cases fit."""
-    return Matched(
+    return PredictionFit(
         matched=len(predictions.texts),
         missing=tuple(c.id for c in cases if c.id not in predictions.texts),
         unknown=tuple(predictions.unknown),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headscope.records import Interval, Number, Record
 
 
-class Answered(Record):
+class AnsweredQuestion(Record):
     """A main question that was answered, by whomever.
 
     Attributes:
@@ -72,7 +72,7 @@ class ParserScore(Record):
     n: int
 
 
-class Official(Record):
+class OfficialScores(Record):
     """Scores by a source's own rule.
 
     Attributes:
@@ -102,7 +102,7 @@ class Scores(Record):
     unreadable: float
     constant: float
     by_kind: tuple[KindScore, ...]
-    official: dict[str, Official]
+    official: dict[str, OfficialScores]
 
 
 class PairedDifference(Record):

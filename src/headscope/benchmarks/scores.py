@@ -9,27 +9,27 @@ from typing import TypeVar
 import numpy as np
 
 from headscope.benchmarks.registry import rule
+from headscope.benchmarks.rules import ACCURACY
 from headscope.benchmarks.score_types import (
     AnswerChange,
-    Answered,
+    AnsweredQuestion,
     KindScore,
-    Official,
+    OfficialScores,
     PairedDifference,
     ParserScore,
     Score,
     Scores,
 )
-from headscope.benchmarks.scoring import ACCURACY
 from headscope.data.schema import Case
 from headscope.models.answers import normalise
 from headscope.statistics.accuracy import accuracy_table
 from headscope.statistics.resampling import paired_difference
 
-AnyAnswered = TypeVar("AnyAnswered", bound=Answered)
+AnyAnswered = TypeVar("AnyAnswered", bound=AnsweredQuestion)
 _SHARED = 10
 
 
-def score(rows: Sequence[Answered], cases: Mapping[str, Case], images: Mapping[str, str]) -> Scores:
+def score(rows: Sequence[AnsweredQuestion], cases: Mapping[str, Case], images: Mapping[str, str]) -> Scores:
     """How well main questions were answered.
 
     Args:
@@ -84,7 +84,7 @@ def judged(rows: Sequence[AnyAnswered], cases: Mapping[str, Case]) -> list[AnyAn
     return [r.model_copy(update={"correct": right.get(r.case, r.correct)}) for r in rows]
 
 
-def official(rows: Sequence[Answered], cases: Mapping[str, Case]) -> dict[str, Official]:
+def official(rows: Sequence[AnsweredQuestion], cases: Mapping[str, Case]) -> dict[str, OfficialScores]:
     """Source -> scores by its own rule, for sources that have one."""
     texts = {r.case: r.text for r in rows}
     out = {}
@@ -92,7 +92,7 @@ def official(rows: Sequence[Answered], cases: Mapping[str, Case]) -> dict[str, O
         if _has_own(source):
             own = rule(source)
             parsed = [ACCURACY.judge(c, texts[c.id]) for c in members]
-            out[source] = Official(
+            out[source] = OfficialScores(
                 rule=own.name,
                 published=own.source,
                 table=tuple(own(members, texts)),
@@ -114,8 +114,8 @@ def _by_source(cases: Iterable[Case]) -> dict[str, list[Case]]:
 
 
 def difference(
-    plain: Sequence[Answered],
-    changed: Sequence[Answered],
+    plain: Sequence[AnsweredQuestion],
+    changed: Sequence[AnsweredQuestion],
     images: Mapping[str, str],
     only: set[str] | None = None,
 ) -> AnswerChange:

@@ -22,8 +22,8 @@ import re
 from collections.abc import Sequence
 
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, score_row
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rules import Right, Rule, Table, by_group, score_row
 from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
@@ -32,7 +32,7 @@ LEVELS = ("L1_single", "L2_objects", "L3_2d_spatial", "L4_occ", "L4_pose", "L5_6
 _PAIRS = (("Yes", "No"), ("yes", "no"), ("True", "False"), ("true", "false"))
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question; its level from the record, the file or the split."""
     record = row.value
     answer = text_of(record, "answer")
@@ -46,7 +46,7 @@ def build(row: Row, place: Place) -> Draft:
     left.append(
         "steps: the program has no scene here" if record.get("program") else "steps: none in the source"
     )
-    return Draft(
+    return CaseDraft(
         id="-".join(x for x in ("spatial457", level, str(number)) if x),
         question=text_of(record, "question"),
         answer=answer,

@@ -19,10 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.options import distinct
+from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Answers, Right, Rule, Table, by_group, score_row
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rules import Answers, Right, Rule, Table, by_group, score_row
 from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
@@ -30,7 +30,7 @@ from headscope.data.schema import Case
 _OPTION = re.compile(r"(?:^|\n)\s*([A-H])\.\s*(.+?)\s*(?=\n\s*[A-H]\.|\n\n|$)", re.DOTALL)
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question as it stands."""
     record = row.value
     name, text = text_of(record, "id"), text_of(record, "text")
@@ -38,7 +38,7 @@ def build(row: Row, place: Place) -> Draft:
     options = [o.rstrip(".").strip() for _, o in _OPTION.findall(text)]
     choices = distinct(options) if answer in options else ()
     left = ("boxes: the rows have none", "steps: none in the source")
-    return Draft(
+    return CaseDraft(
         id=name,
         question=text,
         answer=answer,

@@ -24,11 +24,11 @@ import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.files import array
-from headscope.benchmarks.importing.options import distinct
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, score_row
-from headscope.data.fields import ForeignRecord, Unfit, take, text_of, texts_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rules import Answers, Right, Rule, Table, mean_of, score_row
+from headscope.data.fields import ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case, Step
 from headscope.models.answers import parse_answer
@@ -48,7 +48,7 @@ _REASONING = ("object_occlusion", "object_manipulation")
 _LEADING = re.compile(r"(.+)\.(\d+)")
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """Every question of the files that the authors count; a final one with those that lead to it.
 
     Only in the files of reasoning do ``n.1``, ``n.2`` lead to ``n``; elsewhere ``4``, ``4.a`` and ``4.1`` are
@@ -73,7 +73,7 @@ def _final_of(task: str, name: object) -> str:
     return found[1] if found else ""
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """A question; of a final one the leading questions as steps."""
     record, leading = take(row.value, "question", dict), take(row.value, "leading", list)
     name, task = text_of(record, "question_id"), Path(row.file).stem
@@ -82,7 +82,7 @@ def build(row: Row, place: Place) -> Draft:
     steps = tuple(_step(i, raw) for i, raw in enumerate(leading, 1))
     number = text_of(metadata, "source_img_id", "metadata.")
     guessed = ("functions of steps: from their skills",) if steps else ()
-    return Draft(
+    return CaseDraft(
         id=f"sphere-{task}-{name}",
         question=question,
         answer=answer,
@@ -106,7 +106,7 @@ def _asked(record: ForeignRecord, at: str) -> tuple[str, str, tuple[str, ...]]:
     options = texts_of(record, "option")
     same = [o for o in options if o.casefold() == answer.casefold()]
     if answer not in options and len(same) != 1:
-        raise Unfit(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
+        raise RecordError(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
     answer = answer if answer in options else same[0]
     return f"{question} {' or '.join(options).capitalize()}?", answer, distinct(options)
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
+from headscope.benchmarks.importing.answer_options import QuestionFields, distinct, one_of
 from headscope.benchmarks.importing.columns import (
     READINGS,
     chosen,
@@ -23,11 +24,10 @@ from headscope.benchmarks.importing.columns import (
     readings,
     value_of,
 )
-from headscope.benchmarks.importing.options import QuestionFields, distinct, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of, refuse_several, size_of_picture
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.box_forms import Survey
-from headscope.data.fields import Cell, ForeignRecord, Unfit, four_numbers, plain_text
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.data.box_forms import BoxSurvey
+from headscope.data.fields import Cell, ForeignRecord, RecordError, four_numbers, plain_text
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 from headscope.errors import DataError
@@ -48,7 +48,7 @@ FROM_0 = "answers: numbers taken for places in the list of options, counted from
 class Columns:
     """What a place's map of columns says, with the names that a record has where nothing is mapped."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ImportPlace) -> None:
         if unknown := [k for k in place.columns if k not in FIELDS]:
             raise DataError(f"--map: found {', '.join(unknown)}; what can be mapped is {', '.join(FIELDS)}")
         self.mapped = place.columns
@@ -72,7 +72,7 @@ class Columns:
         value = self.get(record, field)
         if value is None:
             names = ", ".join(str(k) for k in record)[:120]
-            raise Unfit(self.name(record, field), "missing", "nothing", f"a column; there are {names}")
+            raise RecordError(self.name(record, field), "missing", "nothing", f"a column; there are {names}")
         return value
 
     def options(self, record: ForeignRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -85,7 +85,7 @@ class Columns:
         return (lettered, tuple("ABCDEFGH"[: len(lettered)])) if len(lettered) > 1 else ((), ())
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One row, by the map of columns."""
     columns, record = Columns(place), row.value
     question = plain_text(columns.need(record, "question"), columns.name(record, "question"))
@@ -98,7 +98,7 @@ def build(row: Row, place: Place) -> Draft:
     number, kind = columns.get(record, "id"), columns.get(record, "kind")
     said["left_out"] += () if objects else ("boxes: not mapped",)
     said["left_out"] += ("steps: not mapped",)
-    return Draft(
+    return CaseDraft(
         id=plain_text(number, "id") if number is not None else f"row-{row.line}",
         **said,
         kind=plain_text(kind, "kind") if kind not in (None, "") else "",
@@ -122,15 +122,15 @@ def answered(
     options: tuple[str, ...],
     labels: tuple[str, ...],
     columns: Columns,
-    place: Place,
+    place: ImportPlace,
 ) -> AnsweredFields:
     """Question, answer, choices, and what was derived, guessed and left out of them.
 
     Raises:
-        Unfit: the answer is none of the options, or more than one.
+        RecordError: the answer is none of the options, or more than one.
     """
     if isinstance(value, list | tuple) and len(value) > 1:
-        raise Unfit("answer", "several answers", show(value), "one")
+        raise RecordError("answer", "several answers", show(value), "one")
     if options:
         index = chosen(value, options, labels, columns.reading)
         found = one_of(question, options, index)
@@ -140,7 +140,7 @@ def answered(
         return {**found, "derived": (), "guessed": (FROM_0,) if counted else ()}
     answer = plain_text(value, "answer")
     if place.found.get("letters") and LETTER.fullmatch(answer):
-        raise Unfit("answer", "letter without options", show(answer), "options, by --map choices=...")
+        raise RecordError("answer", "letter without options", show(answer), "options, by --map choices=...")
     short = _SHORT.get(answer.casefold(), "") if place.found.get("short") else ""
     pair = pair_of(short or answer)
     word, choices = pair or (answer, ())
@@ -165,7 +165,7 @@ def _objects(value: Cell) -> tuple[Object, ...]:
         value = boxes if boxes is not None else value
         value = [{"box": b, "name": n} for b, n in zip(value, names, strict=False)] if names else value
     if not isinstance(value, list | tuple):
-        raise Unfit("boxes", "wrong value", show(value), "a list of boxes")
+        raise RecordError("boxes", "wrong value", show(value), "a list of boxes")
     if len(value) == 4 and all(isinstance(v, int | float) for v in value):
         value = [value]
     found: list[Object] = []
@@ -184,14 +184,14 @@ def _objects(value: Cell) -> tuple[Object, ...]:
 _NAMES = ("name", "label", "category", "class", "phrase", "category_id")
 
 
-def survey(rows: Iterator[Row], place: Place) -> None:
+def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
     """What all rows show: how answers name options, and whether boxes are what they are taken for."""
-    columns, look = Columns(place), Survey(place.box_form)
+    columns, look = Columns(place), BoxSurvey(place.box_form)
     ways: Counter[str] = Counter()
     first = last = False
     open_answers: set[str] = set()
     for row in rows:
-        with suppress(Unfit):
+        with suppress(RecordError):
             options, labels = columns.options(row.value)
             value = columns.get(row.value, "answer")
             if not options:
@@ -201,7 +201,7 @@ def survey(rows: Iterator[Row], place: Place) -> None:
                 ways.update(("all", *readings(value, options, labels)))
                 first |= float(text) == 0
                 last |= float(text) == len(options)
-        with suppress(Unfit):
+        with suppress(RecordError):
             size = size_of_picture(row.value, columns.name(row.value, "image"), place)
             for thing in _objects(columns.get(row.value, "boxes")) if size else ():
                 if thing.box:

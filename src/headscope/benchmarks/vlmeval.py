@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headscope.benchmarks.importing.answer_options import LETTERS
 from headscope.benchmarks.importing.columns import lettered_options, options_of
 from headscope.benchmarks.importing.files import rows_of
-from headscope.benchmarks.importing.options import LETTERS
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
 from headscope.benchmarks.table import LETTER, Columns, answered
 from headscope.data.checks import Finding
-from headscope.data.fields import ForeignRecord, Unfit, plain_text, text_of
+from headscope.data.fields import ForeignRecord, RecordError, plain_text, text_of
 from headscope.data.pictures import show
 
 _OPTIONS = ("options", "candidates", "choices", "multi-choice options")
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """The rows of the split; one whose picture is another row's index gets that row's picture."""
     wanted = {_reference(row.value) for row in rows_of(place)} - {""}
     pictures: ForeignRecord = {}
@@ -47,7 +47,7 @@ def _reference(record: ForeignRecord) -> str:
     return value if isinstance(value, str) and value.isdigit() and len(value) <= 12 else ""
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One row."""
     record = row.value
     question = text_of(record, "question")
@@ -56,12 +56,14 @@ def build(row: Row, place: Place) -> Draft:
         question = f"{hint.strip()}\n{question}"
     options, labels = _options(record)
     if not options and LETTER.fullmatch(plain_text(record.get("answer"), "answer")):
-        raise Unfit("answer", "letter without options", show(record["answer"]), "columns A, B ... or options")
+        raise RecordError(
+            "answer", "letter without options", show(record["answer"]), "columns A, B ... or options"
+        )
     said = answered(question, record.get("answer"), options, labels, Columns(place), place)
     said["left_out"] = ("boxes: the rows have none", "steps: none in the source", *said["left_out"])
     image = "image" if record.get("image") else "image_path"
     kinds = [plain_text(record[k], k) for k in ("l2-category", "category") if record.get(k) not in (None, "")]
-    return Draft(
+    return CaseDraft(
         id=f"vlmeval-{text_of(record, 'index')}",
         **said,
         kind="/".join(dict.fromkeys(kinds)),
@@ -74,7 +76,7 @@ def _options(record: ForeignRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
     options = lettered_options(record)
     if options:
         if len(options) == 1:
-            raise Unfit("B", "single choice", "A alone", "two options or more")
+            raise RecordError("B", "single choice", "A alone", "two options or more")
         return options, tuple(LETTERS[: len(options)])
     name = next((n for n in _OPTIONS if record.get(n) not in (None, "")), "")
     return options_of(record[name], name) if name else ((), ())

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headscope.benchmarks.importing.options import mixed, one_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, score_row
-from headscope.data.fields import Cell, ForeignRecord, Unfit, take, text_of, texts_of
+from headscope.benchmarks.importing.answer_options import mixed, one_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rules import Right, Rule, Table, by_group, judge, score_row
+from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 
@@ -37,14 +37,14 @@ _TWO = {
 }
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One photograph with its captions."""
     record = row.value
     picture, options = _listed(record, place) if isinstance(record.get("row"), list) else _controlled(record)
     number = _index(row)
     shown = mixed(options, f"{picture}/{number}")
     left = ("boxes: the rows have none", "steps: none in the source")
-    return Draft(
+    return CaseDraft(
         id=f"whatsup-{subset(place)}-{number}",
         **one_of("Which caption fits the picture?", shown, shown.index(options[0]), *left),
         kind=preposition(record, options[0], subset(place)),
@@ -55,12 +55,12 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _index(row: Row) -> str:
+def _index(row: SourceRow) -> str:
     digits = "".join(c for c in row.at if c.isdigit())
     return digits or str(row.line)
 
 
-def subset(place: Place) -> str:
+def subset(place: ImportPlace) -> str:
     """Which of the six subsets a place holds."""
     name = place.files[0].name if place.files else ""
     return next((k for k, v in _FILES.items() if v == name), place.split or "a")
@@ -69,18 +69,18 @@ def subset(place: Place) -> str:
 def _controlled(record: ForeignRecord) -> tuple[str, tuple[str, ...]]:
     options = texts_of(record, "caption_options")
     if len(options) < 2:
-        raise Unfit("caption_options", "single choice", show(record["caption_options"]), "two or more")
+        raise RecordError("caption_options", "single choice", show(record["caption_options"]), "two or more")
     path = text_of(record, "image_path")
     return "/".join(path.rsplit("/", 2)[-2:]), options
 
 
-def _listed(record: ForeignRecord, place: Place) -> tuple[str, tuple[str, ...]]:
+def _listed(record: ForeignRecord, place: ImportPlace) -> tuple[str, tuple[str, ...]]:
     values = take(record, "row", list)
     captions = tuple(v.strip() for v in values[1:3] if isinstance(v, str) and v.strip())
     if len(captions) < 2:
-        raise Unfit("row", "wrong value", show(values), "an image id and two captions")
+        raise RecordError("row", "wrong value", show(values), "an image id and two captions")
     if isinstance(values[0], bool) or not isinstance(values[0], int | str):
-        raise Unfit("row[0]", "wrong value", show(values[0]), "an image id")
+        raise RecordError("row[0]", "wrong value", show(values[0]), "an image id")
     family = subset(place).split("_")[0]
     name = str(values[0]).zfill(12) if family == "coco" else str(values[0])
     return f"{_FOLDERS.get(family, 'images')}/{name}.jpg", captions

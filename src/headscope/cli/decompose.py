@@ -11,9 +11,9 @@ import typer
 from headscope.cli.data import data_app
 
 if TYPE_CHECKING:
-    from headscope.making.decompose.llm import Settings
+    from headscope.making.decompose.chat_server import ChatServer
+    from headscope.making.decompose.llm import DecomposeSettings
     from headscope.making.decompose.rules import RelationRow
-    from headscope.making.decompose.server import Server
 
 
 @data_app.command()
@@ -52,12 +52,12 @@ def decompose(
         raise DataError(
             "--with llm: say --server URL and --model NAME; nothing is asked of a server unless named"
         )
-    from headscope.making.decompose.llm import Settings
-    from headscope.making.decompose.server import Limits, Server
+    from headscope.making.decompose.chat_server import ChatServer, RequestLimits
+    from headscope.making.decompose.llm import DecomposeSettings
 
-    limits = Limits(seconds=timeout, per_minute=per_minute)
-    asked = Server(server, model, os.environ.get(key_from) or "none", limits)
-    settings = Settings(pictures=pictures, at_once=at_once, price_in=price_in, price_out=price_out)
+    limits = RequestLimits(seconds=timeout, per_minute=per_minute)
+    asked = ChatServer(server, model, os.environ.get(key_from) or "none", limits)
+    settings = DecomposeSettings(pictures=pictures, at_once=at_once, price_in=price_in, price_out=price_out)
     _by_model(folder, out or folder, again, asked, settings, prompts)
 
 
@@ -117,7 +117,12 @@ def _show_table(rows: list[RelationRow]) -> None:
 
 
 def _by_model(
-    folder: Path, out: Path, again: bool, server: Server, settings: Settings, prompts: Path | None
+    folder: Path,
+    out: Path,
+    again: bool,
+    server: ChatServer,
+    settings: DecomposeSettings,
+    prompts: Path | None,
 ) -> None:
     from headscope.data.cases import Cases, load_cases, save_cases
     from headscope.errors import DataError

@@ -14,7 +14,7 @@ from headscope.pointing.styles import STYLES
 if TYPE_CHECKING:
     from headscope.benchmarks.score_types import PairedDifference
     from headscope.study.evaluation import Loading
-    from headscope.study.evaluation_result import EvaluationResult, Intervened
+    from headscope.study.evaluation_result import EvaluationResult, InterventionResult
 
 
 def evaluate(
@@ -83,13 +83,13 @@ def _loading(
     """
     from headscope.errors import StudyError
     from headscope.study.evaluation import Loading
-    from headscope.study.given import Given
+    from headscope.study.requested_settings import RequestedSettings
     from headscope.study.study import Study
 
     if study is None:
         how = device or "cpu", dtype or "float32", batch_size, most
         return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
-    record = Study.open(study, Given(model=model)).record
+    record = Study.open(study, RequestedSettings(model=model)).record
     if record.load_ is None:
         raise StudyError(f"{study}: was begun on a model in memory, which cannot be loaded again")
     options = record.options()
@@ -116,7 +116,7 @@ def _show(found: EvaluationResult) -> None:
         _show_change(change)
 
 
-def _show_change(change: Intervened) -> None:
+def _show_change(change: InterventionResult) -> None:
     turned, by = change.difference, change.difference.accuracy
     heads = f" ({', '.join(change.chosen)})" if change.chosen else ""
     typer.echo(

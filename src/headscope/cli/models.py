@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import typer
 
 from headscope.errors import HeadscopeError, ModelError
-from headscope.models.survey import Row, load
+from headscope.models.survey import SurveyedFamily, load
 
 if TYPE_CHECKING:
     from headscope.models.placement import LoadOptions, ModelOptions
@@ -140,7 +140,7 @@ def merge(
     typer.echo(str(merge_adapter(adapter, out, base, dtype)))
 
 
-def families() -> list[Row]:
+def families() -> list[SurveyedFamily]:
     """The rows of the survey that ships with the package, by family.
 
     Raises:
@@ -236,7 +236,7 @@ def _entry(family: str, status: str, reason: str, proofs: Mapping[str, Any]) -> 
     return {"family": family, "status": status, "reason": reason, "proofs": proofs}
 
 
-def _family_table(rows: Sequence[Row]) -> Table:
+def _family_table(rows: Sequence[SurveyedFamily]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 

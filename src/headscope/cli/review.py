@@ -33,7 +33,7 @@ def review(
         _show_agreement(folder, reviewer, agree, functions)
     elif apply:
         from headscope.data.cases import load_cases
-        from headscope.making.review.results import apply_reviews
+        from headscope.making.review.applied_reviews import apply_reviews
 
         done = apply_reviews(load_cases(folder, functions), reviewer)
         typer.echo(
@@ -47,7 +47,7 @@ def review(
 def _serve(folder: Path, reviewer: str, functions: Taxonomy, port: int, browser: bool) -> None:
     import webbrowser
 
-    from headscope.making.review.server import ReviewServer, ReviewSession
+    from headscope.making.review.review_server import ReviewServer, ReviewSession
 
     page = ReviewServer(ReviewSession(folder, reviewer, functions), port)
     typer.echo(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")
@@ -65,7 +65,7 @@ def _show_agreement(folder: Path, one: str, other: str, functions: Taxonomy) -> 
 
     from headscope.data.cases import load_cases
     from headscope.errors import DataError
-    from headscope.making.review.results import agreement, reviewers_of
+    from headscope.making.review.applied_reviews import agreement, reviewers_of
 
     known = reviewers_of(folder)
     for name in (one, other):

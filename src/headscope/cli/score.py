@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from headscope.benchmarks.predictions import PredictionScores
-    from headscope.benchmarks.score_types import Official, Score, Scores
+    from headscope.benchmarks.score_types import OfficialScores, Score, Scores
 
 
 def score(
@@ -77,7 +77,7 @@ def kinds_table(scores: Scores, changed: Scores | None = None, name: str = "righ
     return table
 
 
-def rule_table(own: Official, other: Official | None = None, name: str = "value") -> Table:
+def rule_table(own: OfficialScores, other: OfficialScores | None = None, name: str = "value") -> Table:
     """The table of a source's own rule; that of a changed model beside it."""
     from rich.markup import escape
 

@@ -11,7 +11,7 @@ import typer
 from headscope.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
-    from headscope.acceptance.results import Result
+    from headscope.acceptance.results import StepResult
     from headscope.models.placement import LoadOptions
 
 _COLOURS = {"held": "green", "failed": "red"}
@@ -25,8 +25,8 @@ def check_thoroughly(
     Raises:
         ModelError: options that --thorough does not go with. StoreError: the page cannot be written.
     """
-    from headscope.acceptance.page import default_page, page_of
-    from headscope.acceptance.run import check_thoroughly as run
+    from headscope.acceptance.check_page import default_page, page_of
+    from headscope.acceptance.thorough_check import check_thoroughly as run
 
     if tower != "decoder":
         raise ModelError(
@@ -49,7 +49,7 @@ def check_thoroughly(
     return 1 if found.status == "REFUSED" else 0
 
 
-def _show(result: Result) -> None:
+def _show(result: StepResult) -> None:
     from rich.console import Console
     from rich.markup import escape
 

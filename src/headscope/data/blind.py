@@ -32,7 +32,7 @@ class _Question(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Guessed:
+class BlindAccuracy:
     """How well the questions of one function are answered without the picture; None where none was usable.
 
     Attributes:
@@ -51,7 +51,7 @@ class Guessed:
 
 
 @dataclass(frozen=True)
-class BlindRow(Guessed):
+class BlindRow(BlindAccuracy):
     """The same with what it is of.
 
     Attributes:
@@ -153,7 +153,7 @@ def by_choices(questions: Sequence[Any], attribute: str = "choices") -> list[tup
     return [*out, (True, rare)] if rare else out
 
 
-def _measure(questions: list[_Question], seed: int) -> Guessed:
+def _measure(questions: list[_Question], seed: int) -> BlindAccuracy:
     import numpy as np
 
     parts: list[tuple[np.ndarray, np.ndarray, list[_Question]]] = []
@@ -164,10 +164,10 @@ def _measure(questions: list[_Question], seed: int) -> Guessed:
         parts += [(*_score(kind, changing, seed), kind) for kind in kinds if len(kind) >= _FEWEST]
     used = [q for _, _, kind in parts for q in kind]
     if not used:
-        return Guessed()
+        return BlindAccuracy()
     majority, blind = (np.concatenate([p[i] for p in parts]).astype(float) for i in (0, 1))
     answers = len({q.answer for q in used})
-    return Guessed(
+    return BlindAccuracy(
         used=len(used),
         chance=float(np.mean([1 / (len(q.choices) or answers) for q in used])),
         majority=float(majority.mean()),

@@ -79,11 +79,11 @@ _SAID = {
 
 
 @dataclass
-class Survey:
+class BoxSurvey:
     """A look at all boxes of a file, whose pictures' sizes are known.
 
     Example:
-        >>> look = Survey("xywh")
+        >>> look = BoxSurvey("xywh")
         >>> look.add([0.1, 0.2, 0.3, 0.4], (640, 480))
         >>> look.doubt()
         ('in shares of 0 to 1', 'xywh01')
@@ -145,8 +145,8 @@ class Survey:
 
 
 def doubt_of(form: str, boxes: Iterable[tuple[Sequence[float], tuple[int, int]]]) -> tuple[str, str] | None:
-    """:meth:`Survey.doubt` over (values, size of the picture)."""
-    look = Survey(form)
+    """:meth:`BoxSurvey.doubt` over (values, size of the picture)."""
+    look = BoxSurvey(form)
     for values, size in boxes:
         look.add(values, size)
     return look.doubt()

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from headscope.data.cases import Cases, load_cases, picture_target, save_cases
 from headscope.data.checks import path_of
-from headscope.data.fields import ForeignRecord, Unfit, take
+from headscope.data.fields import ForeignRecord, RecordError, take
 from headscope.data.pictures import key_of, show
 from headscope.data.schema import Case
 from headscope.errors import DataError
@@ -125,7 +125,7 @@ def _from_row(row: ForeignRecord, number: int) -> Case:
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         reason = f"{path_of(error['loc'])}: {error['msg']}, found {show(error['input'])}"
-    except (Unfit, TypeError, KeyError, ValueError) as exc:
+    except (RecordError, TypeError, KeyError, ValueError) as exc:
         reason = f"found {exc!r}"
     raise DataError(f"row {number} of the dataset is no case: {reason}; expected what to_dataset writes")
 

@@ -18,7 +18,7 @@ _BLANK = " \t\r\n"
 _NUMERIC = frozenset("0123456789+-.eE")
 
 
-class Broken(Exception):
+class BrokenJson(Exception):
     """JSON that cannot be read on from here."""
 
     def __init__(self, line: int, finding: Finding) -> None:
@@ -97,7 +97,7 @@ class JsonStream:
     """A cursor over a JSON file that keeps one record in memory.
 
     Raises:
-        Broken: the file is not JSON from some line on, or a record is over 64 MiB.
+        BrokenJson: the file is not JSON from some line on, or a record is over 64 MiB.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -119,8 +119,8 @@ class JsonStream:
         self._text, self._at = rest + chunk, 0
         return bool(chunk)
 
-    def _stop(self, what: str, found: str, expected: str) -> Broken:
-        return Broken(self.line, Finding("json", what, found, expected))
+    def _stop(self, what: str, found: str, expected: str) -> BrokenJson:
+        return BrokenJson(self.line, Finding("json", what, found, expected))
 
     @property
     def line(self) -> int:
@@ -155,7 +155,7 @@ class JsonStream:
                 if self._more():
                     continue
                 finding = broken(self._text, exc)
-                raise Broken(self.line, finding) from exc
+                raise BrokenJson(self.line, finding) from exc
             except (RecursionError, ValueError) as exc:
                 raise self._stop("nested too deeply", "hundreds of levels", "a record") from exc
             if set(self._text[end : end + 32]) <= _NUMERIC and len(self._text) - end < 32 and self._more():

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headscope.data.box_forms import Survey
+from headscope.data.box_forms import BoxSurvey
 from headscope.data.checks import Finding, check_case, parse
-from headscope.data.near_duplicates import Look, NearDuplicate, Shown, look_at, near_duplicates
+from headscope.data.near_duplicates import Appearance, NearDuplicate, ShownPicture, look_at, near_duplicates
 from headscope.data.pictures import (
     PictureError,
     content_keys,
@@ -123,7 +123,7 @@ def inspect(
     shown: list[_Picture] = []
     first: dict[str, int] = {}
     lines = 0
-    look = Survey("xyxy")
+    look = BoxSurvey("xyxy")
     try:
         for line, content in _read_lines(out.file):
             lines += 1
@@ -209,7 +209,7 @@ def _note(
         pictures.append(_Picture(line, str(name), image, size, split))
 
 
-def _look_at_boxes(look: Survey, raw: JsonObject) -> None:
+def _look_at_boxes(look: BoxSurvey, raw: JsonObject) -> None:
     """Add a case's boxes; what is of another type is reported where it stands."""
     width, height, things = raw.get("width"), raw.get("height"), raw.get("objects")
     if type(width) is not int or type(height) is not int or not isinstance(things, list):
@@ -236,7 +236,7 @@ def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> 
             if result.what not in _KNOWN:
                 out.add(picture.line, Finding("image", result.what, result.found, result.expected))
             continue
-        size = result.size if isinstance(result, Look) else result
+        size = result.size if isinstance(result, Appearance) else result
         for name, wanted, real in zip(("width", "height"), picture.size, size, strict=True):
             if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted != real:
                 out.add(picture.line, Finding(name, "not the picture's size", show(wanted), str(real)))
@@ -275,15 +275,17 @@ def _near(
     pictures: list[_Picture],
     places: dict[str, Path | PictureError],
     contents: dict[Path, str],
-    read: dict[Path, Look | tuple[int, int] | PictureError],
+    read: dict[Path, Appearance | tuple[int, int] | PictureError],
 ) -> list[NearDuplicate]:
     """Pictures of different content that look the same."""
-    shown: dict[Any, Shown] = {}
-    looks: dict[Any, Look] = {}
+    shown: dict[Any, ShownPicture] = {}
+    looks: dict[Any, Appearance] = {}
     for picture in pictures:
         place = places[picture.image]
-        if isinstance(place, Path) and isinstance(look := read[place], Look):
-            shown.setdefault(contents[place], Shown(picture.line, picture.case, picture.image, picture.split))
+        if isinstance(place, Path) and isinstance(look := read[place], Appearance):
+            shown.setdefault(
+                contents[place], ShownPicture(picture.line, picture.case, picture.image, picture.split)
+            )
             looks.setdefault(contents[place], look)
     return near_duplicates(str(out.file), shown, looks)
 

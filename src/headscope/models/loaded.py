@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ModelPlacement:
     """Device, number format and quantisation of a model in memory.
 
     Attributes:
@@ -47,13 +47,13 @@ class Loaded:
         return chosen or None
 
 
-def loaded_as(vlm: VLM) -> Loaded:
+def loaded_as(vlm: VLM) -> ModelPlacement:
     """How a model is placed, as found in it."""
     places = {part: full_device(place) for part, place in vlm.placement.items()}
     device = full_device(str(vlm.device))
     if len(set(places.values())) == 1:
         places = {"": device}
-    return Loaded(device, main_dtype(vlm.model), places, _quantization(vlm.model, vlm.folder))
+    return ModelPlacement(device, main_dtype(vlm.model), places, _quantization(vlm.model, vlm.folder))
 
 
 def full_device(name: str) -> str:

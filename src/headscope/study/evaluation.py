@@ -16,7 +16,7 @@ from headscope.study.evaluation_result import (
     EvaluatedData,
     EvaluatedModel,
     EvaluationResult,
-    Intervened,
+    InterventionResult,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def evaluate(
         said = _changed(vlm, cases, intervention, heads, pictures, loading)
         changed = judged(_kept(said), cases.by_id)
         touched = set(pictures)
-        intervened = Intervened(
+        intervened = InterventionResult(
             kind=intervention.kind,
             what=intervention.what,
             study=None if intervention.study is None else str(intervention.study),

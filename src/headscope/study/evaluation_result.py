@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from headscope.benchmarks.score_types import AnswerChange, Answered, Scores
+from headscope.benchmarks.score_types import AnswerChange, AnsweredQuestion, Scores
 from headscope.records import Artefact, JsonValue, Number, Record
 
 
-class AnsweredRow(Answered):
+class AnsweredRow(AnsweredQuestion):
     """One question with what was said.
 
     Attributes:
@@ -24,7 +24,7 @@ class AnsweredRow(Answered):
     total: Number
 
 
-class Intervened(Record):
+class InterventionResult(Record):
     """The same questions under an intervention.
 
     Attributes:
@@ -104,5 +104,5 @@ class EvaluationResult(Artefact):
     loading: dict[str, JsonValue]
     plain: Scores
     form: AnswerForm | None = None
-    intervention: Intervened | None = None
+    intervention: InterventionResult | None = None
     answers: tuple[AnsweredRow, ...] = Field(alias="rows")

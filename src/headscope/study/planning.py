@@ -292,7 +292,7 @@ def plan_study(
     Raises:
         DataError: the cases are too few to be split. StudyError: no question to time.
     """
-    from headscope.capturing.plan import estimate_bytes
+    from headscope.capturing.shard_plan import estimate_bytes
     from headscope.data.splits import assign_splits
     from headscope.study.first_stages import READOUTS
 

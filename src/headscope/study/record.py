@@ -18,7 +18,7 @@ from headscope.records import Artefact, JsonObject, Record
 if TYPE_CHECKING:
     from headscope.models.placement import LoadOptions, ModelOptions
     from headscope.models.vlm import VLM
-    from headscope.study.given import Given
+    from headscope.study.requested_settings import RequestedSettings
 
 FILE = "study.json"
 FIRST_IMAGE_BACKEND = "pil"  # what studies read pictures with before they recorded it
@@ -232,7 +232,7 @@ def checked_probe_device(name: str | None) -> None:
 
 
 def record_of(
-    vlm: VLM, given: Given, cases: Cases, splits: Mapping[str, str], probe_device: str
+    vlm: VLM, given: RequestedSettings, cases: Cases, splits: Mapping[str, str], probe_device: str
 ) -> StudyRecord:
     """What ``study.json`` records: what was given; device, number format and places as found in the model.
 

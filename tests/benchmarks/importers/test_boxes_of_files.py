@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.importing.importer import ImportReport
 from headscope.benchmarks.registry import import_cases
 from headscope.data.box_forms import FORMS, UNITS, doubt_of, parts_of, to_pixels
 from headscope.data.cases import load_cases
@@ -117,7 +117,7 @@ def test_the_collected_boxes_are_refused_or_reported(tmp_path: Path) -> None:
         import_cases("coco", tmp_path / "out", place=SMALL / "coco_boxes.json", images=SMALL)
 
 
-def one_photograph(tmp_path: Path, *boxes: list[float], **more: Any) -> Report:
+def one_photograph(tmp_path: Path, *boxes: list[float], **more: Any) -> ImportReport:
     p._pic(tmp_path / "in", "images/0.png", (640, 427))
     notes = [
         {"id": i, "image_id": 0, "category_id": 1 + (i > 0), "bbox": b, "iscrowd": 0}

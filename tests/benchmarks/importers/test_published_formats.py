@@ -10,7 +10,7 @@ import published as p
 import pytest
 
 from headscope.benchmarks import registry, sphere
-from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.importing.importer import ImportReport
 from headscope.benchmarks.registry import import_cases, sources
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
@@ -19,7 +19,7 @@ from headscope.data.validation import validate
 from headscope.errors import DataError
 
 
-def imported(name: str, tmp_path: Path) -> tuple[Report, Cases]:
+def imported(name: str, tmp_path: Path) -> tuple[ImportReport, Cases]:
     columns = p.COLUMNS if name == "table" else None
     report = import_cases(
         name,
@@ -325,4 +325,4 @@ def test_a_benchmark_is_one_file_and_one_row() -> None:
     for source in sources().values():
         assert source.build.__module__.startswith("headscope.benchmarks.")
         own = source.rule.tabulate.__module__
-        assert own in (source.build.__module__, "headscope.benchmarks.scoring")
+        assert own in (source.build.__module__, "headscope.benchmarks.rules")

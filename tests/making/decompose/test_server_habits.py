@@ -21,13 +21,13 @@ pytest.importorskip("json_repair", reason="json-repair is not installed (extra l
 
 from headscope.data.cases import Cases, load_cases
 from headscope.functions import DEFAULT
-from headscope.making.decompose.llm import DecomposedByModel, Decomposer, Settings
+from headscope.making.decompose.chat_server import ChatServer, RequestForm, RequestLimits
+from headscope.making.decompose.llm import DecomposedByModel, Decomposer, DecomposeSettings
 from headscope.making.decompose.reply import read_reply
 from headscope.making.decompose.responses import pause_of
-from headscope.making.decompose.server import Limits, RequestForm, Server
 from shared_cases import CASES
 
-LIMITS = Limits(seconds=2.0, tries=3, pause=0.0)
+LIMITS = RequestLimits(seconds=2.0, tries=3, pause=0.0)
 STEPS: list[dict[str, Any]] = [
     dict(zip(("question", "answer", "choices", "function", "objects", "depends_on"), step, strict=True))
     for step in (
@@ -59,9 +59,9 @@ def with_steps(**changes: Any) -> str:
     return json.dumps({"steps": [s | {k: make(s) for k, make in changes.items()} for s in STEPS]})
 
 
-def run(url: str, cases: Cases, limits: Limits = LIMITS, **settings: Any) -> DecomposedByModel:
-    asked = Server(url, "m", limits=limits, sleep=lambda seconds: None)
-    return Decomposer(asked, cases, cases.folder, Settings(**({"at_once": 1} | settings))).run()
+def run(url: str, cases: Cases, limits: RequestLimits = LIMITS, **settings: Any) -> DecomposedByModel:
+    asked = ChatServer(url, "m", limits=limits, sleep=lambda seconds: None)
+    return Decomposer(asked, cases, cases.folder, DecomposeSettings(**({"at_once": 1} | settings))).run()
 
 
 # What a reply around the good steps may look like.
@@ -145,8 +145,8 @@ def test_a_server_that_takes_less_is_asked_for_less_and_remembered(
     answer: Answer, asks: Form, cases: Cases
 ) -> None:
     with serving(answer) as server:
-        client = Server(server.url, "m", limits=LIMITS, sleep=lambda seconds: None)
-        made = Decomposer(client, cases, cases.folder, Settings(at_once=1)).run()
+        client = ChatServer(server.url, "m", limits=LIMITS, sleep=lambda seconds: None)
+        made = Decomposer(client, cases, cases.folder, DecomposeSettings(at_once=1)).run()
         assert client.asks == asks
         learnt = len(server.asked)
     assert made.failed == {}
@@ -285,7 +285,7 @@ def stand_in() -> Iterator[str]:
 def test_every_habit_of_the_stand_in_ends_in_steps_or_in_its_own_words(
     mode: str, cases: Cases, stand_in: str
 ) -> None:
-    limits = Limits(seconds=0.5 if mode == "slow" else 5.0, tries=3, pause=0.0)
+    limits = RequestLimits(seconds=0.5 if mode == "slow" else 5.0, tries=3, pause=0.0)
     made = run(f"{stand_in}/{mode}/v1", cases, limits)
     if mode in FAIL:
         assert set(made.failed) == {"c0", "c1"}

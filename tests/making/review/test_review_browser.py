@@ -12,7 +12,7 @@ import pytest
 from reviewed import HOSTILE, folder_of_cases
 
 from headscope.data.cases import load_cases
-from headscope.making.review.server import ReviewServer, ReviewSession
+from headscope.making.review.review_server import ReviewServer, ReviewSession
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from reviewed import folder_of_cases
 
 from headscope.errors import DataError
-from headscope.making.review.server import ReviewServer, ReviewSession
+from headscope.making.review.review_server import ReviewServer, ReviewSession
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sklearn.metrics import cohen_kappa_score
 from headscope.data.cases import load_cases
 from headscope.data.validation import validate
 from headscope.errors import DataError
-from headscope.making.review.results import agreement, apply_reviews, cohen_kappa, reviewers_of
+from headscope.making.review.applied_reviews import agreement, apply_reviews, cohen_kappa, reviewers_of
 from headscope.making.review.verdicts import Reviews
 
 

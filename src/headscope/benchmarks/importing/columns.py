@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from headscope.benchmarks.importing.options import LETTERS
-from headscope.data.fields import Cell, Unfit, plain_text
+from headscope.benchmarks.importing.answer_options import LETTERS
+from headscope.data.fields import Cell, RecordError, plain_text
 from headscope.data.pictures import show
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
@@ -67,7 +67,7 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
     Texts are split at letters (``A. cup B. plate``), lines, ``|`` and ``;``, else at commas.
 
     Raises:
-        Unfit: it is none of these, or an option is empty.
+        RecordError: it is none of these, or an option is empty.
 
     Example:
         >>> options_of("(A) cup (B) plate", "choices")
@@ -85,7 +85,7 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
     elif isinstance(value, str):
         labels, value = _split(value)
     if not isinstance(value, list | tuple) or not value:
-        raise Unfit(field, "wrong value", show(value), "a list, an object or text of options")
+        raise RecordError(field, "wrong value", show(value), "a list, an object or text of options")
     options = tuple(plain_text(v, f"{field}[{i}]") for i, v in enumerate(value))
     marks = [re.match(r"\(?([A-H])[).:]\s+(?=\S)", o) for o in options]
     if [m[1] for m in marks if m] == list(LETTERS[: len(options)]):
@@ -102,7 +102,7 @@ def _split(text: str) -> tuple[list[str], list[str]]:
     for mark in ("\n", "|", ";", ","):
         if mark in text.strip():
             return [], [part.strip() for part in text.strip().strip(mark).split(mark)]
-    raise Unfit("choices", "single choice", show(text), "options apart by lines, |, ; or commas")
+    raise RecordError("choices", "single choice", show(text), "options apart by lines, |, ; or commas")
 
 
 def lettered_options(record: Mapping[str, Cell]) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def chosen(
         reading: what the whole file showed or the user said an answer to be, one of :data:`READINGS`.
 
     Raises:
-        Unfit: none, or two that differ.
+        RecordError: none, or two that differ.
     """
     found = readings(value, options, labels)
     if reading in found:
@@ -168,11 +168,13 @@ def chosen(
     told = {k: v for k, v in found.items() if k != "index1"}
     if not told:
         expected = f"one of the options, its letter up to {labels[-1]}" if labels else "an option"
-        raise Unfit(field, "no such option", show(value), f"{expected}, or its number")
+        raise RecordError(field, "no such option", show(value), f"{expected}, or its number")
     if len(set(told.values())) > 1:
         ways = ", ".join(f"{options[i]!r} as {k}" for k, i in told.items())
         how = f"--map answer_is={'|'.join(READINGS)}"
-        raise Unfit(field, "ambiguous answer", f"{show(value)}: {ways[:160]}", f"one meaning; say {how}")
+        raise RecordError(
+            field, "ambiguous answer", f"{show(value)}: {ways[:160]}", f"one meaning; say {how}"
+        )
     return next(iter(told.values()))
 
 

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importing.records import Place, Row
+from headscope.benchmarks.importing.sources import ImportPlace, SourceRow
 from headscope.data.checks import Finding
 from headscope.data.fields import Cell
-from headscope.data.jsonstream import Broken, Decoder, JsonStream, open_json
+from headscope.data.jsonstream import BrokenJson, Decoder, JsonStream, open_json
 from headscope.data.pictures import show
 from headscope.data.validation import MAX_LINE
 from headscope.errors import DataError
@@ -21,7 +21,7 @@ _MAX_CELL = 64 * 2**20
 _BATCH = 64
 
 
-def rows_of(place: Place) -> Iterator[Row]:
+def rows_of(place: ImportPlace) -> Iterator[SourceRow]:
     """Every record of every file of a place, in order.
 
     Raises:
@@ -37,7 +37,7 @@ def rows_of(place: Place) -> Iterator[Row]:
             raise DataError(f"{path}: cannot be read ({reason}); name a folder, a file or a hub id") from exc
 
 
-def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[Row]]:
+def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[SourceRow]]:
     if path.suffix == ".parquet":
         return parquet
     if path.suffix == ".arrow":
@@ -54,7 +54,7 @@ def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[Row]]:
     return lambda p: array(p, name)
 
 
-def lines(path: Path) -> Iterator[Row]:
+def lines(path: Path) -> Iterator[SourceRow]:
     """One JSON object a line."""
     decoder = Decoder()
     with path.open("rb") as file:
@@ -69,7 +69,7 @@ def lines(path: Path) -> Iterator[Row]:
                 yield _line(path, number, chunk, decoder)
 
 
-def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> Row:
+def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> SourceRow:
     try:
         text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as exc:
@@ -79,17 +79,17 @@ def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> Row:
     return _row(path, number, value, odd)
 
 
-def _row(path: Path, line: int, value: Cell, odd: Finding | None, at: str = "") -> Row:
+def _row(path: Path, line: int, value: Cell, odd: Finding | None, at: str = "") -> SourceRow:
     if odd is None and not isinstance(value, dict):
         odd = Finding("record", "wrong value", show(value), "an object")
-    return Row(str(path), line, value if isinstance(value, dict) else {}, at, odd)
+    return SourceRow(str(path), line, value if isinstance(value, dict) else {}, at, odd)
 
 
-def _faulty(path: Path, line: int, what: str, found: str, expected: str) -> Row:
-    return Row(str(path), line, {}, "", Finding("json", what, found, expected))
+def _faulty(path: Path, line: int, what: str, found: str, expected: str) -> SourceRow:
+    return SourceRow(str(path), line, {}, "", Finding("json", what, found, expected))
 
 
-def array(path: Path, member: str = "") -> Iterator[Row]:
+def array(path: Path, member: str = "") -> Iterator[SourceRow]:
     """The items of an array: the whole file, or one member of the object that it is.
 
     Items that are no objects come wrapped: ``{"row": item}``.
@@ -109,17 +109,17 @@ def array(path: Path, member: str = "") -> Iterator[Row]:
                     yield _faulty(path, 1, "no such member", "none", f'a member "{member}"')
             else:
                 yield from _items(path, stream, "[{}].")
-        except Broken as exc:
-            yield Row(str(path), exc.line, {}, "", exc.finding)
+        except BrokenJson as exc:
+            yield SourceRow(str(path), exc.line, {}, "", exc.finding)
 
 
-def _items(path: Path, stream: JsonStream, at: str) -> Iterator[Row]:
+def _items(path: Path, stream: JsonStream, at: str) -> Iterator[SourceRow]:
     for index, (line, value, odd) in enumerate(stream.items()):
         whole = {"row": value} if isinstance(value, list) else value
         yield _row(path, line, whole, odd, at.format(index))
 
 
-def anything(path: Path) -> Iterator[Row]:
+def anything(path: Path) -> Iterator[SourceRow]:
     """The records of a JSON file, whatever holds them: lines, an array, the first member that is an array of
     objects, or a mapping."""
     with open_json(path) as file:
@@ -146,8 +146,8 @@ def anything(path: Path) -> Iterator[Row]:
                     break
                 for _ in items:
                     pass
-        except Broken as exc:
-            yield Row(str(path), exc.line, {}, "", exc.finding)
+        except BrokenJson as exc:
+            yield SourceRow(str(path), exc.line, {}, "", exc.finding)
             return
     if member:
         yield from array(path, member)
@@ -163,7 +163,7 @@ def _is_record(line: bytes) -> bool:
     return isinstance(value, dict) and not all(isinstance(v, dict) for v in value.values())
 
 
-def mapping(path: Path) -> Iterator[Row]:
+def mapping(path: Path) -> Iterator[SourceRow]:
     """The members of an object, each with its key added as ``_key``."""
     with open_json(path) as file:
         stream = JsonStream(file)
@@ -174,11 +174,11 @@ def mapping(path: Path) -> Iterator[Row]:
                 value, odd = stream.value()
                 whole = {"_key": key, **value} if isinstance(value, dict) else value
                 yield _row(path, line, whole, odd, f"[{show(key)}].")
-        except Broken as exc:
-            yield Row(str(path), exc.line, {}, "", exc.finding)
+        except BrokenJson as exc:
+            yield SourceRow(str(path), exc.line, {}, "", exc.finding)
 
 
-def table(path: Path) -> Iterator[Row]:
+def table(path: Path) -> Iterator[SourceRow]:
     """The rows of a CSV or TSV file with a head; every cell is text, empty cells are null."""
     csv.field_size_limit(_MAX_CELL)
     with path.open(encoding="utf-8-sig", newline="", errors="strict") as file:
@@ -201,13 +201,13 @@ def table(path: Path) -> Iterator[Row]:
                 yield _cells(path, reader.line_num, head, cells)
 
 
-def _cells(path: Path, line: int, head: list[str], cells: list[str]) -> Row:
+def _cells(path: Path, line: int, head: list[str], cells: list[str]) -> SourceRow:
     if len(cells) != len(head):
         return _faulty(path, line, "wrong number of cells", str(len(cells)), f"{len(head)}, as the head has")
-    return Row(str(path), line, {k: v if v else None for k, v in zip(head, cells, strict=True)})
+    return SourceRow(str(path), line, {k: v if v else None for k, v in zip(head, cells, strict=True)})
 
 
-def parquet(path: Path) -> Iterator[Row]:
+def parquet(path: Path) -> Iterator[SourceRow]:
     """The rows of a Parquet file; pictures are ``{"bytes", "path"}``; ``line`` counts rows from 1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -218,14 +218,14 @@ def parquet(path: Path) -> Iterator[Row]:
             for batch in file.iter_batches(batch_size=_BATCH):
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(str(path), number, value)
+                    yield SourceRow(str(path), number, value)
     except (pa.ArrowException, ValueError, OSError) as exc:
         raise DataError(
             f"{path}: asked for a Parquet table, found {show(str(exc))}; get the file anew"
         ) from exc
 
 
-def arrow(path: Path) -> Iterator[Row]:
+def arrow(path: Path) -> Iterator[SourceRow]:
     """The rows of an Arrow file, stream or not, as ``datasets`` saves them; ``line`` counts rows from 1."""
     import pyarrow as pa
 
@@ -242,14 +242,14 @@ def arrow(path: Path) -> Iterator[Row]:
                 for start in range(0, batch.num_rows, _BATCH):
                     for value in batch.slice(start, _BATCH).to_pylist():
                         number += 1
-                        yield Row(str(path), number, value)
+                        yield SourceRow(str(path), number, value)
     except (pa.ArrowException, ValueError, OSError) as exc:
         raise DataError(
             f"{path}: asked for an Arrow table, found {show(str(exc))}; get the file anew"
         ) from exc
 
 
-def hub_rows(hub: str, config: str, split: str) -> Iterator[Row]:
+def hub_rows(hub: str, config: str, split: str) -> Iterator[SourceRow]:
     """The rows of a data set on the Hugging Face hub, streamed; ``line`` counts rows from 1.
 
     Raises:
@@ -264,7 +264,7 @@ def hub_rows(hub: str, config: str, split: str) -> Iterator[Row]:
             if isinstance(feature, datasets.Image):
                 found = found.cast_column(name, datasets.Image(decode=False))
         for number, value in enumerate(found, 1):
-            yield Row(f"hub:{place}", number, value)
+            yield SourceRow(f"hub:{place}", number, value)
     except Exception as exc:  # the hub's client raises whatever its transport does
         reason = " ".join(str(exc).split())[:200]
         raise DataError(

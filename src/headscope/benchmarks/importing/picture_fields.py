@@ -16,8 +16,8 @@ from io import BytesIO
 from PIL import Image
 
 from headscope.benchmarks.importing.columns import value_of
-from headscope.benchmarks.importing.records import Place
-from headscope.data.fields import Cell, ForeignRecord, Unfit
+from headscope.benchmarks.importing.sources import ImportPlace
+from headscope.data.fields import Cell, ForeignRecord, RecordError
 from headscope.data.pictures import FORMATS, locate, quiet_bombs, read_size, show, upright_size
 from headscope.records import JsonObject, JsonValue
 
@@ -38,7 +38,7 @@ def picture_of(record: ForeignRecord, key: str) -> str | bytes:
     ``{"bytes", "path"}``, a data URL, base64, or a name of any length.
 
     Raises:
-        Unfit: there is none or more than one, or the text is a web address.
+        RecordError: there is none or more than one, or the text is a web address.
     """
     value = _single(value_of(record, key), key)
     if isinstance(value, dict):
@@ -49,17 +49,19 @@ def picture_of(record: ForeignRecord, key: str) -> str | bytes:
     if isinstance(value, bytes) and value:
         return value
     if not isinstance(value, str) or not value.strip():
-        raise Unfit(key, "no picture", show(value), "a picture or its name")
+        raise RecordError(key, "no picture", show(value), "a picture or its name")
     text = value.strip().strip('"')
     marked = _DATA_URL.match(text)
     if re.match(r"https?://", text[:8], re.IGNORECASE):
-        raise Unfit(key, "web address", show(text), "a picture that is here: fetch it, and name its file")
+        raise RecordError(
+            key, "web address", show(text), "a picture that is here: fetch it, and name its file"
+        )
     if not marked and not _is_base64_of_a_picture(text):
         return text.removeprefix("file://")
     try:
         return base64.b64decode(text[marked.end() :] if marked else text, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise Unfit(key, "unreadable picture", f"{len(value)} characters", "base64, or a name") from exc
+        raise RecordError(key, "unreadable picture", f"{len(value)} characters", "base64, or a name") from exc
 
 
 def _single(value: Cell, key: str) -> Cell:
@@ -70,7 +72,7 @@ def _single(value: Cell, key: str) -> Cell:
             value = read if isinstance(read, list) else value
     if isinstance(value, list | tuple):
         if len(value) > 1:
-            raise Unfit(key, "several pictures", str(len(value)), "one (a case has one picture)")
+            raise RecordError(key, "several pictures", str(len(value)), "one (a case has one picture)")
         return value[0] if value else None
     return value
 
@@ -90,19 +92,21 @@ def refuse_several(record: ForeignRecord, key: str) -> None:
     """Refuse a record with a second picture in a column of its own (``image_2``).
 
     Raises:
-        Unfit: so it is.
+        RecordError: so it is.
     """
     for name, value in record.items():
         inside = isinstance(value, dict) and bool(value.get("bytes"))
         if str(name) != key and (inside or (_SECOND.match(str(name)) and value not in (None, "", [], {}))):
-            raise Unfit(str(name), "several pictures", f"{key} and {name}", "one (a case has one picture)")
+            raise RecordError(
+                str(name), "several pictures", f"{key} and {name}", "one (a case has one picture)"
+            )
 
 
-def size_of_picture(record: ForeignRecord, key: str, place: Place) -> Size | None:
+def size_of_picture(record: ForeignRecord, key: str, place: ImportPlace) -> Size | None:
     """The size of a record's picture, by its header; None where it cannot be seen.
 
     Raises:
-        Unfit: the record has none.
+        RecordError: the record has none.
     """
     picture = picture_of(record, key)
     try:
@@ -118,7 +122,7 @@ def kept(record: ForeignRecord, *pictures: str) -> JsonObject:
     """The record as JSON can hold it; bytes of pictures are the file beside the case, and marked so.
 
     Raises:
-        Unfit: a value that JSON cannot hold.
+        RecordError: a value that JSON cannot hold.
     """
     out: JsonObject = {}
     for key, value in record.items():
@@ -166,7 +170,7 @@ def _plain(value: Cell, at: str) -> JsonValue:
     if isinstance(value, list | tuple):
         return [_plain(v, f"{at}[{i}]") for i, v in enumerate(value)]
     found = f"{len(value)} bytes" if isinstance(value, bytes | bytearray) else type(value).__name__
-    raise Unfit(at, "wrong value", found, "text, a number, a list or an object")
+    raise RecordError(at, "wrong value", found, "text, a number, a list or an object")
 
 
 _MOST_BYTES = 65_536

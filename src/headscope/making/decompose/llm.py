@@ -16,10 +16,10 @@ from headscope.data.cases import Cases
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.making.decompose.chat_server import ChatServer, Message, PicturePart, ServerError, TextPart
 from headscope.making.decompose.prompt_files import Prompts, load_prompts
 from headscope.making.decompose.reply import read_reply, reply_schema
 from headscope.making.decompose.responses import Completion
-from headscope.making.decompose.server import Message, PicturePart, Server, ServerError, TextPart
 from headscope.progress import track
 from headscope.records import JsonObject
 from headscope.storage import fingerprint, read_json, write_json
@@ -29,7 +29,7 @@ REPORT = "decompose/report.json"
 
 
 @dataclass(frozen=True)
-class Settings:
+class DecomposeSettings:
     """How a model is asked.
 
     Attributes:
@@ -101,10 +101,10 @@ class Decomposer:
 
     def __init__(
         self,
-        server: Server,
+        server: ChatServer,
         cases: Cases,
         store: str | Path,
-        settings: Settings = Settings(),  # frozen
+        settings: DecomposeSettings = DecomposeSettings(),  # frozen
         prompts: Prompts | None = None,
         taxonomy: Taxonomy = DEFAULT,
     ) -> None:

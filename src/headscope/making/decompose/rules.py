@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from headscope.data.schema import UNANSWERED, Case, Object, Origin, Step
-from headscope.making.decompose.answers import Known, answer
 from headscope.making.decompose.claims import Claim, claim_of
-from headscope.making.decompose.relations import FAMILIES, NO_FRONT, Ask
+from headscope.making.decompose.evidence import Evidence, answer
+from headscope.making.decompose.relations import FAMILIES, NO_FRONT, StepTemplate
 from headscope.making.photographs.nouns import a, has_front, plural, there_is
 
 YES_NO = ("yes", "no")
@@ -119,7 +119,7 @@ class _Chain:
     def _take_up(self, claim: Claim) -> None:
         """Ask about this claim from now on."""
         self.claim = claim
-        self.known = Known(claim, self.case, self._find(claim.subject), self._find(claim.object))
+        self.known = Evidence(claim, self.case, self._find(claim.subject), self._find(claim.object))
 
     def _find(self, name: str) -> Object | None:
         """The one object of this name."""
@@ -150,7 +150,7 @@ class _Chain:
         question = question[0].upper() + question[1:]
         self._add("object_recognition", "present/0", question, "yes" if sure else None, YES_NO, who)
 
-    def _ask(self, ask: Ask) -> None:
+    def _ask(self, ask: StepTemplate) -> None:
         claim = self.claim
         if ask.fronted and has_front(claim.object) is False:
             return

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from headscope.data.fields import Cell
 from headscope.making.decompose.claims import parse_claim
-from headscope.making.photographs import geometry as g
-from headscope.making.photographs.chain import Photo, box_of
-from headscope.making.photographs.geometry import DEFAULT_MARGINS, Margins
-from headscope.making.photographs.questions import ask_photo, nameable
+from headscope.making.photographs import box_geometry as g
+from headscope.making.photographs.box_geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs.box_questions import ask_photo, nameable
+from headscope.making.photographs.step_chain import Photo, box_of
 
 
 def disturbed(photo: Photo, share: float, rng: random.Random) -> Photo:

@@ -12,14 +12,14 @@ from headscope.data.cases import IMAGES, Cases, picture_target, save_cases
 from headscope.data.pictures import PictureError, locate, read_size
 from headscope.data.schema import Case
 from headscope.errors import DataError
-from headscope.making.photographs.geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs.box_geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs.box_questions import KINDS, ask_photo
 from headscope.making.photographs.instances import read_instances
-from headscope.making.photographs.questions import KINDS, ask_photo
 from headscope.storage import disk_error
 
 
 @dataclass
-class Made:
+class PhotographCases:
     """What was made: the cases, photos read and used, cases by kind, and what was refused and why."""
 
     cases: Cases
@@ -35,7 +35,7 @@ def make_cases(
     out: str | Path,
     kinds: Sequence[str] = (),
     margins: Margins = DEFAULT_MARGINS,
-) -> Made:
+) -> PhotographCases:
     """Write cases about every photo of an instances file whose boxes decide a question.
 
     Args:
@@ -77,7 +77,7 @@ def make_cases(
     counts = Counter(c.kind for c in cases)
     used = len({c.image for c in cases})
     by_kind = {k: counts[k] for k in KINDS if counts[k]}
-    return Made(Cases(out, cases), len(found.photos), used, by_kind, refused)
+    return PhotographCases(Cases(out, cases), len(found.photos), used, by_kind, refused)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from headscope.models.geometry import Site
 from headscope.models.proofs import places
-from headscope.models.proofs.pictures import is_picture, negative
+from headscope.models.proofs.picture_proof import is_picture, negative
 from headscope.models.proofs.rounding import other_order
 from headscope.models.proofs.steps import HELD, REFUSED, Step, encodes, logits_of, number_format, prompt_ids
 

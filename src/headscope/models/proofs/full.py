@@ -16,10 +16,10 @@ from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs.batches import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.causes import explained
-from headscope.models.proofs.heads import prove_heads
+from headscope.models.proofs.head_proof import prove_heads
 from headscope.models.proofs.known import known_refusal
-from headscope.models.proofs.pictures import prove_picture
-from headscope.models.proofs.spans import prove_spans
+from headscope.models.proofs.picture_proof import prove_picture
+from headscope.models.proofs.span_proof import prove_spans
 from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt, number_format
 from headscope.models.types import Prompt
 

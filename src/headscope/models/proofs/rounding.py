@@ -43,7 +43,7 @@ def limit_of(kind: torch.dtype, noise: float) -> float:
     return min(CEILING, max(TOLERANCES.get(kind, TOLERANCES[torch.bfloat16]), own))
 
 
-class Compared(NamedTuple):
+class RoundedDifference(NamedTuple):
     """A difference, the limit that it is held to, and where it was found."""
 
     figure: float

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TypedDict
 
-from headscope.data.fields import Unfit
+from headscope.data.fields import RecordError
 from headscope.data.pictures import show
 
 LETTERS = "ABCDEFGH"
@@ -20,7 +20,7 @@ def letter_index(text: str, count: int, field: str = "answer") -> int:
     """The option that ``A``, ``(A)``, ``a.`` stands for, from 0.
 
     Raises:
-        Unfit: it is no letter of one of the options.
+        RecordError: it is no letter of one of the options.
 
     Example:
         >>> letter_index("(B)", 4)
@@ -30,7 +30,7 @@ def letter_index(text: str, count: int, field: str = "answer") -> int:
     index = LETTERS.index(found.group(1).upper()) if found else count
     if index >= count:
         allowed = f"a letter from A to {LETTERS[count - 1]}" if 0 < count <= len(LETTERS) else "a letter"
-        raise Unfit(field, "no such option", show(text), allowed)
+        raise RecordError(field, "no such option", show(text), allowed)
     return index
 
 
@@ -52,7 +52,7 @@ def distinct(options: Sequence[str]) -> tuple[str, ...]:
 
 
 class QuestionFields(TypedDict):
-    """What a question with options gives to a :class:`headscope.benchmarks.importing.records.Draft`."""
+    """What a question with options gives to a :class:`headscope.benchmarks.importing.sources.Draft`."""
 
     question: str
     answer: str

@@ -86,7 +86,7 @@ class RequestForm(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """Bounds of the talk with a server.
 
     Attributes:
@@ -105,7 +105,7 @@ class Limits:
     per_minute: float = 0.0
 
 
-class Server:
+class ChatServer:
     """A chat-completions server and a model on it.
 
     Args:
@@ -123,7 +123,7 @@ class Server:
         url: str,
         model: str,
         key: str = "none",
-        limits: Limits = Limits(),  # frozen
+        limits: RequestLimits = RequestLimits(),  # frozen
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         try:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from headscope.data.schema import Case, Object
-from headscope.making.photographs import geometry as g
-from headscope.making.photographs.chain import YES_NO, Chain, Photo, box_of, drawn
-from headscope.making.photographs.geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs import box_geometry as g
+from headscope.making.photographs.box_geometry import DEFAULT_MARGINS, Margins
 from headscope.making.photographs.nouns import plural
+from headscope.making.photographs.step_chain import YES_NO, Chain, Photo, box_of, drawn
 
 KINDS = ("left_right", "above_below", "larger", "count_side", "nearer")
 _SMALL, _BIG = 0.05, 0.12  # shares of the picture; between them nothing is asked

@@ -18,7 +18,7 @@ from headscope.data.cases import Cases, load_cases
 from headscope.data.schema import Case
 from headscope.errors import DataError, HeadscopeError
 from headscope.functions import DEFAULT, Taxonomy
-from headscope.making.review.results import apply_reviews
+from headscope.making.review.applied_reviews import apply_reviews
 from headscope.making.review.verdicts import Reviews, steps_of
 from headscope.records import JsonObject, JsonValue
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from headscope.data.checks import Finding
-from headscope.data.fields import ForeignRecord, Unfit, take, text_of
-from headscope.data.jsonstream import Broken, JsonStream, open_json
+from headscope.data.fields import ForeignRecord, RecordError, take, text_of
+from headscope.data.jsonstream import BrokenJson, JsonStream, open_json
 from headscope.data.pictures import show
 
 _KEYS = {"images": "id", "annotations": "image_id", "categories": "id"}
@@ -34,12 +34,12 @@ class Photograph(NamedTuple):
         """The name of an annotation's kind.
 
         Raises:
-            Unfit: it names none of the file's categories.
+            RecordError: it names none of the file's categories.
         """
         key = id_of(note, "category_id", at)
         if key not in self.kinds:
             expected = "an id of categories"
-            raise Unfit(f"{at}category_id", "no such kind", show(note["category_id"]), expected)
+            raise RecordError(f"{at}category_id", "no such kind", show(note["category_id"]), expected)
         return text_of(self.kinds[key], "name", "categories[].")
 
 
@@ -64,7 +64,7 @@ def id_of(record: object, key: str, at: str = "") -> str:
     """An id as text: 7, 7.0 and "7" are "7".
 
     Raises:
-        Unfit: it is missing, or no whole number or text.
+        RecordError: it is missing, or no whole number or text.
 
     Example:
         >>> id_of({"id": 7.0}, "id"), id_of({"id": "7"}, "id"), id_of({"id": "a7"}, "id")
@@ -90,7 +90,7 @@ def photographs(path: Path) -> Iterator[Photograph | Misread]:
     with open_json(path) as file:
         try:
             yield from _members(JsonStream(file), read)
-        except Broken as exc:
+        except BrokenJson as exc:
             yield Misread(exc.line, "", exc.finding)
     seen: set[str] = set()
     for index, line, image in read.images:
@@ -133,7 +133,7 @@ def _members(stream: JsonStream, read: _Read) -> Iterator[Misread]:
                     where = odd._replace(field=f"annotations[{index}].{odd.field}")
                     read.spoiled.setdefault(id_of(value, "image_id"), where)
                     continue
-            except Unfit as exc:
+            except RecordError as exc:
                 odd = odd or exc.finding
             yield Misread(line, f"{member}[{index}].", odd)
     for member in sorted(missing):

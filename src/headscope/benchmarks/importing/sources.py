@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from headscope.benchmarks.scoring import ACCURACY, Rule
-from headscope.data.box_forms import FORMS, Survey
+from headscope.benchmarks.rules import ACCURACY, Rule
+from headscope.data.box_forms import FORMS, BoxSurvey
 from headscope.data.checks import Finding
 from headscope.data.fields import Cell, ForeignRecord
 from headscope.data.pictures import show
@@ -17,7 +17,7 @@ from headscope.data.validation import Fault
 from headscope.errors import DataError
 
 
-class Row(NamedTuple):
+class SourceRow(NamedTuple):
     """One record of a source: where it stands, and what it holds (a fault where it cannot be read).
 
     ``at`` names the record within the file, for messages: ``questions[3].``; empty where a line is a record.
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Draft:
+class CaseDraft:
     """A case before its picture is known.
 
     Attributes:
@@ -67,7 +67,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Place:
+class ImportPlace:
     """Where an import reads: its files, the folder they lie in, and what was asked for.
 
     ``images`` is the folder of pictures, None where there is none. ``boxes`` is how boxes are written
@@ -91,7 +91,7 @@ class Place:
         """How boxes are written: as the user says, else as the source does."""
         return self.boxes or self.source.box_form
 
-    def refuse_doubtful_boxes(self, look: Survey, file: str | Path) -> None:
+    def refuse_doubtful_boxes(self, look: BoxSurvey, file: str | Path) -> None:
         """Stop where a look at all boxes of a file says that they are not what they are taken for.
 
         Raises:
@@ -127,7 +127,7 @@ class Source:
         build: a row to the draft of a case.
         rows: reads the rows, where the layout does not say enough.
         survey: looks at all rows before the first is built (on the hub at the first 512), and notes what they
-            show in ``Place.found``.
+            show in ``ImportPlace.found``.
         rule: how answers are scored; plain accuracy where the source has no rule of its own.
     """
 
@@ -141,7 +141,7 @@ class Source:
     scored: str
     get: str
     files: tuple[str, ...]
-    build: Callable[[Row, Place], Draft]
+    build: Callable[[SourceRow, ImportPlace], CaseDraft]
     box_form: str = ""
     layout: str = "lines"
     many: bool = False
@@ -152,6 +152,6 @@ class Source:
     hub: str = ""
     hub_config: str = ""
     hub_split: str = "{split}"
-    rows: Callable[[Place], Iterator[Row]] | None = None
-    survey: Callable[[Iterator[Row], Place], None] | None = None
+    rows: Callable[[ImportPlace], Iterator[SourceRow]] | None = None
+    survey: Callable[[Iterator[SourceRow], ImportPlace], None] | None = None
     rule: Rule = ACCURACY

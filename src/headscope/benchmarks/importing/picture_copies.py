@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from headscope.benchmarks.importing.records import Draft
+from headscope.benchmarks.importing.sources import CaseDraft
 from headscope.data.cases import IMAGES, picture_target
 from headscope.data.checks import Finding
 from headscope.data.pictures import (
@@ -57,11 +57,11 @@ class Pictures:
         """How many pictures lie beside the cases now."""
         return sum(not isinstance(v, Finding) and v != UNKNOWN for v in self._known.values())
 
-    def there(self, draft: Draft) -> bool:
+    def there(self, draft: CaseDraft) -> bool:
         """Whether the picture of a settled draft is there."""
         return isinstance(draft.picture, bytes) or self.root is not None
 
-    def settle(self, drafts: Sequence[Draft]) -> list[tuple[str, Size] | Finding]:
+    def settle(self, drafts: Sequence[CaseDraft]) -> list[tuple[str, Size] | Finding]:
         """For each draft its picture's path beside the cases and its size, or what is wrong with it."""
         names = [self._name(d) for d in drafts]
         new = {
@@ -79,7 +79,7 @@ class Pictures:
             out.append(size if isinstance(size, Finding) else (str(name), size))
         return out
 
-    def _name(self, draft: Draft) -> str | Finding:
+    def _name(self, draft: CaseDraft) -> str | Finding:
         if isinstance(draft.picture, bytes):
             return f"{IMAGES}/{hashlib.sha256(draft.picture).hexdigest()[:24]}{_suffix(draft.picture)}"
         if draft.picture not in self._names:
@@ -104,7 +104,7 @@ class Pictures:
             return rest
         return name
 
-    def _fetch(self, name: str, draft: Draft) -> Size | Finding:
+    def _fetch(self, name: str, draft: CaseDraft) -> Size | Finding:
         try:
             if isinstance(draft.picture, bytes):
                 target = picture_target(self.out, name)
