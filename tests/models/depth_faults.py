@@ -14,11 +14,11 @@ from transformers.cache_utils import Cache
 from headscope.errors import GeometryError
 from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs import baked, edit_proof
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.head_proof import prove_heads
 from headscope.models.proofs.picture_proof import is_picture
-from headscope.models.proofs.steps import REFUSED, Step
+from headscope.models.proofs.proof_steps import REFUSED, Step
 from models.broken import swapped
 
 Inputs = dict[str, Tensor]

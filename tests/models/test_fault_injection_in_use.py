@@ -17,10 +17,10 @@ from headscope.errors import ModelError
 from headscope.models.geometry import Site
 from headscope.models.proofs import baked, cached, edit_proof
 from headscope.models.proofs.baked import compare_baked
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.full import prove, prove_geometry
+from headscope.models.proofs.proof_steps import Proof, Step, logits_of
 from headscope.models.proofs.span_proof import prove_spans
-from headscope.models.proofs.steps import Proof, Step, logits_of
 from headscope.models.types import Encoded, ImageGrid, Prompt
 from headscope.models.vlm import VLM
 from models.broken import adapter, claim, encoded, tiny_inputs

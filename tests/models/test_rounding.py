@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Site
 from headscope.models.proofs import places
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.places import LOGITS, Place, following, places_of, record
+from headscope.models.proofs.proof_steps import LAST, logits_of
 from headscope.models.proofs.rounding import (
     CEILING,
     TIMES,
@@ -28,7 +29,6 @@ from headscope.models.proofs.rounding import (
     other_order,
     stream_difference,
 )
-from headscope.models.proofs.steps import LAST, logits_of
 from headscope.models.vlm import VLM
 from models.broken import swapped, tiny_inputs
 from models.deep import deep_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, ON_CHECKPOINT
 from headscope.models.releases import ABSENT, TriedReleases
 from headscope.models.survey import SurveyedFamily
 

@@ -14,7 +14,7 @@ from headscope.errors import HeadscopeError
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Geometry
 from headscope.models.proofs.full import prove
-from headscope.models.proofs.steps import HELD
+from headscope.models.proofs.proof_steps import HELD
 from headscope.models.survey import RESULTS, SurveyedFamily
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from headscope.errors import HeadscopeError
-from headscope.models.proofs.steps import HELD
+from headscope.models.proofs.proof_steps import HELD
 
 FAILED = "failed"
 SCHEMA = "headscope/acceptance/1"
@@ -56,7 +56,7 @@ class Acceptance:
     Attributes:
         model, family, revision: what was checked; the last two are empty where it could not be loaded.
         environment: what it was checked with: versions, device, number format, image backend.
-        proof: the steps of the proof, as :meth:`headscope.models.proofs.steps.Proof.to_json` gives them.
+        proof: its steps, as :meth:`headscope.models.proofs.proof_steps.Proof.to_json` gives them.
         results: the steps in order.
     """
 

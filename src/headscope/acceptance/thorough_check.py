@@ -13,7 +13,7 @@ from headscope.acceptance.grid import check_grid
 from headscope.acceptance.results import Acceptance, StepFinding, StepResult
 from headscope.acceptance.span_step import check_spans
 from headscope.acceptance.use import check_asking, check_capture, check_study, make_cases
-from headscope.models.proofs.steps import REFUSED
+from headscope.models.proofs.proof_steps import REFUSED
 from headscope.models.vlm import VLM
 
 _PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "accelerate", "pillow")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from headscope.benchmarks.importing.answer_options import letter_index, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Right, Rule, Table, by_group, judge, mean_of
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, mean_of
 from headscope.data.fields import RecordError, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from headscope.benchmarks.importing.answer_options import letter_index, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Right, Rule, Table, by_group, field, judge, mean_of, score_row
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, field, judge, mean_of, score_row
 from headscope.data.fields import text_of, texts_of
 from headscope.data.schema import Case
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Right, Rule, Table, every, field, judge, score_row
+from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, score_row
 from headscope.benchmarks.vsr import TRUE_FALSE
 from headscope.data.fields import RecordError, box_from_xywh, take, text_of
 from headscope.data.pictures import show

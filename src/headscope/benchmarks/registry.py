@@ -10,7 +10,7 @@ from pathlib import Path
 from headscope.benchmarks.importing.files import hub_rows
 from headscope.benchmarks.importing.importer import ImportReport, run
 from headscope.benchmarks.importing.sources import ImportPlace, Source
-from headscope.benchmarks.rules import ACCURACY, Rule
+from headscope.benchmarks.rule import ACCURACY, Rule
 from headscope.data.box_forms import FORMS
 from headscope.data.pictures import show
 from headscope.errors import DataError

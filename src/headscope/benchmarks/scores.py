@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from headscope.benchmarks.registry import rule
-from headscope.benchmarks.rules import ACCURACY
+from headscope.benchmarks.rule import ACCURACY
 from headscope.benchmarks.score_types import (
     AnswerChange,
     AnsweredQuestion,

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Answers, Right, Rule, Table, by_group, score_row
+from headscope.benchmarks.rule import Answers, Right, Rule, Table, by_group, score_row
 from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case

@@ -27,7 +27,7 @@ from pathlib import Path
 from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.files import array
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Answers, Right, Rule, Table, mean_of, score_row
+from headscope.benchmarks.rule import Answers, Right, Rule, Table, mean_of, score_row
 from headscope.data.fields import ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case, Step

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Right, Rule, Table, by_group, judge, overall
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, overall
 from headscope.data.fields import RecordError, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case

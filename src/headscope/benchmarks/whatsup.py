@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from headscope.benchmarks.importing.answer_options import mixed, one_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rules import Right, Rule, Table, by_group, judge, score_row
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, score_row
 from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case

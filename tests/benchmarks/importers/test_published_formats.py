@@ -325,4 +325,4 @@ def test_a_benchmark_is_one_file_and_one_row() -> None:
     for source in sources().values():
         assert source.build.__module__.startswith("headscope.benchmarks.")
         own = source.rule.tabulate.__module__
-        assert own in (source.build.__module__, "headscope.benchmarks.rules")
+        assert own in (source.build.__module__, "headscope.benchmarks.rule")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headscope.benchmarks import sphere, vsr
 from headscope.benchmarks import whatsup as whatsup_source
 from headscope.benchmarks.registry import rule, sources
-from headscope.benchmarks.rules import Table
+from headscope.benchmarks.rule import Table
 from headscope.data.schema import Case
 from headscope.models.answers import parse_answer
 

@@ -18,7 +18,7 @@ from num2words import num2words
 
 from headscope.benchmarks import spatial457, sphere, srbench, whatsup
 from headscope.benchmarks.registry import rule
-from headscope.benchmarks.rules import Table
+from headscope.benchmarks.rule import Table
 from headscope.benchmarks.whatsup import preposition
 from headscope.data.schema import Case
 from headscope.models.answers import parse_answer

@@ -8,7 +8,7 @@ import pytest
 
 from headscope.benchmarks import spatial457, spatialeval
 from headscope.benchmarks.registry import rule
-from headscope.benchmarks.rules import Table
+from headscope.benchmarks.rule import Table
 from headscope.data.schema import Case
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from headscope.benchmarks.rules import ACCURACY, Rule
+from headscope.benchmarks.rule import ACCURACY, Rule
 from headscope.data.box_forms import FORMS, BoxSurvey
 from headscope.data.checks import Finding
 from headscope.data.fields import Cell, ForeignRecord

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from headscope.models.geometry import Geometry, Site, has_plain_matrix
 from headscope.models.proofs import edit_proof
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, REFUSED, Step
 from headscope.models.proofs.rounding import RoundedDifference, in_halves, limit_of, wide
-from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step
 
 # No power of two, so that rounding shows.
 _FACTOR = 1.7

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from headscope.models.geometry import Site
 from headscope.models.memory import is_out_of_memory
 from headscope.models.proofs import edit_proof, places
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, REFUSED, Step, logits_of, number_format
 from headscope.models.proofs.rounding import RoundedDifference, logit_difference, other_order
-from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, logits_of, number_format
 
 _TOKENS = 4
 _SHOWN = f"{_TOKENS} tokens generated with a cache under an edit, against none; relative difference"

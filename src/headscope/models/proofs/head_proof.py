@@ -17,8 +17,8 @@ from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs import edit_proof
 from headscope.models.proofs.baked import baked_step, compare_baked, unplain
 from headscope.models.proofs.norms import frozen, norm_over_heads
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
 from headscope.models.proofs.rounding import RoundedDifference, limit_of
-from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
 
 
 def prove_heads(model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry) -> list[Step]:
