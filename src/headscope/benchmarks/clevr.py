@@ -23,7 +23,7 @@ from headscope.benchmarks.importing.programs import (
     noun_of,
     scene_of,
 )
-from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
 from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
@@ -144,16 +144,8 @@ def program_steps(nodes: list[Node]) -> tuple[Step, ...]:
             place[i] = (same,) if same else before
             continue
         question, answer, choices, function, wording = asked
-        step = Step(
-            id=f"s{len(steps) + 1}",
-            question=question,
-            answer=answer,
-            choices=choices,
-            function=function,
-            depends_on=before,
-            wording=wording,
-            origin="derived",
-        )
+        more = {"choices": choices, "depends_on": before}
+        step = derived_step(len(steps) + 1, question, answer, function, wording=wording, **more)
         steps.append(step)
         place[i] = (step.id,)
     return tuple(steps)
@@ -197,16 +189,10 @@ def _of_scene(scene: ForeignRecord, row: SourceRow) -> CaseDraft:
     for key in ("shape", "color", "material"):
         for value, count in sorted(Counter(t[key] for t in graph.things).items()):
             words = Phrase(noun=noun_of(value)) if key == "shape" else Phrase((value,))
+            question = f"How many {words.many} are there?"
+            choices, number = _counts(count), len(steps) + 1
             steps.append(
-                Step(
-                    id=f"s{len(steps) + 1}",
-                    question=f"How many {words.many} are there?",
-                    answer=str(count),
-                    choices=_counts(count),
-                    function="counting",
-                    wording="count/1",
-                    origin="derived",
-                )
+                derived_step(number, question, str(count), "counting", choices=choices, wording="count/1")
             )
     total = len(graph.things)
     return CaseDraft(

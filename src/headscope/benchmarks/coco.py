@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
 from headscope.data.box_forms import BoxSurvey, to_pixels
 from headscope.data.coco_format import Misread, Photograph, id_of, photographs
 from headscope.data.fields import ForeignRecord, RecordError, box_of, four_numbers, size_of, take, text_of
@@ -103,16 +103,14 @@ def _without_area(values: object, field: str, form: str, size: tuple[int, int]) 
 
 
 def _count(number: int, kind: str, count: int, things: list[Object]) -> Step:
-    about = tuple(t.id for t in things if t.name == kind)
-    return Step(
-        id=f"s{number}",
-        question=f'How many things of the kind "{kind}" are there?',
-        answer=str(count),
+    return derived_step(
+        number,
+        f'How many things of the kind "{kind}" are there?',
+        str(count),
+        "counting",
         choices=tuple(str(n) for n in range(MOST + 1)),
-        function="counting",
-        objects=about,
+        objects=tuple(t.id for t in things if t.name == kind),
         wording="count/0",
-        origin="derived",
     )
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 
 from headscope.benchmarks.importing.files import mapping, rows_of
-from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
 from headscope.data.fields import ForeignRecord, RecordError, box_from_xywh, size_of, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
@@ -177,16 +177,7 @@ def _ask(operation: str, argument: str, subject: str, known: dict[str, Object]) 
 def _step(
     question: str, answer: str, choices: tuple[str, ...], function: str, about: tuple[str, ...], wording: str
 ) -> Step:
-    return Step(
-        id="s",
-        question=question,
-        answer=answer,
-        choices=choices,
-        function=function,
-        objects=about,
-        wording=wording,
-        origin="derived",
-    )
+    return derived_step(0, question, answer, function, choices=choices, objects=about, wording=wording)
 
 
 SOURCES = (

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, score_row
+from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, overall
 from headscope.benchmarks.vsr import TRUE_FALSE
 from headscope.data.fields import RecordError, box_from_xywh, take, text_of
 from headscope.data.pictures import show
@@ -77,7 +77,7 @@ def _objects(record: dict) -> tuple[tuple[Object, ...], tuple[str, ...]]:
 def table(cases: Sequence[Case], right: Right) -> Table:
     """Precision (accuracy over pictures) and consistency (sentences all of whose pictures are right)."""
     return [
-        score_row("precision", "all", [right[c.id] for c in cases]),
+        overall(cases, right, "precision"),
         every("consistency", cases, right, lambda c: field(c, "identifier").split("-")[0]),
     ]
 
@@ -90,7 +90,6 @@ SOURCES = (
         size="989 statements with pictures (dev), 990 without (test)",
         fields="sentence, label, identifier, directory, evals, structured_rep",
         boxes="exact, from structured_rep (permutation 0)",
-        steps="none",
         scored="precision (accuracy) and consistency (a sentence counts where all of its rows are right)",
         get="get the folder nlvr of github.com/lil-lab/nlvr",
         splits=("dev", "test"),

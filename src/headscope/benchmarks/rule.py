@@ -103,16 +103,16 @@ def judge(case: Case, text: str) -> bool:
     return said == case.answer if case.choices else said is not None and said == normalise(case.answer)
 
 
-def overall(cases: Sequence[Case], right: Right) -> OfficialScore:
+def overall(cases: Sequence[Case], right: Right, score: str = "accuracy") -> OfficialScore:
     """One row: accuracy over all."""
-    return score_row("accuracy", "all", [right[c.id] for c in cases])
+    return score_row(score, "all", [right[c.id] for c in cases])
 
 
-def accuracy_by(title: str) -> Callable[[Sequence[Case], Right], Table]:
+def accuracy_by(title: str, score: str = "accuracy") -> Callable[[Sequence[Case], Right], Table]:
     """A table of accuracy over all and by the cases' kind, which is called ``title``."""
 
     def table(cases: Sequence[Case], right: Right) -> Table:
-        return [overall(cases, right), *by_group("accuracy", cases, right, lambda c: c.kind, title)]
+        return [overall(cases, right, score), *by_group(score, cases, right, lambda c: c.kind, title)]
 
     return table
 

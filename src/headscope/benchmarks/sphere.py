@@ -27,7 +27,7 @@ from pathlib import Path
 from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.files import array
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rule import Answers, Right, Rule, Table, mean_of, score_row
+from headscope.benchmarks.rule import Answers, Right, Rule, Table, mean_of, overall, score_row
 from headscope.data.fields import ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case, Step
@@ -185,8 +185,8 @@ def table(cases: Sequence[Case], right: Right) -> Table:
         part = [right[c.id] for c in cases if c.kind == f"{task}-intermediate"]
         rows += [score_row("accuracy", f"task: {task}-intermediate", part)] if part else []
     average = mean_of("average", "all", numbers)
-    overall = score_row("accuracy", "all", [right[c.id] for c in cases])
-    return [average, overall, *rows] if average.value is not None else [overall, *rows]
+    whole = overall(cases, right)
+    return [average, whole, *rows] if average.value is not None else [whole, *rows]
 
 
 def beside(cases: Sequence[Case], answers: Answers) -> Table:
@@ -202,7 +202,6 @@ SOURCES = (
         licence="see the repository; COCO test photographs: the Flickr licence of each",
         size="2,285 questions",
         fields="question_id, question, option, answer, metadata (skill, viewpoint, format, source_img_id)",
-        boxes="none",
         steps="intermediate questions n.1, n.2",
         scored="accuracy; an invalid answer is wrong; mean of tasks, then of groups",
         get="get eval_datasets of github.com/zwenyu/SPHERE-VLM and the COCO test2017 photographs",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from headscope.benchmarks.importing.answer_options import LETTERS, letter_index, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, score_row
+from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, overall
 from headscope.data.fields import RecordError, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
@@ -65,7 +65,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
         every("Circular", cases, right, _circle),
         every("Flip", cases, right, lambda c: _qid(c).replace("-flip", "")),
         every("FlipCircular", cases, right, lambda c: _circle(c).replace("-flip", "")),
-        score_row("vanilla", "all", [right[c.id] for c in cases]),
+        overall(cases, right, "vanilla"),
     ]
     kinds = sorted({c.kind for c in cases})
     groups = [(f"category: {m}", [c for c in cases if c.kind.startswith(m)]) for m in _MAIN]
@@ -95,8 +95,6 @@ SOURCES = (
         licence="CC-BY-4.0; COCO photographs: the Flickr licence of each",
         size="2,772 questions; 5,157 with mirrored ones, 11,686 with options turned round",
         fields="qid, question, A to D, answer, category, image, image_source, image_url",
-        boxes="none",
-        steps="none",
         scored="Circular, Flip and FlipCircular accuracy",
         get="get 3dsrbench_v1_vlmevalkit_circular.tsv from hub ccvl/3DSRBench, and name it by --from",
         files=("*circular*.tsv", "*.tsv", "*.parquet"),

@@ -236,7 +236,6 @@ SOURCES = (
         size="any",
         fields="those that --map names: question, answer, image; choices, id, kind, boxes",
         boxes="those that --map names, in the form that --boxes says",
-        steps="none",
         scored="accuracy (no rule of its own)",
         get=(
             "a file (jsonl, json, csv, tsv, parquet, arrow), a folder with one or its shards, or a hub id: "

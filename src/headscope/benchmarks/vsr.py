@@ -88,7 +88,6 @@ SOURCES = (
         licence="rows CC-BY-4.0 (code Apache-2.0); photographs COCO 2017, Flickr licence of each",
         size="10,972 statements (random), 5,051 (zeroshot)",
         fields="image, caption, label, relation, annotator and votes; subj and obj (zeroshot only)",
-        boxes="none",
         steps="none; decompose by rules",
         scored="accuracy, by relation and meta-category",
         get=(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from headscope.benchmarks.importing.answer_options import mixed, one_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, score_row
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, overall, score_row
 from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
@@ -122,7 +122,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
     Pairs are left and right, on and under, in front and behind. As the authors count: a pair or set with a
     photograph missing is not right, and shares are of a half and a quarter of the photographs.
     """
-    rows = [score_row("individual", "all", [right[c.id] for c in cases])]
+    rows = [overall(cases, right, "individual")]
     sets: dict[tuple[str, str, str], dict[str, bool]] = {}
     controlled = 0
     for case in cases:
@@ -147,8 +147,6 @@ SOURCES = (
         licence="LICENSE of the repository; COCO and Visual Genome photographs: their own",
         size="820 photographs (A and B); COCO-QA 2,247 + 440; VG-QA 1,160 + 291",
         fields="image_path, caption_options (A, B); [image id, right, wrong] (COCO-QA, VG-QA)",
-        boxes="none",
-        steps="none",
         scored="A, B: individual, pair and set accuracy; others: accuracy; by preposition",
         get=(
             "get the data folder that github.com/amitakamath/whatsup_vlms links to (Google Drive) and "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli.data import data_app
+from headscope.cli.output import table_of
 
 if TYPE_CHECKING:
     from headscope.making.decompose.chat_server import ChatServer
@@ -103,12 +104,9 @@ def _by_rules(folder: Path, out: Path, again: bool) -> None:
 
 def _show_table(rows: list[RelationRow]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("relation", "family", "cases", "steps a case", "answered", "unanswered"):
-        table.add_column(name, justify="left" if name in ("relation", "family") else "right")
+    table = table_of(("relation", "family", "cases", "steps a case", "answered", "unanswered"), left=2)
     for r in rows:
         numbers = (f"{r.cases:,}", f"{r.steps:.1f}", f"{r.answered:,}", f"{r.open:,}")
         table.add_row(Text(r.relation), Text(r.family), *numbers)

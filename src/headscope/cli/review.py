@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli.data import data_app
+from headscope.cli.output import table_of
 
 if TYPE_CHECKING:
     from headscope.functions import Taxonomy
@@ -61,7 +62,6 @@ def _serve(folder: Path, reviewer: str, functions: Taxonomy, port: int, browser:
 
 def _show_agreement(folder: Path, one: str, other: str, functions: Taxonomy) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from headscope.data.cases import load_cases
     from headscope.errors import DataError
@@ -74,9 +74,7 @@ def _show_agreement(folder: Path, one: str, other: str, functions: Taxonomy) -> 
     rows = agreement(load_cases(folder, functions), one, other)
     if not rows:
         raise DataError(f"{folder}: {one} and {other} have judged no step in common")
-    table = Table(box=None, pad_edge=False)
-    for name in ("function", "judged by both", "same verdict", "Cohen's kappa", "same answer"):
-        table.add_column(name, justify="left" if name == "function" else "right")
+    table = table_of(("function", "judged by both", "same verdict", "Cohen's kappa", "same answer"))
     for row in rows:
         kappa = "-" if row.kappa is None else f"{row.kappa:.2f}"
         answers = "-" if row.answers is None else f"{100 * row.answers:.0f} %"

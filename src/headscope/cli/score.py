@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headscope.cli.output import table_of
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -66,7 +68,7 @@ def kinds_table(scores: Scores, changed: Scores | None = None, name: str = "righ
     from rich.markup import escape
 
     columns = ("main questions", "n", name, "95 %", *(("changed", "95 %") if changed else ()))
-    table = _table(columns, left=1)
+    table = table_of(columns, left=1)
     others: dict[str, Score] = {r.kind: r for r in changed.by_kind} if changed else {}
     if changed:
         others["all"] = changed.accuracy
@@ -81,7 +83,7 @@ def rule_table(own: OfficialScores, other: OfficialScores | None = None, name: s
     """The table of a source's own rule; that of a changed model beside it."""
     from rich.markup import escape
 
-    table = _table(("score", "group", "n", name, *(("changed",) if other else ())), left=2)
+    table = table_of(("score", "group", "n", name, *(("changed",) if other else ())), left=2)
     table.title, table.title_justify = f"by the rule of {own.rule}", "left"
     for i, row in enumerate(own.table):
         values = [row.value, other.table[i].value] if other else [row.value]
@@ -93,15 +95,6 @@ def guessing(scores: Scores) -> str:
     """What a figure is to be compared with, in a line."""
     constant, unreadable = _percent(scores.constant), _percent(scores.unreadable)
     return f"a constant answer or a guess: {constant}; no answer could be read: {unreadable}"
-
-
-def _table(columns: tuple[str, ...], left: int) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right")
-    return table
 
 
 def _share(cell: Score) -> tuple[str, str]:

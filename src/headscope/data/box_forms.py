@@ -4,7 +4,7 @@ says."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Box = tuple[float, float, float, float]
@@ -142,11 +142,3 @@ class BoxSurvey:
         if self.boxes >= _MANY and 900 <= self.most <= 1000 and self.longer >= 1200:
             return "1000"
         return ""
-
-
-def doubt_of(form: str, boxes: Iterable[tuple[Sequence[float], tuple[int, int]]]) -> tuple[str, str] | None:
-    """:meth:`BoxSurvey.doubt` over (values, size of the picture)."""
-    look = BoxSurvey(form)
-    for values, size in boxes:
-        look.add(values, size)
-    return look.doubt()

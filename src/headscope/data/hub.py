@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from headscope.data.cases import Cases, load_cases, picture_target, save_cases
+from headscope.data.cases import Cases, load_cases, picture_target, put_picture, save_cases
 from headscope.data.checks import path_of
 from headscope.data.fields import ForeignRecord, RecordError, take
 from headscope.data.pictures import key_of, show
 from headscope.data.schema import Case
 from headscope.errors import DataError
-from headscope.storage import disk_error
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -139,9 +138,4 @@ def _write_picture(folder: Path, case: Case, stored: object, written: dict[str, 
     key, digest = key_of(case.image), hashlib.sha256(content).digest()
     if written.setdefault(key, digest) != digest:
         raise DataError(f"case {case.id!r}: the dataset holds two different pictures for {case.image!r}")
-    target = picture_target(folder, case.image)
-    try:
-        target.unlink(missing_ok=True)  # never write through a link
-        target.write_bytes(content)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc
+    put_picture(content, picture_target(folder, case.image))

@@ -125,7 +125,7 @@ def inspect(
     lines = 0
     look = BoxSurvey("xyxy")
     try:
-        for line, content in _read_lines(out.file):
+        for line, content in read_lines(out.file):
             lines += 1
             if line == 1 and content and content.startswith(_UTF_16):
                 out.add(1, Finding("file", "not UTF-8", "UTF-16", "text in UTF-8"))
@@ -153,7 +153,7 @@ def inspect(
     return out
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """(number from 1, bytes) of each line that is not blank; None in place of one over ``MAX_LINE``."""
     number = 0
     with path.open("rb") as file:

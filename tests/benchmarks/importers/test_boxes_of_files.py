@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from headscope.benchmarks.importing.importer import ImportReport
 from headscope.benchmarks.registry import import_cases
-from headscope.data.box_forms import FORMS, UNITS, doubt_of, parts_of, to_pixels
+from headscope.data.box_forms import FORMS, UNITS, BoxSurvey, parts_of, to_pixels
 from headscope.data.cases import load_cases
 from headscope.data.validation import validate
 from headscope.errors import DataError
@@ -78,7 +78,10 @@ def test_a_file_of_boxes_in_another_form_is_found_out(sizes: str, taken: str, re
         for _ in range(100):
             size = SIZES[sizes](draw)
             rows += [(written(box, real, size), size) for box in boxes_in(size, draw, 1)]
-        doubt = doubt_of(taken, rows)
+        look = BoxSurvey(taken)
+        for values, size in rows:
+            look.add(values, size)
+        doubt = look.doubt()
         assert (doubt is None) == (taken == real), (seed, doubt)
         if doubt and parts_of(real)[1]:
             assert parts_of(doubt[1])[1] == parts_of(real)[1]  # the unit is told; of shares not the layout

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from headscope.data.checks import Finding
 from headscope.data.fields import Cell
 from headscope.data.jsonstream import BrokenJson, Decoder, JsonStream, open_json
 from headscope.data.pictures import show
-from headscope.data.validation import MAX_LINE
+from headscope.data.validation import MAX_LINE, read_lines
 from headscope.errors import DataError
 
 _PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".zst")
@@ -57,16 +58,11 @@ def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[SourceRow]]:
 def lines(path: Path) -> Iterator[SourceRow]:
     """One JSON object a line."""
     decoder = Decoder()
-    with path.open("rb") as file:
-        number = 0
-        while chunk := file.readline(MAX_LINE + 1):
-            number += 1
-            if len(chunk) > MAX_LINE:
-                while chunk and not chunk.endswith(b"\n"):
-                    chunk = file.readline(MAX_LINE)
-                yield _faulty(path, number, "enormous line", f"over {MAX_LINE} bytes", "one record")
-            elif chunk.strip():
-                yield _line(path, number, chunk, decoder)
+    for number, chunk in read_lines(path):
+        if chunk is None:
+            yield _faulty(path, number, "enormous line", f"over {MAX_LINE} bytes", "one record")
+        else:
+            yield _line(path, number, chunk, decoder)
 
 
 def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> SourceRow:
@@ -209,44 +205,40 @@ def _cells(path: Path, line: int, head: list[str], cells: list[str]) -> SourceRo
 
 def parquet(path: Path) -> Iterator[SourceRow]:
     """The rows of a Parquet file; pictures are ``{"bytes", "path"}``; ``line`` counts rows from 1."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield SourceRow(str(path), number, value)
-    except (pa.ArrowException, ValueError, OSError) as exc:
-        raise DataError(
-            f"{path}: asked for a Parquet table, found {show(str(exc))}; get the file anew"
-        ) from exc
+    with _read_as(path, "a Parquet"), pq.ParquetFile(path) as file:
+        yield from _rows(path, file.iter_batches(batch_size=_BATCH))
 
 
 def arrow(path: Path) -> Iterator[SourceRow]:
     """The rows of an Arrow file, stream or not, as ``datasets`` saves them; ``line`` counts rows from 1."""
     import pyarrow as pa
 
+    with _read_as(path, "an Arrow"), pa.memory_map(str(path)) as file:
+        try:
+            batches: Any = pa.ipc.open_stream(file)
+        except pa.ArrowInvalid:
+            file.seek(0)
+            opened = pa.ipc.open_file(file)
+            batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
+        yield from _rows(path, batches)
+
+
+def _rows(path: Path, batches: Iterable[Any]) -> Iterator[SourceRow]:
+    slices = (b.slice(start, _BATCH) for b in batches for start in range(0, b.num_rows, _BATCH))
+    values = (value for piece in slices for value in piece.to_pylist())
+    yield from (SourceRow(str(path), number, value) for number, value in enumerate(values, 1))
+
+
+@contextmanager
+def _read_as(path: Path, kind: str) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with pa.memory_map(str(path)) as file:
-            try:
-                batches: Any = pa.ipc.open_stream(file)
-            except pa.ArrowInvalid:
-                file.seek(0)
-                opened = pa.ipc.open_file(file)
-                batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
-            number = 0
-            for batch in batches:
-                for start in range(0, batch.num_rows, _BATCH):
-                    for value in batch.slice(start, _BATCH).to_pylist():
-                        number += 1
-                        yield SourceRow(str(path), number, value)
+        yield
     except (pa.ArrowException, ValueError, OSError) as exc:
-        raise DataError(
-            f"{path}: asked for an Arrow table, found {show(str(exc))}; get the file anew"
-        ) from exc
+        raise DataError(f"{path}: asked for {kind} table, found {show(str(exc))}; get the file anew") from exc
 
 
 def hub_rows(hub: str, config: str, split: str) -> Iterator[SourceRow]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -13,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from headscope.benchmarks.importing.sources import CaseDraft
-from headscope.data.cases import IMAGES, picture_target
+from headscope.data.cases import IMAGES, picture_target, put_picture
 from headscope.data.checks import Finding
 from headscope.data.pictures import (
     FORMATS,
@@ -24,7 +23,6 @@ from headscope.data.pictures import (
     quiet_bombs,
     read_size,
 )
-from headscope.storage import disk_error
 
 Size = tuple[int, int]
 UNKNOWN: Size = (0, 0)
@@ -108,7 +106,7 @@ class Pictures:
         try:
             if isinstance(draft.picture, bytes):
                 target = picture_target(self.out, name)
-                _write(target, draft.picture)
+                put_picture(draft.picture, target)
                 return read_size(target)
             if self.root is None:
                 return UNKNOWN
@@ -116,7 +114,7 @@ class Pictures:
             size = read_size(found)
             target = picture_target(self.out, name)
             if target.resolve() != found:
-                _copy(found, target)
+                put_picture(found, target)
             return size
         except PictureError as exc:
             finding = _finding(exc)
@@ -134,19 +132,3 @@ def _suffix(content: bytes) -> str:
             return _SUFFIX.get(picture.format or "", ".bin")
     except Exception:  # decoders raise anything; reading the size will say what is wrong
         return ".bin"
-
-
-def _write(target: Path, content: bytes) -> None:
-    try:
-        target.unlink(missing_ok=True)  # never write through a link
-        target.write_bytes(content)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc
-
-
-def _copy(found: Path, target: Path) -> None:
-    try:
-        target.unlink(missing_ok=True)
-        shutil.copyfile(found, target)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc

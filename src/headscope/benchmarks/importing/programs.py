@@ -163,14 +163,12 @@ def _pair(scene: Scene, inputs: list[Node], tail: str, argument: str) -> tuple[V
 
 def _union(scene: Scene, inputs: list[Node], tail: str, argument: str) -> tuple[Value, Phrase]:
     one, other = inputs
-    rest = f" that are either a {one.words.one} or a {other.words.one}"
-    return one.value | other.value, Phrase(rest=rest)
+    return one.value | other.value, Phrase(rest=f" that are either a {one.words.one} or a {other.words.one}")
 
 
 def _intersect(scene: Scene, inputs: list[Node], tail: str, argument: str) -> tuple[Value, Phrase]:
     one, other = inputs
-    rest = f" that are both a {one.words.one} and a {other.words.one}"
-    return one.value & other.value, Phrase(rest=rest)
+    return one.value & other.value, Phrase(rest=f" that are both a {one.words.one} and a {other.words.one}")
 
 
 def noun_of(shape: str) -> str:

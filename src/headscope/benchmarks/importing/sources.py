@@ -66,6 +66,31 @@ class CaseDraft:
     left_out: tuple[str, ...] = ()
 
 
+def derived_step(
+    number: int,
+    question: str,
+    answer: str,
+    function: str,
+    *,
+    choices: tuple[str, ...] = (),
+    objects: tuple[str, ...] = (),
+    depends_on: tuple[str, ...] = (),
+    wording: str = "",
+) -> Step:
+    """The step of this number (from 1), whose answer follows from the source by a rule."""
+    return Step(
+        id=f"s{number}",
+        question=question,
+        answer=answer,
+        choices=choices,
+        function=function,
+        objects=objects,
+        depends_on=depends_on,
+        wording=wording,
+        origin="derived",
+    )
+
+
 @dataclass(frozen=True)
 class ImportPlace:
     """Where an import reads: its files, the folder they lie in, and what was asked for.
@@ -136,12 +161,12 @@ class Source:
     licence: str
     size: str
     fields: str
-    boxes: str
-    steps: str
     scored: str
     get: str
     files: tuple[str, ...]
     build: Callable[[SourceRow, ImportPlace], CaseDraft]
+    boxes: str = "none"
+    steps: str = "none"
     box_form: str = ""
     layout: str = "lines"
     many: bool = False
