@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from box_agreement import compare
 from headscope.data.checks import check_case
 from headscope.data.schema import Case, Object
 from headscope.functions import DEFAULT
 from headscope.making.decompose.claims import Claim, claim_of, parse_claim, read_claim
 from headscope.making.decompose.relations import FAMILIES, FAMILY
 from headscope.making.decompose.rules import decompose, decompose_all
-from headscope.making.photographs.error_budget import compare
 from headscope.making.photographs.instances import read_instances
 from headscope.making.photographs.nouns import a, has_front, plural, there_is
 from shared_cases import DATA, lines, needs_cases

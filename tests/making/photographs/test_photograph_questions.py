@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from box_agreement import changed_answers
 from headscope.data.cases import load_cases
 from headscope.data.checks import check_case
 from headscope.data.schema import Case, Object
@@ -14,7 +15,6 @@ from headscope.data.validation import validate
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
 from headscope.making.photographs.box_questions import KINDS, ask_photo, nameable
-from headscope.making.photographs.error_budget import changed_answers
 from headscope.making.photographs.instances import read_instances
 from headscope.making.photographs.make import make_cases
 from headscope.making.photographs.step_chain import Photo
