@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from headscope.capturing.store import open_answers
 from headscope.cli.app import app
-from headscope.cli.plan import duration
+from headscope.cli.plan_command import duration
 from headscope.data.cases import Cases
 from headscope.data.splits import assign_splits
 from headscope.engine.engine import REPLAY

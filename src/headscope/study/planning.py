@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import MAIN, Taxonomy
+from headscope.records import JsonObject
 from headscope.study.sizes import Size
 from headscope.study.stages import stage_settings
 
@@ -281,7 +282,7 @@ class StudyPlan:
         """Stage -> hours; empty where nothing was timed."""
         return {} if self.seconds is None else {w.stage: self.seconds.of(w) / 3600 for w in self.stages}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain values, hours by stage and in all."""
         hours = self.hours
         return {**asdict(self), "hours": {**hours, "all": sum(hours.values())} if hours else None}
@@ -301,7 +302,7 @@ def plan_study(
     Raises:
         DataError: the cases are too few to be split. StudyError: no question to time.
     """
-    from headscope.capturing.plan import estimate_bytes
+    from headscope.capturing.shard_plan import estimate_bytes
     from headscope.data.splits import assign_splits
     from headscope.study.first_stages import READOUTS
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import combinations
 
 from headscope.data.schema import Case, Object
-from headscope.making.photographs import geometry as g
-from headscope.making.photographs.chain import YES_NO, Chain, Photo, box_of, drawn
-from headscope.making.photographs.geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs import box_geometry as g
+from headscope.making.photographs.box_geometry import DEFAULT_MARGINS, Margins
 from headscope.making.photographs.nouns import plural
+from headscope.making.photographs.step_chain import YES_NO, Chain, Photo, box_of, drawn
 
 KINDS = ("left_right", "above_below", "larger", "count_side", "nearer")
 _SMALL, _BIG = 0.05, 0.12  # shares of the picture; between them nothing is asked
@@ -84,14 +85,6 @@ def _relations(photo: Photo, margins: Margins, across: bool) -> list[Case]:
         answer = "yes" if found == asked else "no"
         out.append(chain.case(kind, claim, answer, YES_NO, (x, y), _lower(claim)))
     return out
-
-
-def _left_right(photo: Photo, margins: Margins) -> list[Case]:
-    return _relations(photo, margins, across=True)
-
-
-def _above_below(photo: Photo, margins: Margins) -> list[Case]:
-    return _relations(photo, margins, across=False)
 
 
 def _larger(photo: Photo, margins: Margins) -> list[Case]:
@@ -184,9 +177,9 @@ def _nearer(photo: Photo, margins: Margins) -> list[Case]:
     return out
 
 
-_MAKERS = {
-    "left_right": _left_right,
-    "above_below": _above_below,
+_MAKERS: dict[str, Callable[[Photo, Margins], list[Case]]] = {
+    "left_right": partial(_relations, across=True),
+    "above_below": partial(_relations, across=False),
     "larger": _larger,
     "count_side": _count_side,
     "nearer": _nearer,

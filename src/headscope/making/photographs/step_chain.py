@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from headscope.data.schema import Case, Object, Step
-from headscope.making.photographs import geometry as g
-from headscope.making.photographs.geometry import Margins
+from headscope.making.photographs import box_geometry as g
+from headscope.making.photographs.box_geometry import Margins
 from headscope.making.photographs.nouns import a, plural, there_is
 
 YES_NO = ("yes", "no")

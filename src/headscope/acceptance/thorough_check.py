@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from headscope.acceptance.grid import check_grid
-from headscope.acceptance.results import Acceptance, Finding, Result
-from headscope.acceptance.spans import check_spans
+from headscope.acceptance.results import Acceptance, StepFinding, StepResult
+from headscope.acceptance.span_step import check_spans
 from headscope.acceptance.use import check_asking, check_capture, check_study, make_cases
-from headscope.models.proofs.steps import REFUSED
+from headscope.models.proofs.proof_steps import REFUSED
 from headscope.models.vlm import VLM
 
 _PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "accelerate", "pillow")
@@ -29,7 +29,7 @@ def check_thoroughly(
     options: Mapping[str, Any] | None = None,
     batch_size: int = 8,
     leave_out: Collection[str] = (),
-    each: Callable[[Result], None] | None = None,
+    each: Callable[[StepResult], None] | None = None,
 ) -> Acceptance:
     """Load a checkpoint and try everything that headscope relies on; whatever it does becomes a result.
 
@@ -45,7 +45,7 @@ def check_thoroughly(
     found = Acceptance(str(model), environment=_environment(dtype))
     loaded: list[VLM] = []
 
-    def step(name: str, run: Callable[[], Finding]) -> bool:
+    def step(name: str, run: Callable[[], StepFinding]) -> bool:
         result = found.run(name, run)
         if each is not None:
             each(result)
@@ -60,7 +60,7 @@ def check_thoroughly(
     with tempfile.TemporaryDirectory(prefix="headscope-check-") as name:
         folder = Path(name)
         cases = make_cases(folder / "cases")
-        rest: dict[str, Callable[[], Finding]] = {
+        rest: dict[str, Callable[[], StepFinding]] = {
             "spans": lambda: check_spans(vlm),
             "grid": lambda: check_grid(vlm),
             "ask": lambda: check_asking(vlm, cases),
@@ -92,7 +92,7 @@ def _load(
     device: str,
     dtype: str,
     options: Mapping[str, Any],
-) -> Finding:
+) -> StepFinding:
     from headscope.models.vlm import load_model
 
     vlm = load_model(model, device, dtype, prove=False, **options)
@@ -107,7 +107,7 @@ def _load(
         "image backend": vlm.image_backend,
     }
     shown = "files complete, weights fit the configuration, heads found"
-    return Finding(shown, f"{vlm.parameters / 1e6:,.0f} M weights; {vlm.geometry.summary()}")
+    return StepFinding(shown, f"{vlm.parameters / 1e6:,.0f} M weights; {vlm.geometry.summary()}")
 
 
 def _device(vlm: VLM) -> str:
@@ -119,7 +119,7 @@ def _device(vlm: VLM) -> str:
     return ", ".join(places)
 
 
-def _prove(found: Acceptance, vlm: VLM) -> Finding:
+def _prove(found: Acceptance, vlm: VLM) -> StepFinding:
     from headscope.models.proofs.full import prove
     from headscope.models.vlm import proof_or_refusal
 
@@ -129,4 +129,4 @@ def _prove(found: Acceptance, vlm: VLM) -> Finding:
     figure = f"{len(held)} of {len(vlm.proof.steps)} steps held"
     refused = "; ".join(f"{s.name}: {s.reason}" for s in vlm.proof.steps if s.status == REFUSED)
     shown = "the proof of the heads, of edits, batches, caches and spans"
-    return Finding(shown, figure, "refused" if refused else "held", refused)
+    return StepFinding(shown, figure, "refused" if refused else "held", refused)

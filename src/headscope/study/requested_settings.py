@@ -20,11 +20,12 @@ from headscope.study.sizes import size_named
 from headscope.study.stages import stage_settings
 
 if TYPE_CHECKING:
+    from headscope.models.placement import ModelOptions
     from headscope.models.vlm import VLM
 
 
 @dataclass(frozen=True)
-class Given:
+class RequestedSettings:
     """What a caller said of a study's settings; None: nothing, so what the study has (or a default) holds.
 
     Attributes:
@@ -40,11 +41,11 @@ class Given:
     taxonomy: str | Path | None = None
     device: str | None = None
     dtype: str | None = None
-    model_options: Mapping[str, Any] | None = None
+    model_options: ModelOptions | None = None
     batch_size: int | None = None
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
-    def checked(self) -> Given:
+    def checked(self) -> RequestedSettings:
         """The same with plain model options, refused where it cannot hold of any study.
 
         Raises:
@@ -59,12 +60,18 @@ class Given:
             self._check_loaded(self.model)
         return replace(self, model_options=checked_options(self.model_options))
 
-    def filled(self) -> Given:
+    def filled(self) -> RequestedSettings:
         """The same with the defaults of a new study where nothing was said."""
-        defaults: dict[str, Any] = {"model": "embedded", "size": "demo", "seed": 0, "batch_size": 64}
-        if self.model is None or isinstance(self.model, str):
-            defaults |= {"device": "cpu", "dtype": "float32"}
-        return replace(self, **{k: v for k, v in defaults.items() if getattr(self, k) is None})
+        named = self.model is None or isinstance(self.model, str)
+        return replace(
+            self,
+            model="embedded" if self.model is None else self.model,
+            size=self.size or "demo",
+            seed=self.seed or 0,
+            batch_size=64 if self.batch_size is None else self.batch_size,
+            device=self.device or ("cpu" if named else None),
+            dtype=self.dtype or ("float32" if named else None),
+        )
 
     def _check_loaded(self, vlm: VLM) -> None:
         from headscope.models.loaded import full_device, loaded_as
@@ -85,14 +92,14 @@ class Given:
                 )
 
 
-def loaded(given: Given) -> VLM:
+def loaded(given: RequestedSettings) -> VLM:
     """The model that a new study names, or was handed."""
     if given.model is not None and not isinstance(given.model, str):
         return given.model
     return load(str(given.model), str(given.device), str(given.dtype), given.model_options)
 
 
-def refuse_others(folder: Path, record: StudyRecord, given: Given) -> None:
+def refuse_others(folder: Path, record: StudyRecord, given: RequestedSettings) -> None:
     """A study is one set of settings: what is given must be what it began with.
 
     Raises:
@@ -108,7 +115,7 @@ def refuse_others(folder: Path, record: StudyRecord, given: Given) -> None:
 Difference = tuple[str, Any, Any]
 
 
-def _differences(record: StudyRecord, given: Given) -> Iterator[Difference]:
+def _differences(record: StudyRecord, given: RequestedSettings) -> Iterator[Difference]:
     """(setting, recorded, given) of whatever differs."""
     for name in ("size", "seed", "batch_size"):
         if getattr(given, name) not in (None, getattr(record, name)):
@@ -134,7 +141,7 @@ def _named(taxonomy: TaxonomyRecord) -> str:
     return f"{taxonomy.name} ({', '.join(taxonomy.functions)})"
 
 
-def _other_loading(record: StudyRecord, given: Given) -> Iterator[Difference]:
+def _other_loading(record: StudyRecord, given: RequestedSettings) -> Iterator[Difference]:
     """Device, number format and options that a model is to be loaded with."""
     from headscope.models.loaded import full_device
 

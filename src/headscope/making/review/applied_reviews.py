@@ -8,20 +8,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from headscope.data.cases import Cases, case_line, save_cases
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from headscope.functions import MAIN
-from headscope.making.review.verdicts import FOLDER, Reviews, changed, steps_of
+from headscope.making.review.verdicts import FOLDER, Reviews, Verdict, changed, steps_of
 from headscope.storage import write_atomic
 
 REJECTED = "rejected.jsonl"
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedReviews:
     """What writing back did: verdicts by ruling, and cases left out."""
 
     cases: Cases
@@ -31,7 +30,7 @@ class Applied:
     cases_left_out: int
 
 
-def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) -> Applied:
+def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) -> AppliedReviews:
     """Write the cases as a reviewer's verdicts leave them; each file is replaced in one step.
 
     Accepted and fixed answers become ``reviewed``, rejected steps go; a case whose main question is rejected
@@ -60,7 +59,7 @@ def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) ->
     if lost:
         _keep_rejected(target / FOLDER / REJECTED, lost)
     saved = save_cases(Cases(cases.folder, kept), target)
-    return Applied(saved, rulings["accept"], rulings["fix"], rulings["reject"], len(lost))
+    return AppliedReviews(saved, rulings["accept"], rulings["fix"], rulings["reject"], len(lost))
 
 
 def _keep_rejected(path: Path, lost: Sequence[Case]) -> None:
@@ -76,19 +75,33 @@ def reviewers_of(folder: str | Path) -> list[str]:
     return sorted(p.name for p in place.iterdir() if p.is_dir()) if place.is_dir() else []
 
 
-def agreement(cases: Cases, one: str, other: str) -> list[dict[str, Any]]:
-    """How far two reviewers agree, by function, on what both have judged.
+@dataclass(frozen=True)
+class Agreement:
+    """How far two reviewers agree on the steps of one function (``main``: main questions; ``all``).
 
-    Returns:
-        One row per function (``main`` for main questions) and ``all``: ``function``, ``n`` (judged by both),
-        ``same`` (share of equal rulings), ``kappa`` (Cohen's, of the rulings), ``answers`` (share of equal
-        answers among steps that neither rejects) and ``answers_n``. Kappa is None where both gave one and the
-        same ruling to everything: chance agreement is then 1 and kappa is not defined.
+    Attributes:
+        n: steps judged by both.
+        same: share of equal rulings.
+        kappa: Cohen's, of the rulings; None where both gave one and the same ruling to everything: chance
+            agreement is then 1 and kappa is not defined.
+        answers, answers_n: share of equal answers among steps that neither rejects, and how many these are.
+    """
+
+    function: str
+    n: int
+    same: float
+    kappa: float | None
+    answers: float | None
+    answers_n: int
+
+
+def agreement(cases: Cases, one: str, other: str) -> list[Agreement]:
+    """How far two reviewers agree, by function, on what both have judged; ``all`` last.
 
     Source: Cohen (1960), A coefficient of agreement for nominal scales.
     """
     first, second = Reviews(cases, one), Reviews(cases, other)
-    pairs: dict[str, list[tuple[Any, Any]]] = {"all": []}
+    pairs: dict[str, list[tuple[Verdict, Verdict]]] = {"all": []}
     for case in cases:
         a, b = first.of(case), second.of(case)
         for step in steps_of(case):
@@ -102,14 +115,14 @@ def agreement(cases: Cases, one: str, other: str) -> list[dict[str, Any]]:
             kept = [(x, y) for x, y in found if "reject" not in (x.ruling, y.ruling)]
             same = sum(x.answer.casefold() == y.answer.casefold() for x, y in kept)
             rows.append(
-                {
-                    "function": function,
-                    "n": len(found),
-                    "same": sum(x.ruling == y.ruling for x, y in found) / len(found),
-                    "kappa": cohen_kappa([x.ruling for x, _ in found], [y.ruling for _, y in found]),
-                    "answers": same / len(kept) if kept else None,
-                    "answers_n": len(kept),
-                }
+                Agreement(
+                    function,
+                    n=len(found),
+                    same=sum(x.ruling == y.ruling for x, y in found) / len(found),
+                    kappa=cohen_kappa([x.ruling for x, _ in found], [y.ruling for _, y in found]),
+                    answers=same / len(kept) if kept else None,
+                    answers_n=len(kept),
+                )
             )
     return rows
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from headscope.errors import GeometryError
 from headscope.models.attention import OutputPoint, attention_function, find_output_point
 from headscope.models.geometry import Geometry, Site
-from headscope.models.proofs import edits
+from headscope.models.proofs import edit_proof
 from headscope.models.proofs.baked import baked_step, compare_baked, unplain
 from headscope.models.proofs.norms import frozen, norm_over_heads
-from headscope.models.proofs.rounding import Compared, limit_of
-from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, REFUSED, Step, ends, logits_of, prompt_ids
+from headscope.models.proofs.rounding import RoundedDifference, limit_of
 
 
 def prove_heads(model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry) -> list[Step]:
@@ -40,7 +40,7 @@ def prove_heads(model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry)
         probe.check_calls()
     steps.append(_blocks_step(probes))
     sums = [p.sum for p in probes if p.sum is not None]
-    worst = max(sums, key=lambda c: c.share, default=Compared(0.0, limit_of(bare.dtype, 0.0), ""))
+    worst = max(sums, key=lambda c: c.share, default=RoundedDifference(0.0, limit_of(bare.dtype, 0.0), ""))
     shown = "heads' parts add up to the projection's output; relative error"
     steps.append(Step("sum", shown, worst.figure, limit=worst.limit))
     least = min(_prove_edit(model, inputs, geometry, site, bare) for site in ends(geometry))
@@ -108,8 +108,8 @@ class _Probe:
     site: Site
     point: OutputPoint = field(default_factory=OutputPoint)
     norm: nn.Module | None = None
-    sum: Compared | None = None
-    baked: Compared | None = None
+    sum: RoundedDifference | None = None
+    baked: RoundedDifference | None = None
     z: Tensor | None = None
     runs: int = 0
     read: tuple[int, ...] = ()
@@ -250,7 +250,7 @@ def _compare(site: Site, before: Tensor, after: Tensor, heads: Tensor, tested: T
         )
 
 
-def _prove_sum(site: Site, z: Tensor) -> Compared:
+def _prove_sum(site: Site, z: Tensor) -> RoundedDifference:
     """Error of the heads' parts, summed, relative to the projection's output; the bias counted once.
 
     The rounding that it is held to follows from the format and the parts' sizes alone, so that a projection
@@ -274,14 +274,14 @@ def _prove_sum(site: Site, z: Tensor) -> Compared:
             f"proof step 'sum' failed at {site.path}: the heads' parts add up to the projection's output "
             f"only to {error:.3g} relative (limit {limit:.3g}); the projection is not linear in its input"
         )
-    return Compared(error, limit, site.path)
+    return RoundedDifference(error, limit, site.path)
 
 
 def _prove_edit(
     model: nn.Module, inputs: dict[str, Tensor], geometry: Geometry, site: Site, bare: Tensor
 ) -> float:
     """How far the logits move when head 0 of a site is muted, seen to act on its block alone."""
-    with edits.watched(geometry.sites, site, 0, 0.0) as faults:
+    with edit_proof.watched(geometry.sites, site, 0, 0.0) as faults:
         edited = logits_of(model, inputs)
     if faults:
         raise GeometryError(

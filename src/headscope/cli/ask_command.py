@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskOptions:
     """What the user said; see ``headscope ask --help``."""
 
     image: Path
@@ -35,7 +35,7 @@ class Asked:
     attention: str | None = None
 
 
-def ask_once(asked: Asked) -> str:
+def ask_once(asked: AskOptions) -> str:
     """The answer, and the weighed choices below it where there are any.
 
     Raises:
@@ -83,7 +83,7 @@ def _save(image: Image.Image, path: Path) -> None:
         raise disk_error(path, exc) from exc
 
 
-def _heads(asked: Asked, vlm: VLM) -> tuple[Head, ...]:
+def _heads(asked: AskOptions, vlm: VLM) -> tuple[Head, ...]:
     from headscope.models.embedded import atlas_file
     from headscope.probing.atlas import Atlas
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from headscope.benchmarks.importing.records import Draft
-from headscope.data.cases import IMAGES, picture_target
+from headscope.benchmarks.importing.sources import CaseDraft
+from headscope.data.cases import IMAGES, picture_target, put_picture
 from headscope.data.checks import Finding
 from headscope.data.pictures import (
     FORMATS,
@@ -24,7 +23,6 @@ from headscope.data.pictures import (
     quiet_bombs,
     read_size,
 )
-from headscope.storage import disk_error
 
 Size = tuple[int, int]
 UNKNOWN: Size = (0, 0)
@@ -57,11 +55,11 @@ class Pictures:
         """How many pictures lie beside the cases now."""
         return sum(not isinstance(v, Finding) and v != UNKNOWN for v in self._known.values())
 
-    def there(self, draft: Draft) -> bool:
+    def there(self, draft: CaseDraft) -> bool:
         """Whether the picture of a settled draft is there."""
         return isinstance(draft.picture, bytes) or self.root is not None
 
-    def settle(self, drafts: Sequence[Draft]) -> list[tuple[str, Size] | Finding]:
+    def settle(self, drafts: Sequence[CaseDraft]) -> list[tuple[str, Size] | Finding]:
         """For each draft its picture's path beside the cases and its size, or what is wrong with it."""
         names = [self._name(d) for d in drafts]
         new = {
@@ -79,7 +77,7 @@ class Pictures:
             out.append(size if isinstance(size, Finding) else (str(name), size))
         return out
 
-    def _name(self, draft: Draft) -> str | Finding:
+    def _name(self, draft: CaseDraft) -> str | Finding:
         if isinstance(draft.picture, bytes):
             return f"{IMAGES}/{hashlib.sha256(draft.picture).hexdigest()[:24]}{_suffix(draft.picture)}"
         if draft.picture not in self._names:
@@ -104,11 +102,11 @@ class Pictures:
             return rest
         return name
 
-    def _fetch(self, name: str, draft: Draft) -> Size | Finding:
+    def _fetch(self, name: str, draft: CaseDraft) -> Size | Finding:
         try:
             if isinstance(draft.picture, bytes):
                 target = picture_target(self.out, name)
-                _write(target, draft.picture)
+                put_picture(draft.picture, target)
                 return read_size(target)
             if self.root is None:
                 return UNKNOWN
@@ -116,7 +114,7 @@ class Pictures:
             size = read_size(found)
             target = picture_target(self.out, name)
             if target.resolve() != found:
-                _copy(found, target)
+                put_picture(found, target)
             return size
         except PictureError as exc:
             finding = _finding(exc)
@@ -134,19 +132,3 @@ def _suffix(content: bytes) -> str:
             return _SUFFIX.get(picture.format or "", ".bin")
     except Exception:  # decoders raise anything; reading the size will say what is wrong
         return ".bin"
-
-
-def _write(target: Path, content: bytes) -> None:
-    try:
-        target.unlink(missing_ok=True)  # never write through a link
-        target.write_bytes(content)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc
-
-
-def _copy(found: Path, target: Path) -> None:
-    try:
-        target.unlink(missing_ok=True)
-        shutil.copyfile(found, target)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from headscope.experiments.context import ExperimentContext
     from headscope.experiments.scan_results import ScanResult
-    from headscope.study.given import Given
+    from headscope.models.placement import ModelOptions
+    from headscope.study.requested_settings import RequestedSettings
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 
@@ -56,7 +57,7 @@ def scan(
     """Mute every head alone and say what that costs each function, exactly or by an estimate."""
     from headscope.experiments.scan import ScanSettings, scan_heads
     from headscope.models.geometry import parse_head
-    from headscope.study.given import Given
+    from headscope.study.requested_settings import RequestedSettings
 
     settings = ScanSettings(
         scope=_one_of("--scope", scope, ("all", "last", "answer")),
@@ -69,8 +70,8 @@ def scan(
     )
     chosen = [parse_head(h) for h in heads.split(",") if h.strip()]
     room = parse_memory(memory)
-    options = {"attention": attention} if attention is not None else None
-    given = Given(model=model, seed=seed, device=device, dtype=dtype, model_options=options)
+    options: ModelOptions | None = {"attention": attention} if attention is not None else None
+    given = RequestedSettings(model=model, seed=seed, device=device, dtype=dtype, model_options=options)
     result = scan_heads(_opened(study, data, given, out), settings, heads=chosen, memory=room)
     from rich.console import Console
 
@@ -102,12 +103,12 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _opened(study: Path | None, data: Path | None, given: Given, out: Path) -> ExperimentContext:
+def _opened(study: Path | None, data: Path | None, given: RequestedSettings, out: Path) -> ExperimentContext:
     """Model, cases, splits, taxonomy and seed, of a study or of a folder of cases."""
     from headscope.data.cases import load_cases
     from headscope.data.splits import assign_splits
     from headscope.experiments.context import ExperimentContext
-    from headscope.study.given import loaded
+    from headscope.study.requested_settings import loaded
     from headscope.study.study import Study
 
     if (study is None) == (data is None):

@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
-from headscope.data.fields import Unfit
+from headscope.data.fields import RecordError
 from headscope.data.pictures import show
 
 LETTERS = "ABCDEFGH"
@@ -20,7 +20,7 @@ def letter_index(text: str, count: int, field: str = "answer") -> int:
     """The option that ``A``, ``(A)``, ``a.`` stands for, from 0.
 
     Raises:
-        Unfit: it is no letter of one of the options.
+        RecordError: it is no letter of one of the options.
 
     Example:
         >>> letter_index("(B)", 4)
@@ -30,7 +30,7 @@ def letter_index(text: str, count: int, field: str = "answer") -> int:
     index = LETTERS.index(found.group(1).upper()) if found else count
     if index >= count:
         allowed = f"a letter from A to {LETTERS[count - 1]}" if 0 < count <= len(LETTERS) else "a letter"
-        raise Unfit(field, "no such option", show(text), allowed)
+        raise RecordError(field, "no such option", show(text), allowed)
     return index
 
 
@@ -51,8 +51,17 @@ def distinct(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(options) if len(plain) == len(options) >= 2 else ()
 
 
-def one_of(question: str, options: Sequence[str], index: int, *left_out: str) -> dict[str, Any]:
-    """What a draft of a multiple-choice question holds: question, answer, choices, what is left out.
+class QuestionFields(TypedDict):
+    """What a question with options gives to a :class:`headscope.benchmarks.importing.sources.Draft`."""
+
+    question: str
+    answer: str
+    choices: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def one_of(question: str, options: Sequence[str], index: int, *left_out: str) -> QuestionFields:
+    """A multiple-choice question, its options in words.
 
     Example:
         >>> one_of("Which?", ["cat", "dog"], 1)["answer"]

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from headscope.errors import DataError, HeadscopeError
-from headscope.making.decompose.responses import Completion, Passing, pause_of, said_in, words_of
+from headscope.making.decompose.responses import Completion, PassingFailure, pause_of, said_in, words_of
+from headscope.records import JsonObject
 
 
 class ServerError(HeadscopeError):
@@ -22,7 +23,28 @@ class ServerRefused(ServerError):
     """A request that no retry can mend: a wrong address, key, model or request, or an empty account."""
 
 
-class Asks(NamedTuple):
+class TextPart(TypedDict):
+    """Words of a message that has a picture."""
+
+    type: Literal["text"]
+    text: str
+
+
+class PicturePart(TypedDict):
+    """The picture of a message; its ``url`` is a data address."""
+
+    type: Literal["image_url"]
+    image_url: dict[str, str]
+
+
+class Message(TypedDict):
+    """A turn of a dialogue, as OpenAI's chat completions have it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str | list[TextPart | PicturePart]
+
+
+class RequestForm(NamedTuple):
     """How a server is asked; less where it has been found to take less.
 
     Attributes:
@@ -37,11 +59,11 @@ class Asks(NamedTuple):
     temperature: bool = True
     opening: str = "system"
 
-    def less(self, words: str) -> Asks | None:
+    def less(self, words: str) -> RequestForm | None:
         """The next lesser way to ask after a refusal in these words; None where nothing is left to leave out.
 
         Example:
-            >>> Asks().less("json_schema is not supported").form
+            >>> RequestForm().less("json_schema is not supported").form
             'object'
         """
         said = words.casefold()
@@ -64,7 +86,7 @@ class Asks(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """Bounds of the talk with a server.
 
     Attributes:
@@ -83,7 +105,7 @@ class Limits:
     per_minute: float = 0.0
 
 
-class Server:
+class ChatServer:
     """A chat-completions server and a model on it.
 
     Args:
@@ -101,7 +123,7 @@ class Server:
         url: str,
         model: str,
         key: str = "none",
-        limits: Limits = Limits(),  # frozen
+        limits: RequestLimits = RequestLimits(),  # frozen
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         try:
@@ -112,7 +134,7 @@ class Server:
                 "`pip install 'headscope[llm]'`"
             ) from exc
         self.url, self.model, self.limits = url, model, limits
-        self.asks = Asks()
+        self.asks = RequestForm()
         self.requests = self.failures = 0
         self._openai = openai
         self._client = openai.OpenAI(base_url=url, api_key=key, timeout=limits.seconds, max_retries=0)
@@ -121,7 +143,7 @@ class Server:
         self._lock = threading.Lock()
         self._next = 0.0
 
-    def ask(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Completion:
+    def ask(self, messages: list[Message], schema: JsonObject, max_tokens: int) -> Completion:
         """The answer to a dialogue, tried again where a failure may pass.
 
         Raises:
@@ -132,7 +154,7 @@ class Server:
             self._wait_for_turn()
             try:
                 return self._once(messages, schema, max_tokens)
-            except Passing as exc:
+            except PassingFailure as exc:
                 reason = str(exc)  # with the server's own words
                 with self._lock:
                     self.failures += 1
@@ -163,17 +185,17 @@ class Server:
         """Whether the server takes the schema."""
         return self.asks.form == "schema"
 
-    def _once(self, messages: list[dict[str, Any]], schema: dict[str, Any], max_tokens: int) -> Completion:
+    def _once(self, messages: list[Message], schema: JsonObject, max_tokens: int) -> Completion:
         """One answer; a server that refuses the form of the request is asked for less, step by step.
 
         What it takes is remembered once it has answered: a way that was refused for another reason is not.
         """
-        asks: Asks | None = self.asks
+        asks: RequestForm | None = self.asks
         first = ""
         while asks is not None:
             try:
                 said = self._sent(asks, messages, schema, max_tokens)
-            except _Unfit as exc:
+            except _OtherFormAsked as exc:
                 first = first or str(exc)
                 asks = asks.less(str(exc))
                 with self._lock:
@@ -183,37 +205,36 @@ class Server:
             return said
         raise ServerRefused(first)
 
-    def _sent(
-        self, asks: Asks, messages: list[dict[str, Any]], schema: dict[str, Any], most: int
-    ) -> Completion:
+    def _sent(self, asks: RequestForm, messages: list[Message], schema: JsonObject, most: int) -> Completion:
         api = self._openai
-        given: dict[str, Any] = {"model": self.model, "messages": messages, asks.limit: most}
-        if asks.temperature:
-            given["temperature"] = 0
         if asks.opening == "user":
-            given["messages"] = [messages[0] | {"role": "user"}, *messages[1:]]
+            messages = [{**messages[0], "role": "user"}, *messages[1:]]
         elif asks.opening == "merged":
-            given["messages"] = _without_system(messages)
+            messages = _without_system(messages)
+        more: JsonObject = {asks.limit: most}
+        if asks.temperature:
+            more["temperature"] = 0
         if asks.form == "schema":
-            named = {"name": "steps", "strict": True, "schema": schema}
-            given["response_format"] = {"type": "json_schema", "json_schema": named}
+            named: JsonObject = {"name": "steps", "strict": True, "schema": schema}
+            more["response_format"] = {"type": "json_schema", "json_schema": named}
         elif asks.form == "object":
-            given["response_format"] = {"type": "json_object"}
+            more["response_format"] = {"type": "json_object"}
+        create: Any = self._client.chat.completions.with_streaming_response.create
         try:
-            with self._client.chat.completions.with_streaming_response.create(**given) as response:
+            with create(model=self.model, messages=messages, **more) as response:
                 content = self._bounded(response.iter_bytes())
         except api.APITimeoutError as exc:
-            raise Passing(f"no answer within {self.limits.seconds:g} s") from exc
+            raise PassingFailure(f"no answer within {self.limits.seconds:g} s") from exc
         except api.APIConnectionError as exc:
-            raise Passing(f"no connection ({exc.__cause__ or exc})") from exc
+            raise PassingFailure(f"no connection ({exc.__cause__ or exc})") from exc
         except api.APIStatusError as exc:
             raise self._status(exc, asks) from exc
-        except Passing:
+        except PassingFailure:
             raise
         except Exception as exc:  # the client's transport raises its own family when a body breaks off
             if type(exc).__module__.split(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2"):
                 raise
-            raise Passing(f"the response broke off ({type(exc).__name__})") from exc
+            raise PassingFailure(f"the response broke off ({type(exc).__name__})") from exc
         return said_in(content)
 
     def _bounded(self, chunks: Any) -> bytes:
@@ -223,22 +244,22 @@ class Server:
         for chunk in chunks:
             size += len(chunk)
             if size > self.limits.bytes:
-                raise Passing(f"a response of over {self.limits.bytes} bytes")
+                raise PassingFailure(f"a response of over {self.limits.bytes} bytes")
             if time.monotonic() > end:
-                raise Passing(f"no whole answer within {self.limits.seconds:g} s")
+                raise PassingFailure(f"no whole answer within {self.limits.seconds:g} s")
             parts.append(chunk)
         return b"".join(parts)
 
-    def _status(self, exc: Any, asks: Asks) -> Exception:
+    def _status(self, exc: Any, asks: RequestForm) -> Exception:
         """What a status other than 200 means: worth another try, worth asking for less, or neither."""
         code, words = exc.status_code, words_of(exc)
         said = f"status {code}: {words}"
         if code == 429 and re.search(r"quota|billing|credit|balance", words, re.IGNORECASE):
             return ServerRefused(f"{self.url}: {said}")
         if code >= 500 and asks.form != "plain" and re.search(r"grammar|schema|json", words, re.IGNORECASE):
-            return _Unfit(f"{self.url}: {said}")
+            return _OtherFormAsked(f"{self.url}: {said}")
         if code in (408, 409, 425, 429) or code >= 500:
-            return Passing(said, pause_of(exc.response.headers))
+            return PassingFailure(said, pause_of(exc.response.headers))
         hint = "check --server (does it end in /v1?), --model and the key"
         if re.search(r"image|vision|multimodal|multi-modal", words, re.IGNORECASE) and code in (
             400,
@@ -247,18 +268,19 @@ class Server:
         ):
             hint = "a model without pictures can be asked by --no-pictures, and guesses from words alone"
         elif code in (400, 422) and not re.search(r"context|too (?:long|large)", words, re.IGNORECASE):
-            return _Unfit(f"{self.url}: asked model {self.model!r}, found {said}")
+            return _OtherFormAsked(f"{self.url}: asked model {self.model!r}, found {said}")
         return ServerRefused(f"{self.url}: asked model {self.model!r}, found {said}; {hint}")
 
 
-class _Unfit(Exception):
+class _OtherFormAsked(Exception):
     """A refusal of the form of a request; another form may pass."""
 
 
-def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_system(messages: list[Message]) -> list[Message]:
     """The first message's text put before the second's."""
     opening, first, *rest = messages
     content = first["content"]
     if isinstance(content, str):
-        return [first | {"content": f"{opening['content']}\n\n{content}"}, *rest]
-    return [first | {"content": [{"type": "text", "text": opening["content"]}, *content]}, *rest]
+        return [{**first, "content": f"{opening['content']}\n\n{content}"}, *rest]
+    words: TextPart = {"type": "text", "text": str(opening["content"])}
+    return [{**first, "content": [words, *content]}, *rest]

@@ -12,9 +12,17 @@ from torch import Tensor, nn
 
 from headscope.models.geometry import Site
 from headscope.models.proofs import places
-from headscope.models.proofs.pictures import is_picture, negative
+from headscope.models.proofs.picture_proof import is_picture, negative
+from headscope.models.proofs.proof_steps import (
+    HELD,
+    REFUSED,
+    Step,
+    encodes,
+    logits_of,
+    number_format,
+    prompt_ids,
+)
 from headscope.models.proofs.rounding import other_order
-from headscope.models.proofs.steps import HELD, REFUSED, Step, encodes, logits_of, number_format, prompt_ids
 
 _SHOWN = "each item of a padded batch gives the z and the logits it gives alone; relative difference"
 # How many positions of padding the shorter item gets.

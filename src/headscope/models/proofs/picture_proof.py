@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from headscope.models.proofs.proof_steps import REFUSED, Step, logits_of
 from headscope.models.proofs.rounding import logit_difference
-from headscope.models.proofs.steps import REFUSED, Step, logits_of
 
 _SHOWN = "a changed picture changes the last logits; relative change"
 # Least change that counts. The same input gives the same bits (step ``restored``), so any change is the

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from headscope.benchmarks.scoring import ACCURACY, Rule
-from headscope.data.box_forms import FORMS, Survey
+from headscope.benchmarks.rule import ACCURACY, Rule
+from headscope.data.box_forms import FORMS, BoxSurvey
 from headscope.data.checks import Finding
+from headscope.data.fields import Cell, ForeignRecord
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 from headscope.data.validation import Fault
 from headscope.errors import DataError
 
 
-class Row(NamedTuple):
+class SourceRow(NamedTuple):
     """One record of a source: where it stands, and what it holds (a fault where it cannot be read).
 
     ``at`` names the record within the file, for messages: ``questions[3].``; empty where a line is a record.
@@ -25,7 +26,7 @@ class Row(NamedTuple):
 
     file: str
     line: int
-    value: dict[str, Any]
+    value: ForeignRecord
     at: str = ""
     fault: Finding | None = None
     merged: int = 0
@@ -37,7 +38,7 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Draft:
+class CaseDraft:
     """A case before its picture is known.
 
     Attributes:
@@ -51,7 +52,7 @@ class Draft:
     question: str
     answer: str
     picture: str | bytes
-    original: dict[str, Any]
+    original: Mapping[str, Cell]
     choices: tuple[str, ...] = ()
     kind: str = ""
     wording: str = ""
@@ -65,8 +66,33 @@ class Draft:
     left_out: tuple[str, ...] = ()
 
 
+def derived_step(
+    number: int,
+    question: str,
+    answer: str,
+    function: str,
+    *,
+    choices: tuple[str, ...] = (),
+    objects: tuple[str, ...] = (),
+    depends_on: tuple[str, ...] = (),
+    wording: str = "",
+) -> Step:
+    """The step of this number (from 1), whose answer follows from the source by a rule."""
+    return Step(
+        id=f"s{number}",
+        question=question,
+        answer=answer,
+        choices=choices,
+        function=function,
+        objects=objects,
+        depends_on=depends_on,
+        wording=wording,
+        origin="derived",
+    )
+
+
 @dataclass(frozen=True)
-class Place:
+class ImportPlace:
     """Where an import reads: its files, the folder they lie in, and what was asked for.
 
     ``images`` is the folder of pictures, None where there is none. ``boxes`` is how boxes are written
@@ -90,7 +116,7 @@ class Place:
         """How boxes are written: as the user says, else as the source does."""
         return self.boxes or self.source.box_form
 
-    def refuse_doubtful_boxes(self, look: Survey, file: str | Path) -> None:
+    def refuse_doubtful_boxes(self, look: BoxSurvey, file: str | Path) -> None:
         """Stop where a look at all boxes of a file says that they are not what they are taken for.
 
         Raises:
@@ -126,7 +152,7 @@ class Source:
         build: a row to the draft of a case.
         rows: reads the rows, where the layout does not say enough.
         survey: looks at all rows before the first is built (on the hub at the first 512), and notes what they
-            show in ``Place.found``.
+            show in ``ImportPlace.found``.
         rule: how answers are scored; plain accuracy where the source has no rule of its own.
     """
 
@@ -135,12 +161,12 @@ class Source:
     licence: str
     size: str
     fields: str
-    boxes: str
-    steps: str
     scored: str
     get: str
     files: tuple[str, ...]
-    build: Callable[[Row, Place], Draft]
+    build: Callable[[SourceRow, ImportPlace], CaseDraft]
+    boxes: str = "none"
+    steps: str = "none"
     box_form: str = ""
     layout: str = "lines"
     many: bool = False
@@ -151,6 +177,6 @@ class Source:
     hub: str = ""
     hub_config: str = ""
     hub_split: str = "{split}"
-    rows: Callable[[Place], Iterator[Row]] | None = None
-    survey: Callable[[Iterator[Row], Place], None] | None = None
+    rows: Callable[[ImportPlace], Iterator[SourceRow]] | None = None
+    survey: Callable[[Iterator[SourceRow], ImportPlace], None] | None = None
     rule: Rule = ACCURACY

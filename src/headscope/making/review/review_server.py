@@ -6,6 +6,7 @@ import hmac
 import json
 import secrets
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -17,8 +18,9 @@ from headscope.data.cases import Cases, load_cases
 from headscope.data.schema import Case
 from headscope.errors import DataError, HeadscopeError
 from headscope.functions import DEFAULT, Taxonomy
-from headscope.making.review.results import apply_reviews
+from headscope.making.review.applied_reviews import apply_reviews
 from headscope.making.review.verdicts import Reviews, steps_of
+from headscope.records import JsonObject, JsonValue
 
 HOST = "127.0.0.1"
 _PARTS = {
@@ -31,7 +33,7 @@ _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'sel
 _MOST = 64_000  # bytes of a request
 
 
-class Desk:
+class ReviewSession:
     """Everything the page can ask for; one lock, since reviewers click faster than disks turn.
 
     Args:
@@ -49,24 +51,23 @@ class Desk:
         self.cases = cases
         self.reviews = Reviews(cases, self.reviewer, self.taxonomy)
 
-    def overview(self) -> dict[str, Any]:
+    def overview(self) -> JsonObject:
         """All cases with how far each is judged."""
         with self._lock:
-            rows = [
+            rows: list[JsonValue] = [
                 {"id": c.id, "kind": c.kind, "judged": judged, "steps": steps}
                 for c, judged, steps in self.reviews.progress()
             ]
-        functions = [{"name": f, "title": self.taxonomy.titles[f]} for f in self.taxonomy.functions]
-        spatial = sorted(self.taxonomy.spatial)
+        titles = self.taxonomy.titles
         return {
             "cases": rows,
-            "functions": functions,
-            "spatial": spatial,
+            "functions": [{"name": f, "title": titles[f]} for f in self.taxonomy.functions],
+            "spatial": list[JsonValue](sorted(self.taxonomy.spatial)),
             "reviewer": self.reviewer,
             "folder": self.folder.name,
         }
 
-    def case(self, number: int) -> dict[str, Any]:
+    def case(self, number: int) -> JsonObject:
         """One case as the page shows it."""
         with self._lock:
             case = self._case(number)
@@ -75,7 +76,7 @@ class Desk:
         head = case.model_dump(include={"id", "kind", "source", "width", "height", "objects", "named"})
         return head | {"number": number, "steps": steps, "verdicts": verdicts}
 
-    def judge(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def judge(self, asked: JsonObject) -> JsonObject:
         """Store a verdict, or take one back (``ruling`` null)."""
         with self._lock:
             case = self._case(asked.get("number"))
@@ -89,7 +90,7 @@ class Desk:
             verdict = self.reviews.give(case, step, str(ruling), change if isinstance(change, dict) else None)
         return {"verdict": vars(verdict)}
 
-    def write_back(self) -> dict[str, Any]:
+    def write_back(self) -> JsonObject:
         """Apply all verdicts to the cases on disk."""
         with self._lock:
             done = apply_reviews(self.cases, self.reviewer)
@@ -111,7 +112,7 @@ class Desk:
 class _Handler(BaseHTTPRequestHandler):
     """Routes; anything that does not come from this page at this address is refused."""
 
-    server: Page
+    server: ReviewServer
     timeout = 30
 
     def do_GET(self) -> None:
@@ -122,12 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
             name, kind = _PARTS[path]
             content = self.server.parts[name]
             if path == "/":
-                content = content.replace(b"{{token}}", self.server.desk.token.encode())
+                content = content.replace(b"{{token}}", self.server.session.token.encode())
             self._send(200, content, kind)
         elif path == "/cases":
-            self._json(self.server.desk.overview)
+            self._json(self.server.session.overview)
         elif path.startswith("/case/"):
-            self._json(lambda: self.server.desk.case(_number(path)))
+            self._json(lambda: self.server.session.case(_number(path)))
         elif path.startswith("/picture/"):
             self._picture(path)
         else:
@@ -135,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if not self._is_local() or not hmac.compare_digest(
-            self.headers.get("X-Headscope", "").encode(), self.server.desk.token.encode()
+            self.headers.get("X-Headscope", "").encode(), self.server.session.token.encode()
         ):
             self._send(403, b"this page is not allowed to write", "text/plain")
             return
@@ -153,9 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(asked, dict):
             self._send(400, b'{"error": "expected a JSON object"}', "application/json")
         elif self.path == "/judge":
-            self._json(lambda: self.server.desk.judge(asked))
+            self._json(lambda: self.server.session.judge(asked))
         elif self.path == "/write":
-            self._json(self.server.desk.write_back)
+            self._json(self.server.session.write_back)
         else:
             self._send(404, b"nothing here", "text/plain")
 
@@ -168,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _picture(self, path: str) -> None:
         try:
-            content = self.server.desk.picture(_number(path))
+            content = self.server.session.picture(_number(path))
         except (HeadscopeError, OSError) as exc:
             self._send(404, str(exc).encode(errors="replace"), "text/plain; charset=utf-8")
             return
@@ -177,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._send(200, content, kind)
 
-    def _json(self, make: Any) -> None:
+    def _json(self, make: Callable[[], JsonObject]) -> None:
         try:
             status, value = 200, make()
         except (HeadscopeError, OSError) as exc:
@@ -204,7 +205,7 @@ def _number(path: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
 
 
-class Page(ThreadingHTTPServer):
+class ReviewServer(ThreadingHTTPServer):
     """The server; ``url`` is where the browser goes. Close it with ``server_close``.
 
     Raises:
@@ -213,8 +214,8 @@ class Page(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, desk: Desk, port: int = 0) -> None:
-        self.desk = desk
+    def __init__(self, session: ReviewSession, port: int = 0) -> None:
+        self.session = session
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as exc:

@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from headscope.data.checks import Finding
-from headscope.data.fields import Unfit, take, text_of
-from headscope.data.jsonstream import Broken, JsonStream, open_json
+from headscope.data.fields import ForeignRecord, RecordError, take, text_of
+from headscope.data.jsonstream import BrokenJson, JsonStream, open_json
 from headscope.data.pictures import show
 
 _KEYS = {"images": "id", "annotations": "image_id", "categories": "id"}
@@ -26,20 +26,20 @@ class Photograph(NamedTuple):
 
     line: int
     at: str
-    image: dict[str, Any]
-    notes: list[dict[str, Any]]
-    kinds: dict[str, dict[str, Any]]
+    image: ForeignRecord
+    notes: list[ForeignRecord]
+    kinds: dict[str, ForeignRecord]
 
-    def kind_of(self, note: dict[str, Any], at: str) -> str:
+    def kind_of(self, note: ForeignRecord, at: str) -> str:
         """The name of an annotation's kind.
 
         Raises:
-            Unfit: it names none of the file's categories.
+            RecordError: it names none of the file's categories.
         """
         key = id_of(note, "category_id", at)
         if key not in self.kinds:
             expected = "an id of categories"
-            raise Unfit(f"{at}category_id", "no such kind", show(note["category_id"]), expected)
+            raise RecordError(f"{at}category_id", "no such kind", show(note["category_id"]), expected)
         return text_of(self.kinds[key], "name", "categories[].")
 
 
@@ -54,17 +54,17 @@ class Misread(NamedTuple):
 
 @dataclass
 class _Read:
-    images: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
-    notes: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: list[tuple[int, int, ForeignRecord]] = field(default_factory=list)
+    notes: dict[str, list[ForeignRecord]] = field(default_factory=lambda: defaultdict(list))
+    kinds: dict[str, ForeignRecord] = field(default_factory=dict)
     spoiled: dict[str, Finding] = field(default_factory=dict)  # an unreadable annotation's photograph
 
 
-def id_of(record: Any, key: str, at: str = "") -> str:
+def id_of(record: object, key: str, at: str = "") -> str:
     """An id as text: 7, 7.0 and "7" are "7".
 
     Raises:
-        Unfit: it is missing, or no whole number or text.
+        RecordError: it is missing, or no whole number or text.
 
     Example:
         >>> id_of({"id": 7.0}, "id"), id_of({"id": "7"}, "id"), id_of({"id": "a7"}, "id")
@@ -90,7 +90,7 @@ def photographs(path: Path) -> Iterator[Photograph | Misread]:
     with open_json(path) as file:
         try:
             yield from _members(JsonStream(file), read)
-        except Broken as exc:
+        except BrokenJson as exc:
             yield Misread(exc.line, "", exc.finding)
     seen: set[str] = set()
     for index, line, image in read.images:
@@ -121,18 +121,19 @@ def _members(stream: JsonStream, read: _Read) -> Iterator[Misread]:
             try:
                 if odd is None:
                     key = id_of(value, _KEYS[member])
+                    record = cast(ForeignRecord, value)  # or it would have no id
                     if member == "images":
-                        read.images.append((index, line, value))
+                        read.images.append((index, line, record))
                     elif member == "annotations":
-                        read.notes[key].append(value)
+                        read.notes[key].append(record)
                     else:
-                        read.kinds[key] = value
+                        read.kinds[key] = record
                     continue
                 if member == "annotations" and isinstance(value, dict):
                     where = odd._replace(field=f"annotations[{index}].{odd.field}")
                     read.spoiled.setdefault(id_of(value, "image_id"), where)
                     continue
-            except Unfit as exc:
+            except RecordError as exc:
                 odd = odd or exc.finding
             yield Misread(line, f"{member}[{index}].", odd)
     for member in sorted(missing):

@@ -12,22 +12,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, cast
 
 from pydantic import ValidationError
 
 from headscope.benchmarks.importing.files import rows_of
-from headscope.benchmarks.importing.pictures import UNKNOWN, Pictures
-from headscope.benchmarks.importing.records import Draft, Place, Row
+from headscope.benchmarks.importing.picture_copies import UNKNOWN, Pictures
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, SourceRow
 from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
-from headscope.data.fields import Unfit, box_of
+from headscope.data.fields import RecordError, box_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case, Object
 from headscope.data.validation import CASES_FILE, Fault, is_picture_to_come
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
 from headscope.progress import track
+from headscope.records import JsonObject
 from headscope.storage import disk_error, write_json
 
 REPORT_FILE = "import.json"
@@ -43,7 +44,7 @@ _SHOWN = 20
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What an import did; ``rows == cases + refused + merged`` always.
 
     Attributes:
@@ -69,12 +70,11 @@ class Report:
     guessed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The report as ``import.json`` holds it, commonest first."""
-        out = dict(vars(self)) | {"looked": list(self.looked)}
-        for key in ("reasons", "derived", "guessed", "left_out"):
-            out[key] = dict(out[key].most_common())
-        return out
+        ordered = ("reasons", "derived", "guessed", "left_out")
+        counts = {key: dict(getattr(self, key).most_common()) for key in ordered}
+        return vars(self) | counts | {"looked": list(self.looked)}
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -98,7 +98,9 @@ class Report:
         return out
 
 
-def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[Row] | None = None) -> Report:
+def run(
+    place: ImportPlace, out: str | Path, limit: int | None = None, rows: Iterator[SourceRow] | None = None
+) -> ImportReport:
     """Import a place into a new folder of cases.
 
     Streams: one batch of records is in memory at a time. ``cases.jsonl`` appears last, whole or not at all;
@@ -117,7 +119,7 @@ def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[
     out = Path(out)
     if (out / CASES_FILE).exists():
         raise DataError(f"{out}: holds cases already; name a new folder by --out")
-    report = Report(place.source.name, str(place.root), place.split, looked=place.looked)
+    report = ImportReport(place.source.name, str(place.root), place.split, looked=place.looked)
     made = not out.exists()
     found = _surveyed(place, rows)
     temporary = {name: out / f".{name}.{os.getpid()}.tmp" for name in (CASES_FILE, REFUSED_FILE)}
@@ -153,25 +155,25 @@ def run(place: Place, out: str | Path, limit: int | None = None, rows: Iterator[
     return report
 
 
-def _asked(draft: Draft) -> Draft:
+def _asked(draft: CaseDraft) -> CaseDraft:
     """The draft without the mark for the picture in its question, which every model's template writes itself.
 
     Raises:
-        Unfit: several pictures are meant, or nothing else is asked.
+        RecordError: several pictures are meant, or nothing else is asked.
     """
     marks = _MARK.findall(draft.question)
     if not marks:
         return draft
     if len(marks) > 1:
         found = ", ".join(marks[:4])
-        raise Unfit("question", "several pictures", found, "one (a case has one picture)")
+        raise RecordError("question", "several pictures", found, "one (a case has one picture)")
     draft.question = re.sub(r"[ \t]+(?=\n|$)|(?<=\n)[ \t]+", "", _MARK.sub(" ", draft.question)).strip()
     draft.question = re.sub(r"[ \t]{2,}", " ", draft.question)
     draft.derived += ("question: the mark for the picture taken out",)
     return draft
 
 
-def _boxed(draft: Draft, size: tuple[int, int]) -> tuple[Object, ...]:
+def _boxed(draft: CaseDraft, size: tuple[int, int]) -> tuple[Object, ...]:
     """The objects of a draft with boxes in pixels, which had to wait for the picture's size."""
     if not draft.box_form:
         return draft.objects
@@ -184,10 +186,10 @@ def _boxed(draft: Draft, size: tuple[int, int]) -> tuple[Object, ...]:
     )
 
 
-def _surveyed(place: Place, rows: Iterator[Row] | None) -> Iterator[Row]:
+def _surveyed(place: ImportPlace, rows: Iterator[SourceRow] | None) -> Iterator[SourceRow]:
     """The rows, after the source's look at them: at all of a place's files, at the first of a stream."""
 
-    def read() -> Iterator[Row]:
+    def read() -> Iterator[SourceRow]:
         return place.source.rows(place) if place.source.rows else rows_of(place)
 
     survey = place.source.survey
@@ -206,15 +208,15 @@ class _Run:
     """One import under way."""
 
     def __init__(
-        self, place: Place, report: Report, pictures: Pictures, cases: TextIO, refused: TextIO
+        self, place: ImportPlace, report: ImportReport, pictures: Pictures, cases: TextIO, refused: TextIO
     ) -> None:
         self.place, self.report, self.pictures = place, report, pictures
         self.cases, self.refused = cases, refused
         self.ids: set[str] = set()
 
-    def all(self, rows: Iterator[Row]) -> None:
+    def all(self, rows: Iterator[SourceRow]) -> None:
         """Every row, batch by batch."""
-        batch: list[tuple[Row, Draft]] = []
+        batch: list[tuple[SourceRow, CaseDraft]] = []
         for row in rows:
             self.report.rows += 1 + row.merged
             draft = self._draft(row)
@@ -227,17 +229,17 @@ class _Run:
         self._write(batch)
         self.report.pictures = self.pictures.written
 
-    def _draft(self, row: Row) -> Draft | None:
+    def _draft(self, row: SourceRow) -> CaseDraft | None:
         finding = row.fault
         if finding is None:
             try:
                 return _asked(self.place.source.build(row, self.place))
-            except Unfit as exc:
+            except RecordError as exc:
                 finding = exc.finding
         self._refuse(row, finding)
         return None
 
-    def _refuse(self, row: Row, finding: Finding) -> None:
+    def _refuse(self, row: SourceRow, finding: Finding) -> None:
         rows = 1 + row.merged
         fault: Fault = row.refuse(finding)
         self.report.refused += rows
@@ -246,7 +248,7 @@ class _Run:
             self.report.first.append(str(fault))
         self.refused.write(json.dumps(vars(fault), ensure_ascii=True) + "\n")
 
-    def _write(self, batch: list[tuple[Row, Draft]]) -> None:
+    def _write(self, batch: list[tuple[SourceRow, CaseDraft]]) -> None:
         settled = self.pictures.settle([draft for _, draft in batch])
         for (row, draft), picture in zip(batch, settled, strict=True):
             made = picture if isinstance(picture, Finding) else self._made(draft, *picture)
@@ -259,7 +261,7 @@ class _Run:
             self.cases.write(line + "\n")
             self._count(draft, case)
 
-    def _made(self, draft: Draft, image: str, size: tuple[int, int]) -> tuple[Case, str] | Finding:
+    def _made(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> tuple[Case, str] | Finding:
         """The case and its line; rows of tables may hold what JSON in UTF-8 cannot."""
         case = self._case(draft, image, size)
         try:
@@ -267,7 +269,7 @@ class _Run:
         except DataError as exc:
             return Finding("original", "not JSON", show(str(exc.__cause__)), "plain values")
 
-    def _case(self, draft: Draft, image: str, size: tuple[int, int]) -> Case | Finding:
+    def _case(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> Case | Finding:
         """The draft as a case that breaks no rule, or the first rule that it breaks."""
         if draft.size and size not in (draft.size, UNKNOWN):
             return Finding(
@@ -276,7 +278,7 @@ class _Run:
         place = self.place
         try:
             objects = _boxed(draft, size)
-        except Unfit as exc:
+        except RecordError as exc:
             return exc.finding
         try:
             case = Case(
@@ -293,7 +295,7 @@ class _Run:
                 named=draft.named,
                 steps=draft.steps,
                 source="/".join(x for x in (place.source.name, place.split) if x),
-                original=draft.original,
+                original=cast(JsonObject, draft.original),  # proved by the case's own type
             )
         except ValidationError as exc:
             error = exc.errors(include_url=False)[0]
@@ -306,7 +308,7 @@ class _Run:
             return Finding("id", "id given twice", show(case.id), "each record once")
         return case
 
-    def _count(self, draft: Draft, case: Case) -> None:
+    def _count(self, draft: CaseDraft, case: Case) -> None:
         report = self.report
         report.cases += 1
         report.steps += len(case.steps)

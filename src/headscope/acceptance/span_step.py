@@ -6,7 +6,7 @@ import unicodedata
 
 from PIL import Image
 
-from headscope.acceptance.results import Finding
+from headscope.acceptance.results import StepFinding
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
 
@@ -21,7 +21,7 @@ QUESTIONS = (
 _SHOWN = "tokens marked as the question decode to it, behind all image tokens, alone and in a padded batch"
 
 
-def check_spans(vlm: VLM) -> Finding:
+def check_spans(vlm: VLM) -> StepFinding:
     """Ask questions with and without earlier turns, one by one and together, and read the marked tokens."""
     prompts = [Prompt(_picture(n), q, _history(n)) for n, q in enumerate(QUESTIONS)]
     encoded = [(vlm.encode([prompt]), [prompt]) for prompt in prompts]
@@ -32,10 +32,10 @@ def check_spans(vlm: VLM) -> Finding:
         for item, prompt in enumerate(asked):
             read, wrong = _read(vlm, batch, item, prompt.question)
             if wrong:
-                return Finding(_SHOWN, status="failed", reason=f"question {prompt.question!r}: {wrong}")
+                return StepFinding(_SHOWN, status="failed", reason=f"question {prompt.question!r}: {wrong}")
             letters += read.strip() == prompt.question
             total += 1
-    return Finding(_SHOWN, f"{total} of {total} questions found, {letters} to the letter")
+    return StepFinding(_SHOWN, f"{total} of {total} questions found, {letters} to the letter")
 
 
 def _picture(number: int) -> Image.Image:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from headscope.models.base import BaseVLM
-from headscope.models.proofs.steps import HELD, NOT_APPLICABLE, REFUSED, Step
+from headscope.models.proofs.proof_steps import HELD, NOT_APPLICABLE, REFUSED, Step
 from headscope.models.types import Encoded, Prompt
 
 _SHOWN = "pixels changed inside a cell change the image tokens mapped to it and no others; cells tried"

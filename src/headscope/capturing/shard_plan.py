@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from headscope.asking.batches import length_key, plan_batches
 from headscope.asking.items import Item
-from headscope.capturing.store import SCHEMA
+from headscope.capturing.captured import SCHEMA, CapturedHeads, CapturedSettings, CapturePlan, Shard
 from headscope.errors import StudyError
 from headscope.models.vlm import VLM
 
@@ -20,47 +19,45 @@ def estimate_bytes(n_items: int, vlm: VLM, readouts: Sequence[str]) -> int:
     return n_items * (per_item + ROW_BYTES)
 
 
-def make_plan(vlm: VLM, items: Sequence[Item], settings: Mapping[str, Any], cases: str) -> dict[str, Any]:
+def make_plan(vlm: VLM, items: Sequence[Item], settings: CapturedSettings, cases: str) -> CapturePlan:
     """Everything that a capture's result depends on, and the fixed order of its work.
 
     Args:
         items: what to ask.
-        settings: see :func:`capture`.
         cases: fingerprint of the cases.
 
-    Returns:
-        The content of plan.json: docs/file-formats (capture).
+    Raises:
+        StudyError: shards of no items.
     """
-    batch_size, shard_items = settings["batch_size"], settings["shard_items"]
-    if shard_items < 1:
-        raise StudyError(f"asked for shards of {shard_items} items; expected at least 1")
-    groups = _case_groups(items, batch_size, shard_items)
+    if settings.shard_items < 1:
+        raise StudyError(f"asked for shards of {settings.shard_items} items; expected at least 1")
+    groups = _case_groups(items, settings.batch_size, settings.shard_items)
     geometry = vlm.geometry
-    return {
-        "schema": SCHEMA,
-        "model": vlm.confirmed_revision(),
-        "model_name": vlm.name,
-        "dtype": str(vlm.dtype).removeprefix("torch."),
-        "image_backend": vlm.image_backend,
-        "cases": cases,
-        "settings": dict(settings),
-        "heads": {
-            "head": [str(h) for h in geometry.heads],
-            "layer": [h.layer for h in geometry.heads],
-            "head_width": [s.head_dim for s in geometry.sites for _ in range(s.n_heads)],
-        },
-        "width": geometry.max_width,
-        "items": len(items),
-        "bytes": estimate_bytes(len(items), vlm, settings["readouts"]),
-        "shards": [
-            {
-                "name": f"{n:05d}",
-                "cases": sorted({i.case.id for batch in group for i in batch}),
-                "batches": [[i.id for i in batch] for batch in group],
-            }
+    return CapturePlan(
+        schema=SCHEMA,
+        model=vlm.confirmed_revision(),
+        model_name=vlm.name,
+        dtype=str(vlm.dtype).removeprefix("torch."),
+        image_backend=vlm.image_backend,
+        cases=cases,
+        settings=settings,
+        heads=CapturedHeads(
+            head=tuple(str(h) for h in geometry.heads),
+            layer=tuple(h.layer for h in geometry.heads),
+            head_width=tuple(s.head_dim for s in geometry.sites for _ in range(s.n_heads)),
+        ),
+        width=geometry.max_width,
+        items=len(items),
+        bytes=estimate_bytes(len(items), vlm, settings.readouts),
+        shards=tuple(
+            Shard(
+                name=f"{n:05d}",
+                cases=tuple(sorted({i.case.id for batch in group for i in batch})),
+                batches=tuple(tuple(i.id for i in batch) for batch in group),
+            )
             for n, group in enumerate(groups)
-        ],
-    }
+        ),
+    )
 
 
 def _case_groups(items: Sequence[Item], batch_size: int, shard_items: int) -> list[list[list[Item]]]:

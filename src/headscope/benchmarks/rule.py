@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from headscope.benchmarks.score_types import OfficialScore
 from headscope.data.schema import Case
 from headscope.models.answers import normalise, parse_answer
+from headscope.records import JsonValue
 
 Answers = Mapping[str, str | None]
 Right = Mapping[str, bool]
-Table = list[dict[str, Any]]
+Table = list[OfficialScore]
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,7 @@ class Rule:
     Attributes:
         name: of the rule.
         judge: whether one answer is right; a missing or unreadable answer never is.
-        tabulate: from cases and judgements to rows ``{"score", "group", "value", "n"}``; value 0..1, ``n``
-            what it is a share of; the first row is the headline.
+        tabulate: from cases and judgements to rows of scores; the first row is the headline.
         source: where the rule is published.
         beside: further rows of cases and answers that are not the official figure.
 
@@ -30,7 +30,7 @@ class Rule:
         >>> case = Case(id="a", image="a.png", width=8, height=8, question="?", answer="yes")
         >>> from headscope.benchmarks.registry import rule
         >>> rule("")([case], {"a": "Yes."})[0]
-        {'score': 'accuracy', 'group': 'all', 'value': 1.0, 'n': 1}
+        OfficialScore(score='accuracy', group='all', value=1.0, n=1)
     """
 
     name: str
@@ -50,12 +50,12 @@ class Rule:
         return table + self.beside(cases, answers) if self.beside else table
 
 
-def score_row(score: str, group: str, hits: Iterable[bool | float], n: float | None = None) -> dict[str, Any]:
+def score_row(score: str, group: str, hits: Iterable[bool | float], n: float | None = None) -> OfficialScore:
     """One row: the mean of ``hits`` (or their sum over ``n``); None where there is nothing to divide by."""
     values = [float(h) for h in hits]
     size = len(values) if n is None else n
     size = int(size) if size == int(size) else size
-    return {"score": score, "group": group, "value": sum(values) / size if size else None, "n": size}
+    return OfficialScore(score=score, group=group, value=sum(values) / size if size else None, n=size)
 
 
 def by_group(
@@ -68,25 +68,27 @@ def by_group(
     return [score_row(score, f"{title}: {name or '(none)'}", members[name]) for name in sorted(members)]
 
 
-def every(score: str, cases: Iterable[Case], right: Right, key: Callable[[Case], str]) -> dict[str, Any]:
+def every(
+    score: str, cases: Iterable[Case], right: Right, key: Callable[[Case], str], group: str = "all"
+) -> OfficialScore:
     """The share of groups of which every member is right."""
     groups: dict[str, bool] = {}
     for case in cases:
         groups[key(case)] = groups.get(key(case), True) and right[case.id]
-    return score_row(score, "all", groups.values())
+    return score_row(score, group, groups.values())
 
 
-def mean_of(score: str, group: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mean_of(score: str, group: str, rows: Sequence[OfficialScore]) -> OfficialScore:
     """The plain mean of other rows' values; ``n`` is how many rows; None where one of them has no value."""
-    values = [r["value"] for r in rows]
+    values = [r.value for r in rows]
     known = [v for v in values if v is not None]
     value = sum(known) / len(known) if known and len(known) == len(values) else None
-    return {"score": score, "group": group, "value": value, "n": len(values)}
+    return OfficialScore(score=score, group=group, value=value, n=len(values))
 
 
 def field(case: Case, *path: str) -> str:
     """A text in the case's own record, empty where it is not there."""
-    value: Any = case.original
+    value: JsonValue = case.original
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, str) else ""
@@ -101,16 +103,16 @@ def judge(case: Case, text: str) -> bool:
     return said == case.answer if case.choices else said is not None and said == normalise(case.answer)
 
 
-def overall(cases: Sequence[Case], right: Right) -> dict[str, Any]:
+def overall(cases: Sequence[Case], right: Right, score: str = "accuracy") -> OfficialScore:
     """One row: accuracy over all."""
-    return score_row("accuracy", "all", [right[c.id] for c in cases])
+    return score_row(score, "all", [right[c.id] for c in cases])
 
 
-def accuracy_by(title: str) -> Callable[[Sequence[Case], Right], Table]:
+def accuracy_by(title: str, score: str = "accuracy") -> Callable[[Sequence[Case], Right], Table]:
     """A table of accuracy over all and by the cases' kind, which is called ``title``."""
 
     def table(cases: Sequence[Case], right: Right) -> Table:
-        return [overall(cases, right), *by_group("accuracy", cases, right, lambda c: c.kind, title)]
+        return [overall(cases, right, score), *by_group(score, cases, right, lambda c: c.kind, title)]
 
     return table
 
