@@ -1,9 +1,8 @@
-"""Which questions a box answers by itself: by the rule, on shipped scenes, and for a reader of boxes alone."""
+"""Which questions a box answers by itself: by rule, on scenes, and for a reader of boxes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 

@@ -228,3 +228,28 @@ def claim(
             "or two of these heads may carry the effect"
         )
     return True, said
+
+
+def among_random(observed: float, drawn: Floats | Sequence[float]) -> float | None:
+    """(1 + random sets with at least as much) / (1 + random sets); None without sets.
+
+    Args:
+        observed: of the heads under test; larger is the stronger effect.
+        drawn: (set,) the same of random head sets, each distinct set once.
+
+    Example:
+        >>> among_random(2.0, [0.0, 1.0, 2.0])
+        0.5
+    """
+    return draws_p(observed, drawn) if len(drawn) else None
+
+
+def q_of(p: Sequence[float | None]) -> list[float | None]:
+    """p after Benjamini and Hochberg over those that there are, in the same order.
+
+    Example:
+        >>> q_of([0.01, None, 0.5])
+        [0.02, None, 0.5]
+    """
+    found = q_over_functions({str(i): value for i, value in enumerate(p)})
+    return [found[str(i)] for i in range(len(p))]

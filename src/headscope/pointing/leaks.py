@@ -38,11 +38,16 @@ _WHERE = re.compile(
     r"|\bwhat (?:is|are) the (?:place|position|location|whereabouts)\b",
     re.IGNORECASE,
 )
-_PLACE_WORDS = frozenset(
-    "left right top bottom upper lower middle centre center central above below over under higher lower up "
-    "down front behind back foreground background corner edge north south east west".split()
-)
-_NEUTRAL = frozenset("the a an of in on at to and or side half part from it is far very picture image".split())
+_LOOKS = re.compile(r"\b(?:look|fac(?:e|ing)|turn|point)", re.IGNORECASE)
+_PLACE_WORDS = frozenset({
+    "left", "right", "top", "bottom", "upper", "lower", "middle", "centre", "center", "central", "above",
+    "below", "over", "under", "higher", "up", "down", "front", "behind", "back", "foreground", "background",
+    "corner", "edge", "north", "south", "east", "west",
+})  # fmt: skip
+_NEUTRAL = frozenset({
+    "the", "a", "an", "of", "in", "on", "at", "to", "and", "or", "side", "half", "part", "from", "it", "is",
+    "far", "very", "picture", "image",
+})  # fmt: skip
 _PLACED = re.compile(rf"\b(?:{'|'.join(sorted(_PLACE_WORDS))})\b", re.IGNORECASE)
 _SIZES = "small|big|large|tiny|huge|tall|wide|short|little|medium"
 _SIZE_WORDS = frozenset(_SIZES.split("|"))
@@ -95,6 +100,12 @@ def leak_of(step: Step, target: Target) -> str:
     if alone and (_SIZED.search(question) or any(_only(a, _SIZE_WORDS) for a in answers)):
         return SIZE
     return ARRANGEMENT if not alone and _UNNAMED_RELATION.search(question) else ""
+
+
+def asks_where(step: Step) -> bool:
+    """Whether a question asks for the place of something, not which way it looks."""
+    asks = _BY_FUNCTION.get(step.function) == PLACE or bool(_WHERE.search(step.question))
+    return asks and not _LOOKS.search(step.question)
 
 
 def _only(answer: str, words: frozenset[str]) -> bool:

@@ -151,19 +151,21 @@ def _emphasize(asked: _Asked) -> StageWork:
 def _wake(asked: _Asked) -> StageWork:
     from headscope.experiments.waking.questions import choose, questions_of
     from headscope.pointing.boxes import CaseBoxes
+    from headscope.pointing.naming import NAMED
 
     s, source = asked.settings("wake"), CaseBoxes(asked.seed)
-    read = {
-        split: len(
-            choose(
-                questions_of(asked.cases, asked.splits, split, asked.taxonomy, source, s), most, asked.seed
-            )
-        )
-        for split, most in (("select", s.select_items), ("test", s.max_items))
+    found = {
+        split: questions_of(asked.cases, asked.splits, split, asked.taxonomy, source, s)
+        for split in ("select", "test")
     }
-    # plain, the fixed style, the chosen one where it is another, and every control
-    shown = read["select"] * (1 + len(s.styles)) + read["test"] * (3 + len(s.controls))
-    return StageWork("wake", shown)
+    select = choose(found["select"], s.select_items, asked.seed)
+    test = choose(found["test"], s.max_items, asked.seed)
+    tested = sum(q.kind == NAMED for q in test)
+    # plain, the fixed style, the chosen one where it is another, and every control that there is room for
+    shown = len(select) * (1 + len(s.styles)) + len(test) * (3 + len(s.controls))
+    shown += 2 * min(s.wrong_names, len(found["test"]))
+    # plain and pointed at, with the spatial heads muted and with random ones: whole runs
+    return StageWork("wake", shown + 2 * tested * (1 + s.mediation_draws))
 
 
 def unit_seconds(
