@@ -14,7 +14,7 @@ from headscope.cli.summary_table import summary_table
 from headscope.report.summary import Summary, write_summary
 
 FORM = {
-    "schema": "headscope/summary/1",
+    "schema": "headscope/summary/2",
     "wall_s": dict.fromkeys(
         ("data", "capture", "causal", "probe", "ablate", "emphasize", "wake", "report", "total"), 0
     ),
@@ -51,6 +51,12 @@ FORM = {
             ),
             0,
         )
+    },
+    "pointing": {
+        "headline": {"n": 0, "pictures": 0, "plain": 0, "delta_points": 0, "ci": [0, 0]},
+        "controls": dict.fromkeys(("equal_area", "other_boxes", "wrong_name", "empty_window"), 0),
+        "leaky": {"n": 0, "delta_points": 0},
+        "with_spatial_heads_muted": 0,
     },
 }
 
@@ -120,6 +126,7 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
     wake = json.loads((study_folder / "wake.json").read_text())
     for key, value in wake["summary"]["both"].items():
         assert summary["wake"]["both"][key] == pytest.approx(value)
+    assert summary["pointing"] == wake["summary"]["pointing"]
 
 
 def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
@@ -135,7 +142,7 @@ def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path
     shutil.copytree(study_folder, folder)
     wake = json.loads((folder / "wake.json").read_text())
     wake["questions"] = {"test": {"read": 0, "found": {"no boxes known": 104}}}
-    wake["summary"] = {"population": "all", "n": 0, "both": {}}
+    wake["summary"] = {"both": {}, "pointing": {}}
     wake |= {"test": {}, "contrasts": {}, "heads": [], "select": {}}
     (folder / "wake.json").write_text(json.dumps(wake))
     summary = written(folder)

@@ -253,3 +253,16 @@ def q_of(p: Sequence[float | None]) -> list[float | None]:
     """
     found = q_over_functions({str(i): value for i, value in enumerate(p)})
     return [found[str(i)] for i in range(len(p))]
+
+
+def beyond_random(low: float | None, p: float | None, alpha: float = 0.05) -> bool:
+    """Whether an effect is shown: its interval lies above zero, and random head sets have less of it.
+
+    Args:
+        low: lower end of the interval; p: among random sets; None: there is none, and nothing is shown.
+
+    Example:
+        >>> beyond_random(0.1, 0.01), beyond_random(0.1, 0.2), beyond_random(None, 0.01)
+        (True, False, False)
+    """
+    return low is not None and low > 0 and p is not None and p < alpha

@@ -5,17 +5,17 @@ from __future__ import annotations
 from headscope.functions import MAIN
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA, scarcity_estimate
-from headscope.report.charts.waking import gain_estimate, group_gain
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import Estimate, estimate, lost
 from headscope.report.findings import (
     HOLDS,
     OPPOSITE,
-    beyond_equal_area,
+    beyond_control,
     own_worst,
     pointed,
     spatial_tests,
     verdict,
+    waking_verdict,
 )
 from headscope.report.measure import accuracy, chance, majority, paired, select
 from headscope.report.theme import number, percent
@@ -137,23 +137,28 @@ def _pointing(study: StudyContents) -> str:
     main = pointed(wake) if wake else None
     if wake is None or main is None:
         return ""
-    beyond = wake.summary.population == "beyond"
-    where = " on crowded pictures" if beyond else ""
     says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(main), "does not clearly help")
-    text = f"Pointing at the named objects {says}{where}: {interval(main, 1, True)} points"
-    equal = beyond_equal_area(wake)
+    text = (
+        f"Pointing at the named objects {says} where neither boxes nor window tell the answer: "
+        f"{interval(main, 1, True)} points (n = {main.n})"
+    )
+    equal = beyond_control(wake, "equal_area")
     if equal is not None:
         text += f", {interval(equal, 1, True)} against masking background only ({_clear(equal)})"
-    inside = pointed(wake, "in_training_range") if beyond else None
-    if inside is not None:
-        text += f"; {interval(inside, 1, True)} on pictures of a kind it was trained on"
-    group = group_gain(wake)
-    if group is not None:
-        spatial, other, difference = map(gain_estimate, (group.spatial, group.other, group.difference))
+    named, left = wake.wrong_name, wake.mediation
+    if named.share is not None:
         text += (
-            f". Spatial heads’ contribution changes by {number(100 * spatial.value, 0, True)} %, "
-            f"that of the others by {number(100 * other.value, 0, True)} % ({_clear(difference)})"
+            f"; asked for a thing that is not there, the model gives the place of the box in "
+            f"{number(named.share, 0)} % of questions"
         )
+    if left.muted is not None:
+        text += f"; with the spatial heads muted it gains {number(left.muted.delta_points, 1, True)} points"
+    if wake.waking is not None:
+        first = wake.waking.primary
+        does = {HOLDS: "wakes spatial heads more", OPPOSITE: "wakes spatial heads less"}.get(
+            waking_verdict(first), "does not clearly wake spatial heads more"
+        )
+        text += f". It {does} than other heads (p = {number(first.p, 3)})"
     return text + "."
 
 

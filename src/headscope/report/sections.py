@@ -55,6 +55,7 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
         (
             wake.by_style,
             wake.against_controls,
+            wake.apart,
             wake.by_crowding,
             wake.by_function,
             waking.head_gain,

@@ -10,7 +10,7 @@ from pydantic import Field
 from headscope.asking.form import form_of
 from headscope.experiments.ablation_result import MutingTest
 from headscope.experiments.waking.questions import BOTH
-from headscope.experiments.waking.wake_result import BothSummary
+from headscope.experiments.waking.summary_records import BothSummary, PointingSummary
 from headscope.functions import MAIN
 from headscope.probing.atlas import Atlas
 from headscope.records import Artefact, Interval, Number, Record
@@ -143,7 +143,7 @@ class WakeCell(Record):
     """Pointing; empty where the stage was not run.
 
     Attributes:
-        both: the style fixed in advance, over one population of questions.
+        both: the style fixed in advance, on the questions whose answer neither boxes nor window tell.
         unread: why nothing could be pointed at.
     """
 
@@ -166,10 +166,10 @@ class Summary(Artefact):
         main_by_context: context -> share of right main questions.
         form: how probable the choices are together.
         joint_probe, functional_heads: the atlas in a few numbers.
-        ablation, specificity, emphasis, wake: the experiments in a few numbers.
+        ablation, specificity, emphasis, wake, pointing: the experiments in a few numbers.
     """
 
-    schema_: Literal["headscope/summary/1"] = Field(default="headscope/summary/1", alias="schema")
+    schema_: Literal["headscope/summary/2"] = Field(default="headscope/summary/2", alias="schema")
     wall_s: dict[str, float]
     model: SummaryModel
     cases: SplitCounts
@@ -184,6 +184,7 @@ class Summary(Artefact):
     specificity: SpecificityCell
     emphasis: EmphasisCell
     wake: WakeCell
+    pointing: PointingSummary
 
 
 def write_summary(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Summary:
@@ -223,6 +224,7 @@ def summarise(study: StudyContents) -> Summary:
         specificity=_specificity(study),
         emphasis=_emphasis(study),
         wake=_wake(study),
+        pointing=study.wake.summary.pointing if study.wake else PointingSummary(),
     )
 
 
@@ -289,7 +291,7 @@ def _wake(study: StudyContents) -> WakeCell:
     if wake is None:
         return WakeCell()
     table = wake.test.get(BOTH)
-    if table is None or table.population(wake.summary.population) is None:
+    if table is None or table.all is None:
         why = unread(wake)
         return WakeCell(unread=why) if why else WakeCell()
     return WakeCell(both=wake.summary.both)
