@@ -18,7 +18,7 @@ from headscope.report.measure import chance, majority
 from headscope.report.methods import methods
 from headscope.report.page import write_report
 from headscope.report.paragraph import paragraph
-from headscope.report.summary import write_summary
+from headscope.report.summary import summarise, write_summary
 
 
 def _of(study: StudyContents, anchor: str) -> list[str]:
@@ -90,9 +90,10 @@ def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_te
     study: StudyContents,
 ) -> None:
     assert study.emphasis is not None
-    worse = {"delta_points": -9.0, "ci": (-12.0, -6.0)}
-    better = {"delta_points": 50.0, "ci": (40.0, 60.0)}
+    worse = {"delta_points": -9.0, "ci": (-12.0, -6.0), "claimed": False}
+    better = {"delta_points": 50.0, "ci": (40.0, 60.0), "claimed": True}
     headline = study.emphasis.headline
+    assert headline is not None
     tests = {
         f: test.model_copy(update=worse if f == headline.function else better)
         for f, test in study.emphasis.functions.items()
@@ -101,6 +102,40 @@ def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_te
     changed = study.having(emphasize=study.emphasis.model_copy(update=said))
     assert _of(changed, "emphasis") == [OPPOSITE]
     assert "Turning heads up hurts" in paragraph(changed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says", "told"),
+    [
+        ({"claimed": True}, HOLDS, "helps"),
+        ({"claimed": False}, UNCLEAR, "does not clearly help"),
+        ({"claimed": False, "random_sets": 49}, UNTESTABLE, "was not tested against enough random heads"),
+    ],
+)
+def test_emphasis_holds_only_where_it_is_claimed(study, changes, says, told) -> None:
+    held = study.emphasis
+    headline = held.headline.model_copy(update=changes)
+    changed = study.having(emphasize=held.model_copy(update={"headline": headline}))
+    assert _of(changed, "emphasis") == [says]
+    assert f"Turning heads up {told}: " in paragraph(changed)
+
+
+def test_emphasis_at_the_ceiling_is_not_testable_and_never_a_gain_of_nothing(
+    study: StudyContents, tmp_path: Path
+) -> None:
+    assert study.emphasis is not None
+    why = "no headroom: more than 85 % right on select as it is"
+    rooms = {
+        f: room.model_copy(update={"testable": False, "reason": why, "clean": 99.0})
+        for f, room in study.emphasis.headroom.items()
+    }
+    made = study.emphasis.model_copy(update={"headline": None, "functions": {}, "headroom": rooms})
+    changed = study.having(emphasize=made)
+    (found,) = (f for f in findings(changed) if f.anchor == "emphasis-headroom")
+    assert (found.verdict, found.measured) == (UNTESTABLE, why)
+    assert f"Turning heads up could not be tested: {why}." in paragraph(changed)
+    cell = summarise(changed).emphasis
+    assert (cell.testable, cell.reason, cell.delta_points) == (False, why, None)
 
 
 def waked(study: StudyContents, part: str, **changes: Any) -> StudyContents:

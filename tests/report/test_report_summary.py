@@ -35,8 +35,10 @@ FORM = {
         | {"ci": [0, 0]}
     },
     "specificity": {"muted": [], "measured": [], "drop_points": [[]]},
-    "emphasis": dict.fromkeys(("strength", "delta_points", "worst_side_effect_points"), 0)
-    | {"function": "", "edit": "", "ci": [0, 0]},
+    "emphasis": dict.fromkeys(
+        ("strength", "n", "clean", "delta_points", "random_sets_mean", "random_sets_max", "p"), 0
+    )
+    | {"testable": True, "function": "", "edit": "", "ci": [0, 0], "worst_side_effect_points": 0},
     "wake": {
         "both": {"ci": [0, 0]}
         | dict.fromkeys(
@@ -122,7 +124,9 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
     emphasis = json.loads((study_folder / "emphasis.json").read_text())
     best = emphasis["functions"][emphasis["headline"]["function"]]
     assert summary["emphasis"]["delta_points"] == best["delta_points"]
-    assert summary["emphasis"]["worst_side_effect_points"] == best["worst_side_effect_points"]
+    assert summary["emphasis"]["clean"] == best["accuracy_clean"]
+    for key in ("n", "ci", "random_sets_mean", "random_sets_max", "p", "q", "worst_side_effect_points"):
+        assert summary["emphasis"][key] == best[key]
     wake = json.loads((study_folder / "wake.json").read_text())
     for key, value in wake["summary"]["both"].items():
         assert summary["wake"]["both"][key] == pytest.approx(value)

@@ -41,7 +41,8 @@ SMALL = Size(
         "causal": {"max_items": 2},
         "ablate": {"draws": 7, "select_draws": 1, "main_draws": 3, "ks": (1, 2), "select_items": 3,
                    "test_items": 3, "mean_items": 2},
-        "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3},
+        "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3,
+                      "side_items": 3, "random_sets": 3, "headroom": (0.0, 100.0)},
         "wake": {"max_items": 12, "select_items": 8, "draws": 10, "wrong_names": 5, "mediation_draws": 3},
     },
 )  # fmt: skip

@@ -266,3 +266,60 @@ def beyond_random(low: float | None, p: float | None, alpha: float = 0.05) -> bo
         (True, False, False)
     """
     return low is not None and low > 0 and p is not None and p < alpha
+
+
+def gain_among_sets(clean: Reading, edited: Reading, readings: Sequence[Reading], controls: Controls) -> Row:
+    """Where the gain under test lies among those of random head sets that were turned up alike.
+
+    Args:
+        readings: under the draws of ``controls``, in their order; none where they match no layers.
+
+    Returns:
+        The fields of an :class:`headscope.experiments.emphasis_result.EmphasisTest` that are about them.
+    """
+    (lost,), _ = drops(clean, [edited])
+    points = [0.0 - one for one in drops(clean, readings)[0]]
+    once = [points[controls.draws.index(heads)] for heads in dict.fromkeys(controls.draws)] if points else []
+    return {
+        "random_sets": len(once),
+        "layer_matched": controls.layer_matched,
+        "reason": controls.reason,
+        "random_sets_mean": float(np.mean(once)) if once else None,
+        "random_sets_max": max(once) if once else None,
+        "p": among_random(0.0 - lost, once),
+    }
+
+
+EMPHASIS_SETS = 50  # distinct random sets behind a claim that turning heads up helps
+
+
+def emphasis_claim(
+    *,
+    q: float | None,
+    sets: int,
+    low: float | None,
+    forced_low: float | None,
+    alpha: float = 0.05,
+    matched: bool = True,
+    why_not: str = "",
+) -> tuple[bool, str]:
+    """Whether turning these heads up may be said to help, beyond random heads of their layers, and why.
+
+    Args:
+        q: over the functions tried. sets: distinct random sets. matched: whether they match the layers;
+            why_not: the reason.
+        low, forced_low: lower ends of the intervals of the gain, free and by forced choice, points.
+        alpha: q below which random sets count as beaten.
+    """
+    if not matched:
+        return False, f"not testable: no random sets match its layers ({why_not or 'no reason given'})"
+    if q is None or sets < EMPHASIS_SETS:
+        return False, f"no claim: {sets} random sets, a claim needs {EMPHASIS_SETS}"
+    sure = f"q = {q:.3f} over functions, {sets} random sets"
+    if low is None or not low > 0:
+        return False, f"does not help: the gain may be nothing ({sure})"
+    if q >= alpha:
+        return False, f"does not help: random heads gain as much ({sure})"
+    if forced_low is None or not forced_low > 0:
+        return False, f"helps free answers only: by forced choice the gain may be nothing ({sure})"
+    return True, f"helps: gains beyond random heads turned up alike ({sure})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headscope.asking.form import form_of, warnings_of
 from headscope.experiments.ablation_result import MutingTest
 from headscope.experiments.emphasis_result import Headline
-from headscope.experiments.significance import CLAIM_SETS, beyond_random
+from headscope.experiments.significance import CLAIM_SETS, EMPHASIS_SETS, beyond_random
 from headscope.experiments.waking.gain_records import WakingMeasure
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
@@ -134,15 +134,33 @@ def side_effect(best: Headline) -> str:
 
 
 def _emphasis(study: StudyContents) -> Finding:
-    claim = "Turning a function’s heads up, or steering them, improves it"
-    best = study.emphasis.headline if study.emphasis else None
-    if best is None:
+    claim = (
+        "Turning a function’s heads up, or steering them, improves it more than random heads turned up alike"
+    )
+    made = study.emphasis
+    if made is None:
         return Finding(claim, "no emphasis on test", NOT_RUN, "emphasis-section")
+    best = made.headline
+    if best is None:
+        return Finding(claim, made.untestable or "no function was tried", UNTESTABLE, "emphasis-headroom")
     delta = estimate(best.delta_points, best.ci, best.n)
     side = f"; worst side effect {side_effect(best)}" if best.worst_side_effect else ""
     edit = f"{best.edit} {best.strength:g}, {len(best.heads)} heads"
-    text = f"{words(best.function)}, chosen on select ({edit}): {interval(delta, 1, True)} points"
-    return Finding(claim, f"{text}, n = {delta.n}{side}", verdict(delta), "emphasis")
+    text = (
+        f"{words(best.function)}, chosen on select ({edit}): {interval(delta, 1, True)} points, n = {delta.n}; "
+        f"random heads {number(best.random_sets_mean, 1, True)} on average, "
+        f"{number(best.random_sets_max, 1, True)} at most ({best.random_sets} sets, q = {number(best.q, 3)})"
+    )
+    return Finding(claim, text + side, emphasis_verdict(best), "emphasis")
+
+
+def emphasis_verdict(best: Headline) -> str:
+    """Holds if claimed; not testable without enough matched random sets; the opposite if it hurts."""
+    if best.claimed:
+        return HOLDS
+    if verdict(estimate(best.delta_points, best.ci, best.n)) == OPPOSITE:
+        return OPPOSITE
+    return UNTESTABLE if best.random_sets < EMPHASIS_SETS else UNCLEAR
 
 
 def _wake(study: StudyContents) -> list[Finding]:

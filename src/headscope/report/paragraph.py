@@ -10,7 +10,9 @@ from headscope.report.estimates import Estimate, estimate, lost
 from headscope.report.findings import (
     HOLDS,
     OPPOSITE,
+    UNTESTABLE,
     beyond_control,
+    emphasis_verdict,
     own_worst,
     pointed,
     spatial_tests,
@@ -116,11 +118,16 @@ def _muting(study: StudyContents) -> str:
 
 
 def _emphasis(study: StudyContents) -> str:
-    best = study.emphasis.headline if study.emphasis else None
-    if best is None:
+    made = study.emphasis
+    if made is None:
         return ""
+    best = made.headline
+    if best is None:
+        return f"Turning heads up could not be tested: {made.untestable or 'no function was tried'}."
     delta, worst = estimate(best.delta_points, best.ci, best.n), best.worst_side_effect
-    says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(delta), "does not clearly help")
+    says = {HOLDS: "helps", OPPOSITE: "hurts", UNTESTABLE: "was not tested against enough random heads"}.get(
+        emphasis_verdict(best), "does not clearly help"
+    )
     side = (
         f", at worst {number(best.worst_side_effect_points, 1, True)} points elsewhere ({words(worst)})"
         if worst
@@ -128,7 +135,8 @@ def _emphasis(study: StudyContents) -> str:
     )
     return (
         f"Turning heads up {says}: the edit that looked best on select ({words(best.function)}, {best.edit} "
-        f"{best.strength:g}) changes its function by {interval(delta, 1, True)} points on test{side}."
+        f"{best.strength:g}) changes its function by {interval(delta, 1, True)} points on test, random heads "
+        f"turned up alike by {number(best.random_sets_mean, 1, True)} on average{side}."
     )
 
 

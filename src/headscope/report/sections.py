@@ -47,7 +47,12 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
         (ablation.against_controls, ablation.on_main, ablation.dose, ablation.variants),
     ),
     ("specificity-section", "Specificity", "ablate", (ablation.specificity,)),
-    ("emphasis-section", "Emphasis", "emphasize", (emphasis.gains, emphasis.side_effects, emphasis.tried)),
+    (
+        "emphasis-section",
+        "Emphasis",
+        "emphasize",
+        (emphasis.headroom, emphasis.gains, emphasis.side_effects, emphasis.tried),
+    ),
     (
         "wake",
         "Pointing at the objects",

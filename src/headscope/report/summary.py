@@ -9,6 +9,7 @@ from pydantic import Field
 
 from headscope.asking.form import form_of
 from headscope.experiments.ablation_result import MutingTest
+from headscope.experiments.emphasis_result import Headline
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.summary_records import BothSummary, PointingSummary
 from headscope.functions import MAIN
@@ -124,18 +125,34 @@ class SpecificityCell(Record):
 
 
 class EmphasisCell(Record):
-    """The edit that was most promising on ``select``; empty where the stage was not run.
+    """The edit that was most promising on ``select``; null where the stage was not run.
 
     Attributes:
+        testable, reason: whether any function had headroom, and why not.
         function, edit, strength: which.
-        delta_points, ci, worst_side_effect_points: gained on ``test``, and what it costs elsewhere.
+        n, clean: questions on ``test``, and percent of them right without the edit.
+        delta_points, ci: gained.
+        random_sets, random_sets_mean, random_sets_max, p, q: distinct random head sets turned up alike.
+        claimed, verdict: whether it may be said to help, and why.
+        worst_side_effect_points: what it costs elsewhere.
     """
 
+    testable: bool | None = None
+    reason: str = ""
     function: str = ""
     edit: str = ""
     strength: float = 0.0
+    n: int = 0
+    clean: Number = None
     delta_points: Number = None
     ci: Interval | None = None
+    random_sets: int = 0
+    random_sets_mean: Number = None
+    random_sets_max: Number = None
+    p: Number = None
+    q: Number = None
+    claimed: bool = False
+    verdict: str = ""
     worst_side_effect_points: Number = None
 
 
@@ -280,10 +297,15 @@ def _specificity(study: StudyContents) -> SpecificityCell:
 
 
 def _emphasis(study: StudyContents) -> EmphasisCell:
-    best = study.emphasis.headline if study.emphasis else None
-    return (
-        EmphasisCell(**{k: getattr(best, k) for k in EmphasisCell.model_fields}) if best else EmphasisCell()
-    )
+    made = study.emphasis
+    if made is None:
+        return EmphasisCell()
+    best = made.headline
+    if best is None:
+        return EmphasisCell(testable=False, reason=made.untestable)
+    kept = set(EmphasisCell.model_fields) & set(Headline.model_fields)
+    values = {name: getattr(best, name) for name in kept}
+    return EmphasisCell(testable=True, clean=best.accuracy_clean, **values)
 
 
 def _wake(study: StudyContents) -> WakeCell:

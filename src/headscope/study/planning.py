@@ -140,12 +140,15 @@ def _ablate(asked: _Asked) -> StageWork:
 def _emphasize(asked: _Asked) -> StageWork:
     s = asked.settings("emphasize")
     select = asked.choose("select", s.select_items, (), s.held_out)
-    test = asked.choose("test", s.test_items, s.main_contexts, s.held_out)
+    test = asked.choose("test", s.test_items, (), s.held_out)
+    side = asked.choose("test", s.side_items, s.main_contexts, s.held_out)
     functions = [f for f in asked.taxonomy.functions if f in select and f in test]
     options = (1 + len(s.ks)) * (len(s.scales) + len(s.strengths))  # the ablation's heads beside the ks
-    prompts = sum(test.values())
-    edited = sum(select[f] for f in functions) * options + prompts * len(functions)
-    return StageWork("emphasize", sum(select.values()) + prompts, edited=edited)
+    # At most: which functions have headroom is known once they are asked.
+    edited = sum(select[f] * options + test[f] * (1 + s.random_sets) for f in functions)
+    edited += sum(side.values()) * len(functions)
+    prompts = sum(select.values()) + sum(test.values()) + sum(side.values())
+    return StageWork("emphasize", prompts, edited=edited)
 
 
 def _wake(asked: _Asked) -> StageWork:
