@@ -67,8 +67,8 @@ def _lines(summary: Summary) -> list[str]:
         lines.append(
             f"Emphasis: {words(raised.function)}, {raised.edit} {raised.strength:g}: "
             f"{_interval(raised.delta_points, raised.ci, True)} points (n = {raised.n}); random heads "
-            f"{number(raised.random_sets_mean, 1, True)} (at most {number(raised.random_sets_max, 1, True)}); "
-            f"worst side effect {number(raised.worst_side_effect_points, 1, True)}"
+            f"{number(raised.random_sets_mean, 1, True)} (at most "
+            f"{number(raised.random_sets_max, 1, True)}); worst side effect {number(raised.worst_side_effect_points, 1, True)}"
         )
     if raised.testable is False:
         lines.append(f"Emphasis: not testable: {raised.reason}")
@@ -76,11 +76,8 @@ def _lines(summary: Summary) -> list[str]:
         lines += _pointing(summary.pointing)
     if wake.unread:
         lines.append(f"Pointing: {wake.unread}")
-    ran = {
-        "emphasize": raised.testable is not None,
-        "wake": wake.both or wake.unread,
-        "ablate": summary.ablation,
-    }
+    emphasized, pointed = raised.testable is not None, wake.both or wake.unread
+    ran = {"emphasize": emphasized, "wake": pointed, "ablate": summary.ablation}
     missing = [name for name, found in ran.items() if not found]
     lines += [f"Not run: {', '.join(missing)}"] if missing else []
     return [*lines, f"Wall time: {number(summary.wall_s['total'] / 60, 1)} minutes"]

@@ -52,8 +52,8 @@ def gains(study: StudyContents) -> Figure | None:
         chart,
         "Change of accuracy on test when the heads of a function are scaled up or steered along the mean "
         "difference between right and wrong answers, functions with headroom only. Heads, edit and strength "
-        f"were chosen on select, where the headline ({words(best)}) was too. Random heads: as many of the same "
-        "layers, edited alike. Bars: 95 % bootstrap intervals of the paired change over images.",
+        f"were chosen on select, where the headline ({words(best)}) was too. Random heads: as many of the "
+        "same layers, edited alike. Bars: 95 % bootstrap intervals of the paired change over images.",
         "Dots with intervals: gain of each chosen edit on its own function.",
         (
             "function",
