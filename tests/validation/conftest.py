@@ -13,7 +13,8 @@ from headscope.experiments.items import choose_items, open_readers
 from headscope.functions import DEFAULT
 from headscope.models.vlm import VLM, load_model
 from headscope.storage import Ledger, read_json
-from headscope.validation.planted.harder_build import build_level, level_cases
+from headscope.validation.planted.build import build_planted
+from headscope.validation.planted.harder_build import build_harder, level_cases
 from headscope.validation.planted.questions import planted_cases
 
 
@@ -23,15 +24,17 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Cases:
 
 
 @pytest.fixture(scope="session")
-def planted_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[VLM, dict[str, Any]]]:
-    """Level -> the loaded model and its truth, each built once."""
-    built: dict[str, tuple[VLM, dict[str, Any]]] = {}
+def planted_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[VLM, dict[str, Any]]]:
+    """Level, and whether of the second version -> the loaded model and its truth, each built once."""
+    built: dict[tuple[str, bool], tuple[VLM, dict[str, Any]]] = {}
 
-    def make(level: str) -> tuple[VLM, dict[str, Any]]:
-        if level not in built:
-            folder = build_level(tmp_path_factory.mktemp("models") / level, level, seed=3)
-            built[level] = (load_model(folder, prove=level == "plain"), read_json(folder / "truth.json"))
-        return built[level]
+    def make(level: str, harder: bool = False) -> tuple[VLM, dict[str, Any]]:
+        if (level, harder) not in built:
+            build = build_harder if harder else build_planted
+            folder = build(tmp_path_factory.mktemp("models") / level, level, seed=3)
+            vlm = load_model(folder, prove=level == "plain")
+            built[level, harder] = (vlm, read_json(folder / "truth.json"))
+        return built[level, harder]
 
     return make
 

@@ -15,7 +15,7 @@ from headscope.validation.planted.glyphs import CELLS, COLUMNS
 from headscope.validation.planted.harder_build import in_two_hops
 from headscope.validation.planted.harder_heads import READY, harder_head, harder_stream
 from headscope.validation.planted.harder_plan import (
-    BACKED,
+    GROUP,
     HARDER_LAYERS,
     HARDER_LEVELS,
     MOVED,
@@ -23,7 +23,19 @@ from headscope.validation.planted.harder_plan import (
     make_harder_plan,
 )
 from headscope.validation.planted.plan import HEADS
-from headscope.validation.planted.questions import ANSWERS, FUNCTIONS, KNOWLEDGE, PICTURED, PLACE
+from headscope.validation.planted.questions import (
+    ANSWERS,
+    COLOUR,
+    COUNT,
+    FACING,
+    FUNCTIONS,
+    KNOWLEDGE,
+    OBJECT,
+    PICTURED,
+    PLACE,
+    RELATION,
+    last_words,
+)
 
 STREAM = harder_stream()
 
@@ -60,7 +72,7 @@ def test_the_constructor_is_the_one_that_was_frozen_before_any_method_was_scored
 def test_unedited_models_answer_everything_right(
     level: str, planted_model, readers, pictures, two_hop_pictures
 ) -> None:
-    vlm, truth = planted_model(level)
+    vlm, truth = planted_model(level, harder=True)
     assert len(vlm.geometry.heads) == HARDER_LAYERS * HEADS == len(truth["heads"])
     cases = two_hop_pictures if level == "two_hop" else pictures
     found = readers(vlm, cases=cases)
@@ -69,8 +81,28 @@ def test_unedited_models_answer_everything_right(
         assert reader.clean.correct.all(), function
 
 
+@pytest.mark.parametrize("level", ["plain", "always_on", "two_hop"])
+def test_each_head_of_a_function_answers_for_its_third_of_the_things(
+    level: str, planted_model, readers, pictures, two_hop_pictures
+) -> None:
+    vlm, truth = planted_model(level, harder=True)
+    words, thirds = last_words(), {h["label"]: h["third"] for h in truth["heads"]}
+    cases = two_hop_pictures if level == "two_hop" else pictures
+    for function, reader in readers(vlm, (PLACE, FACING, RELATION, COLOUR, OBJECT), cases).items():
+        size = (9 if function == OBJECT else 6) // GROUP
+        about = [next(words[w][1][0] for w in item.question.split() if w in words) for item in reader.items]
+        heads = truth["functions"][function]
+        readings = reader.read_many([(parse_head(h),) for h in heads], mute())
+        together = reader.read_many([tuple(map(parse_head, heads))], mute())[0]
+        for head, reading in zip(heads, readings, strict=True):
+            mine = np.array([i // size == thirds[head] for i in about])
+            assert reading.correct[~mine].all(), (function, head)
+            np.testing.assert_array_equal(reading.correct[mine], together.correct[mine])
+        assert at_chance(function, 1 - together.correct.mean(), len(reader)), function
+
+
 def test_every_function_dies_with_the_early_generalist_and_its_own_head_alone(planted_model, readers) -> None:
-    vlm, truth = planted_model("early_generalist")
+    vlm, truth = planted_model("early_generalist", harder=True)
     (first,) = truth["generalists"]
     assert parse_head(first).layer == 0
     assert not any(first in heads for heads in truth["functions"].values())
@@ -101,7 +133,7 @@ def test_twenty_heads_add_up_to_one_and_none_gives_more_than_a_twentieth() -> No
 
 
 def test_each_of_twenty_heads_costs_next_to_nothing_and_all_cost_the_function(planted_model, readers) -> None:
-    vlm, truth = planted_model("distributed")
+    vlm, truth = planted_model("distributed", harder=True)
     heads = truth["functions"][PLACE]
     for measured, reader in readers(vlm).items():
         losses = lost(reader, *[(h,) for h in heads], heads[:10], heads)
@@ -114,21 +146,24 @@ def test_each_of_twenty_heads_costs_next_to_nothing_and_all_cost_the_function(pl
 
 
 def test_two_hops_make_the_map_of_places_only_together() -> None:
-    (mover,), (fetcher,) = weights("two_hop", "mover", PLACE), weights("two_hop", "fetcher", PLACE)
     work, carried, cells = (STREAM.at(b) for b in (f"work {PLACE}", f"carried {PLACE}", "cell"))
-    path = fetcher.o[work] @ fetcher.v[:, carried] @ mover.o[carried] @ mover.v[:, cells]
-    np.testing.assert_allclose(path, columns_of_cells(), atol=1e-12)
-    assert not mover.o[work].any()
-    assert not fetcher.v[:, STREAM.content("cell", "image", "kind", "facing", "colour")].any()
+    movers, fetchers = weights("two_hop", "mover", PLACE), weights("two_hop", "fetcher", PLACE)
+    assert len(movers) == len(fetchers) == GROUP
+    for mover, fetcher in zip(movers, fetchers, strict=True):
+        path = fetcher.o[work] @ fetcher.v[:, carried] @ mover.o[carried] @ mover.v[:, cells]
+        np.testing.assert_allclose(path, columns_of_cells(), atol=1e-12)
+        assert not mover.o[work].any()
+        assert not fetcher.v[:, STREAM.content("cell", "image", "kind", "facing", "colour")].any()
 
 
 def test_muting_either_hop_kills_its_function_alone(planted_model, readers, two_hop_pictures) -> None:
-    vlm, truth = planted_model("two_hop")
+    vlm, truth = planted_model("two_hop", harder=True)
     for function in MOVED:
-        first, second = truth["functions"][function]
-        assert parse_head(first).layer < parse_head(second).layer
+        heads = truth["functions"][function]
+        first, second = heads[:GROUP], heads[GROUP:]
+        assert max(parse_head(h).layer for h in first) < min(parse_head(h).layer for h in second)
         for measured, reader in readers(vlm, cases=two_hop_pictures).items():
-            losses = lost(reader, (first,), (second,), (first, second))
+            losses = lost(reader, first, second, heads)
             if measured == function:
                 assert all(at_chance(function, loss, len(reader)) for loss in losses), function
             else:
@@ -138,11 +173,11 @@ def test_muting_either_hop_kills_its_function_alone(planted_model, readers, two_
 def test_the_first_hop_acts_before_the_last_word_and_the_second_at_it(
     planted_model, readers, two_hop_pictures
 ) -> None:
-    vlm, truth = planted_model("two_hop")
+    vlm, truth = planted_model("two_hop", harder=True)
     for function, reader in readers(vlm, MOVED, two_hop_pictures).items():
-        first, second = truth["functions"][function]
-        assert lost(reader, (first,), scope="last") == [0.0]
-        assert at_chance(function, lost(reader, (second,), scope="last")[0], len(reader)), function
+        heads = truth["functions"][function]
+        assert lost(reader, heads[:GROUP], scope="last") == [0.0]
+        assert at_chance(function, lost(reader, heads[GROUP:], scope="last")[0], len(reader)), function
 
 
 def test_questions_of_moved_functions_end_in_a_word_that_names_nothing(pictures, two_hop_pictures) -> None:
@@ -155,12 +190,16 @@ def test_questions_of_moved_functions_end_in_a_word_that_names_nothing(pictures,
 
 def test_a_backup_is_silent_while_its_first_head_speaks() -> None:
     """Scores by hand: 30 for the thing that is sought, 10 for the sink, 60 more while it is held."""
-    (backup,) = weights("backup", "backup", PLACE)
+    backup = weights("backup", "backup", PLACE)[0]
     asking, sink, thing = (np.zeros(STREAM.width) for _ in range(3))
     for token in (asking, sink, thing):
         token[STREAM.at("const")] = 64.0
-    asking[STREAM.at(f"asked {PLACE}")[0]] = 1.0
-    sink[STREAM.at("sink")] = thing[STREAM.at("kind")[0]] = 1.0
+    thirds = [
+        p.third for p in make_harder_plan("backup", 3).parts if (p.role, p.functions) == ("backup", (PLACE,))
+    ]
+    kind = 2 * thirds[0]
+    asking[STREAM.at(f"asked {PLACE}")[kind]] = 1.0
+    sink[STREAM.at("sink")] = thing[STREAM.at("kind")[kind]] = 1.0
 
     def scores() -> list[float]:
         return [float((backup.q @ asking) @ (backup.k @ token) / np.sqrt(24)) for token in (sink, thing)]
@@ -170,13 +209,17 @@ def test_a_backup_is_silent_while_its_first_head_speaks() -> None:
     assert scores() == pytest.approx([61.0, 30.0])
 
 
-def test_either_head_of_a_backup_pair_is_enough_and_both_are_needed(planted_model, readers) -> None:
-    vlm, truth = planted_model("backup")
-    for function in BACKED:
-        first, second = truth["functions"][function]
-        assert parse_head(first).layer < parse_head(second).layer
+def test_the_first_heads_or_their_backups_are_enough_and_one_of_them_is_needed(
+    planted_model, readers
+) -> None:
+    vlm, truth = planted_model("backup", harder=True)
+    for function in (PLACE, FACING, COLOUR):
+        heads = truth["functions"][function]
+        first, second = heads[:GROUP], heads[GROUP:]
+        assert max(parse_head(h).layer for h in first) < min(parse_head(h).layer for h in second)
         for measured, reader in readers(vlm).items():
-            alone, other, both = lost(reader, (first,), (second,), (first, second))
+            *single, alone, other, both = lost(reader, *[(h,) for h in heads], first, second, heads)
+            assert single == [0.0] * (2 * GROUP), (function, measured)
             assert alone == other == 0, (function, measured)
             assert at_chance(measured, both, len(reader)) == (measured == function), (function, measured)
 
@@ -192,9 +235,10 @@ def test_plans_are_reproducible_and_differ_between_seeds(level: str) -> None:
     truth = plan.truth()
     assert set(truth["functions"]) == set(FUNCTIONS)
     assert truth["functions"][KNOWLEDGE] == []
+    assert [len(truth["functions"][f]) for f in (COUNT, OBJECT)] == [1, GROUP]
     assert all(truth["functions"][f] for f in PICTURED)
 
 
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(StudyError, match="two_hop"):
-        make_harder_plan("plain", 0)
+        make_harder_plan("easy", 0)

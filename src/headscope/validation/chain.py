@@ -20,8 +20,9 @@ from headscope.probing.atlas import Atlas
 from headscope.probing.settings import ProbeSettings
 from headscope.probing.stage import probe
 from headscope.storage import read_json
-from headscope.validation.planted.build import build_random
-from headscope.validation.planted.harder_build import build_level, level_cases
+from headscope.validation.planted.build import build_planted, build_random
+from headscope.validation.planted.harder_build import build_harder, level_cases
+from headscope.validation.planted.plan import LEVELS
 from headscope.validation.settings import READOUTS, ValidateSettings
 
 READOUT = "prompt_last"  # the one that studies probe
@@ -33,7 +34,7 @@ class PlantedStudy:
 
     Attributes:
         folder: holds ``data``, ``model``, ``capture``, ``capture-blank``, ``causal`` and ``probe``.
-        level: one of ``ALL_LEVELS``, or ``random`` for random weights.
+        level: one of ``LEVELS`` or ``NEW_LEVELS``, or ``random`` for random weights.
         seed: of weights, places and pictures.
         settings: sizes.
     """
@@ -51,7 +52,8 @@ class PlantedStudy:
             if self.level == "random":
                 build_random(model, self.seed)
             else:
-                build_level(model, self.level, self.seed)
+                build = build_planted if self.level in LEVELS else build_harder
+                build(model, self.level, self.seed)
             (model / "done").touch()
         self.cases: Cases = load_cases(data)
         self.splits: dict[str, str] = dict(self.cases.splits)

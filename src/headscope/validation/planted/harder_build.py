@@ -1,4 +1,4 @@
-"""Builds planted models of either version, and the pictures and questions that go with them."""
+"""Builds planted models of the second version, and words questions as they understand them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,14 @@ from headscope.validation.planted.build import (
     _units,
     _vision,
     _words,
-    build_planted,
 )
 from headscope.validation.planted.harder_heads import READY, harder_head, harder_stream
 from headscope.validation.planted.harder_plan import (
     HARDER_LAYERS,
-    HARDER_LEVELS,
     MOVED,
     HarderPlan,
     make_harder_plan,
 )
-from headscope.validation.planted.plan import LEVELS
 from headscope.validation.planted.questions import FACING, FUNCTIONS, KNOWLEDGE, PLACE, planted_cases
 from headscope.validation.planted.stream import CONSTANT, Stream
 from headscope.validation.planted.words import token_of, vocabulary
@@ -38,13 +35,12 @@ from headscope.validation.planted.words import token_of, vocabulary
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
 
-ALL_LEVELS = (*LEVELS, *HARDER_LEVELS)
 # In ``two_hop`` these words end the question, after the word that names the thing.
 ENDINGS = {PLACE: "part", FACING: "turned"}
 
 
-def build_level(folder: str | Path, level: str, seed: int = 0) -> Path:
-    """Write a planted model of any level, and its truth; equal level and seed give equal weights.
+def build_harder(folder: str | Path, level: str, seed: int = 0) -> Path:
+    """Write a planted model of the second version, and its truth; equal level and seed give equal weights.
 
     Returns:
         The folder, for :func:`headscope.load_model`.
@@ -52,8 +48,6 @@ def build_level(folder: str | Path, level: str, seed: int = 0) -> Path:
     Raises:
         StudyError: an unknown level.
     """
-    if level in LEVELS:
-        return build_planted(folder, level, seed)
     plan = make_harder_plan(level, seed)
     path = _save(_filled(plan), Path(folder))
     write_json(path / "truth.json", plan.truth())
