@@ -194,10 +194,8 @@ def test_a_backup_is_silent_while_its_first_head_speaks() -> None:
     asking, sink, thing = (np.zeros(STREAM.width) for _ in range(3))
     for token in (asking, sink, thing):
         token[STREAM.at("const")] = 64.0
-    thirds = [
-        p.third for p in make_harder_plan("backup", 3).parts if (p.role, p.functions) == ("backup", (PLACE,))
-    ]
-    kind = 2 * thirds[0]
+    plan = make_harder_plan("backup", 3)
+    kind = 2 * next(p.third for p in plan.parts if (p.role, p.functions) == ("backup", (PLACE,)))
     asking[STREAM.at(f"asked {PLACE}")[kind]] = 1.0
     sink[STREAM.at("sink")] = thing[STREAM.at("kind")[kind]] = 1.0
 
@@ -209,9 +207,7 @@ def test_a_backup_is_silent_while_its_first_head_speaks() -> None:
     assert scores() == pytest.approx([61.0, 30.0])
 
 
-def test_the_first_heads_or_their_backups_are_enough_and_one_of_them_is_needed(
-    planted_model, readers
-) -> None:
+def test_first_heads_or_their_backups_are_enough_and_one_of_them_is_needed(planted_model, readers) -> None:
     vlm, truth = planted_model("backup", harder=True)
     for function in (PLACE, FACING, COLOUR):
         heads = truth["functions"][function]

@@ -12,7 +12,7 @@ MODULES = ("build", "glyphs", "heads", "plan", "questions", "stream", "words")
 FROZEN = "9dc62833be8fece0"
 # The second version adds levels; it stands on the first, which stays as it was scored.
 EXTENDED = (*MODULES, "harder_build", "harder_heads", "harder_plan")
-FROZEN_EXTENDED = "ca90e31c312696c1"
+FROZEN_EXTENDED = "9f242886b9d27811"
 
 
 def constructor_fingerprint(modules: Sequence[str] = MODULES) -> str:

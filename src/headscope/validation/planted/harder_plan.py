@@ -47,6 +47,8 @@ class HarderPart(Part):
 class HarderPlan(Plan):
     """All heads of one planted model of the second version."""
 
+    parts: tuple[HarderPart, ...]
+
     @property
     def generalists(self) -> list[str]:
         """Heads that every function needs, and that are no function's own."""
