@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 
-from embedded_training.episodes import Asker, Block, chain_block, main_text, plain_scene, step_text
+from embedded_training.episodes import Asker, Block, chain_block, main_text, step_text
 from embedded_training.lessons import SORTS as LESSONS
 from embedded_training.lessons import lesson
 from embedded_training.more_wordings import CAPTIONS, DECISIONS
@@ -179,9 +179,7 @@ def rows_of(
         scene, story = picture(random.Random(f"{seed}/picture/{step}/{number}"), *stage.things)
         rng = random.Random(f"{seed}/{diet}/{step}/{number}")
         questions = Questions(rng, scene, story)
-        pages = []
-        for _ in range(schedule.pages):
-            pages.append(_page(rng, recipe, questions, shares, paginator, used, total))
+        pages = [_page(rng, recipe, questions, shares, paginator, used, total) for _ in range(schedule.pages)]
         rows.append((scene, pages))
     return rows, dict(used)
 
@@ -217,4 +215,4 @@ def _page(
     return blocks
 
 
-__all__ = ["Questions", "picture", "plain_scene", "rows_of"]
+__all__ = ["Questions", "picture", "rows_of"]
