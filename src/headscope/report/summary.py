@@ -126,8 +126,8 @@ class ClaimCell(Record):
         beyond_points, beyond_ci: own loss of forced choice minus that mean.
         unreadable_share: share of free answers that are none of the choices when muted, 0 to 1.
         kl_neutral, kl_elsewhere: nats by which first tokens move on neutral prompts and on other functions.
-        layer_matched, distinct, control_mean, control_max: random sets of the same layers, how many differ,
-            and what they cost of free answers; the ``forced_`` ones: of forced choice.
+        layer_matched, distinct, control_mean, control_max, forced_control_mean, forced_control_max: random
+            sets of the same layers, how many differ, and what they cost of free answers and of forced choice.
         p, q: the greatest p against them, and after correction over functions.
         claimed, verdict: whether the heads may be called functional, and why.
     """
