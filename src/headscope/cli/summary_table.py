@@ -68,7 +68,8 @@ def _lines(summary: Summary) -> list[str]:
             f"Emphasis: {words(raised.function)}, {raised.edit} {raised.strength:g}: "
             f"{_interval(raised.delta_points, raised.ci, True)} points (n = {raised.n}); random heads "
             f"{number(raised.random_sets_mean, 1, True)} (at most "
-            f"{number(raised.random_sets_max, 1, True)}); worst side effect {number(raised.worst_side_effect_points, 1, True)}"
+            f"{number(raised.random_sets_max, 1, True)}); worst side effect "
+            f"{number(raised.worst_side_effect_points, 1, True)}"
         )
     if raised.testable is False:
         lines.append(f"Emphasis: not testable: {raised.reason}")

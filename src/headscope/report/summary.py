@@ -168,6 +168,20 @@ class WakeCell(Record):
     unread: str = ""
 
 
+class ScarcityCell(Record):
+    """Spatial functions against the others; the unit is the function.
+
+    Attributes:
+        difference: mean effective number of heads of spatial functions less that of the others.
+        relabel_p: two-sided, among all ways to call as many functions spatial.
+        effective_heads: function -> effective number of heads.
+    """
+
+    difference: Number = None
+    relabel_p: Number = None
+    effective_heads: dict[str, Number] = Field(default_factory=dict)
+
+
 class Summary(Artefact):
     """A study in one small record.
 
@@ -182,7 +196,7 @@ class Summary(Artefact):
         accuracy_by_things: number of things in the picture -> share of right steps.
         main_by_context: context -> share of right main questions.
         form: how probable the choices are together.
-        joint_probe, functional_heads: the atlas in a few numbers.
+        joint_probe, functional_heads, scarcity: the atlas in a few numbers.
         ablation, specificity, emphasis, wake, pointing: the experiments in a few numbers.
     """
 
@@ -197,6 +211,7 @@ class Summary(Artefact):
     form: AnswerForm | Row
     joint_probe: JointCell
     functional_heads: dict[str, HeadsCell]
+    scarcity: ScarcityCell
     ablation: dict[str, MutingCell]
     specificity: SpecificityCell
     emphasis: EmphasisCell
@@ -237,6 +252,7 @@ def summarise(study: StudyContents) -> Summary:
         form=_form(study),
         joint_probe=JointCell(**{k: joint.get(k) for k in ("accuracy", "majority", "shuffled")}),
         functional_heads=_heads(atlas) if atlas else {},
+        scarcity=_scarcity(atlas) if atlas else ScarcityCell(),
         ablation={f: MutingCell.of(test) for f, test in (ablation.functions if ablation else {}).items()},
         specificity=_specificity(study),
         emphasis=_emphasis(study),
@@ -288,6 +304,16 @@ def _heads(atlas: Atlas) -> dict[str, HeadsCell]:
         f: HeadsCell(significant=found.significant, share=found.share, elbow=elbows.get(f))
         for f, found in atlas.sparsity.get(atlas.default_criterion, {}).items()
     }
+
+
+def _scarcity(atlas: Atlas) -> ScarcityCell:
+    found = atlas.default_scarcity
+    few = atlas.sparsity.get(atlas.default_criterion, {})
+    return ScarcityCell(
+        difference=found.difference if found else None,
+        relabel_p=found.relabel_p if found else None,
+        effective_heads={f: cell.effective for f, cell in few.items()},
+    )
 
 
 def _specificity(study: StudyContents) -> SpecificityCell:
