@@ -118,7 +118,7 @@ def test_what_follows_from_the_scores_is_derived_for_every_criterion() -> None:
     assert atlas.scarcity["independent"].difference == pytest.approx(0)
     assert "answer" not in atlas.scarcity  # judged for spatial functions only
     joint = {f: np.abs(atlas.scores(f, "joint")) for f in FUNCTIONS}
-    effective = {f: v.sum() ** 2 / (v**2).sum() for f, v in joint.items()}
+    effective = {f: np.nansum(v) ** 2 / np.nansum(v**2) for f, v in joint.items()}
     assert atlas.scarcity["joint"].effective == pytest.approx(effective)
     assert atlas.sparsity["causal"]["counting"].above == {"0.1": 1 / 6, "0.25": 1 / 6, "0.5": 1 / 6}
     assert derive(atlas).model_dump() == atlas.model_dump()
