@@ -120,7 +120,9 @@ def test_what_follows_from_the_scores_is_derived_for_every_criterion() -> None:
     joint = {f: np.abs(atlas.scores(f, "joint")) for f in FUNCTIONS}
     effective = {f: np.nansum(v) ** 2 / np.nansum(v**2) for f, v in joint.items()}
     assert atlas.scarcity["joint"].effective == pytest.approx(effective)
-    assert atlas.sparsity["causal"]["counting"].above == {"0.1": 1 / 6, "0.25": 1 / 6, "0.5": 1 / 6}
+    judged = with_causal(atlas, {"counting": {"score": [0.3, 0.1, 0.6, -1.0, 0.0, 0.0], "p": [0.01] * 6}})
+    assert judged.sparsity["causal"]["counting"].above == {"0.1": 1 / 2, "0.25": 1 / 3, "0.5": 1 / 6}
+    assert judged.sparsity["causal"]["counting"].effective == pytest.approx(1.0 / (0.09 + 0.01 + 0.36))
     assert derive(atlas).model_dump() == atlas.model_dump()
 
 
