@@ -12,7 +12,8 @@ import numpy as np
 from made_up_effects import LOSSES, ablation, emphasis, wake
 from PIL import Image
 
-from headscope.capturing.store import SCHEMA, write_plan, write_shard
+from headscope.capturing.captured import SCHEMA, CapturePlan
+from headscope.capturing.store import write_plan, write_shard
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT
@@ -226,25 +227,30 @@ def _row(
 def _capture(
     folder: Path, rows: list[dict[str, Any]], labels: list[str], shape: tuple[int, int], cases: Cases
 ) -> None:
-    heads = {
-        "head": labels,
-        "layer": [i for i in range(shape[0]) for _ in range(shape[1])],
-        "head_width": [4] * len(labels),
-    }
-    plan = {
-        "schema": SCHEMA,
-        "model": "3f1c9a70be52d184",
-        "model_name": "embedded",
-        "dtype": "float32",
-        "cases": cases.fingerprint,
-        "settings": {"readouts": []},
-        "heads": heads,
-        "width": 4,
-        "items": len(rows),
-        "shards": [{"name": "00000", "batches": [[r["item"] for r in rows]]}],
-    }
+    plan = CapturePlan.model_validate(
+        {
+            "schema": SCHEMA,
+            "model": "3f1c9a70be52d184",
+            "model_name": "embedded",
+            "dtype": "float32",
+            "cases": cases.fingerprint,
+            "settings": {
+                **{"contexts": ["gold"], "main_contexts": ["gold"], "readouts": [], "batch_size": 8},
+                **{"max_new_tokens": 8, "shard_items": 512, "score": True, "taxonomy": "default"},
+                **{"pictures": "plain", "splits": ""},
+            },
+            "heads": {
+                "head": labels,
+                "layer": [i for i in range(shape[0]) for _ in range(shape[1])],
+                "head_width": [4] * len(labels),
+            },
+            "width": 4,
+            "items": len(rows),
+            "shards": [{"name": "00000", "batches": [[r["item"] for r in rows]]}],
+        }
+    )
     write_plan(folder, plan)
-    write_shard(folder, "00000", rows, {}, heads, {})
+    write_shard(folder, "00000", rows, {}, plan.heads, {})
 
 
 def atlas(functions: Sequence[str], shape: tuple[int, int], rng: np.random.Generator) -> Atlas:
