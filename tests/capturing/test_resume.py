@@ -51,7 +51,7 @@ def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int, exc: BaseException, 
 @pytest.mark.parametrize(
     ("where", "points", "exc"),
     [
-        ("ask", (0, 25, 12), KeyboardInterrupt()),
+        ("ask", (0, 20, 8), KeyboardInterrupt()),
         ("write", (0, 1, 1), RuntimeError("out of luck")),
     ],
 )

@@ -37,6 +37,7 @@ KINDS = ("dog", "horse", "cat", "cow", "pig", "duck", "car", "tree", "cup", "clo
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange")
 SIDE = 192
 LAYERS, HEADS = 8, 8
+HARDER = {"alone": 0.12, "own": 0.05, "gold": 0.0, "wrong": 0.3, "other": 0.2}
 
 
 def build_study(
@@ -179,10 +180,13 @@ def answers(
     rows = []
     for case in cases:
         for step in [*case.steps, case.main_step()]:
-            for context in ("alone", "gold", "own"):
+            main = step.function == "main"
+            for context in HARDER if main else ("alone", "gold", "own"):
                 if step.function == "decision_making" and context == "alone":
                     continue
-                hard = 0.05 * max(0, case.things - 6) + {"alone": 0.12, "own": 0.05, "gold": 0.0}[context]
+                if context == "other" and case.id.endswith("0"):  # no case is like it
+                    continue
+                hard = 0.05 * max(0, case.things - 6) + HARDER[context]
                 hard += 0.08 * (step.function in DEFAULT.spatial) + 0.06 * bool(case.held_out)
                 right = rng.random() < skill * (0.97 - hard) + (1 - skill) / len(step.choices)
                 wrong = [c for c in step.choices if c != step.answer]

@@ -26,7 +26,7 @@ class Score(Record):
     """A share of right answers.
 
     Attributes:
-        value, n, images, ci: the share, questions, pictures, 95 % bootstrap interval by picture.
+        value, n, images, ci: the share, questions, pictures, 95 % interval by picture.
         margin: mean margin, nats per token.
     """
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-import numpy as np
-
 from headscope.benchmarks.registry import rule
 from headscope.benchmarks.rule import ACCURACY
 from headscope.benchmarks.score_types import (
@@ -23,7 +21,8 @@ from headscope.benchmarks.score_types import (
 from headscope.data.schema import Case
 from headscope.models.answers import normalise
 from headscope.statistics.accuracy import accuracy_table
-from headscope.statistics.resampling import paired_difference
+from headscope.statistics.resampling import Difference, paired_difference
+from headscope.statistics.shares import share_difference
 
 AnyAnswered = TypeVar("AnyAnswered", bound=AnsweredQuestion)
 _SHARED = 10
@@ -127,13 +126,13 @@ def difference(
     after = {r.case: r for r in changed}
     pairs = [(r, after[r.case]) for r in plain if only is None or r.case in only]
     groups = [images[a.case] for a, _ in pairs]
-    right = [(float(a.correct), float(b.correct)) for a, b in pairs]
-    margins = [(_number(a.margin), _number(b.margin)) for a, b in pairs]
+    before, now = ([float(side.correct) for side in sides] for sides in zip(*pairs, strict=True))
+    margins = [[_number(side.margin) for side in sides] for sides in zip(*pairs, strict=True)]
     return AnswerChange(
-        accuracy=_paired(right, groups),
-        margin=_paired(margins, groups),
-        to_right=sum(b > a for a, b in right),
-        to_wrong=sum(b < a for a, b in right),
+        accuracy=_paired(share_difference(now, before, groups)),
+        margin=_paired(paired_difference(margins[1], margins[0], groups)),
+        to_right=sum(b > a for a, b in zip(before, now, strict=True)),
+        to_wrong=sum(b < a for a, b in zip(before, now, strict=True)),
     )
 
 
@@ -141,9 +140,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _paired(pairs: Sequence[tuple[float, float]], groups: Sequence[str]) -> PairedDifference:
-    before, after = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
-    found = paired_difference(after, before, groups)
+def _paired(found: Difference) -> PairedDifference:
     return PairedDifference(
         value=found.value, ci=found.ci, p=found.p_signflip, n=found.n, images=found.groups
     )

@@ -13,7 +13,7 @@ from headscope.errors import StoreError
 from headscope.records import Artefact, JsonObject, JsonValue, Record
 from headscope.storage import read_json, write_atomic
 
-SCHEMA: Literal["headscope/capture/3"] = "headscope/capture/3"
+SCHEMA: Literal["headscope/capture/4"] = "headscope/capture/4"
 PLAN = "plan.json"
 # Parts of a plan that say where something lay or how much it is, not what is computed.
 _DESCRIPTIVE = ("bytes", "model_name")
@@ -89,7 +89,7 @@ class CapturePlan(Artefact):
         shards: the work, in order.
     """
 
-    schema_: Literal["headscope/capture/3"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["headscope/capture/4"] = Field(default=SCHEMA, alias="schema")
     model: str
     model_name: str
     dtype: str

@@ -16,6 +16,7 @@ from headscope.asking.answers import AnswerRow
 from headscope.asking.ask import Outcome, ask
 from headscope.asking.batches import Pictures
 from headscope.asking.form import form_of, warnings_of
+from headscope.asking.histories import like_cases
 from headscope.asking.items import Item, count_unanswered, make_items
 from headscope.asking.picture_cache import picture_cache
 from headscope.asking.picture_features import shared_features
@@ -68,7 +69,7 @@ def capture(
         cases: a :class:`headscope.data.cases.Cases`.
         splits: case id -> ``fit``, ``select`` or ``test``.
         folder: gets plan.json and shards/00000/{answers.parquet, z.zarr}.
-        contexts: any of ``gold``, ``own``, ``alone``, for steps.
+        contexts: any of ``gold``, ``own``, ``alone``, ``wrong``, ``other``, for steps.
         main_contexts: the same for main questions; by default ``contexts``.
         readouts: any of ``prompt_last``, ``answer_mean``, ``answer_content``; none keeps answers alone.
         shard_items: items a shard, about: work at risk in a kill, and host memory.
@@ -87,7 +88,8 @@ def capture(
     names = check_readouts(tuple(readouts))
     asked = tuple(dict.fromkeys(contexts))
     mains = asked if main_contexts is None else tuple(dict.fromkeys(main_contexts))
-    items = make_items(cases, taxonomy, asked, mains)
+    others = like_cases(cases, taxonomy) if "other" in (*asked, *mains) else {}
+    items = make_items(cases, taxonomy, asked, mains, others)
     _check(items, splits)
     settings = CapturedSettings(
         contexts=asked,
@@ -112,7 +114,7 @@ def capture(
 
     def items_of(shard: Shard) -> dict[str, Item]:
         here = [cases.by_id[c] for c in shard.cases]
-        return {i.id: i for i in make_items(here, taxonomy, asked, mains)}
+        return {i.id: i for i in make_items(here, taxonomy, asked, mains, others)}
 
     work = _Work(cases, items_of, pictures, names, max_new_tokens, score)
     ticks = closing(_ticks(sum(len(s.batches) for s in shards)))

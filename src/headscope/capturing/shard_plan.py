@@ -81,6 +81,6 @@ def _case_groups(items: Sequence[Item], batch_size: int, shard_items: int) -> li
         rounds: dict[int, list[Item]] = {}
         for item in here:
             if item.context == "own":
-                rounds.setdefault(len(item.earlier), []).append(item)
+                rounds.setdefault(item.round, []).append(item)
         groups.append(batches + [b for n in sorted(rounds) for b in plan_batches(rounds[n], batch_size)])
     return groups

@@ -54,7 +54,10 @@ add_stages(app)
 @app.command()
 def demo(
     study: StudyOption = Path("runs/demo"),
-    cases: Annotated[int | None, typer.Option("--cases", help="How many scenes; default 500.")] = None,
+    cases: Annotated[
+        int | None,
+        typer.Option("--cases", help="How many scenes; default 500 and what functions lack on test."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of scenes, splits and everything else; default 1.")
     ] = None,

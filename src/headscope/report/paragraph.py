@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headscope.functions import MAIN
+from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA, scarcity_estimate
 from headscope.report.charts.waking import gain_estimate, group_gain
@@ -73,7 +74,8 @@ def _steps(study: StudyContents) -> str:
         does = "help" if clear["gold"] == HOLDS else "hurt"
         says = f"True answers to the steps {does} main questions"
         says += ", the model's own do not clearly" if own else ""
-    return f"{says}: {percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps."
+    asked = f"{percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps"
+    return f"{says}: {asked} (no step that gives the answer is shown){beside(study)}."
 
 
 def _heads(study: StudyContents) -> str:

@@ -14,6 +14,7 @@ from headscope.probing.settings import ProbeSettings
 READOUTS = ("prompt_last", "answer_mean")
 PROBED = "prompt_last"  # before any token of the answer is there to be read
 CONTEXTS = ("gold", "alone", "own")
+MAIN_CONTEXTS = (*CONTEXTS, "wrong", "other")  # whether true steps help is seen against these two
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class CaptureSettings:
 
 
 def capture(context: ExperimentContext, settings: CaptureSettings) -> CapturePlan:
-    """Every question in every context, and the steps again on a blank picture."""
+    """Every question in its contexts, and the steps again on a blank picture."""
     from headscope.capturing.run import capture as ask_all
     from headscope.pointing.blank import blank_picture
 
@@ -45,7 +46,7 @@ def capture(context: ExperimentContext, settings: CaptureSettings) -> CapturePla
         announce=context.announce,
         **asdict(settings),
     )
-    ask(folder=folder, contexts=CONTEXTS, readouts=READOUTS)
+    ask(folder=folder, contexts=CONTEXTS, main_contexts=MAIN_CONTEXTS, readouts=READOUTS)
     ask(
         folder=context.folder / "capture-blank",
         contexts=("gold",),

@@ -65,7 +65,7 @@ class Study:
         >>> cases = hs.draw_scenes("data", 12)
         >>> study = hs.Study.create("runs/mine", model="embedded", data=cases, size="smoke")
         >>> study.capture().items  # then atlas = study.probe(), study.ablate() ...; or all: study.run()
-        219
+        236
     """
 
     def __init__(
