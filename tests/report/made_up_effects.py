@@ -26,13 +26,16 @@ from headscope.experiments.emphasis_result import (
     EmphasisResult,
     EmphasisTest,
     Headline,
+    Headroom,
     Steering,
     TriedOption,
 )
-from headscope.experiments.waking.comparison import HeadSums, Readings, gains, per_head, variant_table
+from headscope.experiments.waking.comparison import Readings, tests_pointing, variant_table
 from headscope.experiments.waking.controls import CONTROLS
+from headscope.experiments.waking.gain_records import Waking, WakingMeasure
+from headscope.experiments.waking.head_gains import HeadSums, gains, per_head
 from headscope.experiments.waking.summary import caveats, contrasts, summary
-from headscope.experiments.waking.wake_result import StyleChoice, WakeResult
+from headscope.experiments.waking.wake_result import Mediation, StyleChoice, WakeResult, WrongName
 from headscope.functions import DEFAULT, MAIN
 from headscope.storage import write_json
 
@@ -215,6 +218,16 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         results[name] = EmphasisTest(
             **best.content(),
             **change(best.gain_points).content(),
+            forced_delta_points=best.gain_points,
+            forced_ci=(best.gain_points - 3, best.gain_points + 3),
+            random_sets=60,
+            layer_matched=True,
+            random_sets_mean=0.2,
+            random_sets_max=2.5,
+            p=1 / 61,
+            q=1 / 61,
+            claimed=best.gain_points > 3,
+            verdict="helps: gains beyond random heads turned up alike",
             worst_side_effect=worst,
             worst_side_effect_points=others[worst].delta_points,
             side_effects=others,
@@ -224,9 +237,10 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         )
     headline = max(functions, key=lambda f: results[f].gain_points)
     EmphasisResult(
-        settings={"held_out": False},
+        settings={"held_out": False, "headroom": [40, 85]},
         rule="Per function, on select: the option with the greatest gain in accuracy.",
         ranking="causal",
+        headroom={f: Headroom(n=60, clean=72.0, testable=True) for f in functions},
         headline=Headline.of(headline, results[headline]),
         functions=results,
     ).save(folder / "emphasis.json")
@@ -249,6 +263,8 @@ def wake(
         "equal_area": 0.03,
         "equal_area_pair": 0.12,
         "reverse_mask": -0.25,
+        "other_boxes": -0.2,
+        "empty_window": -0.3,
     }
     asked = [
         (case, step)
@@ -279,6 +295,8 @@ def wake(
         )
         woken["both"][name] = gains(plain, lit, spatial, 300)
     plain, lit = (HeadSums.of(s, len(labels), lambda e: True) for s in sums)
+    first = woken["both"]["all"].contribution
+    named, left = _named(), _left(readings)
     WakeResult(
         styles=("box", "spotlight", "both", "crop"),
         controls=tuple(CONTROLS),
@@ -292,9 +310,48 @@ def wake(
         contrasts=contrasts(readings, list(CONTROLS)),
         gains=woken,
         heads=per_head(labels, plain, lit, spatial),
-        summary=summary(tables, woken),
+        waking=Waking(
+            primary=WakingMeasure(
+                measure="contribution",
+                against="plain",
+                questions="all",
+                n=len(asked),
+                images=20,
+                spatial=first.spatial.value,
+                other=first.other.value,
+                difference=first.difference.value,
+                ci=first.difference.ci,
+                sets=1999,
+                p=0.0005,
+            )
+        ),
+        wrong_name=named,
+        mediation=left,
+        summary=summary(tables, woken, named, left),
         caveats=caveats(stated),
     ).with_rows([{**r, "split": "test"} for v in rows for r in rows[v]]).save(folder / "wake.json")
+
+
+def _named() -> WrongName:
+    return WrongName(n=40, images=20, share_plain=12.5, share=85.0, delta_points=72.5, ci=(60.0, 84.0))
+
+
+def _left(readings: Readings) -> Mediation:
+    gain = readings.compare("both", "plain", readings.mask(tests_pointing))
+    assert gain is not None
+    assert gain.delta_points is not None
+    muted = gain.model_copy(update={"delta_points": 0.25 * gain.delta_points, "ci": (-4.0, 9.0)})
+    gone = 0.75 * gain.delta_points
+    return Mediation(
+        heads=("L1H1", "L2H2"),
+        gain=gain,
+        muted=muted,
+        mediated_points=gone,
+        ci=(gone - 3, gone + 3),
+        random_sets=20,
+        random_mean=gain.delta_points,
+        p=1 / 21,
+    )
 
 
 def _wake_row(
@@ -320,6 +377,7 @@ def _wake_row(
         "crowding": "8+" if crowded else "4-7" if case.things > 3 else "2-3",
         "range": "beyond" if crowded else "trained",
         "pointing": "named",
+        "leak": "place" if step.function == "spatial_perception" else "",
         "truth": step.answer,
         "text": said,
         "answer": said,

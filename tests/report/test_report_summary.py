@@ -39,8 +39,10 @@ FORM = {
     "claims": [],
     "random_sets_claimed": {"share": 0, "sets": 0},
     "specificity": {"muted": [], "measured": [], "drop_points": [[]]},
-    "emphasis": dict.fromkeys(("strength", "delta_points", "worst_side_effect_points"), 0)
-    | {"function": "", "edit": "", "ci": [0, 0]},
+    "emphasis": dict.fromkeys(
+        ("strength", "n", "clean", "delta_points", "random_sets_mean", "random_sets_max", "p"), 0
+    )
+    | {"testable": True, "function": "", "edit": "", "ci": [0, 0], "worst_side_effect_points": 0},
     "wake": {
         "both": {"ci": [0, 0]}
         | dict.fromkeys(
@@ -55,6 +57,12 @@ FORM = {
             ),
             0,
         )
+    },
+    "pointing": {
+        "headline": {"n": 0, "pictures": 0, "plain": 0, "delta_points": 0, "ci": [0, 0]},
+        "controls": dict.fromkeys(("equal_area", "other_boxes", "wrong_name", "empty_window"), 0),
+        "leaky": {"n": 0, "delta_points": 0},
+        "with_spatial_heads_muted": 0,
     },
 }
 
@@ -143,10 +151,13 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
     emphasis = json.loads((study_folder / "emphasis.json").read_text())
     best = emphasis["functions"][emphasis["headline"]["function"]]
     assert summary["emphasis"]["delta_points"] == best["delta_points"]
-    assert summary["emphasis"]["worst_side_effect_points"] == best["worst_side_effect_points"]
+    assert summary["emphasis"]["clean"] == best["accuracy_clean"]
+    for key in ("n", "ci", "random_sets_mean", "random_sets_max", "p", "q", "worst_side_effect_points"):
+        assert summary["emphasis"][key] == best[key]
     wake = json.loads((study_folder / "wake.json").read_text())
     for key, value in wake["summary"]["both"].items():
         assert summary["wake"]["both"][key] == pytest.approx(value)
+    assert summary["pointing"] == wake["summary"]["pointing"]
 
 
 def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
@@ -164,7 +175,7 @@ def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path
     shutil.copytree(study_folder, folder)
     wake = json.loads((folder / "wake.json").read_text())
     wake["questions"] = {"test": {"read": 0, "found": {"no boxes known": 104}}}
-    wake["summary"] = {"population": "all", "n": 0, "both": {}}
+    wake["summary"] = {"both": {}, "pointing": {}}
     wake |= {"test": {}, "contrasts": {}, "heads": [], "select": {}}
     (folder / "wake.json").write_text(json.dumps(wake))
     summary = written(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headscope.capturing.store import open_activations, open_answers
@@ -16,9 +16,10 @@ from headscope.experiments.emphasis_result import TriedOption
 from headscope.models.geometry import Head
 
 RULE = (
-    "Per function, on select: of all head sets, edits and strengths, the one with the greatest gain in "
-    "accuracy; ties go to the greater gain in margin, then to the smaller strength, then to fewer heads. It "
-    "is taken even where nothing gains. The headline is the function with the greatest gain on select."
+    "Only functions with headroom on select are tried. Per function, on select: of all head sets that leave "
+    "enough random sets of the same layers, edits and strengths, the one with the greatest gain in accuracy; "
+    "ties go to the greater gain in margin, then to the smaller strength, then to fewer heads. It is taken "
+    "even where nothing gains. The headline is the function with the greatest gain on select."
 )
 
 
@@ -45,6 +46,10 @@ class Option:
         assert direction is not None
         assert direction.vectors is not None
         return Edit(self.heads, add(direction.vectors, self.strength), self.scope)
+
+    def on(self, heads: tuple[Head, ...]) -> Option:
+        """The same edit on other heads."""
+        return replace(self, heads=heads)
 
     def record(self) -> TriedOption:
         """As the artefact holds it, heads by label."""

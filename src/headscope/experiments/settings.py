@@ -90,7 +90,13 @@ class EmphasisSettings:
         ks: how many of the best heads are tried, beside the heads frozen by the ablation.
         ranking: which ranking of the atlas; empty: the atlas's default one, else its first.
         readout: which captured z the steering direction is taken from.
+        headroom: least and greatest accuracy on ``select`` (percent) of a function that is tried: above,
+            there is nothing to gain; below, there may be nothing to turn up.
+        random_sets: random head sets of the same layers that are turned up alike.
+        select_items, test_items: questions of each function that is tried; side_items: of every function and
+            of the main questions, for side effects.
         held_out: whether cases new to the embedded model come in.
+        alpha: level of a claim.
     """
 
     scales: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0)
@@ -101,8 +107,12 @@ class EmphasisSettings:
     scale_scope: str = "all"
     steer_scope: str = "answer"
     main_contexts: tuple[str, ...] = ("alone", "gold")
-    select_items: int = 24
-    test_items: int = 30
+    headroom: tuple[float, float] = (40.0, 85.0)
+    random_sets: int = 60
+    select_items: int = 100
+    test_items: int = 300
+    side_items: int = 100
     held_out: bool = False
+    alpha: float = 0.05
     rows: int = 128
     max_new_tokens: int = 8

@@ -329,3 +329,98 @@ def above_zero(low: float | None) -> bool:
 
 def _number(value: float | None, digits: int = 1) -> str:
     return "unknown" if value is None else f"{value:.{digits}f}"
+
+
+def among_random(observed: float, drawn: Floats | Sequence[float]) -> float | None:
+    """(1 + random sets with at least as much) / (1 + random sets); None without sets.
+
+    Args:
+        observed: of the heads under test; larger is the stronger effect.
+        drawn: (set,) the same of random head sets, each distinct set once.
+
+    Example:
+        >>> among_random(2.0, [0.0, 1.0, 2.0])
+        0.5
+    """
+    return draws_p(observed, drawn) if len(drawn) else None
+
+
+def q_of(p: Sequence[float | None]) -> list[float | None]:
+    """p after Benjamini and Hochberg over those that there are, in the same order.
+
+    Example:
+        >>> q_of([0.01, None, 0.5])
+        [0.02, None, 0.5]
+    """
+    found = q_over_functions({str(i): value for i, value in enumerate(p)})
+    return [found[str(i)] for i in range(len(p))]
+
+
+def beyond_random(low: float | None, p: float | None, alpha: float = 0.05) -> bool:
+    """Whether an effect is shown: its interval lies above zero, and random head sets have less of it.
+
+    Args:
+        low: lower end of the interval; p: among random sets; None: there is none, and nothing is shown.
+
+    Example:
+        >>> beyond_random(0.1, 0.01), beyond_random(0.1, 0.2), beyond_random(None, 0.01)
+        (True, False, False)
+    """
+    return low is not None and low > 0 and p is not None and p < alpha
+
+
+def gain_among_sets(clean: Reading, edited: Reading, readings: Sequence[Reading], controls: Controls) -> Row:
+    """Where the gain under test lies among those of random head sets that were turned up alike.
+
+    Args:
+        readings: under the draws of ``controls``, in their order; none where they match no layers.
+
+    Returns:
+        The fields of an :class:`headscope.experiments.emphasis_result.EmphasisTest` that are about them.
+    """
+    (lost,) = drops(clean, [edited]).points
+    points = [0.0 - one for one in drops(clean, readings).points]
+    once = [points[controls.draws.index(heads)] for heads in dict.fromkeys(controls.draws)] if points else []
+    return {
+        "random_sets": len(once),
+        "layer_matched": controls.layer_matched,
+        "reason": controls.reason,
+        "random_sets_mean": float(np.mean(once)) if once else None,
+        "random_sets_max": max(once) if once else None,
+        "p": among_random(0.0 - lost, once),
+    }
+
+
+EMPHASIS_SETS = 50  # distinct random sets behind a claim that turning heads up helps
+
+
+def emphasis_claim(
+    *,
+    q: float | None,
+    sets: int,
+    low: float | None,
+    forced_low: float | None,
+    alpha: float = 0.05,
+    matched: bool = True,
+    why_not: str = "",
+) -> tuple[bool, str]:
+    """Whether turning these heads up may be said to help, beyond random heads of their layers, and why.
+
+    Args:
+        q: over the functions tried. sets: distinct random sets. matched: whether they match the layers;
+            why_not: the reason.
+        low, forced_low: lower ends of the intervals of the gain, free and by forced choice, points.
+        alpha: q below which random sets count as beaten.
+    """
+    if not matched:
+        return False, f"not testable: no random sets match its layers ({why_not or 'no reason given'})"
+    if q is None or sets < EMPHASIS_SETS:
+        return False, f"no claim: {sets} random sets, a claim needs {EMPHASIS_SETS}"
+    sure = f"q = {q:.3f} over functions, {sets} random sets"
+    if low is None or not low > 0:
+        return False, f"does not help: the gain may be nothing ({sure})"
+    if q >= alpha:
+        return False, f"does not help: random heads gain as much ({sure})"
+    if forced_low is None or not forced_low > 0:
+        return False, f"helps free answers only: by forced choice the gain may be nothing ({sure})"
+    return True, f"helps: gains beyond random heads turned up alike ({sure})"

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from headscope.asking.form import form_of
 from headscope.experiments.ablation_result import MutingTest
+from headscope.experiments.emphasis_result import Headline
 from headscope.experiments.waking.questions import BOTH
-from headscope.experiments.waking.wake_result import BothSummary
+from headscope.experiments.waking.summary_records import BothSummary, PointingSummary
 from headscope.functions import MAIN
 from headscope.probing.atlas import Atlas
 from headscope.records import Artefact, Interval, Number, Record
@@ -125,8 +126,8 @@ class ClaimCell(Record):
         beyond_points, beyond_ci: own loss of forced choice minus that mean.
         unreadable_share: share of free answers that are none of the choices when muted, 0 to 1.
         kl_neutral, kl_elsewhere: nats by which first tokens move on neutral prompts and on other functions.
-        layer_matched, distinct, control_mean, control_max: random sets of the same layers, how many differ,
-            and what they cost of free answers; the ``forced_`` ones: of forced choice.
+        layer_matched, distinct, control_mean, control_max, forced_control_mean, forced_control_max: random
+            sets of the same layers, how many differ, and what they cost of free answers and of forced choice.
         p, q: the greatest p against them, and after correction over functions.
         claimed, verdict: whether the heads may be called functional, and why.
     """
@@ -218,18 +219,34 @@ class SpecificityCell(Record):
 
 
 class EmphasisCell(Record):
-    """The edit that was most promising on ``select``; empty where the stage was not run.
+    """The edit that was most promising on ``select``; null where the stage was not run.
 
     Attributes:
+        testable, reason: whether any function had headroom, and why not.
         function, edit, strength: which.
-        delta_points, ci, worst_side_effect_points: gained on ``test``, and what it costs elsewhere.
+        n, clean: questions on ``test``, and percent of them right without the edit.
+        delta_points, ci: gained.
+        random_sets, random_sets_mean, random_sets_max, p, q: distinct random head sets turned up alike.
+        claimed, verdict: whether it may be said to help, and why.
+        worst_side_effect_points: what it costs elsewhere.
     """
 
+    testable: bool | None = None
+    reason: str = ""
     function: str = ""
     edit: str = ""
     strength: float = 0.0
+    n: int = 0
+    clean: Number = None
     delta_points: Number = None
     ci: Interval | None = None
+    random_sets: int = 0
+    random_sets_mean: Number = None
+    random_sets_max: Number = None
+    p: Number = None
+    q: Number = None
+    claimed: bool = False
+    verdict: str = ""
     worst_side_effect_points: Number = None
 
 
@@ -237,7 +254,7 @@ class WakeCell(Record):
     """Pointing; empty where the stage was not run.
 
     Attributes:
-        both: the style fixed in advance, over one population of questions.
+        both: the style fixed in advance, on the questions whose answer neither boxes nor window tell.
         unread: why nothing could be pointed at.
     """
 
@@ -263,7 +280,7 @@ class Summary(Artefact):
         joint_probe, functional_heads: the atlas in a few numbers.
         claims, random_sets_claimed: what may be claimed of which heads, and how often the same test claims
             random heads.
-        ablation, specificity, emphasis, wake: the experiments in a few numbers.
+        ablation, specificity, emphasis, wake, pointing: the experiments in a few numbers.
     """
 
     schema_: Literal["headscope/summary/2"] = Field(default="headscope/summary/2", alias="schema")
@@ -284,6 +301,7 @@ class Summary(Artefact):
     specificity: SpecificityCell
     emphasis: EmphasisCell
     wake: WakeCell
+    pointing: PointingSummary
 
 
 def write_summary(study_folder: str | Path, *, cases: str | Path | Cases | None = None) -> Summary:
@@ -327,6 +345,7 @@ def summarise(study: StudyContents) -> Summary:
         specificity=_specificity(study),
         emphasis=_emphasis(study),
         wake=_wake(study),
+        pointing=study.wake.summary.pointing if study.wake else PointingSummary(),
     )
 
 
@@ -382,10 +401,15 @@ def _specificity(study: StudyContents) -> SpecificityCell:
 
 
 def _emphasis(study: StudyContents) -> EmphasisCell:
-    best = study.emphasis.headline if study.emphasis else None
-    return (
-        EmphasisCell(**{k: getattr(best, k) for k in EmphasisCell.model_fields}) if best else EmphasisCell()
-    )
+    made = study.emphasis
+    if made is None:
+        return EmphasisCell()
+    best = made.headline
+    if best is None:
+        return EmphasisCell(testable=False, reason=made.untestable)
+    kept = set(EmphasisCell.model_fields) & set(Headline.model_fields)
+    values = {name: getattr(best, name) for name in kept}
+    return EmphasisCell(testable=True, clean=best.accuracy_clean, **values)
 
 
 def _wake(study: StudyContents) -> WakeCell:
@@ -393,7 +417,7 @@ def _wake(study: StudyContents) -> WakeCell:
     if wake is None:
         return WakeCell()
     table = wake.test.get(BOTH)
-    if table is None or table.population(wake.summary.population) is None:
+    if table is None or table.all is None:
         why = unread(wake)
         return WakeCell(unread=why) if why else WakeCell()
     return WakeCell(both=wake.summary.both)

@@ -151,30 +151,35 @@ def _ablate(asked: _Asked) -> StageWork:
 def _emphasize(asked: _Asked) -> StageWork:
     s = asked.settings("emphasize")
     select = asked.choose("select", s.select_items, (), s.held_out)
-    test = asked.choose("test", s.test_items, s.main_contexts, s.held_out)
+    test = asked.choose("test", s.test_items, (), s.held_out)
+    side = asked.choose("test", s.side_items, s.main_contexts, s.held_out)
     functions = [f for f in asked.taxonomy.functions if f in select and f in test]
     options = (1 + len(s.ks)) * (len(s.scales) + len(s.strengths))  # the ablation's heads beside the ks
-    prompts = sum(test.values())
-    edited = sum(select[f] for f in functions) * options + prompts * len(functions)
-    return StageWork("emphasize", sum(select.values()) + prompts, edited=edited)
+    # At most: which functions have headroom is known once they are asked.
+    edited = sum(select[f] * options + test[f] * (1 + s.random_sets) for f in functions)
+    edited += sum(side.values()) * len(functions)
+    prompts = sum(select.values()) + sum(test.values()) + sum(side.values())
+    return StageWork("emphasize", prompts, edited=edited)
 
 
 def _wake(asked: _Asked) -> StageWork:
     from headscope.experiments.waking.questions import choose, questions_of
     from headscope.pointing.boxes import CaseBoxes
+    from headscope.pointing.naming import NAMED
 
     s, source = asked.settings("wake"), CaseBoxes(asked.seed)
-    read = {
-        split: len(
-            choose(
-                questions_of(asked.cases, asked.splits, split, asked.taxonomy, source, s), most, asked.seed
-            )
-        )
-        for split, most in (("select", s.select_items), ("test", s.max_items))
+    found = {
+        split: questions_of(asked.cases, asked.splits, split, asked.taxonomy, source, s)
+        for split in ("select", "test")
     }
-    # plain, the fixed style, the chosen one where it is another, and every control
-    shown = read["select"] * (1 + len(s.styles)) + read["test"] * (3 + len(s.controls))
-    return StageWork("wake", shown)
+    select = choose(found["select"], s.select_items, asked.seed)
+    test = choose(found["test"], s.max_items, asked.seed)
+    tested = sum(q.kind == NAMED for q in test)
+    # plain, the fixed style, the chosen one where it is another, and every control that there is room for
+    shown = len(select) * (1 + len(s.styles)) + len(test) * (3 + len(s.controls))
+    shown += 2 * min(s.wrong_names, len(found["test"]))
+    # plain and pointed at, with the spatial heads muted and with random ones: whole runs
+    return StageWork("wake", shown + 2 * tested * (1 + s.mediation_draws))
 
 
 def unit_seconds(
