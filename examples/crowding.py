@@ -36,7 +36,7 @@ def at(things: int, out: Path, questions: int, model: VLM) -> dict[str, VariantT
     settings = WakeSettings(
         max_items=questions, select_items=20, main_contexts=("alone",), attention=False, styles=("both",)
     )
-    return wake(ExperimentContext(model, cases, splits, folder), None, settings).test
+    return wake(ExperimentContext(model, cases, splits, folder), None, settings=settings).test
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ def test_probes_fold_and_resample_by_it(
 def test_waking_pairs_and_resamples_by_it(twins: Cases, tiny: Any, tmp_path: Path) -> None:
     splits = {c.id: "select" if c.id in ("c00", f"c{PICTURES:02d}") else "test" for c in twins}
     settings = WakeSettings(max_new_tokens=2, draws=50, attention=False, styles=("both",), controls=())
-    found = wake(ExperimentContext(tiny, twins, splits, tmp_path), None, settings)
+    found = wake(ExperimentContext(tiny, twins, splits, tmp_path), None, settings=settings)
     rows = read_table(tmp_path / "wake.parquet")
     assert len({r["case"] for r in rows}) == 2 * (PICTURES - 1)
     assert len({r["image"] for r in rows}) == PICTURES - 1

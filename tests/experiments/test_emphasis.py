@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -7,20 +10,25 @@ import pytest
 
 from headscope.asking.ask import ask
 from headscope.capturing.run import capture
+from headscope.edits.edits import Edit, scale
 from headscope.edits.means import Direction, steering_direction
 from headscope.engine import engine as engines
+from headscope.engine.readings import Reading
 from headscope.errors import StudyError
 from headscope.experiments.ablation import ablate
+from headscope.experiments.choices import frozen
 from headscope.experiments.emphasis import emphasize
 from headscope.experiments.emphasis_result import EmphasisResult
 from headscope.experiments.options import Option, best, directions, options
 from headscope.experiments.settings import AblationSettings, EmphasisSettings
+from headscope.experiments.significance import emphasis_claim
 from headscope.models.geometry import Head, parse_head
-from headscope.storage import read_json, read_table
+from headscope.storage import Ledger, read_json, read_table
 
 KNOBS = EmphasisSettings(
-    ks=(1, 2), scales=(1.5, 3.0), strengths=(1.0,), select_items=4, test_items=5, rows=24
-)
+    ks=(2, 3), scales=(1.5, 3.0), strengths=(1.0,), select_items=4, test_items=5, side_items=5, rows=24,
+    headroom=(0.0, 100.0), random_sets=3,
+)  # fmt: skip
 
 
 def test_the_whole_experiment_is_written_as_documented(llava, atlas, tmp_path, context):
@@ -45,13 +53,105 @@ def test_the_whole_experiment_is_written_as_documented(llava, atlas, tmp_path, c
     assert gains[top["function"]] == max(gains.values())
     assert set(top) >= {"function", "edit", "strength", "delta_points", "ci", "worst_side_effect_points"}
     rows = read_table(tmp_path / "emphasis.parquet")
-    assert {r["phase"] for r in rows} == {"select", "test", "side", "main"}
+    assert {r["phase"] for r in rows} == {"select", "test", "random", "side", "main"}
     assert all((r["split"] == "select") == (r["phase"] == "select") for r in rows)
+
+
+def test_the_gain_stands_among_random_heads_of_the_same_layers_turned_up_alike(
+    llava, atlas, tmp_path, context
+):
+    found = emphasize(context, atlas, settings=KNOBS)
+    for name, test in found.functions.items():
+        drawn = [r for r in found.rows if r["phase"] == "random" and r["function"] == name]
+        own = sorted(parse_head(h) for h in test.heads)
+        layers = Counter(h.layer for h in own)
+        sets = {r["heads"] for r in drawn}
+        for row in drawn:
+            others = [parse_head(h) for h in row["heads"].split(",")]
+            assert Counter(h.layer for h in others) == layers
+            assert not set(others) & set(own)
+            assert (row["edit"], row["strength"], row["scope"]) == (test.edit, test.strength, test.scope)
+        gains = {row["heads"]: row["delta_points"] for row in drawn}
+        assert test.random_sets == len(sets) == 3
+        assert test.random_sets_mean == pytest.approx(np.mean(list(gains.values())))
+        assert test.random_sets_max == pytest.approx(max(gains.values()))
+        as_much = sum(g >= test.delta_points - 1e-9 for g in gains.values())
+        assert test.p == pytest.approx((1 + as_much) / (1 + len(sets)))
+        assert not test.claimed
+        assert "a claim needs 50" in test.verdict
+    readers = context.choose("test", 5)
+    name = found.headline.function
+    ledger = Ledger(tmp_path / "again", {})
+    reader = context.readers({name: readers[name]}, ledger, KNOBS)[name]
+    row = next(r for r in found.rows if r["phase"] == "random" and r["function"] == name)
+    heads = tuple(parse_head(h) for h in row["heads"].split(","))
+    edited = reader.read(Edit(heads, scale(row["strength"]), row["scope"]))
+    assert row["delta_points"] == pytest.approx(100 * (edited.correct - reader.clean.correct).mean())
+
+
+def test_at_the_ceiling_nothing_is_tried_and_the_reason_is_given(atlas, tmp_path, context, monkeypatch):
+    monkeypatch.setattr(Reading, "accuracy", property(lambda self: 85.5))
+    seen = []
+    monkeypatch.setattr(engines, "ask", spying(seen))
+    found = emphasize(context, atlas, settings=replace(KNOBS, headroom=(40.0, 85.0)))
+    assert EmphasisResult.load(tmp_path / "emphasis.json") == found
+    assert found.functions == {}
+    assert found.headline is None
+    assert {room.reason for room in found.headroom.values()} == {
+        "no headroom: more than 85 % right on select as it is"
+    }
+    assert found.untestable == "no headroom: more than 85 % right on select as it is"
+    assert {item.case.id for item in seen} <= {c for c, s in context.splits.items() if s == "select"}
+    assert frozen(tmp_path, "emphasis")["functions"] == {}
+
+
+def test_below_the_floor_a_function_is_left_out_too(atlas, context, monkeypatch):
+    monkeypatch.setattr(Reading, "accuracy", property(lambda self: 39.9))
+    found = emphasize(context, atlas, settings=replace(KNOBS, headroom=(40.0, 85.0)))
+    assert "below 40 % right on select" in found.untestable
+
+
+def test_head_sets_without_enough_random_ones_of_their_layers_are_not_tried(llava, atlas, context):
+    """Layers have four heads: one head of a layer leaves three other sets, four heads leave none."""
+    found = emphasize(context, atlas, settings=replace(KNOBS, random_sets=4, ks=(2, 3)))
+    assert sum(len(test.tried) for test in found.functions.values()) > 2
+    for test in found.functions.values():
+        for option in test.tried:
+            layers = Counter(parse_head(h).layer for h in option.heads)
+            assert math.prod(math.comb(4 - k, k) for k in layers.values()) >= 4
+
+
+def spying(seen):
+    def spy(vlm, encoded, items, **knobs):
+        seen.extend(items)
+        return ask(vlm, encoded, items, **knobs)
+
+    return spy
+
+
+@pytest.mark.parametrize(
+    ("changes", "claimed", "says"),
+    [
+        ({}, True, "helps: gains beyond random heads"),
+        ({"q": 0.2}, False, "random heads gain as much"),
+        ({"low": 0.0}, False, "the gain may be nothing"),
+        ({"low": None}, False, "the gain may be nothing"),
+        ({"forced_low": -1.0}, False, "by forced choice"),
+        ({"sets": 49}, False, "a claim needs 50"),
+        ({"q": None}, False, "a claim needs 50"),
+        ({"matched": False, "why_not": "layer 0 is full"}, False, "not testable: .*layer 0 is full"),
+    ],
+)
+def test_what_a_claim_that_turning_up_helps_needs(changes, claimed, says):
+    held = {"q": 0.02, "sets": 60, "low": 1.0, "forced_low": 0.5, "matched": True, **changes}
+    found, words = emphasis_claim(**held)
+    assert found == claimed
+    assert re.match(f".*{says}", words)
 
 
 def test_heads_frozen_by_the_ablation_are_tried_too_and_kept_in_choices(atlas, tmp_path, context):
     few = AblationSettings(
-        draws=2, select_draws=1, ks=(3,), main_draws=0, mutes=("zero",), scopes=("all",), select_items=3,
+        draws=2, random_draws=2, layer_sets=1, ks=(3,), main_draws=0, mutes=("zero",), scopes=("all",), select_items=3,
         test_items=3,
     )  # fmt: skip
     ablation = ablate(context, atlas, few)

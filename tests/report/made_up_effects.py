@@ -14,7 +14,11 @@ from headscope.experiments.ablation_result import (
     AblationResult,
     DoseCurve,
     DosePoint,
+    Elsewhere,
+    GeneralDamage,
+    LayerDamage,
     MutingTest,
+    RandomSets,
     Specificity,
 )
 from headscope.experiments.effects import ControlledEffect, Effect, Gain
@@ -22,13 +26,16 @@ from headscope.experiments.emphasis_result import (
     EmphasisResult,
     EmphasisTest,
     Headline,
+    Headroom,
     Steering,
     TriedOption,
 )
-from headscope.experiments.waking.comparison import HeadSums, Readings, gains, per_head, variant_table
+from headscope.experiments.waking.comparison import Readings, tests_pointing, variant_table
 from headscope.experiments.waking.controls import CONTROLS
+from headscope.experiments.waking.gain_records import Waking, WakingMeasure
+from headscope.experiments.waking.head_gains import HeadSums, gains, per_head
 from headscope.experiments.waking.summary import caveats, contrasts, summary
-from headscope.experiments.waking.wake_result import StyleChoice, WakeResult
+from headscope.experiments.waking.wake_result import Mediation, StyleChoice, WakeResult, WrongName
 from headscope.functions import DEFAULT, MAIN
 from headscope.storage import write_json
 
@@ -54,6 +61,11 @@ def _effect(rng: np.random.Generator, before: float, after: float) -> Effect:
         margin_drop=margin,
         margin_ci=(margin - 0.3, margin + 0.3),
         margin_p_paired=0.01,
+        forced_clean=100 * before,
+        forced_drop_points=0.8 * loss,
+        forced_ci=(0.8 * loss - width, 0.8 * loss + width),
+        unreadable_clean=1.0,
+        unreadable=2.5,
     )
 
 
@@ -81,6 +93,9 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             "control_mean": float(draws.mean()),
             "control_max": float(draws.max()),
             "p": p,
+            "forced_control_mean": 0.8 * float(draws.mean()),
+            "forced_control_max": 0.8 * float(draws.max()),
+            "forced_p": p,
         }
         chosen[name] = {"ranking": "causal", "k": 4, "heads": list(heads)}
         verdict = f"functional: muting costs more than the mean control (p = {p:.3f})"
@@ -90,7 +105,27 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             heads=heads,
             **own.content(),
             **held,
+            p_random=p,
+            p_claim=p,
             excess_points=own.drop_points - held["control_mean"],
+            elsewhere=Elsewhere(
+                functions=tuple(f for f in functions if f != name),
+                points=2.0,
+                ci=(0.5, 3.5),
+                beyond_points=0.8 * own.drop_points - 2,
+                beyond_ci=(0.8 * own.drop_points - 8, 0.8 * own.drop_points + 4),
+            ),
+            damage=GeneralDamage(
+                unreadable_points=1.5,
+                kl_neutral=0.1,
+                kl_elsewhere=0.2,
+                kl_neutral_controls=0.1,
+                kl_elsewhere_controls=0.15,
+                prompts=32,
+                draws=20,
+            ),
+            random_sets=RandomSets(sets=100, beyond_controls=3, claimed=1),
+            not_testable="only 70 sets match the layers of its heads" if name == "counting" else "",
             q=min(1.0, 2 * p),
             claimed=p < 0.05,
             verdict=verdict if p < 0.05 else "not functional",
@@ -113,20 +148,41 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         for ranking, share in (("joint", 0.6), ("independent", 0.5), ("causal", 1.0)):
             for k in (1, 2, 4, 8, 16):
                 drop = loss * share * (1 - np.exp(-k / 3))
-                tried.append(DosePoint(ranking=ranking, k=k, drop_points=drop, control_points=0.8 * k**0.7))
+                tried.append(
+                    DosePoint(
+                        ranking=ranking,
+                        k=k,
+                        sets=213,
+                        drop_points=drop,
+                        smooth_points=0.9 * drop,
+                        elsewhere_points=0.8 * k**0.7,
+                        score=0.9 * drop - 0.8 * k**0.7,
+                    )
+                )
         dose[name] = DoseCurve(n=30, candidates=tuple(tried))
     cells = [
         [_effect(rng, 0.92, 0.92 - (results[f].drop_points if f == g else 4) / 100) for g in functions]
         for f in functions
     ]
-    columns = ("drop_points", "ci", "margin_drop", "margin_ci", "n")
-    table: dict[str, Any] = {c: tuple(tuple(getattr(x, c) for x in line) for line in cells) for c in columns}
     AblationResult(
         settings={"held_out": False},
         rule="Per function, on select: the head set that loses most beyond its own controls.",
         functions=results,
         claimed=tuple(f for f in functions if results[f].claimed),
-        specificity=Specificity(muted=tuple(functions), measured=tuple(functions), **table),
+        layers=tuple(
+            LayerDamage(
+                tower="decoder",
+                layer=i,
+                site="self",
+                heads=8,
+                muted=2,
+                sets=4,
+                forced_drop_points=8.0 if i == 0 else 0.5,
+                left_out=i == 0,
+            )
+            for i in range(4)
+        ),
+        specificity=Specificity.of(functions, functions, cells),
         dose=dose,
     ).with_rows(rows).save(folder / "ablation.json")
     write_json(folder / "choices.json", {"schema": "headscope/choices/1", "ablation": {"functions": chosen}})
@@ -162,6 +218,16 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         results[name] = EmphasisTest(
             **best.content(),
             **change(best.gain_points).content(),
+            forced_delta_points=best.gain_points,
+            forced_ci=(best.gain_points - 3, best.gain_points + 3),
+            random_sets=60,
+            layer_matched=True,
+            random_sets_mean=0.2,
+            random_sets_max=2.5,
+            p=1 / 61,
+            q=1 / 61,
+            claimed=best.gain_points > 3,
+            verdict="helps: gains beyond random heads turned up alike",
             worst_side_effect=worst,
             worst_side_effect_points=others[worst].delta_points,
             side_effects=others,
@@ -171,9 +237,10 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         )
     headline = max(functions, key=lambda f: results[f].gain_points)
     EmphasisResult(
-        settings={"held_out": False},
+        settings={"held_out": False, "headroom": [40, 85]},
         rule="Per function, on select: the option with the greatest gain in accuracy.",
         ranking="causal",
+        headroom={f: Headroom(n=60, clean=72.0, testable=True) for f in functions},
         headline=Headline.of(headline, results[headline]),
         functions=results,
     ).save(folder / "emphasis.json")
@@ -196,6 +263,8 @@ def wake(
         "equal_area": 0.03,
         "equal_area_pair": 0.12,
         "reverse_mask": -0.25,
+        "other_boxes": -0.2,
+        "empty_window": -0.3,
     }
     asked = [
         (case, step)
@@ -226,6 +295,8 @@ def wake(
         )
         woken["both"][name] = gains(plain, lit, spatial, 300)
     plain, lit = (HeadSums.of(s, len(labels), lambda e: True) for s in sums)
+    first = woken["both"]["all"].contribution
+    named, left = _named(), _left(readings)
     WakeResult(
         styles=("box", "spotlight", "both", "crop"),
         controls=tuple(CONTROLS),
@@ -239,9 +310,48 @@ def wake(
         contrasts=contrasts(readings, list(CONTROLS)),
         gains=woken,
         heads=per_head(labels, plain, lit, spatial),
-        summary=summary(tables, woken),
+        waking=Waking(
+            primary=WakingMeasure(
+                measure="contribution",
+                against="plain",
+                questions="all",
+                n=len(asked),
+                images=20,
+                spatial=first.spatial.value,
+                other=first.other.value,
+                difference=first.difference.value,
+                ci=first.difference.ci,
+                sets=1999,
+                p=0.0005,
+            )
+        ),
+        wrong_name=named,
+        mediation=left,
+        summary=summary(tables, woken, named, left),
         caveats=caveats(stated),
     ).with_rows([{**r, "split": "test"} for v in rows for r in rows[v]]).save(folder / "wake.json")
+
+
+def _named() -> WrongName:
+    return WrongName(n=40, images=20, share_plain=12.5, share=85.0, delta_points=72.5, ci=(60.0, 84.0))
+
+
+def _left(readings: Readings) -> Mediation:
+    gain = readings.compare("both", "plain", readings.mask(tests_pointing))
+    assert gain is not None
+    assert gain.delta_points is not None
+    muted = gain.model_copy(update={"delta_points": 0.25 * gain.delta_points, "ci": (-4.0, 9.0)})
+    gone = 0.75 * gain.delta_points
+    return Mediation(
+        heads=("L1H1", "L2H2"),
+        gain=gain,
+        muted=muted,
+        mediated_points=gone,
+        ci=(gone - 3, gone + 3),
+        random_sets=20,
+        random_mean=gain.delta_points,
+        p=1 / 21,
+    )
 
 
 def _wake_row(
@@ -267,6 +377,7 @@ def _wake_row(
         "crowding": "8+" if crowded else "4-7" if case.things > 3 else "2-3",
         "range": "beyond" if crowded else "trained",
         "pointing": "named",
+        "leak": "place" if step.function == "spatial_perception" else "",
         "truth": step.answer,
         "text": said,
         "answer": said,

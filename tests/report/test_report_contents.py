@@ -13,7 +13,7 @@ from headscope.report.charts import ablation, heads
 from headscope.report.charts.base import interval, negative
 from headscope.report.contents import StudyContents, read_contents
 from headscope.report.estimates import estimate, gained, lost
-from headscope.report.findings import beyond_equal_area, pointed
+from headscope.report.findings import beyond_control, pointed
 from headscope.report.pictures import examples
 from headscope.storage import read_table
 from headscope.study.record import StudyRecord, TaxonomyRecord
@@ -43,10 +43,10 @@ def test_losses_become_changes_with_their_intervals_turned(study: StudyContents,
     assert figure is not None
     for i, line in enumerate(figure.table):
         for j, text in enumerate(line[1:]):
-            low, high = cell["ci"][i][j]
-            turned = negative(estimate(cell["drop_points"][i][j], (low, high)))
+            low, high = cell["forced_ci"][i][j]
+            turned = negative(estimate(cell["forced_drop_points"][i][j], (low, high)))
             assert turned is not None
-            assert (turned.value, turned.low, turned.high) == (-cell["drop_points"][i][j], -high, -low)
+            assert (turned.value, turned.low, turned.high) == (-cell["forced_drop_points"][i][j], -high, -low)
             assert text == interval(turned, 1, True)
 
 
@@ -71,14 +71,13 @@ def test_wake_is_read_by_population_style_and_control(study: StudyContents, stud
     assert study.wake is not None
     both = pointed(study.wake)
     assert both is not None
-    assert both.value == content["test"]["both"]["beyond"]["delta_points"]
-    contrast = beyond_equal_area(study.wake)
+    assert both.value == content["test"]["both"]["all"]["delta_points"]
+    contrast = beyond_control(study.wake, "equal_area")
     assert contrast is not None
-    assert contrast.value == content["contrasts"]["both - equal_area"]["beyond"]["delta_points"]
-    everywhere = study.wake.contrasts["both - equal_area"]["all"]
-    assert everywhere is not None
-    assert gained(everywhere).value == content["contrasts"]["both - equal_area"]["all"]["delta_points"]
-    assert study.wake.summary.population == content["summary"]["population"] == "beyond"
+    assert contrast.value == content["contrasts"]["both - equal_area"]["all"]["delta_points"]
+    crowded = study.wake.contrasts["both - equal_area"]["beyond"]
+    assert crowded is not None
+    assert gained(crowded).value == content["contrasts"]["both - equal_area"]["beyond"]["delta_points"]
     assert study.training.things == study.wake.training_things == (2, 7)
 
 

@@ -18,7 +18,7 @@ from headscope.report.measure import chance, majority
 from headscope.report.methods import methods
 from headscope.report.page import write_report
 from headscope.report.paragraph import paragraph
-from headscope.report.summary import write_summary
+from headscope.report.summary import summarise, write_summary
 
 
 def _of(study: StudyContents, anchor: str) -> list[str]:
@@ -72,7 +72,7 @@ def test_losses_within_controls_are_not_claimed(study: StudyContents) -> None:
 
 
 def test_heads_without_enough_matched_control_sets_are_not_testable(study: StudyContents) -> None:
-    assert _of(muted(study, claimed=False, layer_matched=False), "muting") == [UNTESTABLE] * 3
+    assert _of(muted(study, claimed=False, not_testable="no sets"), "muting") == [UNTESTABLE] * 3
     assert _of(muted(study, claimed=False, distinct=70), "muting") == [UNTESTABLE] * 3
 
 
@@ -90,9 +90,10 @@ def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_te
     study: StudyContents,
 ) -> None:
     assert study.emphasis is not None
-    worse = {"delta_points": -9.0, "ci": (-12.0, -6.0)}
-    better = {"delta_points": 50.0, "ci": (40.0, 60.0)}
+    worse = {"delta_points": -9.0, "ci": (-12.0, -6.0), "claimed": False}
+    better = {"delta_points": 50.0, "ci": (40.0, 60.0), "claimed": True}
     headline = study.emphasis.headline
+    assert headline is not None
     tests = {
         f: test.model_copy(update=worse if f == headline.function else better)
         for f, test in study.emphasis.functions.items()
@@ -101,6 +102,83 @@ def test_the_headline_of_emphasis_is_the_one_chosen_on_select_not_the_best_on_te
     changed = study.having(emphasize=study.emphasis.model_copy(update=said))
     assert _of(changed, "emphasis") == [OPPOSITE]
     assert "Turning heads up hurts" in paragraph(changed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says", "told"),
+    [
+        ({"claimed": True}, HOLDS, "helps"),
+        ({"claimed": False}, UNCLEAR, "does not clearly help"),
+        ({"claimed": False, "random_sets": 49}, UNTESTABLE, "was not tested against enough random heads"),
+    ],
+)
+def test_emphasis_holds_only_where_it_is_claimed(study, changes, says, told) -> None:
+    held = study.emphasis
+    headline = held.headline.model_copy(update=changes)
+    changed = study.having(emphasize=held.model_copy(update={"headline": headline}))
+    assert _of(changed, "emphasis") == [says]
+    assert f"Turning heads up {told}: " in paragraph(changed)
+
+
+def test_emphasis_at_the_ceiling_is_not_testable_and_never_a_gain_of_nothing(
+    study: StudyContents, tmp_path: Path
+) -> None:
+    assert study.emphasis is not None
+    why = "no headroom: more than 85 % right on select as it is"
+    rooms = {
+        f: room.model_copy(update={"testable": False, "reason": why, "clean": 99.0})
+        for f, room in study.emphasis.headroom.items()
+    }
+    made = study.emphasis.model_copy(update={"headline": None, "functions": {}, "headroom": rooms})
+    changed = study.having(emphasize=made)
+    (found,) = (f for f in findings(changed) if f.anchor == "emphasis-headroom")
+    assert (found.verdict, found.measured) == (UNTESTABLE, why)
+    assert f"Turning heads up could not be tested: {why}." in paragraph(changed)
+    cell = summarise(changed).emphasis
+    assert (cell.testable, cell.reason, cell.delta_points) == (False, why, None)
+
+
+def waked(study: StudyContents, part: str, **changes: Any) -> StudyContents:
+    """The study with other numbers in one part of what pointing found."""
+    assert study.wake is not None
+    held = getattr(study.wake, part)
+    return study.having(wake=study.wake.model_copy(update={part: held.model_copy(update=changes)}))
+
+
+def test_waking_needs_an_interval_above_zero_and_fewer_random_heads_that_do_as_much(
+    study: StudyContents,
+) -> None:
+    assert study.wake is not None
+    assert study.wake.waking is not None
+    assert _of(study, "wake-heads") == [HOLDS]
+    first = study.wake.waking.primary
+    for changes, says in (
+        ({"p": 0.2}, UNCLEAR),
+        ({"p": None}, UNCLEAR),
+        ({"ci": (-0.01, 0.3)}, UNCLEAR),
+        ({"difference": -0.1, "ci": (-0.2, -0.05), "p": 1.0}, OPPOSITE),
+    ):
+        changed = waked(study, "waking", primary=first.model_copy(update=changes))
+        assert _of(changed, "wake-heads") == [says]
+        assert (says == OPPOSITE) == ("wakes spatial heads less" in paragraph(changed))
+
+
+def test_the_gain_needs_the_spatial_heads_only_if_random_ones_of_their_layers_leave_more(
+    study: StudyContents,
+) -> None:
+    assert _of(study, "wake-apart") == [HOLDS]  # p = 1/21
+    assert _of(waked(study, "mediation", p=0.3), "wake-apart") == [UNCLEAR]
+    assert _of(waked(study, "mediation", ci=(-1.0, 9.0)), "wake-apart") == [UNCLEAR]
+    assert _of(waked(study, "mediation", p=None, reason="no sets"), "wake-apart") == [UNTESTABLE]
+    assert _of(waked(study, "mediation", muted=None), "wake-apart") == []
+
+
+def test_pointing_is_judged_on_what_boxes_do_not_tell_and_says_what_they_do(study: StudyContents) -> None:
+    assert study.wake is not None
+    (found,) = (f for f in findings(study) if f.anchor == "wake-styles")
+    headline = study.wake.summary.pointing.headline
+    assert f"n = {headline.n}; where they tell it" in found.measured
+    assert "an absent thing gets the box’s place in 85.0 % (plain 12.5 %)" in found.measured
 
 
 def test_parts_that_were_not_run_are_neither_claimed_nor_told(study: StudyContents) -> None:
@@ -151,7 +229,6 @@ def test_of_a_model_that_states_nothing_the_page_says_nothing_of_its_training(
     unknown = read_contents(of_unknown_training)
     assert "which of them are new to this model is not known" in page
     assert unknown.wake is not None
-    assert unknown.wake.summary.population == "all"
     summary = write_summary(of_unknown_training)
     both, shown = summary.wake.both, unknown.wake.test["both"].all
     assert both is not None

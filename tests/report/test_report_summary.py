@@ -13,8 +13,9 @@ from headscope.capturing.store import open_answers
 from headscope.cli.summary_table import summary_table
 from headscope.report.summary import Summary, write_summary
 
+CONTEXTS = ("alone", "own", "gold", "wrong", "other")
 FORM = {
-    "schema": "headscope/summary/1",
+    "schema": "headscope/summary/2",
     "wall_s": dict.fromkeys(
         ("data", "capture", "causal", "probe", "ablate", "emphasize", "wake", "report", "total"), 0
     ),
@@ -24,6 +25,7 @@ FORM = {
     "accuracy": {"spatial_perception": {"value": 0, "n": 0, "ci": [0, 0]}, "main": {}},
     "accuracy_by_things": {},
     "main_by_context": {"alone": 0, "gold": 0, "own": 0},
+    "chain": dict.fromkeys(("alone", "own", "gold_without_verdict", "wrong", "other", "n"), 0),
     "form": dict.fromkeys(("n", "median", "below_1_percent", "thoughts"), 0),
     "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
@@ -34,9 +36,13 @@ FORM = {
         | {"layer_matched": True, "claimed": True, "verdict": ""}
         | {"ci": [0, 0]}
     },
+    "claims": [],
+    "random_sets_claimed": {"share": 0, "sets": 0},
     "specificity": {"muted": [], "measured": [], "drop_points": [[]]},
-    "emphasis": dict.fromkeys(("strength", "delta_points", "worst_side_effect_points"), 0)
-    | {"function": "", "edit": "", "ci": [0, 0]},
+    "emphasis": dict.fromkeys(
+        ("strength", "n", "clean", "delta_points", "random_sets_mean", "random_sets_max", "p"), 0
+    )
+    | {"testable": True, "function": "", "edit": "", "ci": [0, 0], "worst_side_effect_points": 0},
     "wake": {
         "both": {"ci": [0, 0]}
         | dict.fromkeys(
@@ -51,6 +57,12 @@ FORM = {
             ),
             0,
         )
+    },
+    "pointing": {
+        "headline": {"n": 0, "pictures": 0, "plain": 0, "delta_points": 0, "ci": [0, 0]},
+        "controls": dict.fromkeys(("equal_area", "other_boxes", "wrong_name", "empty_window"), 0),
+        "leaky": {"n": 0, "delta_points": 0},
+        "with_spatial_heads_muted": 0,
     },
 }
 
@@ -98,6 +110,13 @@ def test_accuracies_are_shares_of_right_answers_on_test(summary: dict, study_fol
     for context, value in summary["main_by_context"].items():
         mine = [r["correct"] for r in rows if r["function"] == "main" and r["context"] == context]
         assert value == pytest.approx(np.mean(mine))
+    chain = {**summary["chain"], "gold": summary["chain"]["gold_without_verdict"]}
+    mains = [r for r in rows if r["function"] == "main"]
+    asked = set.intersection(*({r["case"] for r in mains if r["context"] == c} for c in CONTEXTS))
+    assert chain["n"] == len(asked) < len({r["case"] for r in mains})
+    for context in CONTEXTS:
+        mine = [r["correct"] for r in mains if r["context"] == context and r["case"] in asked]
+        assert chain[context] == pytest.approx(100 * np.mean(mine))
     for count, value in summary["accuracy_by_things"].items():
         mine = [
             r["correct"]
@@ -112,20 +131,41 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
     for name, cell in summary["ablation"].items():
         for key in ("k", "drop_points", "ci", "control_mean", "control_max", "draws", "distinct", "p", "q"):
             assert cell[key] == ablation["functions"][name][key]
+    same = ("heads", "ranking", "n", "drop_points", "ci", "forced_drop_points", "forced_ci", "q", "verdict")
+    for cell in summary["claims"]:
+        test = ablation["functions"][cell["function"]]
+        for key in (*same, "layer_matched", "distinct", "control_mean", "control_max", "claimed"):
+            assert cell[key] == test[key]
+        assert (cell["pictures"], cell["p"]) == (test["images"], test["p_claim"])
+        assert (cell["clean_free"], cell["clean_forced"]) == (test["accuracy_clean"], test["forced_clean"])
+        assert cell["elsewhere_points"] == test["elsewhere"]["points"]
+        assert cell["elsewhere_ci"] == test["elsewhere"]["ci"]
+        assert cell["unreadable_share"] == test["unreadable"] / 100
+    assert [c["function"] for c in summary["claims"]] == list(ablation["functions"])
+    random = [t["random_sets"] for t in ablation["functions"].values()]
+    assert summary["random_sets_claimed"] == {
+        "share": sum(r["claimed"] for r in random) / sum(r["sets"] for r in random),
+        "sets": sum(r["sets"] for r in random),
+    }
     assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
     emphasis = json.loads((study_folder / "emphasis.json").read_text())
     best = emphasis["functions"][emphasis["headline"]["function"]]
     assert summary["emphasis"]["delta_points"] == best["delta_points"]
-    assert summary["emphasis"]["worst_side_effect_points"] == best["worst_side_effect_points"]
+    assert summary["emphasis"]["clean"] == best["accuracy_clean"]
+    for key in ("n", "ci", "random_sets_mean", "random_sets_max", "p", "q", "worst_side_effect_points"):
+        assert summary["emphasis"][key] == best[key]
     wake = json.loads((study_folder / "wake.json").read_text())
     for key, value in wake["summary"]["both"].items():
         assert summary["wake"]["both"][key] == pytest.approx(value)
+    assert summary["pointing"] == wake["summary"]["pointing"]
 
 
 def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     summary = written(tmp_path)
     assert set(summary) == set(FORM)
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
+    assert summary["claims"] == []
+    assert summary["random_sets_claimed"] == {"share": None, "sets": 0}
     assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
     assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 
@@ -135,7 +175,7 @@ def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path
     shutil.copytree(study_folder, folder)
     wake = json.loads((folder / "wake.json").read_text())
     wake["questions"] = {"test": {"read": 0, "found": {"no boxes known": 104}}}
-    wake["summary"] = {"population": "all", "n": 0, "both": {}}
+    wake["summary"] = {"both": {}, "pointing": {}}
     wake |= {"test": {}, "contrasts": {}, "heads": [], "select": {}}
     (folder / "wake.json").write_text(json.dumps(wake))
     summary = written(folder)

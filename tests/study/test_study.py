@@ -77,7 +77,7 @@ def test_a_run_writes_every_artefact_and_a_summary_of_the_documented_form(finish
     for way in ("edits of one prompt in one forward, scope all", "pictures encoded once"):
         assert ways[way]["refusal"] == ""
     summary = json.loads((finished / "summary.json").read_text())
-    assert summary["schema"] == "headscope/summary/1"
+    assert summary["schema"] == "headscope/summary/2"
     assert set(summary["wall_s"]) >= {"capture", "probe", "ablate", "emphasize", "wake", "report", "total"}
     assert set(summary["cases"]) == {"fit", "select", "test"}
     assert set(summary["main_by_context"]) == {"alone", "gold", "own"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from headscope.capturing.store import open_answers
 from headscope.cli.app import app
-from headscope.cli.plan import duration
+from headscope.cli.plan_command import duration
 from headscope.data.cases import Cases
 from headscope.data.splits import assign_splits
 from headscope.engine.engine import REPLAY
@@ -39,10 +39,11 @@ SMALL = Size(
     "small",
     {
         "causal": {"max_items": 2},
-        "ablate": {"draws": 7, "select_draws": 1, "main_draws": 3, "ks": (1, 2), "select_items": 3,
-                   "test_items": 3, "mean_items": 2},
-        "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3},
-        "wake": {"max_items": 12, "select_items": 8, "draws": 10},
+        "ablate": {"draws": 7, "random_draws": 4, "layer_sets": 1, "main_draws": 3, "ks": (1, 2),
+                   "select_items": 3, "test_items": 3, "mean_items": 2},
+        "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3,
+                      "side_items": 3, "random_sets": 3, "headroom": (0.0, 100.0)},
+        "wake": {"max_items": 12, "select_items": 8, "draws": 10, "wrong_names": 5, "mediation_draws": 3},
     },
 )  # fmt: skip
 
@@ -61,7 +62,7 @@ def splits(cases: Cases) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def planned(cases: Cases, splits: dict[str, str]) -> dict[str, StageWork]:
-    return {work.stage: work for work in stage_work(cases, splits, SMALL, DEFAULT)}
+    return {work.stage: work for work in stage_work(cases, splits, SMALL, DEFAULT, layers=3)}
 
 
 class Asked:
@@ -83,9 +84,9 @@ class Asked:
             self.clean += len(reader.items)
             return run_clean(reader)
 
-        def counted_unit(meter: Meter, variant: str, questions: Any, deep: bool) -> Any:
+        def counted_unit(meter: Meter, variant: str, questions: Any, *how: Any) -> Any:
             self.shown += len(questions)
-            return unit(meter, variant, questions, deep)
+            return unit(meter, variant, questions, *how)
 
         monkeypatch.setattr(Reader, "_run", counted)
         monkeypatch.setattr(Reader, "_run_clean", counted_clean)
@@ -147,8 +148,11 @@ def test_waking_shows_no_more_pictures_than_planned(
 ) -> None:  # fmt: skip
     asked = Asked(monkeypatch)
     settings = stage_settings("wake", SMALL)
-    wake(ExperimentContext(tiny, cases, splits, tmp_path), None, settings)
-    least = planned["wake"].answers - settings.max_items  # the chosen style may be the fixed one
+    frozen = {"spatial_perception": SimpleNamespace(heads=("L0H1",))}
+    ablation = cast("AblationResult", SimpleNamespace(functions=frozen))
+    wake(ExperimentContext(tiny, cases, splits, tmp_path), None, ablation, settings)
+    # The chosen style may be the fixed one, two controls need room, few questions ask where something is.
+    least = planned["wake"].answers - 3 * settings.max_items - 2 * settings.wrong_names
     assert least <= asked.shown <= planned["wake"].answers
 
 

@@ -41,5 +41,5 @@ def test_a_field_that_nobody_explained_is_an_error() -> None:
 
 def test_a_schema_says_what_a_file_holds() -> None:
     schema = json.loads((formats.SCHEMAS / "ablation-1.schema.json").read_text("utf-8"))
-    assert schema["properties"]["schema"]["const"] == "headscope/ablation/1"
+    assert schema["properties"]["schema"]["const"] == "headscope/ablation/2"
     assert schema["additionalProperties"] is False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headscope.asking.form import Form, warnings_of
+from headscope.experiments.waking.summary_records import PointingSummary
 from headscope.records import Interval
 from headscope.report.charts.base import words
 from headscope.report.summary import Summary
@@ -38,19 +39,32 @@ def _function_table(summary: Summary) -> Table:
     from rich.table import Table
 
     table = Table(title=None, header_style="bold", pad_edge=False)
-    for column in ("", "accuracy", "heads", "k", "muted: points lost", "random heads", "sets", "q"):
+    columns = (
+        "",
+        "accuracy",
+        "heads",
+        "muted",
+        "points lost",
+        "forced choice",
+        "random heads",
+        "q",
+        "claimed",
+    )
+    for column in columns:
         table.add_column(column, justify="left" if not column else "right")
+    claims = {claim.function: claim for claim in summary.claims}
     for name, cell in summary.accuracy.items():
-        heads, muted = summary.functional_heads.get(name), summary.ablation.get(name)
+        heads, muted = summary.functional_heads.get(name), claims.get(name)
         table.add_row(
             words(name),
             f"{percent(cell.value)} (n = {cell.n})",
             str(heads.significant) if heads else "–",
-            str(muted.k) if muted else "–",
+            str(len(muted.heads)) if muted else "–",
             _interval(muted.drop_points, muted.ci) if muted else "–",
+            _interval(muted.forced_drop_points, muted.forced_ci) if muted else "–",
             number(muted.control_mean) if muted else "–",
-            str(muted.distinct) if muted else "–",
             number(muted.q, 3) if muted else "–",
+            ("yes" if muted.claimed else muted.verdict.split(":")[0]) if muted else "–",
         )
     return table
 
@@ -65,28 +79,42 @@ def _lines(summary: Summary) -> list[str]:
     if raised.function:
         lines.append(
             f"Emphasis: {words(raised.function)}, {raised.edit} {raised.strength:g}: "
-            f"{_interval(raised.delta_points, raised.ci, True)} points; worst side effect "
+            f"{_interval(raised.delta_points, raised.ci, True)} points (n = {raised.n}); random heads "
+            f"{number(raised.random_sets_mean, 1, True)} (at most "
+            f"{number(raised.random_sets_max, 1, True)}); worst side effect "
             f"{number(raised.worst_side_effect_points, 1, True)}"
         )
+    if raised.testable is False:
+        lines.append(f"Emphasis: not testable: {raised.reason}")
     if wake.both is not None:
-        both = wake.both
-        controls = ", ".join(
-            f"{name} {number(points, 1, True)}"
-            for name, points in (
-                ("random box", both.random_box_delta_points),
-                ("equal area", both.equal_area_delta_points),
-                ("reverse mask", both.reverse_mask_delta_points),
-            )
-        )
-        lines.append(
-            f"Pointing (both): {_interval(both.delta_points, both.ci, True)} points; controls: {controls}"
-        )
+        lines += _pointing(summary.pointing)
     if wake.unread:
         lines.append(f"Pointing: {wake.unread}")
-    ran = {"emphasize": raised.function, "wake": wake.both or wake.unread, "ablate": summary.ablation}
+    emphasized, pointed = raised.testable is not None, wake.both or wake.unread
+    ran = {"emphasize": emphasized, "wake": pointed, "ablate": summary.claims}
     missing = [name for name, found in ran.items() if not found]
     lines += [f"Not run: {', '.join(missing)}"] if missing else []
     return [*lines, f"Wall time: {number(summary.wall_s['total'] / 60, 1)} minutes"]
+
+
+def _pointing(found: PointingSummary) -> list[str]:
+    """The headline, and what else a box tells."""
+    headline, controls = found.headline, found.controls
+    told = ", ".join(
+        f"{name} {number(points, 1, True)}"
+        for name, points in (
+            ("equal area", controls.equal_area),
+            ("other boxes", controls.other_boxes),
+            ("empty window", controls.empty_window),
+        )
+    )
+    return [
+        f"Pointing (both): {_interval(headline.delta_points, headline.ci, True)} points (n = {headline.n}, "
+        f"answers that no box tells); controls: {told}; spatial heads muted: "
+        f"{number(found.with_spatial_heads_muted, 1, True)}",
+        f"Told by boxes: {number(found.leaky.delta_points, 1, True)} points (n = {found.leaky.n}); an absent "
+        f"thing gets the place of the box in {number(controls.wrong_name_share)} %",
+    ]
 
 
 def _interval(value: float | None, ci: Interval | None, sign: bool = False) -> str:

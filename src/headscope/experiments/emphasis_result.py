@@ -12,7 +12,7 @@ from headscope.records import Artefact, Interval, JsonValue, Number, Record
 # Of emphasis.parquet.
 COLUMNS = (
     *("phase", "split", "function", "measured", "edit", "strength", "scope", "source"),
-    *("k", "heads", "n", "images"),
+    *("k", "heads", "draw", "n", "images"),
     *("accuracy_clean", "accuracy", "delta_points", "ci_low", "ci_high", "p_paired"),
     *("margin_clean", "margin_delta", "margin_ci_low", "margin_ci_high", "margin_p_paired"),
 )
@@ -57,10 +57,30 @@ class Steering(Record):
     reason: str = ""
 
 
+class Headroom(Record):
+    """Whether a function can be improved at all.
+
+    Attributes:
+        n, clean: questions on ``select``, and percent of them answered right.
+        testable, reason: whether the function was tried, and why not.
+    """
+
+    n: int
+    clean: Number
+    testable: bool
+    reason: str = ""
+
+
 class EmphasisTest(TriedOption, Gain):
     """The option frozen for one function, judged on ``test``.
 
     Attributes:
+        forced_delta_points, forced_ci: change by forced choice, and its interval.
+        random_sets, layer_matched, reason: distinct random head sets that were turned up alike, whether they
+            have as many heads in every layer, and what else to know of them.
+        random_sets_mean, random_sets_max: their gains.
+        p, q: (1 + sets that gain as much) / (1 + sets); over the functions that were tried.
+        claimed, verdict: whether turning these heads up may be said to help, and why.
         worst_side_effect, worst_side_effect_points: the function that suffers most, and its change.
         side_effects: change of every other function.
         main: change of main questions, by context.
@@ -68,6 +88,17 @@ class EmphasisTest(TriedOption, Gain):
         tried: every option, with its gain on ``select``.
     """
 
+    forced_delta_points: Number = None
+    forced_ci: Interval = (None, None)
+    random_sets: int = 0
+    layer_matched: bool | None = None
+    reason: str = ""
+    random_sets_mean: Number = None
+    random_sets_max: Number = None
+    p: Number = None
+    q: Number = None
+    claimed: bool = False
+    verdict: str = ""
     worst_side_effect: str | None = None
     worst_side_effect_points: Number = None
     side_effects: dict[str, Gain] = Field(default_factory=dict)
@@ -81,7 +112,9 @@ class Headline(Record):
 
     Attributes:
         function, edit, strength, scope, k, heads: which edit.
-        delta_points, ci, n: its gain on ``test``.
+        n, accuracy_clean, delta_points, ci: questions, percent right before, and its gain on ``test``.
+        random_sets, random_sets_mean, random_sets_max, p, q: random head sets turned up alike.
+        claimed, verdict: what may be said.
         worst_side_effect_points, worst_side_effect: what it costs elsewhere.
     """
 
@@ -94,6 +127,14 @@ class Headline(Record):
     delta_points: Number
     ci: Interval
     n: int
+    accuracy_clean: Number = None
+    random_sets: int = 0
+    random_sets_mean: Number = None
+    random_sets_max: Number = None
+    p: Number = None
+    q: Number = None
+    claimed: bool = False
+    verdict: str = ""
     worst_side_effect_points: Number = None
     worst_side_effect: str | None = None
 
@@ -105,20 +146,38 @@ class Headline(Record):
 
 
 class EmphasisResult(Artefact):
-    """What turning each function's heads up did.
+    """What turning heads up did to the functions that have headroom.
 
     Attributes:
         settings: all of them, seed and batch size among them.
         rule: how edits were chosen on ``select``, in words.
         ranking: the ranking whose heads were tried.
-        headline: the most promising function by ``select``.
-        functions: function -> its result.
+        headroom: function -> whether it could be tried.
+        headline: the most promising function by ``select``; null where none could be tried.
+        functions: function -> its result, of those that were tried.
     """
 
     TABLE: ClassVar[bool] = True
-    schema_: Literal["headscope/emphasis/1"] = Field(default="headscope/emphasis/1", alias="schema")
+    schema_: Literal["headscope/emphasis/2"] = Field(default="headscope/emphasis/2", alias="schema")
     settings: dict[str, JsonValue]
     rule: str = ""
     ranking: str = ""
-    headline: Headline
+    headroom: dict[str, Headroom] = Field(default_factory=dict)
+    headline: Headline | None = None
     functions: dict[str, EmphasisTest]
+
+    @property
+    def untestable(self) -> str:
+        """Why no function could be tried, in words; empty where one was."""
+        if self.functions:
+            return ""
+        why = dict.fromkeys(room.reason for room in self.headroom.values() if not room.testable)
+        return "; ".join(why)
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Least and greatest accuracy on ``select``, in percent, of a function that is tried."""
+        match self.settings.get("headroom"):
+            case [int() | float() as low, int() | float() as high]:
+                return float(low), float(high)
+        return None

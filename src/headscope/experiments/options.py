@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headscope.capturing.store import open_activations, open_answers
@@ -16,9 +16,10 @@ from headscope.experiments.emphasis_result import TriedOption
 from headscope.models.geometry import Head
 
 RULE = (
-    "Per function, on select: of all head sets, edits and strengths, the one with the greatest gain in "
-    "accuracy; ties go to the greater gain in margin, then to the smaller strength, then to fewer heads. It "
-    "is taken even where nothing gains. The headline is the function with the greatest gain on select."
+    "Only functions with headroom on select are tried. Per function, on select: of all head sets that leave "
+    "enough random sets of the same layers, edits and strengths, the one with the greatest gain in accuracy; "
+    "ties go to the greater gain in margin, then to the smaller strength, then to fewer heads. It is taken "
+    "even where nothing gains. The headline is the function with the greatest gain on select."
 )
 
 
@@ -45,6 +46,10 @@ class Option:
         assert direction is not None
         assert direction.vectors is not None
         return Edit(self.heads, add(direction.vectors, self.strength), self.scope)
+
+    def on(self, heads: tuple[Head, ...]) -> Option:
+        """The same edit on other heads."""
+        return replace(self, heads=heads)
 
     def record(self) -> TriedOption:
         """As the artefact holds it, heads by label."""
@@ -99,8 +104,8 @@ def read_options(
     for kind in ("scale", "steer"):
         some = [i for i, o in enumerate(wanted) if o.edit == kind]
         readings = reader.read_edits([wanted[i].made(direction) for i in some], f"{kind}: {function}")
-        points, margins = drops(reader.clean, readings)
-        for i, lost, margin in zip(some, points, margins, strict=True):
+        found = drops(reader.clean, readings)
+        for i, lost, margin in zip(some, found.points, found.margin, strict=True):
             o = wanted[i]
             done[i] = Option(o.edit, o.strength, o.scope, o.source, o.heads, 0.0 - lost, 0.0 - margin)
     return [done[i] for i in range(len(wanted))]

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from headscope.asking.form import form_of, warnings_of
 from headscope.experiments.ablation_result import MutingTest
+from headscope.experiments.controls import CLAIM_SETS
 from headscope.experiments.emphasis_result import Headline
-from headscope.experiments.significance import CLAIM_SETS
+from headscope.experiments.significance import EMPHASIS_SETS, beyond_random
+from headscope.experiments.waking.gain_records import WakingMeasure
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
+from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA, scarcity_estimate
 from headscope.report.charts.wake import unread
-from headscope.report.charts.waking import gain_estimate, group_gain
 from headscope.report.contents import StudyContents
-from headscope.report.estimates import Estimate, estimate, gained, lost
+from headscope.report.estimates import Estimate, estimate, forced_lost, gained, lost
 from headscope.report.measure import near_chance, paired, select
 from headscope.report.theme import number
 
@@ -52,12 +54,12 @@ def _steps(study: StudyContents, context: str) -> Finding:
         "gold": "after the true answers to its steps",
         "own": "after the model’s own answers to its steps",
     }
-    claim = f"The main question is answered better {given[context]} than asked at once"
+    claim = f"The main question is answered better {given[context]} than asked at once, the verdict left out"
     difference = paired(study, MAIN, context, "alone")
     if difference is None:
         return Finding(claim, "no such answers", NOT_RUN, "accuracy")
     points = scaled(difference)
-    text = f"{interval(points, 1, True)} points, n = {points.n}"
+    text = f"{interval(points, 1, True)} points, n = {points.n}{beside(study)}"
     return Finding(claim, text, verdict(points), "accuracy-by-context")
 
 
@@ -93,22 +95,23 @@ def _muting(study: StudyContents) -> list[Finding]:
     for function, test in tests.items():
         claim = f"Muting the heads of {words(function)} hurts it more than muting random heads"
         text = (
-            f"{interval(lost(test))} points lost with {test.k} heads, {number(test.excess_points)} more than "
-            f"with random heads on average ({against_sets(test)})"
+            f"{interval(lost(test))} points lost with {test.k} heads, {interval(forced_lost(test))} by "
+            f"forced choice, {number(test.excess_points)} more than with random heads on average "
+            f"({against_sets(test)}); {test.verdict}"
         )
-        fair = test.layer_matched and test.sets >= CLAIM_SETS
+        fair = not test.not_testable and test.sets >= CLAIM_SETS
         says = HOLDS if test.claimed else UNCLEAR if fair else UNTESTABLE
         found.append(Finding(claim, text, says, "muting"))
     return found
 
 
 def own_worst(study: StudyContents) -> tuple[int, int]:
-    """How many functions lose more from their own heads than the others do on average, and of how many."""
+    """How many functions lose more forced choice to their own heads than others do; of how many."""
     matrix = study.ablation.specificity if study.ablation else None
     hits = total = 0
     if matrix is None:
         return hits, total
-    for row, line in zip(matrix.muted, matrix.drop_points, strict=True):
+    for row, line in zip(matrix.muted, matrix.forced_drop_points, strict=True):
         cells = {c: drop for c, drop in zip(matrix.measured, line, strict=True) if drop is not None}
         others = [drop for c, drop in cells.items() if c != row]
         if row in cells and others:
@@ -118,7 +121,7 @@ def own_worst(study: StudyContents) -> tuple[int, int]:
 
 
 def _specific(study: StudyContents) -> Finding:
-    claim = "A function’s own heads hurt it more than they hurt the others on average"
+    claim = "A function’s own heads cost it more forced choice than they cost the others on average"
     hits, total = own_worst(study)
     if not total:
         return Finding(claim, "no specificity matrix", NOT_RUN, "specificity-section")
@@ -134,56 +137,118 @@ def side_effect(best: Headline) -> str:
 
 
 def _emphasis(study: StudyContents) -> Finding:
-    claim = "Turning a function’s heads up, or steering them, improves it"
-    best = study.emphasis.headline if study.emphasis else None
-    if best is None:
+    claim = (
+        "Turning a function’s heads up, or steering them, improves it more than random heads turned up alike"
+    )
+    made = study.emphasis
+    if made is None:
         return Finding(claim, "no emphasis on test", NOT_RUN, "emphasis-section")
+    best = made.headline
+    if best is None:
+        return Finding(claim, made.untestable or "no function was tried", UNTESTABLE, "emphasis-headroom")
     delta = estimate(best.delta_points, best.ci, best.n)
     side = f"; worst side effect {side_effect(best)}" if best.worst_side_effect else ""
     edit = f"{best.edit} {best.strength:g}, {len(best.heads)} heads"
-    text = f"{words(best.function)}, chosen on select ({edit}): {interval(delta, 1, True)} points"
-    return Finding(claim, f"{text}, n = {delta.n}{side}", verdict(delta), "emphasis")
+    text = (
+        f"{words(best.function)}, chosen on select ({edit}): {interval(delta, 1, True)} points, "
+        f"n = {delta.n}; "
+        f"random heads {number(best.random_sets_mean, 1, True)} on average, "
+        f"{number(best.random_sets_max, 1, True)} at most ({best.random_sets} sets, q = {number(best.q, 3)})"
+    )
+    return Finding(claim, text + side, emphasis_verdict(best), "emphasis")
+
+
+def emphasis_verdict(best: Headline) -> str:
+    """Holds if claimed; not testable without enough matched random sets; the opposite if it hurts."""
+    if best.claimed:
+        return HOLDS
+    if verdict(estimate(best.delta_points, best.ci, best.n)) == OPPOSITE:
+        return OPPOSITE
+    return UNTESTABLE if best.random_sets < EMPHASIS_SETS else UNCLEAR
 
 
 def _wake(study: StudyContents) -> list[Finding]:
-    claim = "Pointing at the named objects improves answers"
+    claim = "Pointing at the named objects improves answers that neither boxes nor window tell"
     wake = study.wake
     main = pointed(wake) if wake else None
     if wake is None or main is None:
         return [Finding(claim, (unread(wake) if wake else "") or "no pointing on test", NOT_RUN, "wake")]
-    beyond = wake.summary.population == "beyond"
-    where = " on pictures more crowded than the model was trained on" if beyond else ""
     text = f"{interval(main, 1, True)} points (style {BOTH}), n = {main.n}"
-    inside = pointed(wake, "in_training_range") if beyond else None
-    text += f"; within the trained range {interval(inside, 1, True)}" if inside else ""
-    found = [Finding(claim + where, text, verdict(main), "wake-styles")]
-    equal = beyond_equal_area(wake)
-    if equal is not None:
-        claim = "It helps more than masking background with all objects left visible"
-        text = f"{interval(equal, 1, True)} points more than that control, n = {equal.n}"
-        found.append(Finding(claim, text, verdict(equal), "wake-contrasts"))
-    group = group_gain(wake)
-    if group is not None:
-        claim = "It wakes spatial heads more than the others"
-        spatial, other, difference = map(gain_estimate, (group.spatial, group.other, group.difference))
-        text = (
-            f"contribution of spatial heads {number(100 * spatial.value, 1, True)} %, of the others "
-            f"{number(100 * other.value, 1, True)} %, difference {interval(scaled(difference), 1, True)}"
-        )
-        found.append(Finding(claim, text, verdict(difference), "wake-heads"))
-    return found
+    leaky = wake.test[BOTH].leaky
+    text += f"; where they tell it {number(leaky.delta_points, 1, True)}, n = {leaky.n}" if leaky else ""
+    named = wake.wrong_name
+    if named.share is not None:
+        told = f"{number(named.share)} % (plain {number(named.share_plain)} %)"
+        text += f"; an absent thing gets the box’s place in {told}"
+    found = [Finding(claim, text, verdict(main), "wake-styles")]
+    for control, words_of in _CONTROLS.items():
+        less = beyond_control(wake, control)
+        if less is not None:
+            text = f"{interval(less, 1, True)} points more than that control, n = {less.n}"
+            found.append(Finding(f"It helps more than {words_of}", text, verdict(less), "wake-contrasts"))
+    return [*found, *_mediation(wake), *_waking(wake)]
 
 
-def pointed(wake: WakeResult, population: str | None = None) -> Estimate | None:
-    """Change of accuracy under the style fixed in advance; None: the summary's population."""
+_CONTROLS = {
+    "equal_area": "masking background with all objects left visible",
+    "other_boxes": "pointing at as many other things",
+}
+
+
+def _mediation(wake: WakeResult) -> list[Finding]:
+    """Whether the gain goes through the spatial heads."""
+    left = wake.mediation
+    if left.muted is None or left.gain is None:
+        return []
+    gone = estimate(left.mediated_points, left.ci, left.muted.n)
+    text = (
+        f"muted, pointing gains {number(left.muted.delta_points, 1, True)} points instead of "
+        f"{number(left.gain.delta_points, 1, True)} (difference {interval(gone, 1, True)}, n = {gone.n})"
+    )
+    if left.p is None:
+        says = UNTESTABLE
+        text += f"; {left.reason or 'no random sets were muted'}"
+    else:
+        text += f"; random heads {number(left.random_mean, 1, True)}, p = {number(left.p, 3)}"
+        says = HOLDS if beyond_random(gone.low, left.p) else UNCLEAR
+    return [Finding("The gain needs the spatial heads", text, says, "wake-apart")]
+
+
+def waking_verdict(measure: WakingMeasure) -> str:
+    """Whether spatial heads wake more than others, by interval and random head sets."""
+    low, high = measure.ci
+    if beyond_random(low, measure.p):
+        return HOLDS
+    return OPPOSITE if high is not None and high < 0 else UNCLEAR
+
+
+def _waking(wake: WakeResult) -> list[Finding]:
+    if wake.waking is None:
+        return []
+    first = wake.waking.primary
+    difference = scaled(estimate(first.difference, first.ci, first.n))
+    text = (
+        f"contribution, medians: spatial heads {number(_percent(first.spatial), 1, True)} %, others "
+        f"{number(_percent(first.other), 1, True)} %, difference {interval(difference, 1, True)} "
+        f"(n = {first.n}; p = {number(first.p, 3)} over {first.sets} random sets of the same layers)"
+    )
+    says = waking_verdict(first)
+    return [Finding("It wakes spatial heads more than the others", text, says, "wake-heads")]
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def pointed(wake: WakeResult) -> Estimate | None:
+    """Change of accuracy under the style fixed in advance, on the questions that test pointing."""
     table = wake.test.get(BOTH)
-    found = table.population(population or wake.summary.population) if table else None
-    return gained(found) if found else None
+    return gained(table.all) if table and table.all else None
 
 
-def beyond_equal_area(wake: WakeResult) -> Estimate | None:
-    """That style less the equal-area control, on the summary's population."""
-    found = wake.contrasts.get(f"{BOTH} - equal_area", {}).get(wake.summary.population)
+def beyond_control(wake: WakeResult, control: str) -> Estimate | None:
+    """That style less a control, on the questions that test pointing."""
+    found = wake.contrasts.get(f"{BOTH} - {control}", {}).get("all")
     return gained(found) if found else None
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from headscope.functions import MAIN
+from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import CRITERIA, scarcity_estimate
-from headscope.report.charts.waking import gain_estimate, group_gain
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import Estimate, estimate, lost
 from headscope.report.findings import (
     HOLDS,
     OPPOSITE,
-    beyond_equal_area,
+    UNTESTABLE,
+    beyond_control,
+    emphasis_verdict,
     own_worst,
     pointed,
     spatial_tests,
     verdict,
+    waking_verdict,
 )
 from headscope.report.measure import accuracy, chance, majority, paired, select
 from headscope.report.theme import number, percent
@@ -73,7 +76,8 @@ def _steps(study: StudyContents) -> str:
         does = "help" if clear["gold"] == HOLDS else "hurt"
         says = f"True answers to the steps {does} main questions"
         says += ", the model's own do not clearly" if own else ""
-    return f"{says}: {percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps."
+    asked = f"{percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps"
+    return f"{says}: {asked} (no step that gives the answer is shown){beside(study)}."
 
 
 def _heads(study: StudyContents) -> str:
@@ -116,11 +120,16 @@ def _muting(study: StudyContents) -> str:
 
 
 def _emphasis(study: StudyContents) -> str:
-    best = study.emphasis.headline if study.emphasis else None
-    if best is None:
+    made = study.emphasis
+    if made is None:
         return ""
+    best = made.headline
+    if best is None:
+        return f"Turning heads up could not be tested: {made.untestable or 'no function was tried'}."
     delta, worst = estimate(best.delta_points, best.ci, best.n), best.worst_side_effect
-    says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(delta), "does not clearly help")
+    says = {HOLDS: "helps", OPPOSITE: "hurts", UNTESTABLE: "was not tested against enough random heads"}.get(
+        emphasis_verdict(best), "does not clearly help"
+    )
     side = (
         f", at worst {number(best.worst_side_effect_points, 1, True)} points elsewhere ({words(worst)})"
         if worst
@@ -128,7 +137,8 @@ def _emphasis(study: StudyContents) -> str:
     )
     return (
         f"Turning heads up {says}: the edit that looked best on select ({words(best.function)}, {best.edit} "
-        f"{best.strength:g}) changes its function by {interval(delta, 1, True)} points on test{side}."
+        f"{best.strength:g}) changes its function by {interval(delta, 1, True)} points on test, random heads "
+        f"turned up alike by {number(best.random_sets_mean, 1, True)} on average{side}."
     )
 
 
@@ -137,23 +147,28 @@ def _pointing(study: StudyContents) -> str:
     main = pointed(wake) if wake else None
     if wake is None or main is None:
         return ""
-    beyond = wake.summary.population == "beyond"
-    where = " on crowded pictures" if beyond else ""
     says = {HOLDS: "helps", OPPOSITE: "hurts"}.get(verdict(main), "does not clearly help")
-    text = f"Pointing at the named objects {says}{where}: {interval(main, 1, True)} points"
-    equal = beyond_equal_area(wake)
+    text = (
+        f"Pointing at the named objects {says} where neither boxes nor window tell the answer: "
+        f"{interval(main, 1, True)} points (n = {main.n})"
+    )
+    equal = beyond_control(wake, "equal_area")
     if equal is not None:
         text += f", {interval(equal, 1, True)} against masking background only ({_clear(equal)})"
-    inside = pointed(wake, "in_training_range") if beyond else None
-    if inside is not None:
-        text += f"; {interval(inside, 1, True)} on pictures of a kind it was trained on"
-    group = group_gain(wake)
-    if group is not None:
-        spatial, other, difference = map(gain_estimate, (group.spatial, group.other, group.difference))
+    named, left = wake.wrong_name, wake.mediation
+    if named.share is not None:
         text += (
-            f". Spatial heads’ contribution changes by {number(100 * spatial.value, 0, True)} %, "
-            f"that of the others by {number(100 * other.value, 0, True)} % ({_clear(difference)})"
+            f"; asked for a thing that is not there, the model gives the place of the box in "
+            f"{number(named.share, 0)} % of questions"
         )
+    if left.muted is not None:
+        text += f"; with the spatial heads muted it gains {number(left.muted.delta_points, 1, True)} points"
+    if wake.waking is not None:
+        first = wake.waking.primary
+        does = {HOLDS: "wakes spatial heads more", OPPOSITE: "wakes spatial heads less"}.get(
+            waking_verdict(first), "does not clearly wake spatial heads more"
+        )
+        text += f". It {does} than other heads (p = {number(first.p, 3)})"
     return text + "."
 
 

@@ -47,7 +47,12 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
         (ablation.against_controls, ablation.on_main, ablation.dose, ablation.variants),
     ),
     ("specificity-section", "Specificity", "ablate", (ablation.specificity,)),
-    ("emphasis-section", "Emphasis", "emphasize", (emphasis.gains, emphasis.side_effects, emphasis.tried)),
+    (
+        "emphasis-section",
+        "Emphasis",
+        "emphasize",
+        (emphasis.headroom, emphasis.gains, emphasis.side_effects, emphasis.tried),
+    ),
     (
         "wake",
         "Pointing at the objects",
@@ -55,6 +60,7 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
         (
             wake.by_style,
             wake.against_controls,
+            wake.apart,
             wake.by_crowding,
             wake.by_function,
             waking.head_gain,

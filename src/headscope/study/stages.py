@@ -134,7 +134,7 @@ STAGES = (
     Stage(
         "wake",
         "Point at the named objects in the picture; see which heads wake.",
-        needs=("probe",),
+        needs=("probe", "ablate"),
         file="wake.json",
         home="headscope.experiments.waking.experiment",
         run="wake",

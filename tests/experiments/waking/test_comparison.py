@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headscope.experiments.waking.comparison import HeadSums, Readings, gains, head_gains, variant_table
+from headscope.experiments.waking.comparison import Readings, variant_table
 from headscope.experiments.waking.summary import contrasts, summary
+from headscope.experiments.waking.wake_result import Mediation, WrongName
+
+NOT_READ = WrongName(), Mediation()
 
 
 def row(item, correct, margin=0.0, **more):
     base = {
         "item": item, "image": f"i{item // 2}", "correct": correct, "margin": margin, "function": "counting",
         "context": "alone", "crowding": "2-3", "range": "trained",
-        "pointing": "named", "masked": 0.5, "share": None,
+        "pointing": "named", "leak": "", "masked": 0.5, "share": None,
     }  # fmt: skip
     return {**base, **more}
 
@@ -72,8 +75,7 @@ def test_where_no_range_is_known_there_is_no_set_of_questions_by_range():
     assert not {"beyond", "in_training_range", "beyond_by_function"} & set(table.content())
     assert table.masked == {"all": 0.5}
     assert set(contrasts(readings, ["equal_area"])["both - equal_area"]) == {"all"}
-    found = summary({"both": table}, {"both": {"all": None}}).content()
-    assert found["population"] == "all"
+    found = summary({"both": table}, {"both": {"all": None}}, *NOT_READ).content()
     assert "delta_points_in_training_range" not in found["both"]
 
 
@@ -83,66 +85,47 @@ def test_contrasts_pair_the_same_questions():
     assert found["both - equal_area"]["beyond"].delta_points == 50
 
 
-def test_the_summary_falls_back_to_all_questions_where_none_is_crowded():
-    table = variant_table(planted(40, 40), "both", (), ())
-    found = summary({"both": table}, {"both": {"all": None}}).content()
-    assert found["population"] == "all"
-    assert found["both"]["delta_points"] == 0
+def test_questions_that_a_box_answers_are_left_out_of_the_headline_and_shown_apart():
+    readings = planted()
+    for variant, rows in readings.rows.items():
+        for r in rows[150:]:
+            r["leak"] = "place" if r["item"] < 180 else "size"
+            r["correct"] = variant == "both"
+    table = variant_table(readings, "both", (), ())
+    assert table.all.n == 150
+    assert table.all.delta_points == pytest.approx(100 * 25 / 150)
+    assert table.leaky.n == 50
+    assert table.leaky.delta_points == 100
+    assert {name: found.n for name, found in table.by_leak.items()} == {"place": 30, "size": 20}
+    said = summary({"both": table}, {"both": {"all": None}}, *NOT_READ).pointing
+    assert (said.headline.n, said.headline.pictures, said.headline.plain) == (150, 75, 50)
+    assert said.headline.delta_points == table.all.delta_points
+    assert (said.leaky.n, said.leaky.delta_points) == (50, 100)
+
+
+def test_forced_choice_goes_by_the_sign_of_the_margin():
+    readings = planted(40, 20)
+    for i, r in enumerate(readings.rows["plain"]):
+        r["margin"] = -1.0 if i % 4 else 0.5
+    found = readings.compare("both", "plain", np.ones(40, bool))
+    assert found.forced_points == 75  # both: all margins are 1; plain: every fourth is above 0
+    assert found.forced_ci[0] <= 75 <= found.forced_ci[1]
+
+
+def test_a_control_that_some_pictures_have_no_room_for_is_held_against_the_same_questions():
+    readings = planted(40, 20)
+    few = Readings({**readings.rows, "empty_window": readings.rows["plain"][10:30]}, 300, 1)
+    on = few.on("empty_window")
+    assert [r["item"] for r in on.rows["both"]] == list(range(10, 30))
+    found = contrasts(few, ["empty_window", "equal_area"])
+    assert found["both - empty_window"]["all"].n == 20
+    assert found["both - empty_window"]["all"].delta_points == 25  # 5 of the ten crowded questions of 20
+    assert found["both - equal_area"]["all"].n == 40
+
+
+def test_the_summary_is_over_all_questions_whatever_their_crowding():
+    table = variant_table(planted(40, 20), "both", (), ())
+    found = summary({"both": table}, {"both": {"all": None}}, *NOT_READ).content()
+    assert found["both"]["delta_points"] == 25
     assert found["both"]["random_box_delta_points"] is None
     assert found["both"]["head_gain_spatial"] is None
-
-
-def entry(image, norm, mass, n=1, n_mass=1, **more):
-    return {"image": image, "norm": norm, "mass": mass, "n": n, "n_mass": n_mass, **more}
-
-
-def test_head_gains_recover_what_was_planted():
-    rng = np.random.default_rng(0)
-    base = rng.uniform(1, 2, (40, 4))
-    factor = np.array([1.5, 1.5, 1.1, 1.0])
-    plain = HeadSums.of([entry(f"i{i}", b, b / 10) for i, b in enumerate(base)], 4, lambda e: True)
-    lit = HeadSums.of([entry(f"i{i}", b * factor, b / 10) for i, b in enumerate(base)], 4, lambda e: True)
-    found = gains(plain, lit, np.array([True, True, False, False]), draws=200).content()
-    one = found["contribution"]
-    assert one["spatial"]["value"] == pytest.approx(0.5)
-    assert one["other"]["value"] == pytest.approx(0.05)
-    assert one["difference"]["value"] == pytest.approx(0.45)
-    assert one["difference"]["ci"] == pytest.approx([0.45, 0.45])
-    assert found["attention"]["spatial"]["value"] == pytest.approx(0)
-    assert found["images"] == 40
-
-
-def test_the_interval_of_a_gain_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    hits = 0
-    for trial in range(100):
-        base = rng.uniform(1, 2, (30, 4))
-        noise = np.array([1.3, 1.3, 1.0, 1.0]) + rng.normal(0, 0.2, (30, 4))
-        plain = HeadSums.of([entry(f"{i:02}", b, b) for i, b in enumerate(base)], 4, lambda e: True)
-        lit = HeadSums.of([entry(f"{i:02}", b, b) for i, b in enumerate(base * noise)], 4, lambda e: True)
-        found = gains(plain, lit, np.array([1, 1, 0, 0], bool), 300, trial)
-        low, high = found.contribution.difference.ci
-        hits += low <= 0.3 <= high
-    assert 88 <= hits <= 100
-
-
-def test_sums_go_by_image_and_by_the_test():
-    entries = [
-        entry("a", [1, 2], [0, 0], range="beyond"),
-        entry("a", [3, 4], [1, 1], n=2, range="trained"),
-        entry("b", [5, 6], [2, 2], n_mass=0, range="trained"),
-    ]
-    sums = HeadSums.of(entries, 2, lambda e: True)
-    assert sums.images == ("a", "b")
-    assert sums.norm.tolist() == [[4, 6], [5, 6]]
-    assert sums.count.tolist() == [3, 1]
-    assert HeadSums.of(entries, 2, lambda e: e["range"] == "beyond").norm.tolist() == [[1, 2]]
-
-
-def test_without_images_or_without_two_sets_of_heads_there_is_no_gain():
-    none = HeadSums.of([], 2, lambda e: True)
-    some = HeadSums.of([entry("a", [1, 2], [0, 0])], 2, lambda e: True)
-    assert gains(none, none, np.array([True, False])) is None
-    assert gains(some, some, np.array([False, False])) is None
-    assert gains(some, some, np.array([True, True])) is None
-    assert np.isnan(head_gains(np.array([0.0]), np.array([1.0]))[0])

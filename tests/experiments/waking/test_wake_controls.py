@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,11 +13,14 @@ from PIL import Image
 from headscope.errors import DataError
 from headscope.experiments.waking.controls import (
     CONTROLS,
+    SPARSE,
     Scene,
     background_mask,
     control,
     distractor_mask,
     elsewhere,
+    empty_ground,
+    others,
     reverse,
 )
 from headscope.pointing.look import Look
@@ -92,6 +97,29 @@ def test_the_reverse_mask_hides_what_the_spotlight_shows():
     assert (shown[~hidden] == np.array(picture())[~hidden]).all()
 
 
+def test_boxes_on_other_things_are_those_of_things_that_are_not_named():
+    places = others(scene(), seed=3)
+    assert places is not None
+    assert len(set(places)) == 2
+    assert set(places) < set(OTHERS)
+    assert {others(scene(), seed=s) for s in range(20)} == set(itertools.combinations(OTHERS, 2))
+    assert others(Scene(NAMED, (*NAMED, OTHERS[0]), "c1/s1")) is None
+    shown = control("other_boxes", picture(), scene(), seed=3)
+    assert shown is not None
+    assert (np.array(shown.image) == np.array(point("both", picture(), places).image)).all()
+
+
+def test_an_empty_window_covers_no_thing_and_is_as_large_as_the_named_box():
+    places = empty_ground(scene(), SIZE, seed=3)
+    assert places is not None
+    assert [(b[2] - b[0], b[3] - b[1]) for b in places] == [(b[2] - b[0], b[3] - b[1]) for b in NAMED]
+    assert not (mask_of(places, SIZE) & mask_of((*NAMED, *OTHERS), SIZE)).any()
+    assert overlap(*places) == 0
+    full = tuple((float(x), float(y), x + 10.0, y + 10.0) for x in range(0, 80, 10) for y in range(0, 60, 10))
+    assert empty_ground(Scene(NAMED, full, "c1/s1"), SIZE) is None
+    assert control("empty_window", picture(), Scene(NAMED, full, "c1/s1")) is None
+
+
 def test_outlines_are_drawn_where_the_style_under_test_draws_them():
     with_lines = np.array(control("equal_area", picture(), scene(outlined=True)).image)
     without = np.array(control("equal_area", picture(), scene(outlined=False)).image)
@@ -143,6 +171,10 @@ def test_masks_keep_their_promises_wherever_objects_lie(found, pad, seed):
 @given(scenes(), st.sampled_from(sorted(CONTROLS)))
 def test_every_control_is_deterministic_and_keeps_the_size(found, name):
     one, other = (control(name, picture(), found, seed=7) for _ in range(2))
+    if one is None or other is None:
+        assert one is other
+        assert name in SPARSE
+        return
     assert (np.array(one.image) == np.array(other.image)).all()
     assert one.image.size == SIZE
     assert 0 <= one.masked <= 1

@@ -1,4 +1,4 @@
-"""What pointing changed: paired differences by image, by crowding, function and context; gains of heads."""
+"""What pointing changed: paired differences by image, by crowding, function, context and leak."""
 
 from __future__ import annotations
 
@@ -9,38 +9,62 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope.experiments.effects import POINTS
 from headscope.experiments.significance import paired_change
-from headscope.experiments.waking.wake_result import (
-    Comparison,
-    Gains,
-    GainValue,
-    GroupGain,
-    HeadGain,
-    VariantTable,
-)
+from headscope.experiments.waking.wake_result import Comparison, VariantTable
 from headscope.functions import MAIN
+from headscope.pointing.leaks import LEAKS
 from headscope.pointing.naming import NAMED
-from headscope.statistics.resampling import bootstrap_weights, percentile_interval
+from headscope.statistics.resampling import paired_difference
 from headscope.storage import Row
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+def tests_pointing(row: Row) -> bool:
+    """Whether a question names all it needs, and neither boxes nor window tell its answer."""
+    return bool(row["pointing"] == NAMED and not row["leak"])
+
+
+def is_leaky(row: Row) -> bool:
+    """Whether a question names all it needs, and boxes or window tell its answer."""
+    return bool(row["pointing"] == NAMED and row["leak"])
+
+
 POPULATIONS: dict[str, Callable[[Row], bool]] = {
-    "all": lambda row: row["pointing"] == NAMED,
-    "in_training_range": lambda row: row["pointing"] == NAMED and row["range"] == "trained",
-    "beyond": lambda row: row["pointing"] == NAMED and row["range"] == "beyond",
+    "all": tests_pointing,
+    "in_training_range": lambda row: tests_pointing(row) and row["range"] == "trained",
+    "beyond": lambda row: tests_pointing(row) and row["range"] == "beyond",
 }
-"""Sets of questions: all that name everything they need, and these by number of things, where it is known
-what the model was trained on."""
+"""Sets of questions: all that test pointing, and these by number of things, where it is known what the model
+was trained on."""
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Rows of several picture variants over the same questions in the same order."""
+    """Rows of several picture variants over the same questions in the same order.
+
+    A control that some pictures have no room for has fewer: :meth:`on` gives all variants of its questions.
+    """
 
     rows: Mapping[str, Sequence[Row]]
     draws: int = 2000
     seed: int = 0
+
+    def on(self, variant: str) -> Readings:
+        """The questions that a variant was read on, in every variant that has them all."""
+        wanted = [row["item"] for row in self.rows[variant]]
+        held = {v: {row["item"]: row for row in rows} for v, rows in self.rows.items()}
+        kept = {
+            v: [rows[item] for item in wanted] for v, rows in held.items() if all(i in rows for i in wanted)
+        }
+        return Readings(kept, self.draws, self.seed)
+
+    def forced(self, variant: str) -> Floats:
+        """(item,) whether the true answer is the likeliest choice; NaN where there is no margin."""
+        margin = self.column(variant, "margin")
+        return np.where(np.isfinite(margin), (margin > 0).astype(float), np.nan)
 
     def column(self, variant: str, name: str) -> Floats:
         """(item,) one column of a variant, None as NaN."""
@@ -73,6 +97,8 @@ class Readings:
         images = [row["image"] for row, kept in zip(self.rows[a], where, strict=True) if kept]
         one, other = ((self.column(v, "correct")[where], self.column(v, "margin")[where]) for v in (a, b))
         found = paired_change(one, other, images, self.seed, self.draws)
+        one_forced, other_forced = (self.forced(v)[where] for v in (a, b))
+        forced = paired_difference(one_forced, other_forced, images, self.draws, seed=self.seed)
         return Comparison(
             n=found.points.n,
             images=found.points.groups,
@@ -84,6 +110,8 @@ class Readings:
             margin_delta=found.margin.value,
             margin_ci=found.margin.ci,
             margin_p=found.margin.p_signflip,
+            forced_points=POINTS * forced.value,
+            forced_ci=(POINTS * forced.ci[0], POINTS * forced.ci[1]),
         )
 
     def by(
@@ -101,10 +129,9 @@ def variant_table(
     readings: Readings, variant: str, bins: Sequence[str], functions: Sequence[str]
 ) -> VariantTable:
     """One variant against the plain picture, on every population and breakdown."""
-    every = POPULATIONS["all"]
 
     def main(row: Row) -> bool:
-        return every(row) and bool(row["function"] == MAIN)
+        return tests_pointing(row) and bool(row["function"] == MAIN)
 
     sets = readings.populations
     found: dict[str, Any] = {
@@ -115,119 +142,12 @@ def variant_table(
         found["beyond_by_function"] = readings.by(variant, "plain", "function", sets["beyond"], order)
     return VariantTable(
         **found,
-        by_crowding=readings.by(variant, "plain", "crowding", every, bins),
-        by_function=readings.by(variant, "plain", "function", every, order),
+        by_crowding=readings.by(variant, "plain", "crowding", tests_pointing, bins),
+        by_function=readings.by(variant, "plain", "function", tests_pointing, order),
         main_by_context=readings.by(variant, "plain", "context", main, ("alone", "gold")),
+        leaky=readings.compare(variant, "plain", readings.mask(is_leaky)),
+        by_leak=readings.by(variant, "plain", "leak", is_leaky, LEAKS),
         by_pointing=readings.by(variant, "plain", "pointing", lambda row: True),
         masked=readings.means(variant, "masked"),
         share_of_spotlight_area=readings.means(variant, "share"),
-    )
-
-
-@dataclass(frozen=True)
-class HeadSums:
-    """Per image: sums over questions of each head's contribution norm and attention mass.
-
-    Attributes:
-        images: names, (image,).
-        count, count_mass: questions summed, (image,).
-        norm, mass: (image, head).
-    """
-
-    images: tuple[str, ...]
-    count: Floats
-    count_mass: Floats
-    norm: Floats
-    mass: Floats
-
-    @classmethod
-    def of(cls, entries: Sequence[Row], heads: int, test: Callable[[Row], bool]) -> HeadSums:
-        """Sum the ledger's entries that pass a test, image by image."""
-        kept = [e for e in entries if test(e)]
-        images = sorted({e["image"] for e in kept})
-        place = {image: i for i, image in enumerate(images)}
-        count, count_mass = np.zeros(len(images)), np.zeros(len(images))
-        norm, mass = np.zeros((len(images), heads)), np.zeros((len(images), heads))
-        for e in kept:
-            i = place[e["image"]]
-            count[i] += e["n"]
-            count_mass[i] += e["n_mass"]
-            norm[i] += np.array(e["norm"], dtype=np.float64)
-            mass[i] += np.array(e["mass"], dtype=np.float64)
-        return cls(tuple(images), count, count_mass, norm, mass)
-
-
-def gains(plain: HeadSums, woken: HeadSums, spatial: Mask, draws: int = 2000, seed: int = 0) -> Gains | None:
-    """How much heads do more than on the plain picture: spatial heads, the rest, and their difference.
-
-    A head's gain is its mean over questions with pointing over that without, minus 1; a set's gain is the
-    mean of its heads' gains. Intervals (95 %) resample images, both pictures of an image together.
-
-    Args:
-        plain, woken: sums over the same questions.
-        spatial: (head,) bool, the heads called spatial.
-
-    Returns:
-        None without images or without both sets of heads.
-    """
-    if not plain.images or not spatial.any() or spatial.all():
-        return None
-    weights = bootstrap_weights(len(plain.images), draws, seed)
-    found = {}
-    for name, a, b in (
-        ("contribution", woken.norm, plain.norm),
-        ("attention", woken.mass, plain.mass),
-    ):
-        observed = _set_gains(a.sum(axis=0)[None], b.sum(axis=0)[None], spatial)[0]
-        resampled = _set_gains(weights @ a, weights @ b, spatial)
-        spatial_gain, other, difference = (
-            GainValue(value=float(observed[i]), ci=percentile_interval(resampled[:, i], len(plain.images)))
-            for i in range(3)
-        )
-        found[name] = GroupGain(spatial=spatial_gain, other=other, difference=difference)
-    return Gains(images=len(plain.images), n=int(plain.count.sum()), **found)
-
-
-def head_gains(plain: Floats, woken: Floats) -> Floats:
-    """Relative change of sums, NaN where a head did nothing before."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(plain > 0, woken / plain - 1.0, np.nan)
-
-
-def _set_gains(woken: Floats, plain: Floats, spatial: Mask) -> Floats:
-    """(draw, 3): gain of the spatial heads, of the rest, and the difference."""
-    change = head_gains(plain, woken)
-    one, other = (_mean_known(change[:, heads]) for heads in (spatial, ~spatial))
-    return np.stack([one, other, one - other], axis=1)
-
-
-def _mean_known(values: Floats) -> Floats:
-    """Row means over finite entries, NaN for rows without any."""
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        means: Floats = np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
-    return means
-
-
-def per_head(labels: Sequence[str], plain: HeadSums, woken: HeadSums, spatial: Mask) -> tuple[HeadGain, ...]:
-    """Every head: means per question before and after, and gains."""
-    if not plain.images:
-        return ()
-    n, m = plain.count.sum(), max(float(plain.count_mass.sum()), 1.0)
-    norm, lit = plain.norm.sum(axis=0), woken.norm.sum(axis=0)
-    mass, seen = plain.mass.sum(axis=0), woken.mass.sum(axis=0)
-    gain, shift = head_gains(norm, lit), head_gains(mass, seen)
-    known = bool(plain.count_mass.any())
-    return tuple(
-        HeadGain(
-            head=label,
-            spatial=bool(spatial[i]),
-            contribution_plain=float(norm[i] / n),
-            contribution_both=float(lit[i] / n),
-            contribution_gain=float(gain[i]),
-            attention_plain=float(mass[i] / m) if known else None,
-            attention_both=float(seen[i] / m) if known else None,
-            attention_gain=float(shift[i]),
-        )
-        for i, label in enumerate(labels)
     )

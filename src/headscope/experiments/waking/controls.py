@@ -10,8 +10,11 @@ Each control differs from the style it is held against in one thing:
 - ``equal_area_pair``: the partner that makes the areas exactly equal: as many pixels as ``equal_area`` masks,
   but taken from the distractors first. The two differ in whether distractors stay, in nothing else.
 - ``reverse_mask``: the named objects masked, the rest visible. Does the answer come from the named objects?
+- ``other_boxes``: the style ``both`` on as many other things. Is it marking some things at all?
+- ``empty_window``: the style ``both`` on as many boxes of equal sizes on empty ground. Is it a window at all?
 
-Outlines are drawn where the style under test draws them. All depend on (seed, key) alone.
+Outlines are drawn where the style under test draws them. All depend on (seed, key) alone. The last two need
+room: where a picture has too few other things, or too little empty ground, there is no such control.
 """
 
 from __future__ import annotations
@@ -33,9 +36,11 @@ from headscope.pointing.regions import (
     generator,
     iou,
     mask_of,
+    overlap,
     place_elsewhere,
 )
 from headscope.pointing.spotlight import hidden_by_spotlight
+from headscope.pointing.styles import point
 
 _SAME = 0.5  # an object whose box overlaps a named box by this much (IoU) is that named object
 _BLOCK = 8  # background is masked in squares with a side of 1/_BLOCK of the picture's shorter side
@@ -80,12 +85,38 @@ class Control:
     share: float | None = None
 
 
+Maker = Callable[[Image.Image, Scene, Look, int], Control | None]
+"""Makes a control picture, or None where the picture has no room for it."""
+
+
 def elsewhere(scene: Scene, size: Size, seed: int = 0) -> tuple[Box, ...]:
     """A box of equal size for each named one, away from these and from each other where there is room."""
     rng = generator("random_box", seed, scene.key)
     placed: list[Box] = []
     for x0, y0, x1, y1 in scene.boxes:
         placed.append(place_elsewhere(x1 - x0, y1 - y0, size, [*scene.boxes, *placed], rng))
+    return tuple(placed)
+
+
+def others(scene: Scene, seed: int = 0) -> tuple[Box, ...] | None:
+    """Boxes of as many things that are not named, drawn at random; None where there are too few."""
+    left = [o for o in scene.distractors if all(overlap(o, b) == 0 for b in scene.boxes)]
+    if len(left) < len(scene.boxes):
+        return None
+    rng = generator("other_boxes", seed, scene.key)
+    return tuple(left[i] for i in sorted(rng.permutation(len(left))[: len(scene.boxes)]))
+
+
+def empty_ground(scene: Scene, size: Size, seed: int = 0) -> tuple[Box, ...] | None:
+    """A box of equal size for each named one that covers no thing and no other box; None without room."""
+    rng = generator("empty_window", seed, scene.key)
+    placed: list[Box] = []
+    for x0, y0, x1, y1 in scene.boxes:
+        avoid = [*scene.objects, *scene.boxes, *placed]
+        found = place_elsewhere(x1 - x0, y1 - y0, size, avoid, rng)
+        if any(overlap(found, other) for other in avoid):
+            return None
+        placed.append(found)
     return tuple(placed)
 
 
@@ -133,7 +164,20 @@ def _random_box(image: Image.Image, scene: Scene, look: Look, seed: int) -> Cont
     return Control(box(image, places, look.colour, look.line(size), look.pixels(look.pad, size)), places)
 
 
-def _masking(pick: Callable[[Scene, Size, float, int], Mask], aims: bool) -> Callable[..., Control]:
+def _pointing(pick: Callable[[Scene, Size, int], tuple[Box, ...] | None]) -> Maker:
+    """The style ``both`` on boxes elsewhere."""
+
+    def control(image: Image.Image, scene: Scene, look: Look, seed: int) -> Control | None:
+        places = pick(scene, image.size, seed)
+        if places is None:
+            return None
+        made = point("both", image, places, look)
+        return Control(made.image, places, made.masked)
+
+    return control
+
+
+def _masking(pick: Callable[[Scene, Size, float, int], Mask], aims: bool) -> Maker:
     def control(image: Image.Image, scene: Scene, look: Look, seed: int) -> Control:
         size = image.size
         pad = look.pixels(look.pad, size)
@@ -149,17 +193,23 @@ def _masking(pick: Callable[[Scene, Size, float, int], Mask], aims: bool) -> Cal
     return control
 
 
-CONTROLS: dict[str, Callable[[Image.Image, Scene, Look, int], Control]] = {
+CONTROLS: dict[str, Maker] = {
     "random_box": _random_box,
     "equal_area": _masking(background_mask, aims=True),
     "equal_area_pair": _masking(distractor_mask, aims=True),
     "reverse_mask": _masking(reverse, aims=False),
+    "other_boxes": _pointing(lambda scene, _, seed: others(scene, seed)),
+    "empty_window": _pointing(empty_ground),
 }
 """Every control by name."""
+SPARSE = ("other_boxes", "empty_window")
+"""Those that some pictures have no room for."""
 
 
-def control(name: str, image: Image.Image, scene: Scene, look: Look | None = None, seed: int = 0) -> Control:
-    """Make a control picture; with no boxes the picture comes back unchanged.
+def control(
+    name: str, image: Image.Image, scene: Scene, look: Look | None = None, seed: int = 0
+) -> Control | None:
+    """Make a control picture; with no boxes the picture comes back unchanged; None without room for it.
 
     Raises:
         DataError: there is no such control.

@@ -8,18 +8,17 @@ from dataclasses import is_dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from headscope.experiments.ablation_result import AblationResult
 from headscope.experiments.choices import freeze
 from headscope.experiments.context import ExperimentContext
-from headscope.experiments.waking.comparison import (
-    HeadSums,
-    Readings,
-    gains,
-    per_head,
-    variant_table,
-)
-from headscope.experiments.waking.controls import CONTROLS
+from headscope.experiments.waking.comparison import Readings, tests_pointing, variant_table
+from headscope.experiments.waking.controls import CONTROLS, SPARSE
+from headscope.experiments.waking.gain_records import Gains
+from headscope.experiments.waking.head_gains import QUESTIONS, HeadSums, gains, per_head, waking
 from headscope.experiments.waking.measuring import Meter
+from headscope.experiments.waking.mediation import frozen_heads, mediation
 from headscope.experiments.waking.questions import (
     BOTH,
     PLAIN,
@@ -31,14 +30,20 @@ from headscope.experiments.waking.questions import (
     questions_of,
 )
 from headscope.experiments.waking.summary import caveats, contrasts, summary
-from headscope.experiments.waking.wake_result import Comparison, Gains, StyleChoice, WakeResult
+from headscope.experiments.waking.wake_result import (
+    Comparison,
+    Mediation,
+    StyleChoice,
+    WakeResult,
+    WrongName,
+)
+from headscope.experiments.waking.wrong_name import wrong_name
 from headscope.functions import Taxonomy
 from headscope.models.geometry import Head
 from headscope.models.training_facts import training_facts
 from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.pointing.boxes import BoxSource, CaseBoxes
-from headscope.pointing.naming import NAMED
 from headscope.storage import Ledger, Row, fingerprint, plain
 
 FILE = "wake.json"
@@ -54,6 +59,7 @@ class Judged(Protocol):
 def wake(
     context: ExperimentContext,
     atlas: Judged | None,
+    ablation: AblationResult | None = None,
     settings: WakeSettings = WakeSettings(),
     *,
     boxes: BoxSource | None = None,
@@ -62,12 +68,16 @@ def wake(
 
     The style with the best accuracy on ``select`` is frozen in ``choices.json``; then ``test`` is read once
     in the plain picture, in the style ``both`` (fixed in advance), in the chosen style, and in every control
-    of ``both``. Steps are asked alone, main questions alone and after true steps. Writes ``wake.json`` and
+    of ``both``. Steps are asked alone, main questions alone and after true steps. Questions that boxes or
+    window answer by themselves (:mod:`headscope.pointing.leaks`) are shown apart. Then places of absent
+    things are asked for, and the gain is read again with the spatial heads muted. Writes ``wake.json`` and
     ``wake.parquet`` (docs/file-formats-wake.md), one row per question and picture variant of ``test``; units
     of work go to ``wake/``.
 
     Args:
         atlas: has ``top(function, k)`` giving heads; None: no head gains.
+        ablation: its heads frozen for spatial functions are the spatial heads; None, or without any: the
+            atlas's strongest, and no muting.
         boxes: where boxes come from; by default the cases.
 
     Raises:
@@ -78,7 +88,8 @@ def wake(
     vlm, seed = context.vlm, context.seed
     settings = _with_training(vlm, settings)
     source = boxes if boxes is not None else CaseBoxes(seed)
-    spatial = spatial_heads(vlm, atlas, context.taxonomy, settings)
+    frozen = frozen_heads(ablation, context.taxonomy, vlm.geometry)
+    spatial = tuple(map(vlm.geometry.index, frozen)) or spatial_heads(vlm, atlas, context.taxonomy, settings)
     asked = context.cases, context.splits
     found = {s: questions_of(*asked, s, context.taxonomy, source, settings) for s in ("select", "test")}
     select = choose(found["select"], settings.select_items, seed)
@@ -97,18 +108,20 @@ def wake(
         freeze(context.folder, "wake", choice.content())
         for variant in dict.fromkeys((PLAIN, BOTH, choice.style, *settings.controls)):
             rows[variant], heads[variant] = meter.read("test", variant, test, deep=True)
+        named, named_rows = wrong_name(meter, context.cases, found["test"])
+        left = mediation(meter, frozen, test, rows)
     result = WakeResult.model_validate(
         {
             **about,
             "select": tried,
             "choice": choice,
-            **_judge(rows, heads, context, spatial, settings),
+            **_judge(rows, heads, context, spatial, settings, named, left),
             "caveats": (
                 *caveats(settings.training_things is not None),
                 *_unranked(atlas, context.taxonomy),
             ),
         }
-    ).with_rows([{**row, "split": "test"} for v in rows for row in rows[v]])
+    ).with_rows([{**row, "split": "test"} for some in (*rows.values(), named_rows) for row in some])
     result.save(context.folder / FILE)
     return result
 
@@ -200,11 +213,11 @@ def _choose_style(
     styles = settings.styles
     rows = {v: meter.read("select", v, questions, deep=False)[0] for v in (PLAIN, *styles)}
     readings = Readings(rows, settings.draws, seed)
-    named = readings.mask(lambda row: row["pointing"] == NAMED)
-    tried = {style: readings.compare(style, PLAIN, named) for style in styles}
+    tested = readings.mask(tests_pointing)
+    tried = {style: readings.compare(style, PLAIN, tested) for style in styles}
     known = {s: t for s, t in tried.items() if t is not None}
     if not known:
-        why = "no question of select names an object with a known box: the style fixed in advance is kept"
+        why = "no question of select tests pointing: the style fixed in advance is kept"
         return tried, StyleChoice(style=BOTH, chosen_on=None, reason=why)
 
     def rank(style: str) -> tuple[float, float, int]:
@@ -228,37 +241,46 @@ def _judge(
     context: ExperimentContext,
     spatial: Sequence[int],
     settings: WakeSettings,
+    named: WrongName,
+    left: Mediation,
 ) -> Row:
     """Tables of the test split, gains of heads, and the summary."""
     readings = Readings(rows, settings.draws, context.seed)
     bins = [bin_name(low, high) for low, high in settings.bins]
     variants = [v for v in rows if v != PLAIN]
-    tables = {v: variant_table(readings, v, bins, context.taxonomy.functions) for v in variants}
-    labels = [str(head) for head in context.vlm.geometry.heads]
-    n = len(labels)
-    in_set = np.zeros(n, dtype=bool)
+    functions = context.taxonomy.functions
+    tables = {v: variant_table(readings.on(v), v, bins, functions) for v in variants}
+    geometry = context.vlm.geometry
+    in_set = np.zeros(len(geometry.heads), dtype=bool)
     in_set[list(spatial)] = True
-    by_range = {
-        "in_training_range": lambda e: e["range"] == "trained",
-        "beyond": lambda e: e["range"] == "beyond",
-    }
-    sets = {
-        "all": lambda e: True,
-        **(by_range if settings.training_things else {}),
-        "spatial_functions": lambda e: e["functions"] == "spatial",
-        "other_functions": lambda e: e["functions"] == "other",
-    }
-    found: dict[str, dict[str, Gains | None]] = {v: {} for v in variants}
-    for name, test in sets.items():
-        plain = HeadSums.of(heads[PLAIN], n, test)
-        for v in variants:
-            woken = HeadSums.of(heads[v], n, test)
-            found[v][name] = gains(plain, woken, in_set, settings.draws, context.seed)
-    plain, both = (HeadSums.of(heads[v], n, sets["all"]) for v in (PLAIN, BOTH))
+    found = _gains(heads, in_set, settings, context.seed)
+    plain, both = (HeadSums.of(heads[v], len(in_set), lambda e: True) for v in (PLAIN, BOTH))
+    drawn = {"sets": settings.head_sets, "draws": settings.draws, "seed": context.seed}
     return {
         "test": tables,
         "contrasts": contrasts(readings, [v for v in rows if v in CONTROLS]),
         "gains": found,
-        "heads": per_head(labels, plain, both, in_set),
-        "summary": summary(tables, found),
+        "heads": per_head([str(head) for head in geometry.heads], plain, both, in_set),
+        "waking": waking(heads, geometry, spatial, **drawn),
+        "wrong_name": named,
+        "mediation": left,
+        "summary": summary(tables, found, named, left),
     }
+
+
+def _gains(
+    heads: Mapping[str, list[Row]], in_set: NDArray[np.bool_], settings: WakeSettings, seed: int
+) -> dict[str, dict[str, Gains | None]]:
+    """Variant -> set of questions -> gains; of variants that were read on all questions."""
+    by_range = {
+        "in_training_range": lambda e: e["range"] == "trained",
+        "beyond": lambda e: e["range"] == "beyond",
+    }
+    sets = {**QUESTIONS, **(by_range if settings.training_things else {})}
+    found: dict[str, dict[str, Gains | None]] = {v: {} for v in heads if v != PLAIN and v not in SPARSE}
+    for name, test in sets.items():
+        plain = HeadSums.of(heads[PLAIN], len(in_set), test)
+        for v, some in found.items():
+            woken = HeadSums.of(heads[v], len(in_set), test)
+            some[name] = gains(plain, woken, in_set, settings.draws, seed)
+    return found

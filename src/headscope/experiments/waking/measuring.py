@@ -16,6 +16,7 @@ from headscope.asking.batches import iter_batches
 from headscope.asking.items import Item
 from headscope.asking.picture_cache import case_pictures
 from headscope.asking.picture_features import shared_features
+from headscope.edits.edits import Edit
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.waking.awakening import ContributionNorms, attention_to, token_positions
 from headscope.experiments.waking.questions import Question, Shown, WakeSettings, show
@@ -54,33 +55,42 @@ class Meter:
         return ContributionNorms(self.vlm.geometry)
 
     def read(
-        self, split: str, variant: str, questions: Sequence[Question], deep: bool
+        self,
+        split: str,
+        variant: str,
+        questions: Sequence[Question],
+        deep: bool = False,
+        edit: Edit | None = None,
     ) -> tuple[list[Row], list[Row]]:
-        """Rows in the order of ``questions``, and per-image head sums (empty unless ``deep``)."""
+        """Rows in the order of ``questions``, and per-image head sums (empty unless ``deep``).
+
+        Questions whose picture has no room for the variant are left out. ``edit``: held meanwhile.
+        """
         step = self.settings.unit_items
         parts = [questions[i : i + step] for i in range(0, len(questions), step)]
+        held = f" {fingerprint(edit.describe())}" if edit else ""
         rows: list[Row] = []
         heads: list[Row] = []
         for part in track(parts, f"wake: {split}, {variant}", unit="unit"):
-            key = f"{split} {variant} {fingerprint([[q.item.id, q.target.boxes] for q in part])}"
-            unit = self.ledger.get_or(key, lambda p=part: self._unit(variant, p, deep))
+            key = f"{split} {variant}{held} {fingerprint([[q.item.id, q.target.boxes] for q in part])}"
+            unit = self.ledger.get_or(key, lambda p=part: self._unit(variant, p, deep, edit))
             rows += unit["rows"]
             heads += unit["heads"]
         return rows, heads
 
-    def _unit(self, variant: str, questions: Sequence[Question], deep: bool) -> Row:
-        by_id = {q.item.id: q for q in questions}
+    def _unit(self, variant: str, questions: Sequence[Question], deep: bool, edit: Edit | None) -> Row:
         shown = self._pictures(variant, questions)
+        by_id = {q.item.id: q for q in questions if q.item.id in shown}
 
         def picture(item: Item) -> Image.Image:
             return shown[item.id].image
 
         rows: dict[str, Row] = {}
         sums: dict[tuple[str | None, ...], Row] = {}
-        asked = [q.item for q in questions]
+        asked = [q.item for q in by_id.values()]
         with shared_features(self.vlm):
             for encoded, items in iter_batches(self.vlm, asked, picture, self.batch_size):
-                answers, norms, masses = self._ask(encoded, items, shown, deep)
+                answers, norms, masses = self._ask(encoded, items, shown, deep, edit)
                 for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
                     image = self.groups[item.case.id]
                     row = _row(by_id[item.id], answer, variant, shown[item.id], image)
@@ -91,20 +101,26 @@ class Meter:
             entry["norm"] = [_short(x) for x in entry["norm"]]
             entry["mass"] = [_short(x) for x in entry["mass"]]
         ordered = [sums[key] for key in sorted(sums)]
-        return {"rows": [rows[q.item.id] for q in questions], "heads": ordered}
+        return {"rows": [rows[name] for name in by_id], "heads": ordered}
 
     def _pictures(self, variant: str, questions: Sequence[Question]) -> dict[str, Shown]:
         picture = case_pictures(self.cases)
         look, seed = self.settings.look, self.seed
-        return {q.item.id: show(variant, picture(q.item), q, look, seed) for q in questions}
+        made = {q.item.id: show(variant, picture(q.item), q, look, seed) for q in questions}
+        return {name: shown for name, shown in made.items() if shown is not None}
 
     def _ask(
-        self, encoded: Encoded, items: Sequence[Item], shown: dict[str, Shown], deep: bool
+        self,
+        encoded: Encoded,
+        items: Sequence[Item],
+        shown: dict[str, Shown],
+        deep: bool,
+        edit: Edit | None,
     ) -> tuple[Sequence[Mapping[str, object]], Floats | None, Floats | None]:
         """Answers; contribution norms and attention mass, each (item, head)."""
         limit = self.settings.max_new_tokens
         if not deep:
-            return ask(self.vlm, encoded, items, max_new_tokens=limit).rows, None, None
+            return ask(self.vlm, encoded, items, edit=edit, max_new_tokens=limit).rows, None, None
         encoded = encoded.to(self.vlm.device)
         boxes = [shown[item.id].boxes for item in items]
         mapped = self.settings.attention and all(grid.boxes is not None for grid in encoded.grids)
@@ -112,7 +128,7 @@ class Meter:
             if mapped:
                 targets = {"objects": token_positions(encoded, boxes)}
                 mass = stack.enter_context(attention_to(self.vlm, encoded, targets))
-            outcome = ask(self.vlm, encoded, items, readouts=(READOUT,), max_new_tokens=limit)
+            outcome = ask(self.vlm, encoded, items, edit=edit, readouts=(READOUT,), max_new_tokens=limit)
         norms = self.norms(outcome.z[READOUT])
         masses = mass.sums["objects"] if mapped else np.full(norms.shape, np.nan)
         masses[[not b for b in boxes]] = np.nan  # decoys alone: nothing there to attend to
@@ -164,6 +180,7 @@ def _row(q: Question, answer: Mapping[str, object], variant: str, shown: Shown, 
         "crowding": q.crowding,
         "range": q.range,
         "pointing": q.target.pointing,
+        "leak": q.leak,
         **{name: answer[name] for name in said},
         "boxes": json.dumps(shown.drawn),
         "masked": shown.masked,

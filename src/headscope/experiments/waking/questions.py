@@ -15,6 +15,7 @@ from headscope.errors import StudyError
 from headscope.experiments.waking.controls import CONTROLS, Scene, control
 from headscope.functions import Taxonomy
 from headscope.pointing.boxes import BoxSource, Target, target_of
+from headscope.pointing.leaks import leak_of
 from headscope.pointing.look import Look
 from headscope.pointing.naming import NAMED, UNNAMED
 from headscope.pointing.regions import Box
@@ -22,7 +23,10 @@ from headscope.pointing.styles import STYLES, TRIED, point
 
 PLAIN = "plain"
 BOTH = "both"
-_UNNAMED_SHARE = 0.2  # of the budget goes to questions whose answer also lies in things they do not name
+LEAKY = "leaky"
+# Of the budget: questions that a box or window answers by itself, and those whose answer also lies in things
+# that they do not name; both are shown apart.
+_LEAKY_SHARE, _UNNAMED_SHARE = 0.2, 0.1
 Bins = tuple[tuple[int, int | None], ...]
 
 
@@ -38,7 +42,11 @@ class WakeSettings:
         bins: numbers of things (from, to) shown together; None: without end.
         training_things: numbers of things (from, to) that the model was trained on; None: what its
             checkpoint states (:mod:`headscope.models.training_facts`), most state nothing.
-        top_heads: heads per spatial function counted as spatial; 0: a sixteenth of all, at least one.
+        top_heads: heads per spatial function counted as spatial where no ablation froze any; 0: a sixteenth
+            of all, at least one.
+        wrong_names: questions asked with the name of an absent thing.
+        mediation_draws: random head sets muted beside the spatial heads.
+        head_sets: random head sets, as many per layer as spatial ones, that waking is held against.
         draws: bootstrap draws for intervals.
         unit_items: questions in one unit of the ledger.
         attention: whether attention mass is measured beside contribution norms.
@@ -53,6 +61,9 @@ class WakeSettings:
     bins: Bins = ((2, 3), (4, 7), (8, None))
     training_things: tuple[int, int] | None = None
     top_heads: int = 0
+    wrong_names: int = 120
+    mediation_draws: int = 20
+    head_sets: int = 2000
     draws: int = 2000
     unit_items: int = 256
     attention: bool = True
@@ -65,7 +76,7 @@ class WakeSettings:
             unknown = [name for name in names if name not in table]
             if unknown:
                 raise StudyError(f"wake: asked for {kind} {unknown[0]!r}; there are: {', '.join(table)}")
-        for name in ("max_items", "select_items", "max_new_tokens", "draws", "unit_items"):
+        for name in ("max_items", "select_items", "max_new_tokens", "draws", "unit_items", "head_sets"):
             if getattr(self, name) < 1:
                 raise StudyError(f"wake settings: {name} is {getattr(self, name)}; expected at least 1")
 
@@ -94,12 +105,21 @@ def bin_name(low: int, high: int | None) -> str:
 
 @dataclass(frozen=True)
 class Question:
-    """One item with where to point for it, the bin of its number of things, and how that lies to training."""
+    """One item with where to point for it, the bin of its number of things, and how that lies to training.
+
+    ``leak``: what of its answer boxes or window tell (:mod:`headscope.pointing.leaks`), empty for none.
+    """
 
     item: Item
     target: Target
     crowding: str
     range: str | None
+    leak: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What is to point at, ``leaky`` where that tells the answer."""
+        return LEAKY if self.leak and self.target.pointing == NAMED else self.target.pointing
 
 
 @dataclass(frozen=True)
@@ -127,7 +147,8 @@ def questions_of(
     for item in make_items(wanted, taxonomy, ("alone",), main_contexts=settings.main_contexts):
         things = item.case.things
         target = target_of(source, item.case, item.step)
-        found.append(Question(item, target, settings.crowding(things), settings.range_of(things)))
+        crowding, trained = settings.crowding(things), settings.range_of(things)
+        found.append(Question(item, target, crowding, trained, leak_of(item.step, target)))
     return found
 
 
@@ -135,11 +156,19 @@ def choose(questions: Sequence[Question], most: int, seed: int) -> list[Question
     """At most ``most`` questions that can be pointed at, as evenly over functions and crowding as there are.
 
     The choice depends on ids and the seed alone, never on answers. A fifth of the places goes to questions
-    that also need unnamed things; what either kind leaves over goes to the other.
+    that a box answers by itself, a tenth to those that also need unnamed things; what one kind leaves over
+    goes to the others, first of all to questions that test pointing.
     """
-    kinds = {kind: [q for q in questions if q.target.pointing == kind] for kind in (NAMED, UNNAMED)}
-    few = min(len(kinds[UNNAMED]), max(round(most * _UNNAMED_SHARE), most - len(kinds[NAMED])))
-    chosen = _evenly(kinds[NAMED], most - few, seed) + _evenly(kinds[UNNAMED], few, seed)
+    kinds = {kind: [q for q in questions if q.kind == kind] for kind in (NAMED, LEAKY, UNNAMED)}
+    room = {kind: len(some) for kind, some in kinds.items()}
+    few = {
+        kind: min(room[kind], round(most * share))
+        for kind, share in ((LEAKY, _LEAKY_SHARE), (UNNAMED, _UNNAMED_SHARE))
+    }
+    few[NAMED] = min(room[NAMED], most - sum(few.values()))
+    for kind in few:
+        few[kind] = min(room[kind], few[kind] + most - sum(few.values()))
+    chosen = [q for kind, some in kinds.items() for q in _evenly(some, few[kind], seed)]
     return sorted(chosen, key=lambda q: q.item.id)
 
 
@@ -155,12 +184,14 @@ def _evenly(questions: Iterable[Question], most: int, seed: int) -> list[Questio
 
 
 def counts(questions: Iterable[Question]) -> dict[str, int]:
-    """How many questions there are of each kind of pointing."""
-    return dict(sorted(Counter(q.target.pointing for q in questions).items()))
+    """How many questions there are of each kind of pointing, ``leaky`` ones apart."""
+    return dict(sorted(Counter(q.kind for q in questions).items()))
 
 
-def show(variant: str, image: Image.Image, question: Question, look: Look, seed: int) -> Shown:
+def show(variant: str, image: Image.Image, question: Question, look: Look, seed: int) -> Shown | None:
     """The picture of a question in one variant: ``plain``, a style, or a control of the style ``both``.
+
+    None where the picture has no room for the control.
 
     Raises:
         StudyError: there is no such variant.
@@ -176,6 +207,8 @@ def show(variant: str, image: Image.Image, question: Question, look: Look, seed:
         objects = tuple(o.box for o in case.objects if o.box is not None)
         scene = Scene(target.boxes, objects, f"{case.id}/{question.item.step.id}")
         made = control(variant, image, scene, look, seed)
+        if made is None:
+            return None
         return Shown(made.image, target.shown, made.boxes, made.masked, made.share)
     names = (PLAIN, *STYLES, *CONTROLS)
     raise StudyError(f"asked for the picture variant {variant!r}; there are: {', '.join(names)}")

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from headscope.experiments.waking.gain_records import Gains, HeadGain, Waking
+from headscope.experiments.waking.summary_records import WakeSummary
 from headscope.records import Artefact, Interval, JsonValue, Number, Record
 
 Population = Literal["all", "in_training_range", "beyond"]
 POPULATIONS: tuple[Population, ...] = ("all", "in_training_range", "beyond")
-BREAKDOWNS = ("by_crowding", "by_function", "beyond_by_function", "main_by_context", "by_pointing")
 
 
 class Comparison(Record):
@@ -22,6 +23,7 @@ class Comparison(Record):
         delta_points, ci, p: difference in percentage points, its 95 % bootstrap interval and two-sided
             sign-flip p by picture.
         margin_delta, margin_ci, margin_p: the same for the margin, nats per token.
+        forced_points, forced_ci: difference in points of how often the true answer is the likeliest choice.
     """
 
     n: int
@@ -34,17 +36,23 @@ class Comparison(Record):
     margin_delta: Number
     margin_ci: Interval
     margin_p: Number
+    forced_points: Number = None
+    forced_ci: Interval = (None, None)
 
 
 class VariantTable(Record):
     """One picture variant against the plain picture; null without questions.
 
     Attributes:
-        all, in_training_range, beyond: populations: questions that name all they need; of these, by number of
-            things, inside and above the range that the model states it was trained on. Without such a
-            statement these two and ``beyond_by_function`` are left out.
-        by_crowding, by_function, beyond_by_function, main_by_context, by_pointing: breakdowns, each value ->
+        all, in_training_range, beyond: populations: questions that name all they need and whose answer
+            neither boxes nor window tell; of these, by number of things, inside and above the range that the
+            model states it was trained on. Without such a statement these two and ``beyond_by_function`` are
+            left out.
+        by_crowding, by_function, beyond_by_function, main_by_context: breakdowns of these, each value ->
             comparison.
+        leaky, by_leak: questions that name all they need and whose answer boxes or window tell; by what they
+            tell.
+        by_pointing: all questions read, by what there is to point at.
         masked: population -> mean share of the picture masked.
         share_of_spotlight_area: population -> masked pixels over those that the spotlight masks; null where
             equal area is not the aim.
@@ -57,6 +65,8 @@ class VariantTable(Record):
     by_crowding: dict[str, Comparison | None] = Field(default_factory=dict)
     by_function: dict[str, Comparison | None] = Field(default_factory=dict)
     main_by_context: dict[str, Comparison | None] = Field(default_factory=dict)
+    leaky: Comparison | None = None
+    by_leak: dict[str, Comparison | None] = Field(default_factory=dict)
     by_pointing: dict[str, Comparison | None] = Field(default_factory=dict)
     masked: dict[str, Number] = Field(default_factory=dict)
     share_of_spotlight_area: dict[str, Number] = Field(default_factory=dict)
@@ -64,64 +74,6 @@ class VariantTable(Record):
     def population(self, name: str) -> Comparison | None:
         """The comparison on one population."""
         return {"all": self.all, "in_training_range": self.in_training_range, "beyond": self.beyond}[name]
-
-
-class GainValue(Record):
-    """A relative change, 0.1 for 10 percent.
-
-    Attributes:
-        value, ci: the change and its 95 % bootstrap interval by picture.
-    """
-
-    value: Number
-    ci: Interval
-
-
-class GroupGain(Record):
-    """How much more heads do, by group.
-
-    Attributes:
-        spatial, other, difference: the spatial heads, all others, and the one less the other.
-    """
-
-    spatial: GainValue
-    other: GainValue
-    difference: GainValue
-
-
-class Gains(Record):
-    """How much more heads do than on the plain picture.
-
-    Attributes:
-        images, n: pictures and questions.
-        contribution: of what heads write into the residual stream.
-        attention: of the attention on the named objects.
-    """
-
-    images: int
-    n: int
-    contribution: GroupGain
-    attention: GroupGain
-
-
-class HeadGain(Record):
-    """One head, means per question.
-
-    Attributes:
-        head, spatial: its label, and whether it counts as spatial.
-        contribution_plain, contribution_both, contribution_gain: contribution norm on plain pictures and with
-            pointing, and its relative change.
-        attention_plain, attention_both, attention_gain: the same for attention on the named objects.
-    """
-
-    head: str
-    spatial: bool
-    contribution_plain: Number = None
-    contribution_both: Number = None
-    contribution_gain: Number
-    attention_plain: Number = None
-    attention_both: Number = None
-    attention_gain: Number = None
 
 
 class Asked(Record):
@@ -165,39 +117,48 @@ class WakeModel(Record):
     dtype: str
 
 
-class BothSummary(Record):
-    """The style ``both`` in a few numbers.
+class WrongName(Record):
+    """Questions for the place of an absent thing while another thing is boxed.
 
     Attributes:
-        delta_points, ci: change of accuracy against the plain picture.
-        random_box_delta_points, equal_area_delta_points, reverse_mask_delta_points: that of controls.
-        delta_points_in_training_range: on pictures with as many things as the model states it was trained on;
-            left out where it states nothing.
-        head_gain_spatial, head_gain_other: relative change of contribution.
+        n, images: questions, and pictures that they show.
+        share_plain, share: percent answered with the place of the boxed thing, on the plain picture and with
+            the box.
+        delta_points, ci: the one less the other in percentage points, its 95 % interval by picture.
+        reason: why there are none.
     """
 
-    delta_points: Number = None
-    ci: Interval | None = None
-    random_box_delta_points: Number = None
-    equal_area_delta_points: Number = None
-    reverse_mask_delta_points: Number = None
-    delta_points_in_training_range: Number = None
-    head_gain_spatial: Number = None
-    head_gain_other: Number = None
-
-
-class WakeSummary(Record):
-    """The block of the study's summary.
-
-    Attributes:
-        population, n: the questions that it is over: ``beyond`` where the data have pictures with more things
-            than the model states it was trained on, else ``all``.
-        both: the numbers.
-    """
-
-    population: Population = "all"
     n: int = 0
-    both: BothSummary
+    images: int = 0
+    share_plain: Number = None
+    share: Number = None
+    delta_points: Number = None
+    ci: Interval = (None, None)
+    reason: str = ""
+
+
+class Mediation(Record):
+    """What is left of the gain of pointing when the spatial heads are muted.
+
+    Attributes:
+        heads: those muted: frozen by the muting experiment for the spatial functions.
+        gain, muted: ``both`` less plain on the same questions, with all heads and under muting.
+        mediated_points, ci: the one less the other, its 95 % interval by picture.
+        random_sets: distinct random head sets with as many heads in every layer.
+        random_mean: mean gain under them.
+        p: share of them (and of the heads themselves) that leave no more of the gain.
+        reason: why there is no figure, or why no random sets.
+    """
+
+    heads: tuple[str, ...] = ()
+    gain: Comparison | None = None
+    muted: Comparison | None = None
+    mediated_points: Number = None
+    ci: Interval = (None, None)
+    random_sets: int = 0
+    random_mean: Number = None
+    p: Number = None
+    reason: str = ""
 
 
 class WakeResult(Artefact):
@@ -217,12 +178,15 @@ class WakeResult(Artefact):
         contrasts: ``both - equal_area`` and so on -> population -> comparison.
         gains: variant -> set of questions -> gains; null without an atlas or without questions.
         heads: one entry a head, flat order.
-        summary: a few numbers of ``both``.
+        waking: whether spatial heads wake; null without spatial heads or without questions.
+        wrong_name: what an absent thing's place is said to be while another thing is boxed.
+        mediation: what is left of the gain with the spatial heads muted.
+        summary: a few numbers.
         caveats: sentences for the report.
     """
 
     TABLE: ClassVar[bool] = True
-    schema_: Literal["headscope/wake/1"] = Field(default="headscope/wake/1", alias="schema")
+    schema_: Literal["headscope/wake/2"] = Field(default="headscope/wake/2", alias="schema")
     model: WakeModel | None = None
     data: str = ""
     taxonomy: str = ""
@@ -239,6 +203,9 @@ class WakeResult(Artefact):
     contrasts: dict[str, dict[str, Comparison | None]]
     gains: dict[str, dict[str, Gains | None]]
     heads: tuple[HeadGain, ...]
+    waking: Waking | None = None
+    wrong_name: WrongName = WrongName()
+    mediation: Mediation = Mediation()
     summary: WakeSummary
     caveats: tuple[str, ...] = ()
 

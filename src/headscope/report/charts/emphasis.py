@@ -19,8 +19,8 @@ from headscope.report.charts.base import (
     words,
 )
 from headscope.report.contents import StudyContents
-from headscope.report.estimates import gained, margin_gained
-from headscope.report.theme import number, p_value
+from headscope.report.estimates import estimate, gained
+from headscope.report.theme import number
 from headscope.storage import Row
 
 
@@ -30,7 +30,7 @@ def gains(study: StudyContents) -> Figure | None:
         return None
     rows: list[Row] = []
     table = []
-    best = study.emphasis.headline.function
+    best = study.emphasis.headline.function if study.emphasis.headline else ""
     for name, item in study.emphasis.functions.items():
         label, delta = edit_label(name, item), gained(item)
         tip = f"{label}: {interval(delta, 1, True)} points, n = {delta.n}"
@@ -51,9 +51,9 @@ def gains(study: StudyContents) -> Figure | None:
         "Turning heads up",
         chart,
         "Change of accuracy on test when the heads of a function are scaled up or steered along the mean "
-        "difference between right and wrong answers. Heads, edit and strength were chosen on select, "
-        f"where the headline ({words(best)}) was too. Bars: 95 % bootstrap intervals of "
-        "the paired change over images.",
+        "difference between right and wrong answers, functions with headroom only. Heads, edit and strength "
+        f"were chosen on select, where the headline ({words(best)}) was too. Random heads: as many of the "
+        "same layers, edited alike. Bars: 95 % bootstrap intervals of the paired change over images.",
         "Dots with intervals: gain of each chosen edit on its own function.",
         (
             "function",
@@ -61,8 +61,11 @@ def gains(study: StudyContents) -> Figure | None:
             "heads",
             "accuracy before → after, %",
             "change, points",
-            "margin, nats",
-            "sign flip by image",
+            "by forced choice",
+            "random heads: mean, most",
+            "sets",
+            "q",
+            "may be said to help",
             "worst side effect, points",
             "n",
         ),
@@ -78,10 +81,49 @@ def _cells(function: str, item: EmphasisTest, headline: bool) -> tuple[str, ...]
         f"{len(item.heads)} ({item.source}): {', '.join(item.heads)}",
         f"{number(item.accuracy_clean)} → {number(item.accuracy)}",
         interval(gained(item), 1, True),
-        interval(margin_gained(item), 2, True),
-        p_value(item.p_paired),
+        interval(estimate(item.forced_delta_points, item.forced_ci), 1, True),
+        f"{number(item.random_sets_mean, 1, True)}, {number(item.random_sets_max, 1, True)}",
+        str(item.random_sets),
+        number(item.q, 3),
+        item.verdict or "–",
         f"{words(worst)} {number(points, 1, True)}" if worst else "–",
         str(item.n or "–"),
+    )
+
+
+def headroom(study: StudyContents) -> Figure | None:
+    """Clean accuracy of every function on select, and whether that leaves room to gain."""
+    rooms = study.emphasis.headroom if study.emphasis else {}
+    if study.emphasis is None or not rooms:
+        return None
+    import altair as alt
+
+    shown = {True: "tried", False: "not testable"}
+    rows: list[Row] = []
+    for name, room in rooms.items():
+        tip = f"{words(name)}: {number(room.clean)} % on select, n = {room.n}"
+        values = {"value": room.clean, "low": room.clean, "high": room.clean, "mark": shown[room.testable]}
+        rows.append({"label": words(name), "tip": f"{tip}; {room.reason or 'tried'}", **values})
+    chart = dots(
+        rows,
+        order=[r["label"] for r in rows],
+        x="accuracy on select as it is, %",
+        colour="mark",
+        scale=alt.Scale(domain=list(shown.values()), range=[theme.TREATED, theme.CONTROL]),
+    )
+    low, high = study.emphasis.bounds or (0.0, 100.0)
+    return Figure(
+        "emphasis-headroom",
+        "Which functions could be turned up",
+        chart,
+        f"Accuracy on select without any edit. Functions between {low:g} and {high:g} % are tried; above, "
+        "there is nothing to gain, and a change of 0.0 would say nothing.",
+        "Dots: accuracy of each function on select.",
+        ("function", "accuracy on select, %", "n", "tried"),
+        tuple(
+            (words(f), number(room.clean), str(room.n), "yes" if room.testable else room.reason)
+            for f, room in rooms.items()
+        ),
     )
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from headscope.experiments.waking.questions import BOTH
-from headscope.experiments.waking.wake_result import POPULATIONS, Comparison, WakeResult
+from headscope.experiments.waking.wake_result import (
+    POPULATIONS,
+    Comparison,
+    Mediation,
+    WakeResult,
+    WrongName,
+)
 from headscope.report import theme
 from headscope.report.charts.base import Figure, dots, interval, words
 from headscope.report.contents import StudyContents
@@ -27,6 +33,7 @@ _HEADER = (
     "n",
 )
 _CHANGE = "change of accuracy, percentage points"
+_LEFT_OUT = "those that boxes or window answer (where one thing is, whether it is there) are shown apart"
 _BARS = "Bars: 95 % bootstrap intervals of the paired change over images."
 
 
@@ -83,7 +90,8 @@ def by_style(study: StudyContents) -> Figure | None:
         f"and everything else masked) was fixed in advance; “{wake.choice.style}” was the best style on "
         "select. Styles mark the objects that the question names, never the answer. Controls: boxes "
         "elsewhere; background masked with all objects left in, and as much masked distractors first; the "
-        f"named objects masked. Questions that name all they need. {_BARS}",
+        "named objects masked; both on other things, or on empty ground. Questions that name all they need "
+        f"and whose answer neither boxes nor window tell; {_LEFT_OUT}. {_BARS}",
         "Dots with intervals: change of accuracy under each style and control.",
         _HEADER,
         tuple(_cells(c.label, TITLES[c.subset], c.found) for c in changes),
@@ -124,6 +132,69 @@ def _by_population(changes: Sequence[Change]) -> Any:
         offset=True,
         step=34,
         zero=True,
+    )
+
+
+def apart(study: StudyContents) -> Figure | None:
+    """The gain beside what may feign it: leaky questions, muted heads, names of absent things."""
+    import altair as alt
+
+    wake = study.wake
+    table = wake.test.get(BOTH) if wake else None
+    if wake is None or table is None:
+        return None
+    left, named = wake.mediation, wake.wrong_name
+    read = [
+        ("answer not told by boxes or window", _TESTED, table.all),
+        ("the same, spatial heads muted", _TESTED, left.muted),
+        *((f"told by box or window: {leak}", _LEAKY, found) for leak, found in table.by_leak.items()),
+    ]
+    changes = [Change(label, subset, found) for label, subset, found in read if found is not None]
+    if not changes:
+        return None
+    rows = [_row(c.label, c.found, c.label, mark=c.subset) for c in changes]
+    chart = dots(
+        rows,
+        order=[r["label"] for r in rows],
+        x=_CHANGE,
+        colour="mark",
+        scale=alt.Scale(domain=[_TESTED, _LEAKY], range=[theme.SPATIAL, theme.CONTROL]),
+        legend="questions",
+        zero=True,
+    )
+    return Figure(
+        "wake-apart",
+        "What a box tells by itself",
+        chart,
+        f"Change of accuracy on test under style “{BOTH}”: on the questions that test pointing, on the same "
+        "with the heads muted that the muting experiment froze for spatial functions, and on those that a "
+        f"box or its window answers.{_absent(named)}{_muted(left)} {_BARS}",
+        "Dots with intervals: change of accuracy on questions that boxes tell, and with heads muted.",
+        _HEADER,
+        tuple(_cells(c.label, c.subset, c.found) for c in changes),
+    )
+
+
+_TESTED, _LEAKY = "test pointing", "left out of the headline"
+
+
+def _absent(found: WrongName) -> str:
+    """What was said when the place of an absent thing was asked for."""
+    if found.share is None:
+        return ""
+    return (
+        f" Asked where an absent thing is while another is boxed, the model gives the place of the box in "
+        f"{number(found.share)} % (plain picture {number(found.share_plain)} %, n = {found.n})."
+    )
+
+
+def _muted(found: Mediation) -> str:
+    """What random heads leave of the gain."""
+    if found.random_mean is None:
+        return ""
+    return (
+        f" With as many random heads of the same layers muted the gain is "
+        f"{number(found.random_mean, 1, True)} points on average ({found.random_sets} sets)."
     )
 
 
