@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from headscope.data.cases import Cases, save_cases
-from headscope.data.schema import Case, Split, Step
+from headscope.data.schema import Split, Step
 from headscope.validation.planted.glyphs import Thing, draw_things, paint
 from headscope.validation.planted.harder_build import in_two_hops
 from headscope.validation.planted.questions import (
@@ -42,7 +42,9 @@ class ClaimSizes:
         """For every picture its split, and how often each function is asked about it."""
         often, more = divmod(self.test_questions, self.test_pictures)
         test: list[tuple[Split, int]] = [("test", often + (i < more)) for i in range(self.test_pictures)]
-        return [*test, *[("select", 1)] * self.select_pictures, *[("fit", 1)] * self.fit_pictures]
+        select: list[tuple[Split, int]] = [("select", 1)] * self.select_pictures
+        fit: list[tuple[Split, int]] = [("fit", 1)] * self.fit_pictures
+        return [*test, *select, *fit]
 
 
 def claim_cases(
@@ -51,8 +53,8 @@ def claim_cases(
     """Write pictures and cases of one step each.
 
     A function's questions need its heads, all of them or, where ``shares`` has the function, that share of
-    them: the others are answered from the question alone (they ask what is asked for ``knowledge_recall``, and
-    count as the function's). So muting its heads costs the share of what it costs on questions that need them.
+    them: the others are answered from the question alone (they are worded as for ``knowledge_recall``, and
+    count as the function's). Muting its heads costs that share of what it costs where all need them.
 
     Args:
         folder: gets the pictures and ``cases.jsonl``.

@@ -46,9 +46,10 @@ class ClaimSettings:
             another.
     """
 
-    sizes: ClaimSizes = ClaimSizes()
+    sizes: ClaimSizes = field(default_factory=ClaimSizes)
     ablation: AblationSettings = AblationSettings(
         random_draws=200,
+        main_draws=0,
         damage_draws=2,
         neutral_pictures=2,
         divergence_items=3,
@@ -115,6 +116,20 @@ class Memory:
     readings: dict[tuple[Head, ...], Reading] = field(default_factory=dict)
 
 
+class PassingLedger(Ledger):
+    """Keeps nothing on disk: what a planted model was read as stands in :class:`Memory`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __contains__(self, key: str) -> bool:
+        return False
+
+    def put(self, key: str, value: Any) -> Any:
+        """The value itself."""
+        return value
+
+
 class KnownReader(Reader):
     """A reader that takes a short cut where the answer is known: heads that do not matter are left alone.
 
@@ -170,6 +185,10 @@ class KnownContext(ExperimentContext):
     truth: Mapping[str, Any] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
 
+    def ledger(self, name: str, settings: Any, **more: Any) -> Ledger:
+        """One that writes nothing."""
+        return PassingLedger(self.folder / name)
+
     def readers(
         self,
         items: Mapping[str, list[Item]],
@@ -206,10 +225,10 @@ def claims_on_known_answers(
 ) -> list[KnownClaim]:
     """Run the causal scan and the muting experiment on one planted model, and judge every claim.
 
-    1. A model of the second version (:func:`build_harder`), and questions that all need its heads (``whole``).
+    1. A model of the second version (:func:`build_harder`); questions that all need its heads (``whole``).
     2. The same with questions of which so many need the heads that muting them costs ``POINTS`` (``part``).
-    3. On each: the causal scan on ``select``, and :func:`ablate` with each function's own scores (``own``), then
-       with those of another function (``other``), where whatever is chosen should not be claimed.
+    3. The causal scan on ``select``, and :func:`ablate`: on ``part`` with each function's own scores (``own``),
+       on ``whole`` with those of another function (``other``), where nothing that is chosen is its own.
 
     Args:
         folder: gets the model, the pictures and every experiment's artefacts.
@@ -242,9 +261,7 @@ def claims_on_known_answers(
     check_short_cut(whole, settings, seed)
     shares = shares_for(whole, settings)
     made = {WHOLE: whole, PART: context(PART, shares)}
-    return [
-        claim for arm, effect in settings.runs for claim in _judged(made[effect], arm, effect, settings)
-    ]
+    return [claim for arm, effect in settings.runs for claim in _judged(made[effect], arm, effect, settings)]
 
 
 def _judged(context: KnownContext, arm: str, effect: str, settings: ClaimSettings) -> list[KnownClaim]:
@@ -265,7 +282,7 @@ def _judged(context: KnownContext, arm: str, effect: str, settings: ClaimSetting
 
 def _readers(context: KnownContext, settings: ClaimSettings, split: str) -> dict[str, Reader]:
     most = settings.ablation.test_items if split == "test" else settings.ablation.select_items
-    ledger = Ledger(context.folder / f"truth-{split}", {"level": context.truth["level"], "seed": context.seed})
+    ledger = context.ledger("truth", settings)
     return context.readers(context.choose(split, most), ledger, settings.ablation)
 
 
