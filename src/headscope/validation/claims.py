@@ -227,8 +227,8 @@ def claims_on_known_answers(
 
     1. A model of the second version (:func:`build_harder`); questions that all need its heads (``whole``).
     2. The same with questions of which so many need the heads that muting them costs ``POINTS`` (``part``).
-    3. The causal scan on ``select``, and :func:`ablate`: on ``part`` with each function's own scores (``own``),
-       on ``whole`` with those of another function (``other``), where nothing that is chosen is its own.
+    3. The causal scan on ``select``, and :func:`ablate`: on ``part`` with each function's own scores
+       (``own``), on ``whole`` with those of another function (``other``).
 
     Args:
         folder: gets the model, the pictures and every experiment's artefacts.
