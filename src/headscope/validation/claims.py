@@ -313,7 +313,7 @@ def _claim(
         return claim
     mine = tuple(h for h in test.heads if h in serving)
     lost, due = _lost(reader, test.heads), _lost(reader, mine)
-    general = set(test.heads) & set(context.truth["generalists"])
+    general = bool(set(test.heads) & set(context.truth["generalists"]))
     random = test.random_sets
     return claim.model_copy(
         update={
@@ -323,11 +323,25 @@ def _claim(
             "due_points": due,
             "claimed": test.claimed,
             "verdict": test.verdict,
-            "right": not general and bool(mine) and due >= lost / 2,
+            "right": is_right(general, due, lost),
             "random_sets": random.sets if random else 0,
             "random_claimed": random.claimed if random else 0,
         }
     )
+
+
+def is_right(general: bool, due: float, lost: float) -> bool:
+    """Whether heads may be called a function's specialists.
+
+    Args:
+        general: whether a head that all functions need is among them.
+        due, lost: points lost under those of them that serve the function, and under all of them.
+
+    Example:
+        >>> is_right(False, 12.0, 20.0), is_right(False, 9.0, 20.0), is_right(True, 20.0, 20.0)
+        (True, False, False)
+    """
+    return not general and due > 0 and due >= lost / 2
 
 
 def shares_for(context: KnownContext, settings: ClaimSettings) -> dict[str, float]:
