@@ -24,13 +24,11 @@ from headscope.validation.claims import (
     WHOLE,
     ClaimSettings,
     KnownClaim,
-    KnownContext,
-    KnownReader,
-    check_short_cut,
     claims_on_known_answers,
     is_right,
     shares_for,
 )
+from headscope.validation.known_readings import KnownContext, KnownReader, check_short_cut
 from headscope.validation.planted.questions import ANSWERS, COUNT, FUNCTIONS, KNOWLEDGE, PLACE
 
 SMALL = ClaimSizes(test_pictures=24, test_questions=40, select_pictures=20, fit_pictures=2)
@@ -78,15 +76,17 @@ def test_exactly_the_share_that_is_asked_for_needs_the_heads(tmp_path: Path) -> 
         assert {s.choices for s in steps if s.function == COUNT} == {ANSWERS[KNOWLEDGE]}
 
 
+def on_select(context: KnownContext) -> dict[str, Reader]:
+    """A reader of each function's questions on ``select``."""
+    return context.readers(context.choose("select", 20), context.ledger("check", None), settings().ablation)
+
+
 def test_readings_by_the_short_cut_are_those_of_the_model(known) -> None:
     context = known()
     heads = context.vlm.geometry.heads
     rng = np.random.default_rng(0)
     edits = [Edit(tuple(heads[i] for i in sorted(rng.permutation(48)[:9])), mute()) for _ in range(6)]
-    ledger = context.ledger("check", None)
-    for function, reader in context.readers(
-        context.choose("select", 12), ledger, settings().ablation
-    ).items():
+    for function, reader in on_select(context).items():
         assert isinstance(reader, KnownReader)
         served = {parse_head(h) for h in context.truth["functions"][function]}
         for edit, short, true in zip(
@@ -98,23 +98,21 @@ def test_readings_by_the_short_cut_are_those_of_the_model(known) -> None:
 
 
 def test_a_truth_that_lacks_a_head_is_found_out(known) -> None:
-    check_short_cut(known(), settings(), seed=0)
+    check_short_cut(on_select(known()), "plain", seed=0)
     truth = known().truth
     silent = [
         {**h, "functions": [] if h["label"] in truth["functions"][PLACE] else h["functions"]}
         for h in truth["heads"]
     ]
     with pytest.raises(StudyError, match=f"do not serve {PLACE}"):
-        check_short_cut(known({**truth, "heads": silent}), settings(), seed=0)
+        check_short_cut(on_select(known({**truth, "heads": silent})), "plain", seed=0)
 
 
 def test_the_share_of_questions_makes_muting_cost_the_planted_points(known) -> None:
     context = known()
     shares = shares_for(context, settings())
     assert KNOWLEDGE not in shares
-    for function, reader in context.readers(
-        context.choose("select", 20), context.ledger("check", None), settings().ablation
-    ).items():
+    for function, reader in on_select(context).items():
         if function == KNOWLEDGE:
             continue
         heads = tuple(parse_head(h) for h in context.truth["functions"][function])
