@@ -12,6 +12,12 @@ def cell(f1: float, false: int = 0) -> dict[str, Any]:
     return {**shares, "rank_median": 1.0, "rank_worst": 2.0, "counts": {"decoys": 3, "decoys_rejected": 3}}
 
 
+def level_claims() -> dict[str, Any]:
+    counts = {"models": 2, "replicates": 24, "false_claims": 1, "false_claim_share": 1 / 24}
+    counts |= {"power_replicates": 6, "power_20_points": 0.5, "true_points": 19.5}
+    return {**counts, "false_ci": (0.001, 0.211), "power_ci": (0.118, 0.882), "random_claimed_share": 0.03}
+
+
 def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
     """Figures that no run gave; ``name`` stands wherever a name does."""
     levels = ("plain", "decoy")
@@ -27,6 +33,7 @@ def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
         "quick": True,
         "constructor": "0123456789abcdef",
         "planted": planted,
+        "claims": {"backup": level_claims()},
         "default_ranking": "causal",
         "decoy_rejection": dict.fromkeys(WAYS, 0.9),
         "null": {

@@ -29,6 +29,8 @@ def test_a_page_without_a_mark_is_refused() -> None:
 def test_every_measurement_of_a_summary_reaches_its_table() -> None:
     made = blocks(measured(made_up_summary(), "x"), None)
     assert "| scope | all | causal | 1.00 / 1.00 / 1.00 |" in made["dependence"]
+    claimed = "1 of 24 [0.1 %, 21.1 %] | 50.0 % [11.8 %, 88.2 %], n 6 | 19.5 | 3.0 %"
+    assert f"| backup | {claimed} |" in made["claims"]
     assert "| seeds | joint | 0.70 |" in made["stability"]
     assert "| muting random heads, disjoint controls, 0.05 | 11.0 % | 5 % |" in made["nulls"]
     lost = "spatial perception: 1 heads, 70 points lost, random sets 25"

@@ -41,6 +41,13 @@ def test_every_ranking_of_every_level_has_its_row(tmp_path: Path) -> None:
     assert validation_table(ValidationResult.model_validate(made_up_summary())).row_count == len(rows)
 
 
+def test_claims_stand_beside_the_rankings() -> None:
+    made = {title: rows for title, _, rows, _ in tables(ValidationResult.model_validate(made_up_summary()))}
+    (row,) = made["Claims of the muting experiment"]
+    assert row[:5] == ("backup", "2", "24", "4.2 %", "0.1 % to 21.1 %")
+    assert row[5:] == ("50.0 %", "11.8 % to 88.2 %", "6", "19.5", "3.0 %")
+
+
 def test_a_summary_of_another_schema_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "summary.json", {"schema": "other"})
     with pytest.raises(StoreError, match=r"asked for schema headscope/validation/1, found .other."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from headscope.errors import StoreError, StudyError
 from headscope.validation import run
 from headscope.validation.nulls import share
 from headscope.validation.planted import frozen
+from headscope.validation.planted.harder_plan import NEW_LEVELS
 from headscope.validation.settings import QUICK, ValidateSettings, settings_for
 from headscope.validation.stability import correlations, halved, recurring
 from headscope.validation.validation_result import ValidationResult
@@ -38,6 +40,23 @@ def test_finished_units_are_kept_and_never_repeated(tmp_path: Path, calls: list[
     again = run.validate_method(tmp_path, settings=QUICK)
     assert calls == ["one", "two", "two"]
     assert first == again == ValidationResult.load(tmp_path / "summary.json")
+
+
+def test_units_come_back_under_their_names_from_as_many_processes_as_asked() -> None:
+    work = {"one": partial(abs, -1), "two": partial(abs, -2)}
+    for workers in (1, 2):
+        found = dict(run._computed(work, workers))
+        assert {name: unit["value"] for name, unit in found.items()} == {"one": 1, "two": 2}
+        assert all(unit["seconds"] >= 0 for unit in found.values())
+
+
+def test_the_full_run_judges_claims_at_the_size_of_the_demo() -> None:
+    full = settings_for()
+    assert (full.claim_questions, full.claim_pictures) == (100, 60)
+    assert {*NEW_LEVELS, "plain"} <= set(full.claim_levels)
+    names = [n for n in run._units(Path("none"), full) if n.startswith("claims ")]
+    assert len(names) == len(full.claim_levels) * full.claim_seeds
+    assert all(int(n.split()[-1]) >= run.FIRST for n in names)
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, calls: list[str]) -> None:

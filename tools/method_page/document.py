@@ -51,6 +51,7 @@ def blocks(measured: Row, training: Row | None) -> dict[str, str]:
     """Name of each block -> its text."""
     return {
         "planted": _planted(measured),
+        "claims": _claims(measured.get("claims")),
         "dependence": _dependence(measured.get("dependence")),
         "nulls": _nulls(measured),
         "power": _power(measured),
@@ -82,10 +83,39 @@ def _planted(m: Row) -> str:
     rows = [[lv.replace("_", " "), *(_shares(c[w]) for w in WAYS)] for lv, c in m["planted"].items()]
     rejected = ", ".join(f"{w} {_percent(v)}" for w, v in m["decoy_rejection"].items())
     return (
-        f"From `{source['command']}` ({counts}; {source['wall_s'] / 60:.0f} min). Precision / recall / F1, "
-        f"pooled over (head, function) pairs:\n\n{_table(['level', *WAYS], rows)}\n\n"
+        f"From `{source['command']}` ({counts}; {source['wall_s'] / 60:.0f} min of work). "
+        "Precision / recall / F1, pooled over (head, function) pairs:\n\n"
+        f"{_table(['level', *WAYS], rows)}\n\n"
         f"Decoys rejected: {rejected}. Best F1 on plain models: **{m['default_ranking']}**."
     )
+
+
+def _claims(levels: Row | None) -> str:
+    """Claims at each level: how often false, and how often an effect of 20 points is claimed."""
+    if not levels:
+        return f"{NOT_YET} {RUN}"
+    rows = [
+        [
+            level.replace("_", " "),
+            f"{c['false_claims']} of {c['replicates']} {_between(c['false_ci'])}",
+            f"{_percent(c['power_20_points'])} {_between(c['power_ci'])}, n {c['power_replicates']}",
+            _f(c["true_points"], 1),
+            _percent(c["random_claimed_share"]),
+        ]
+        for level, c in levels.items()
+    ]
+    header = [
+        "level",
+        "false claims (95 %)",
+        "planted effect claimed (95 %)",
+        "its points",
+        "random sets claimed",
+    ]
+    return _table(header, rows)
+
+
+def _between(ci: list[float | None] | None) -> str:
+    return "" if not ci else f"[{', '.join(_percent(v) for v in ci)}]"
 
 
 def _dependence(cells: Row | None) -> str:

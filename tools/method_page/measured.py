@@ -29,6 +29,7 @@ def measured(summary: Row, made_by: str) -> Row:
             "wall_s": summary["wall_s"],
         },
         "planted": planted,
+        "claims": summary.get("claims", {}),
         "default_ranking": summary["default_ranking"],
         "decoy_rejection": summary["decoy_rejection"],
         "null": _null(summary),

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headscope.records import Interval
 from headscope.report import theme
 from headscope.report.charts.base import Figure, dots, words
 from headscope.report.svg import draw, inline
@@ -73,6 +74,7 @@ def tables(summary: ValidationResult) -> list[Table]:
     """Everything measured, in tables."""
     return [
         _planted(summary),
+        *_claims(summary),
         _decoys(summary),
         _nulls(summary.null),
         _random_heads(summary.null),
@@ -94,6 +96,37 @@ def _planted(summary: ValidationResult) -> Table:
             rows.append((words(level), way, *shares, str(c.false_discoveries), *places))
     text = "Heads named by each ranking at its own cut-off, against the heads that were planted."
     return "Planted heads", header, rows, text
+
+
+def _claims(summary: ValidationResult) -> list[Table]:
+    if not summary.claims:
+        return []
+    header = ("level", "models", "tests", "false", "95 %", "power", "95 %", "tests", "points", "random sets")
+    rows = [
+        (
+            words(level),
+            str(c.models),
+            str(c.replicates),
+            percent(c.false_claim_share, 1),
+            _between(c.false_ci),
+            percent(c.power_20_points),
+            _between(c.power_ci),
+            str(c.power_replicates),
+            number(c.true_points, 1),
+            percent(c.random_claimed_share, 1),
+        )
+        for level, c in summary.claims.items()
+    ]
+    text = (
+        "False: heads claimed for a function that they do not serve, or an early generalist among them. "
+        "Power: planted effects of 20 points that are claimed. Random sets: of the same layers, put through "
+        "the same test; some hold the right heads. Intervals are exact, over tests."
+    )
+    return [("Claims of the muting experiment", header, rows, text)]
+
+
+def _between(ci: Interval | None) -> str:
+    return "–" if ci is None else f"{percent(ci[0], 1)} to {percent(ci[1], 1)}"
 
 
 def _decoys(summary: ValidationResult) -> Table:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from headscope.asking.items import Item
 from headscope.edits.edits import Edit, mute
-from headscope.engine.readings import Reader, Reading
-from headscope.errors import StudyError
+from headscope.engine.readings import Reader
 from headscope.experiments.ablation import Rankings, ablate
 from headscope.experiments.ablation_result import MutingTest
 from headscope.experiments.causal import causal_scores
-from headscope.experiments.context import ExperimentContext
 from headscope.experiments.settings import AblationSettings, CausalSettings
-from headscope.models.geometry import Head, parse_head
+from headscope.models.geometry import parse_head
 from headscope.models.vlm import load_model
 from headscope.records import Record
-from headscope.storage import Ledger, Row, read_json
+from headscope.storage import read_json
 from headscope.validation.claim_cases import ClaimSizes, claim_cases
+from headscope.validation.known_readings import KnownContext, check_short_cut
 from headscope.validation.planted.harder_build import build_harder
-from headscope.validation.planted.harder_plan import GROUP
-from headscope.validation.planted.questions import PLACE
 
 POINTS = 20.0  # of the planted effect by which power is measured
 OWN, OTHER = "own", "other"  # whose causal scores a function's heads are chosen by
 WHOLE, PART = "whole", "part"  # muting costs the whole function, or ``POINTS``
-SAMPLE = 8  # head sets on which the short cut is checked against the model, for each function
-CLOSE = 0.005  # share of answers that may differ there: guesses between answers that are as good as tied
 MAX_TOKENS = 1  # every answer of the planted world is one word
 
 
@@ -108,118 +99,6 @@ class _Ranked:
     default_ranking: str = "causal"
 
 
-@dataclass
-class Memory:
-    """What one set of items was already read as, by the heads that matter."""
-
-    clean: Row = field(default_factory=dict)
-    readings: dict[tuple[Head, ...], Reading] = field(default_factory=dict)
-
-
-class PassingLedger(Ledger):
-    """Keeps nothing on disk: what a planted model was read as stands in :class:`Memory`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __contains__(self, key: str) -> bool:
-        return False
-
-    def put(self, key: str, value: Any) -> Any:
-        """The value itself."""
-        return value
-
-
-class KnownReader(Reader):
-    """A reader that takes a short cut where the answer is known: heads that do not matter are left alone.
-
-    Of the heads that an edit mutes only those that serve the reader's function (or all functions) are muted,
-    and equal remainders are read once. What muting the others does to correctness is nothing;
-    :func:`check_short_cut` sees to that for every model.
-
-    Attributes:
-        matters: heads that serve the function or all functions.
-        alike: whether they are interchangeable, so that only their number counts.
-        memories: of this model, by the items' name; readers of equal items share one.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        matters: Collection[Head],
-        alike: bool,
-        memories: dict[str, Memory],
-        **options: Any,
-    ) -> None:
-        super().__init__(*args, **options)
-        self.matters, self.alike = frozenset(matters), alike
-        self.memory = memories.setdefault(self._name, Memory())
-
-    def remainder(self, edit: Edit) -> tuple[Head, ...]:
-        """The heads of an edit that matter here."""
-        found = sorted(set(edit.heads) & self.matters)
-        return tuple(sorted(self.matters)[: len(found)] if self.alike else found)
-
-    def _run(self, edits: Sequence[Edit]) -> list[Reading]:
-        heads, known = [self.remainder(e) for e in edits], self.memory.readings
-        missing = [h for h in dict.fromkeys(heads) if h and h not in known]
-        if missing:
-            read = super()._run([Edit(h, edits[0].what, edits[0].scope) for h in missing])
-            known |= dict(zip(missing, read, strict=True))
-        return [known[h] if h else self.clean for h in heads]
-
-    def _run_clean(self) -> Row:
-        self.memory.clean = self.memory.clean or super()._run_clean()
-        return self.memory.clean
-
-
-@dataclass(frozen=True)
-class KnownContext(ExperimentContext):
-    """An experiment on a planted model.
-
-    Attributes:
-        truth: the content of ``truth.json``.
-        memories: see :class:`KnownReader`.
-    """
-
-    truth: Mapping[str, Any] = field(default_factory=dict)
-    memories: dict[str, Memory] = field(default_factory=dict)
-
-    def ledger(self, name: str, settings: Any, **more: Any) -> Ledger:
-        """One that writes nothing."""
-        return PassingLedger(self.folder / name)
-
-    def readers(
-        self,
-        items: Mapping[str, list[Item]],
-        ledger: Ledger,
-        settings: Any,
-        strategies: Collection[str] = (),
-    ) -> dict[str, Reader]:
-        """One reader a function, of whole runs: few different sets are left."""
-        short = self.truth["level"] != "leaky"  # there every head matters a little
-        plain = super().readers(items, ledger, settings, ())
-        return {f: self._known(f, r, settings) if short else r for f, r in plain.items()}
-
-    def _known(self, name: str, plain: Reader, settings: Any) -> Reader:
-        function = name.split("@")[0]
-        served = [h["label"] for h in self.truth["heads"] if function in h["functions"]]
-        return KnownReader(
-            self.vlm,
-            plain.items,
-            lambda item: self.cases.image(item.case),
-            plain.ledger,
-            batch_size=self.batch_size,
-            rows=settings.rows,
-            max_new_tokens=settings.max_new_tokens,
-            groups=self.groups,
-            strategies=(),
-            matters=[parse_head(h) for h in (*served, *self.truth["generalists"])],
-            alike=self.truth["level"] == "distributed" and function == PLACE,
-            memories=self.memories,
-        )
-
-
 def claims_on_known_answers(
     folder: str | Path, level: str, seed: int, settings: ClaimSettings = ClaimSettings()
 ) -> list[KnownClaim]:
@@ -258,7 +137,7 @@ def claims_on_known_answers(
         )
 
     whole = context(WHOLE, {})
-    check_short_cut(whole, settings, seed)
+    check_short_cut(_readers(whole, settings, "select"), level, seed)
     shares = shares_for(whole, settings)
     made = {WHOLE: whole, PART: context(PART, shares)}
     return [claim for arm, effect in settings.runs for claim in _judged(made[effect], arm, effect, settings)]
@@ -313,7 +192,7 @@ def _claim(
         return claim
     mine = tuple(h for h in test.heads if h in serving)
     lost, due = _lost(reader, test.heads), _lost(reader, mine)
-    general = set(test.heads) & set(context.truth["generalists"])
+    general = bool(set(test.heads) & set(context.truth["generalists"]))
     random = test.random_sets
     return claim.model_copy(
         update={
@@ -323,11 +202,25 @@ def _claim(
             "due_points": due,
             "claimed": test.claimed,
             "verdict": test.verdict,
-            "right": not general and bool(mine) and due >= lost / 2,
+            "right": is_right(general, due, lost),
             "random_sets": random.sets if random else 0,
             "random_claimed": random.claimed if random else 0,
         }
     )
+
+
+def is_right(general: bool, due: float, lost: float) -> bool:
+    """Whether heads may be called a function's specialists.
+
+    Args:
+        general: whether a head that all functions need is among them.
+        due, lost: points lost under those of them that serve the function, and under all of them.
+
+    Example:
+        >>> is_right(False, 12.0, 20.0), is_right(False, 9.0, 20.0), is_right(True, 20.0, 20.0)
+        (True, False, False)
+    """
+    return not general and due > 0 and due >= lost / 2
 
 
 def shares_for(context: KnownContext, settings: ClaimSettings) -> dict[str, float]:
@@ -341,28 +234,3 @@ def shares_for(context: KnownContext, settings: ClaimSettings) -> dict[str, floa
         if lost:
             found[function] = min(1.0, POINTS / lost)
     return found
-
-
-def check_short_cut(context: KnownContext, settings: ClaimSettings, seed: int) -> None:
-    """See that heads which the readers leave alone change no answer, on random sets of all heads.
-
-    Raises:
-        StudyError: more than ``CLOSE`` of a function's answers are others than without the short cut.
-    """
-    rng = np.random.default_rng([seed, 14])
-    heads = context.vlm.geometry.heads
-    some = [rng.permutation(len(heads))[: 2 * GROUP].tolist() for _ in range(SAMPLE)]
-    edits = [Edit(tuple(heads[i] for i in sorted(one)), mute()) for one in some]
-    for function, reader in _readers(context, settings, "select").items():
-        if not isinstance(reader, KnownReader):
-            continue
-        pairs = list(zip(reader.read_edits(edits), Reader._run(reader, edits), strict=True))
-        other = max(
-            float(np.mean([short.correct != true.correct for short, true in pairs])),
-            float(np.mean([short.forced != true.forced for short, true in pairs])),
-        )
-        if other > CLOSE:
-            raise StudyError(
-                f"planted model {context.truth['level']} {seed}: muting heads that do not serve {function} "
-                f"changes {100 * other:.1f} % of its answers; readings may not leave them out"
-            )
