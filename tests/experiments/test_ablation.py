@@ -21,7 +21,7 @@ from headscope.storage import read_json, read_table
 KNOBS = AblationSettings(
     draws=12,
     random_draws=6,
-    layer_sets=1,
+    layer_rounds=1,
     layer_limit=100.0,
     neutral_pictures=1,
     divergence_items=1,

@@ -101,11 +101,19 @@ def test_the_specific_score_is_a_heads_own_drop_minus_its_mean_drop_elsewhere():
 def test_a_layer_through_which_everything_passes_is_left_out():
     every = {Head(0, h): 5 for h in range(4)}
     readers = {"counting": FakeReader({**every, Head(1, 0): 3}), "text_reading": FakeReader(every)}
-    found = read_layers(GEOMETRY, readers, sets=4, limit=10.0, seed=0)
+    found = read_layers(GEOMETRY, readers, rounds=2, limit=10.0, seed=0)
     assert [layer.left_out for layer in found.values()] == [True, False, False]
     first, second, _ = found.values()
-    assert (first.forced_drop_points, first.muted, first.sets) == (50.0, 1, 4)
+    assert (first.forced_drop_points, first.muted, first.sets) == (50.0, 1, 8)
     assert second.forced_drop_points == pytest.approx(np.mean([30, 0, 0, 0]) / 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_layer_with_one_head_through_which_everything_passes_is_left_out_by_no_luck(seed):
+    readers = {f: FakeReader({Head(1, 2): 8}) for f in ("counting", "text_reading")}
+    found = read_layers(GEOMETRY, readers, rounds=1, limit=10.0, seed=seed)
+    assert [layer.forced_drop_points for layer in found.values()] == [0.0, 20.0, 0.0]
+    assert [layer.left_out for layer in found.values()] == [False, True, False]
 
 
 def test_a_set_that_too_few_others_match_is_taken_only_where_there_is_no_other():
@@ -117,13 +125,15 @@ def test_a_set_that_too_few_others_match_is_taken_only_where_there_is_no_other()
     assert Dose("f", (few,), 9).chosen is few
 
 
-def test_ties_go_to_fewer_heads_then_to_the_first_ranking():
+def test_heads_that_hardly_add_to_the_score_are_left_out():
     def one(ranking, k, points):
         return Candidate(ranking, k, tuple(GEOMETRY.heads[:k]), smooth_points=points)
 
     assert Dose("f", (one("joint", 4, 10), one("causal", 2, 10)), 9).chosen.k == 2
     assert Dose("f", (one("joint", 2, 10), one("causal", 2, 10)), 9).chosen.ranking == "joint"
-    assert Dose("f", (one("joint", 2, 10), one("causal", 2, 11)), 9).chosen.ranking == "causal"
+    assert Dose("f", (one("joint", 2, 10), one("causal", 2, 10.5)), 9).chosen.ranking == "joint"
+    assert Dose("f", (one("joint", 3, 40), one("causal", 12, 41.9)), 9).chosen.k == 3
+    assert Dose("f", (one("joint", 3, 40), one("causal", 12, 42.2)), 9).chosen.k == 12
 
 
 def test_equal_head_sets_of_two_rankings_are_read_once():

@@ -25,7 +25,7 @@ from headscope.models.vlm import VLM
 ABLATION = AblationSettings(
     draws=8,
     random_draws=4,
-    layer_sets=1,
+    layer_rounds=1,
     damage_draws=2,
     layer_limit=100.0,
     main_draws=2,

@@ -162,7 +162,7 @@ class _Ablation:
         """What layers and candidates cost on ``select``, and the frozen choice."""
         s, geometry = self.settings, self.context.vlm.geometry
         readers = {f: self.readers["select"][f] for f in self.measured}
-        self.layers = read_layers(geometry, readers, s.layer_sets, s.layer_limit, self.context.seed)
+        self.layers = read_layers(geometry, readers, s.layer_rounds, s.layer_limit, self.context.seed)
         out = [key for key, layer in self.layers.items() if layer.left_out]
         wanted = {f: candidates(geometry, self._scores(f), s.ks, out) for f in self.functions}
         for name in [f for f, some in wanted.items() if not some]:

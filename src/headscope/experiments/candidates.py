@@ -17,22 +17,25 @@ from headscope.edits.edits import mute
 from headscope.engine.readings import Reader, Reading
 from headscope.errors import StudyError
 from headscope.experiments.ablation_result import DoseCurve, DosePoint, LayerDamage
-from headscope.experiments.controls import CLAIM_SETS, draw, matched_sets
+from headscope.experiments.controls import CLAIM_SETS, matched_sets
 from headscope.experiments.effects import POINTS, drops
 from headscope.models.geometry import Geometry, Head
 from headscope.statistics.ranking import BY_SIZE, strongest
 
+NEAR_POINTS, NEAR_SHARE = 1.0, 0.05  # heads that add no more than this to the score are bystanders
 SPECIFIC = "specific"  # the ranking made of "causal": a head's own drop minus its mean drop elsewhere
 Scores = Mapping[str, Sequence[float | None]]  # function -> score per head, flat order
 LayerKey = tuple[str, int, str]
+HeadSet = tuple[Head, ...]
 
 RULE = (
-    "A layer is left out if muting a random quarter of its heads costs more than the limit, in points of "
-    "forced choice on select, averaged over functions and sets. Per function, on select: of all rankings and "
+    "A layer is left out if muting a quarter of its heads, drawn at random, costs more than the limit, in "
+    "points of forced choice on select, averaged over functions and sets. Per function, on select: of all rankings and "
     "k, the heads with the greatest score: what the function loses minus the mean of what the others "
-    "lose, in points of smoothed forced choice (100 times the logistic function of the margin). At most a "
-    f"quarter of a layer's heads are taken; where some set leaves {CLAIM_SETS} distinct sets to match it "
-    "layer by layer, only such sets. Ties go to the smaller k, then to the ranking named first."
+    "lose, in points of smoothed forced choice (100 times the logistic function of the margin); of those "
+    f"within {NEAR_POINTS:g} point or {100 * NEAR_SHARE:g} % of it the one with the fewest heads, then of "
+    "the ranking named first. At most a quarter of a layer's heads are taken; where some set leaves "
+    f"{CLAIM_SETS} distinct sets to match it layer by layer, only such sets."
 )
 
 
@@ -78,9 +81,9 @@ class Dose:
 
     def __post_init__(self) -> None:
         fair = [c for c in self.candidates if c.sets >= CLAIM_SETS] or list(self.candidates)
-        # Rounded, so that a last bit of floating point never decides.
-        best = max(enumerate(fair), key=lambda c: (round(c[1].score, 6), -c[1].k, -c[0]))
-        object.__setattr__(self, "chosen", best[1])
+        best = max(c.score for c in fair)
+        near = [c for c in fair if c.score >= best - max(NEAR_POINTS, NEAR_SHARE * best)]
+        object.__setattr__(self, "chosen", min(near, key=lambda c: c.k))  # of equal k the first
 
     def record(self) -> DoseCurve:
         """As the artefact holds it."""
@@ -146,20 +149,25 @@ def candidates(
 
 
 def read_layers(
-    geometry: Geometry, readers: Mapping[str, Reader], sets: int, limit: float, seed: int
+    geometry: Geometry, readers: Mapping[str, Reader], rounds: int, limit: float, seed: int
 ) -> dict[LayerKey, LayerDamage]:
-    """What muting random quarters of each layer costs, averaged over functions; decoder layers alone.
+    """What muting a quarter of each layer's heads costs, averaged over functions; decoder layers alone.
+
+    Every head is in one set of each round, so that a single head that carries everything is not missed.
 
     Args:
         readers: function -> its questions on ``select``.
-        sets: random head sets a layer.
+        rounds: how often each layer's heads are parted at random.
         limit: points of forced choice above which a layer is left out.
     """
-    drawn = {}
+    rng = np.random.default_rng(seed)
+    drawn: dict[LayerKey, list[HeadSet]] = {}
     layers = {key: heads for key, heads in geometry.per_layer().items() if key[0] == "decoder"}
     for key, members in layers.items():
-        some = members[: max(1, len(members) // 4)]
-        drawn[key] = draw(geometry, some, sets, seed, disjoint=False).draws
+        size = max(1, len(members) // 4)
+        for _ in range(rounds):
+            order = [members[i] for i in rng.permutation(len(members))]
+            drawn.setdefault(key, []).extend(tuple(order[i : i + size]) for i in range(0, len(members), size))
     every = [heads for draws in drawn.values() for heads in draws]
     lost = np.mean(
         [drops(r.clean, r.read_many(every, mute(), label=f"layers: {f}")).forced for f, r in readers.items()],

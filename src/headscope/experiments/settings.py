@@ -32,9 +32,11 @@ class AblationSettings:
         functions: those that are tested; the others are only measured beside them. Empty: all.
         draws: control head sets per function on ``test`` (functions x draws x test_items).
         random_draws: random head sets of the same layers that may share heads with those under test; each is
-            put through the claim's own test too.
-        layer_sets, layer_limit: random quarters of a layer that are muted on ``select``, and the points of
-            forced choice, averaged over functions, above which a layer's heads are not taken.
+            put through the claim's own test too. p is 1 / (1 + random_draws) at least, so that with F
+            functions fewer than F / alpha of them can hide what is there.
+        layer_rounds, layer_limit: how often each layer's heads are parted at random into quarters that are
+            muted on ``select``, and the points of forced choice, averaged over functions and quarters, above
+            which a layer's heads are not taken.
         unreadable_limit, divergence_limit: general damage above which nothing is claimed: points more of
             unreadable answers; nats of KL(clean || muted) of first tokens beyond random sets' mean.
         neutral_pictures, divergence_items, damage_draws: pictures shown with neutral prompts, questions of
@@ -55,8 +57,8 @@ class AblationSettings:
 
     functions: tuple[str, ...] = ()
     draws: int = 200
-    random_draws: int = 100
-    layer_sets: int = 8
+    random_draws: int = 200
+    layer_rounds: int = 2
     layer_limit: float = 5.0
     unreadable_limit: float = 10.0
     divergence_limit: float = 0.5

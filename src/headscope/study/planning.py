@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SCANNED = 32  # heads that are timed of a scan
 _EDITS = 16  # edits that are timed together
+QUARTERS = 5  # of a layer, at most, where its heads are no multiple of four
 LAYERS = 32  # of a model that is not at hand
 _SOME = 2  # prompts that edited readings are timed on
 
@@ -137,7 +138,7 @@ def _ablate(asked: _Asked) -> StageWork:
     measured = [f for f in asked.taxonomy.functions if f in select and f in test]
     functions = [f for f in measured if not s.functions or f in s.functions]
     candidates = len(s.rankings) * len(s.ks) * len(functions)
-    edited = sum(select[f] for f in measured) * (candidates + asked.layers * s.layer_sets)
+    edited = sum(select[f] for f in measured) * (candidates + asked.layers * QUARTERS * s.layer_rounds)
     for name in functions:
         edited += test[name] * (s.draws + s.random_draws + len(s.mutes) + len(s.scopes))
         edited += sum(test[f] for f in measured)

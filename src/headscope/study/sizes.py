@@ -37,7 +37,7 @@ SIZES = {
             "ablate": {
                 "draws": 2,
                 "random_draws": 2,
-                "layer_sets": 1,
+                "layer_rounds": 1,
                 "neutral_pictures": 1,
                 "divergence_items": 1,
                 "damage_draws": 1,
@@ -79,7 +79,7 @@ SIZES = {
             "ablate": {
                 "draws": 20,
                 "random_draws": 20,
-                "layer_sets": 2,
+                "layer_rounds": 1,
                 "neutral_pictures": 3,
                 "divergence_items": 3,
                 "damage_draws": 5,
@@ -109,7 +109,8 @@ SIZES = {
             "causal": {"max_items": 20},
             "ablate": {
                 "functions": DEMO_FUNCTIONS,
-                "layer_sets": 4,
+                "random_draws": 120,
+                "layer_rounds": 1,
                 "main_draws": 10,
                 "ks": (3, 4, 6, 8),
                 "select_items": 40,
