@@ -54,6 +54,8 @@ def test_rules_fill_cases_in_place_and_say_what_is_open(
             "one intervention at a time",
         ),
         (["evaluate", "--data", "FOLDER", "--model", "x", "--mute", "counting"], "say --study"),
+        (["capture", "--study", "OUT", "--data", "FOLDER", "--protocol", "paper"], "is for `headscope run`"),
+        (["run", "--study", "OUT", "--data", "FOLDER", "--protocol", "other"], "'other'; there is: paper"),
     ],
 )
 def test_a_wrong_call_ends_in_one_message(

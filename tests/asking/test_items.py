@@ -73,3 +73,12 @@ def test_the_batch_plan_does_not_depend_on_the_order_of_items_and_puts_equal_len
     assert turns == sorted(turns)
     with pytest.raises(StudyError, match="batches of 0"):
         plan_batches(items, 0)
+
+
+def test_a_step_that_is_worded_by_the_turn_before_it_is_never_asked_alone() -> None:
+    case = make_case(0)
+    again = case.steps[1].model_copy(update={"id": "s9", "question": "And the car?", "wording": "shared/0"})
+    case = case.model_copy(update={"steps": (*case.steps[:2], again)})
+    items = {i.id: i for i in make_items([case], DEFAULT, ("gold", "alone"))}
+    assert "c0/s9/alone" not in items
+    assert history_of(items["c0/s9/gold"])[-1] == (case.steps[1].question, case.steps[1].answer)

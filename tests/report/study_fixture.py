@@ -300,7 +300,16 @@ def atlas(functions: Sequence[str], shape: tuple[int, int], rng: np.random.Gener
         control=control,
         answers=answers_,
         independent={"from_picture": [f for f in functions if f in DEFAULT.from_picture]},
-        joint={"accuracy": 0.94, "majority": 0.17, "shuffled": 0.14},
+        joint={
+            "accuracy": 0.94,
+            "majority": 0.17,
+            "shuffled": 0.14,
+            "words_alone": 0.95,
+            "words_by": "bag of words",
+            "beyond_words": -0.01,
+            "beyond_words_ci": [-0.03, 0.01],
+            "steps": {"fit": 300, "select": 100, "test": 90},
+        },
         provenance={"model": "embedded", **asdict(ProbeSettings()), "contexts": ["gold"]},
     )
     return with_causal(derive(made), causal)

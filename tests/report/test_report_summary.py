@@ -27,7 +27,8 @@ FORM = {
     "main_by_context": {"alone": 0, "gold": 0, "own": 0},
     "chain": dict.fromkeys(("alone", "own", "gold_without_verdict", "wrong", "other", "n"), 0),
     "form": dict.fromkeys(("n", "median", "below_1_percent", "thoughts"), 0),
-    "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
+    "joint_probe": dict.fromkeys(("accuracy", "words_alone", "majority", "shuffled", "beyond_words", "n"), 0)
+    | {"words_by": "", "beyond_words_ci": [0, 0]},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
     "scarcity": {"difference": 0, "relabel_p": 0, "effective_heads": {"spatial_perception": 0}},
     "ablation": {
@@ -173,7 +174,7 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
     assert summary["claims"] == []
     assert summary["random_sets_claimed"] == {"share": None, "sets": 0}
-    assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
+    assert set(summary["joint_probe"].values()) == {None, "", 0}
     assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from headscope.asking.histories import earlier_steps, like_cases, of_another, with_one_wrong
 from headscope.data.schema import Case, Step
+from headscope.data.wordings import is_shared
 from headscope.errors import DataError, StudyError
 from headscope.functions import Taxonomy
 from headscope.models.answers import parser_of
@@ -79,10 +80,11 @@ def make_items(
     """Every step and main question of the cases in every asked context, case by case, in step order.
 
     Functions that exist only in a chain (``taxonomy.chain_only``, such as ``decision_making``) are never
-    asked alone. Main questions are asked in ``main_contexts`` (by default ``contexts``); where they are
-    asked in ``own``, the steps are too, since their answers are its history. Unanswered steps are left out,
-    as questions and as turns of a dialogue: :func:`count_unanswered` says how many. A question without a turn
-    that could be wrong, or without another case like its own, is not asked in ``wrong``, or ``other``.
+    asked alone, nor are steps worded by the turn before them (``And the horse?``). Main questions are asked
+    in ``main_contexts`` (by default ``contexts``); where they are asked in ``own``, the steps are too, since
+    their answers are its history. Unanswered steps are left out, as questions and as turns of a dialogue:
+    :func:`count_unanswered` says how many. A question without a turn that could be wrong, or without another
+    case like its own, is not asked in ``wrong``, or ``other``.
 
     Args:
         others: case id -> the case whose turns stand in for its own in ``other``; by default found among
@@ -123,7 +125,7 @@ def _earlier(
 ) -> tuple[Step, ...] | None:
     """The turns before a question in a context; None: it is not asked in it."""
     if context == "alone":
-        return None if step.function in taxonomy.chain_only else ()
+        return None if step.function in taxonomy.chain_only or is_shared(step.wording) else ()
     if context == "wrong":
         return with_one_wrong(case, step, taxonomy)
     if context == "other":

@@ -43,6 +43,12 @@ def draw_scenes(
     test_pictures: Annotated[
         int | None, typer.Option(help="With --balance: from at least so many pictures.  [default: 60]")
     ] = None,
+    shared_wordings: Annotated[
+        bool,
+        typer.Option(
+            "--shared-wordings", help="Ask again about another thing as 'And the horse?', whatever is asked."
+        ),
+    ] = False,
 ) -> None:
     """Draw scenes with exact ground truth, and ask about them step by step."""
     from headscope.making.scenes.generate import draw_scenes
@@ -57,6 +63,7 @@ def draw_scenes(
         hard_things=hard_things,
         held_out=held_out,
         balance=wanted,
+        shared=shared_wordings,
     )
     steps = sum(len(c.steps) for c in made)
     typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,6 +126,13 @@ def parse_settings(words: list[str] | None) -> dict[str, JsonObject]:
 
 
 def _add_stage(app: typer.Typer, name: str, text: str) -> None:
+    protocol_option = typer.Option(
+        None,
+        "--protocol",
+        help="paper: do what arXiv 2603.20662 did, in its functions, and print its figures beside.",
+        hidden=name != "run",
+    )
+
     def command(
         study: StudyOption,
         model: StudyModelOption = None,
@@ -144,6 +152,7 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         probe_device: ProbeDeviceOption = None,
         settings: SetOption = None,
         wait: WaitOption = False,
+        protocol: str | None = protocol_option,
     ) -> None:
         from headscope.study.requested_settings import RequestedSettings
 
@@ -151,8 +160,12 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         given = RequestedSettings(
             model, size, seed, taxonomy, device, dtype, options, batch_size, parse_settings(settings) or None
         )
+        if protocol is not None:
+            given = _in_protocol(given, protocol, name, study)
         opened = open_study(study, data, given, {"probe_device": probe_device, "wait": wait})
-        if name in ("run", "report"):
+        if protocol is not None:
+            show_paper(opened)
+        elif name in ("run", "report"):
             page = opened.run() if name == "run" else opened.report()
             show_summary(opened)
             say(f"report: {page}")
@@ -162,6 +175,41 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
 
     command.__doc__ = text
     app.command(name)(command)
+
+
+def _in_protocol(given: RequestedSettings, protocol: str, command: str, folder: Path) -> RequestedSettings:
+    """The settings of a study that follows a protocol: its stage is asked for, in the paper's functions.
+
+    Raises:
+        StudyError: the command is another than ``run``.
+    """
+    if command != "run":
+        raise StudyError(f"--protocol is for `headscope run`; `headscope {command}` does one stage alone")
+    settings = {**(given.settings or {})}
+    settings["paper"] = {**settings.get("paper", {}), "protocol": protocol}
+    begun = (folder / "study.json").exists()  # a study keeps the functions that it began with
+    return replace(given, settings=settings, taxonomy=given.taxonomy or (None if begun else "cogvsr"))
+
+
+def show_paper(study: Study) -> None:
+    """Run the paper's protocol and print it beside the published figures."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from headscope.experiments.paper_result import PaperResult, masking_row
+
+    made = study.stage("paper")
+    assert isinstance(made, PaperResult)
+    masked = [masking_row(row) for row in made.masking]
+    lines = [line.content() for line in made.table]
+    for title, rows in ((f"Heads times {made.factor:g}, % right", masked), (made.source, lines)):
+        table = Table(*(rows[0] if rows else ()), title=title, show_lines=True)
+        for row in rows:
+            table.add_row(*map(str, row.values()))
+        Console().print(table)
+    for function, why in made.left_out.items():
+        say(f"{function}: left out, {why}")
+    say(f"paper: done, in {study.folder / 'paper.json'}; what differs: docs/paper.md")
 
 
 def show_summary(study: Study) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from headscope.data.schema import SPLITS
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.probing.answers import answer_probes
 from headscope.probing.atlas import AnswerScores, Atlas, AtlasHead, Provenance
+from headscope.probing.domains import bags
 from headscope.probing.independent import independent_probes
 from headscope.probing.joint import head_widths, importance, joint_probe
 from headscope.probing.logistic import logistic_check
@@ -20,12 +23,16 @@ from headscope.probing.settings import ProbeSettings
 from headscope.probing.significance import fdr, finite_or_none
 from headscope.probing.steps import Steps, gather_steps
 from headscope.probing.summary import finite_table, head_rows, interval_list, with_causal
+from headscope.probing.words import BAG, EMBEDDING, beyond_words, words_auroc
 from headscope.progress import track
 from headscope.statistics.shares import share_estimate
 from headscope.storage import Ledger, write_json, write_table
 
 if TYPE_CHECKING:
     import xarray as xr
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+Words = Mapping[str, NDArray[np.float32]]
 
 _CHUNK = 128  # heads in one unit of the independent probes
 _FREE = ("level", "default_ranking", "device")  # no unit of work depends on these, but for rounding
@@ -44,6 +51,7 @@ def probe(
     provenance: Mapping[str, Any] | None = None,
     settings: ProbeSettings | None = None,
     chosen: bool = False,
+    embed: Embed | None = None,
 ) -> Atlas:
     """Probe every head and write ``atlas.json``, ``atlas.parquet`` and ``joint.json`` into ``folder``.
 
@@ -60,6 +68,7 @@ def probe(
         provenance: ``model``, ``revision``, ``data`` and whatever else is to be kept.
         settings: see :class:`ProbeSettings`.
         chosen: ``answers`` are the very steps to probe (:func:`headscope.probing.steps.probed_answers`).
+        embed: questions -> (question, width), a second baseline by words alone beside the bag of words.
 
     Raises:
         StudyError: too little to probe, or no such readout or device.
@@ -77,14 +86,22 @@ def probe(
         {**named, **kept, "taxonomy": functions, "items": steps.fingerprint, "blank": blank is not None},
     )
     atlas = _atlas(steps, labels, taxonomy, settings, given)
+    words = _words(steps, embed)
     _independent(atlas, steps, ledger, settings)
+    _independent_words(atlas, steps, words, ledger, settings)
     _answers(atlas, steps, ledger, settings)
-    details = _joint(atlas, steps, ledger, settings)
+    details = _joint(atlas, steps, words, ledger, settings)
     done = with_causal(atlas, causal, settings.default_ranking)
     write_json(folder / "joint.json", details)
     write_table(folder / "atlas.parquet", done.table())
     done.save(folder / "atlas.json")
     return done
+
+
+def _words(steps: Steps, embed: Embed | None) -> dict[str, NDArray[np.float32]]:
+    """The questions of all steps as features, (item, width) each."""
+    questions = [str(r["question"]) for r in steps.rows]
+    return {BAG: bags(questions)} | ({EMBEDDING: embed(questions)} if embed else {})
 
 
 def _atlas(
@@ -179,6 +196,21 @@ def _independent(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSett
         atlas.independent["logistic"] = check
 
 
+def _independent_words(
+    atlas: Atlas, steps: Steps, words: Words, ledger: Ledger, settings: ProbeSettings
+) -> None:
+    """Fill in what the same estimator reaches on the questions' words: what a head has to beat."""
+    items = steps.where("fit", "select")
+    y, count = _codes(atlas, steps)[items], len(atlas.functions)
+
+    def unit(name: str) -> dict[str, Any]:
+        area, accuracy = words_auroc(words[name][items], y, steps.images[items], count, settings.seed)
+        return {"auroc": dict(zip(atlas.functions, finite_or_none(area), strict=True)), "accuracy": accuracy}
+
+    found = {name: ledger.get_or(f"independent words {name}", lambda n=name: unit(n)) for name in words}
+    atlas.independent["words"] = found
+
+
 def _independent_unit(
     steps: Steps, items: Any, y: Any, heads: slice, functions: int, settings: ProbeSettings
 ) -> dict[str, Any]:
@@ -247,10 +279,20 @@ def _answer_unit(steps: Steps, items: Any, settings: ProbeSettings) -> dict[str,
     return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in vars(found).items()}
 
 
-def _joint(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSettings) -> dict[str, Any]:
+def _joint(
+    atlas: Atlas, steps: Steps, words: Words, ledger: Ledger, settings: ProbeSettings
+) -> dict[str, Any]:
     """Fill in the joint ranking; what is known of the joint probe itself comes back."""
     found: dict[str, Any] = ledger.get_or("joint", lambda: _joint_unit(atlas, steps, settings, shuffle=False))
     null = ledger.get_or("joint shuffled", lambda: _joint_unit(atlas, steps, settings, shuffle=True))
+    y = _codes(atlas, steps)
+
+    def beyond() -> dict[str, Any]:
+        parts = tuple(steps.where(split) for split in SPLITS)
+        wordings = [str(r["wording"]) for r in steps.rows]
+        return beyond_words(words, y, parts, np.array(found["right"]), steps.images, wordings)
+
+    alone = ledger.get_or(f"joint words {sorted(words)}", beyond)
     atlas.rankings["joint"] = {f: found["importance"][i] for i, f in enumerate(atlas.functions)}
     atlas.intervals["joint"] = {
         f: interval_list(*np.array([found[side][i] for side in ("low", "high")], dtype=np.float64))
@@ -258,7 +300,7 @@ def _joint(atlas: Atlas, steps: Steps, ledger: Ledger, settings: ProbeSettings) 
     }
     facts = ("accuracy", "accuracy_ci", "accuracy_select", "majority", "epochs", "loss", "steps")
     details = {k: found[k] for k in facts}
-    details |= {"shuffled": null["accuracy"], "shuffled_select": null["accuracy_select"]}
+    details |= {"shuffled": null["accuracy"], "shuffled_select": null["accuracy_select"], **alone}
     details |= {"shared": settings.shared, "hidden": settings.hidden, "seed": settings.seed}
     atlas.joint.update({k: v for k, v in details.items() if k != "loss"})
     return details
@@ -289,6 +331,7 @@ def _joint_unit(atlas: Atlas, steps: Steps, settings: ProbeSettings, shuffle: bo
         "importance": finite_or_none(weight.mean),
         "low": finite_or_none(weight.low),
         "high": finite_or_none(weight.high),
+        "right": right.tolist(),
         "accuracy": judged.value,
         "accuracy_ci": list(judged.ci),
         "accuracy_select": trained.probe.accuracy(steps.z[select], y[select]),

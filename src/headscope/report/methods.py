@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from headscope.experiments.controls import CLAIM_SETS
-from headscope.report.charts.base import words
+from headscope.probing.atlas import Atlas
+from headscope.report.charts.base import interval, scaled, words
 from headscope.report.contents import StudyContents
+from headscope.report.estimates import estimate
 from headscope.report.theme import number, percent
 
 Block = tuple[str, list[str]]
@@ -64,9 +66,19 @@ def _heads(study: StudyContents) -> Block:
         lines.append(
             f"The joint probe names the function of {percent(accuracy)} of held-back steps; the most "
             f"frequent function alone gives {percent(most)}, training on shuffled labels "
-            f"{percent(shuffled)}."
+            f"{percent(shuffled)}.{_beyond_words(atlas)}"
         )
     return "Heads and rankings", lines
+
+
+def _beyond_words(atlas: Atlas) -> str:
+    """What the joint probe adds to the words of the question; empty where that was not measured."""
+    more, ci = atlas.joint.get("beyond_words"), atlas.joint.get("beyond_words_ci")
+    if more is None or ci is None:
+        return ""
+    added = interval(scaled(estimate(more, ci)), 1, True)
+    alone = f"{percent(atlas.joint['words_alone'])} ({atlas.joint['words_by']})"
+    return f" The words of the question alone give {alone}: the probe adds {added} points to them."
 
 
 def _muting(study: StudyContents) -> Block:

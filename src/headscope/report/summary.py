@@ -58,15 +58,30 @@ class AccuracyCell(Record):
 
 
 class JointCell(Record):
-    """The joint probe.
+    """The joint probe, shares of the steps of ``test`` whose function is told right.
 
     Attributes:
-        accuracy, majority, shuffled: on ``test``; by the most frequent function; trained on shuffled labels.
+        accuracy, majority, shuffled: the probe; the most frequent function; trained on shuffled labels.
+        words_alone, words_by: a classifier that sees the words of the question alone, and which: bag of words
+            or mean token embedding, whichever was better on ``select``.
+        beyond_words, beyond_words_ci: what the probe adds to it, and its 95 % interval by picture.
+        n: steps.
     """
 
     accuracy: Number = None
+    words_alone: Number = None
     majority: Number = None
     shuffled: Number = None
+    words_by: str = ""
+    beyond_words: Number = None
+    beyond_words_ci: Interval | None = None
+    n: int = 0
+
+    @classmethod
+    def of(cls, joint: Row) -> JointCell:
+        """From the atlas; fields that an older one lacks are empty."""
+        found = {k: joint[k] for k in cls.model_fields if joint.get(k) is not None}
+        return cls(**{**found, "n": int((joint.get("steps") or {}).get("test", 0))})
 
 
 class HeadsCell(Record):
@@ -342,7 +357,6 @@ def summarise(study: StudyContents) -> Summary:
     seconds["total"] = study.seconds.get("total", sum(seconds.values()))
     record, atlas = study.record, study.atlas
     tests = study.ablation.functions if study.ablation else {}
-    joint = atlas.joint if atlas else {}
     names = ("name", "revision", "parameters", "layers", "heads")
     return Summary(
         wall_s=seconds,
@@ -352,7 +366,7 @@ def summarise(study: StudyContents) -> Summary:
         **_accuracies(study),
         chain=ChainCell.of(study),
         form=_form(study),
-        joint_probe=JointCell(**{k: joint.get(k) for k in ("accuracy", "majority", "shuffled")}),
+        joint_probe=JointCell.of(atlas.joint if atlas else {}),
         functional_heads=_heads(atlas) if atlas else {},
         scarcity=_scarcity(atlas) if atlas else ScarcityCell(),
         ablation={f: MutingCell.of(test) for f, test in tests.items()},

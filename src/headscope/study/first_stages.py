@@ -63,6 +63,7 @@ def probe(
 ) -> Atlas:
     """The probes on what was captured, and the causal scores beside them."""
     from headscope.capturing.store import iter_answers, open_activations
+    from headscope.models.text_embeddings import mean_embeddings
     from headscope.probing.stage import probe as rank
     from headscope.probing.steps import probed_answers
 
@@ -86,4 +87,5 @@ def probe(
         },
         settings=settings,
         chosen=True,
+        embed=lambda questions: mean_embeddings(context.vlm, questions),
     )

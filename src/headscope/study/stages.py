@@ -153,6 +153,17 @@ STAGES = (
         asks="other",
     ),
     Stage(
+        "paper",
+        "Do what arXiv 2603.20662 did, beside its figures (headscope run --protocol paper).",
+        needs=("probe",),
+        file="paper.json",
+        home="headscope.experiments.paper",
+        run="paper",
+        settings="PaperSettings",
+        result="PaperResult",
+        asks="protocol",
+    ),
+    Stage(
         "report",
         "Write summary.json, report.html and the figures.",
         needs=(),

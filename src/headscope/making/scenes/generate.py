@@ -9,12 +9,13 @@ from PIL import Image
 
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
+from headscope.data.wordings import SHARED
 from headscope.errors import DataError
 from headscope.making.scenes.balance import Balance, kinds_wanted, with_splits
 from headscope.making.scenes.chains import CHAINS, build, draw_kind, seed_example
 from headscope.making.scenes.scene import SIDE, Thing
 from headscope.making.scenes.story import FUNCTION_OF, Story
-from headscope.making.scenes.wordings import MAIN, STEPS
+from headscope.making.scenes.wordings import MAIN, SHARED_STEPS, SHARED_TEXT, STEPS
 from headscope.progress import track
 from headscope.storage import disk_error
 
@@ -23,11 +24,17 @@ MOST_THINGS = 20  # beyond this there is no room, even with drawings that overla
 
 
 def case_of(
-    story: Story, rng: random.Random | None, case_id: str, image: str, held_out: tuple[str, ...] = ()
+    story: Story,
+    rng: random.Random | None,
+    case_id: str,
+    image: str,
+    held_out: tuple[str, ...] = (),
+    shared: bool = False,
 ) -> Case:
     """The typed case of a story, with wordings chosen: held-out ones where ``wording`` is in ``held_out``.
 
-    Without ``rng`` every question has its first wording.
+    Without ``rng`` every question has its first wording. ``shared``: a step like the one before it, about
+    another thing, is asked as ``And the horse?``.
     """
     assert story.scene is not None
 
@@ -54,16 +61,17 @@ def case_of(
         if asked.name == "verdict":
             asked.fields = {"question": main}
         about = ids(asked.things) + (("absent",) if asked.name == "present" and story.absent else ())
+        again = shared and number > 1 and asked.name == story.steps[number - 2].name in SHARED_STEPS
         steps.append(
             Step(
                 id=f"s{number}",
-                question=asked.text(wording),
+                question=SHARED_TEXT.format(**asked.fields) if again else asked.text(wording),
                 answer=asked.answer,
                 choices=asked.choices,
                 function=FUNCTION_OF[asked.name],
                 objects=about,
                 depends_on=tuple(f"s{r + 1}" for r in asked.rests),
-                wording=f"{asked.name}/{wording}",
+                wording=f"{SHARED}/0" if again else f"{asked.name}/{wording}",
             )
         )
     return Case(
@@ -93,13 +101,14 @@ def one_case(
     hard_things: tuple[int, int] = (9, 12),
     held_out: float = 0.15,
     kind: str | None = None,
+    shared: bool = False,
 ) -> tuple[Case, Story]:
     """Case ``index`` of a data set, a function of the arguments alone; case 0 is the one that explains."""
     case_id = f"scene-{seed}-{index:06d}"
     image = f"images/{case_id}.png"
     if index == 0 and kind is None:
         example = seed_example()
-        return case_of(example, None, case_id, image), example
+        return case_of(example, None, case_id, image, shared=shared), example
     rng = random.Random(f"{seed}/{index}")
     count = rng.randint(*(hard_things if rng.random() < hard else things))
     new = (rng.choice(NEW),) if rng.random() < held_out else ()
@@ -110,7 +119,7 @@ def one_case(
         sprites="new" if "sprite" in new else "trained",
         combination="combination" in new,
     )
-    return case_of(story, rng, case_id, image, new), story
+    return case_of(story, rng, case_id, image, new, shared), story
 
 
 def draw_scenes(
@@ -124,13 +133,15 @@ def draw_scenes(
     held_out: float = 0.15,
     card: bool = True,
     balance: Balance | None = None,
+    shared: bool = False,
 ) -> Cases:
     """Write ``cases`` scene cases to the folder ``out``: images/*.png, cases.jsonl, README.md (the card).
 
     ``things`` and ``hard_things``: fewest and most things of ordinary and hard scenes; ``hard``: share of
     hard ones; ``held_out``: share of cases that are new to the embedded model in one of three ways.
     ``balance``: what every function needs on ``test``; further scenes are drawn for ``test`` until it has
-    that, and every case says its split, those that a study with this seed would give.
+    that, and every case says its split, those that a study with this seed would give. ``shared``: a step
+    that asks again about another thing is worded ``And the horse?``, whatever its function.
 
     Raises:
         DataError: a number is out of range, or the folder already holds cases.
@@ -160,7 +171,14 @@ def draw_scenes(
 
     def draw(index: int, kind: str | None = None, new: float = held_out) -> Case:
         case, story = one_case(
-            index, seed, things=things, hard=hard, hard_things=hard_things, held_out=new, kind=kind
+            index,
+            seed,
+            things=things,
+            hard=hard,
+            hard_things=hard_things,
+            held_out=new,
+            kind=kind,
+            shared=shared,
         )
         assert story.scene is not None
         Image.fromarray(story.scene.render()).save(out / case.image, compress_level=1)

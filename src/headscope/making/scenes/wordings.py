@@ -270,3 +270,7 @@ MAIN: dict[str, tuple[str, ...]] = {
         "{way} of {y}, is there {a}?",
     ),
 }
+
+# One wording for a step of any of these names that follows another of its own: words do not tell which it is.
+SHARED_STEPS = ("where", "look", "letter", "colour", "size")
+SHARED_TEXT = "And {x}?"
