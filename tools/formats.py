@@ -30,6 +30,7 @@ OTHERS = (
     "headscope.study.record:StudyRecord",
     "headscope.experiments.scan_results:ScanResult",
     "headscope.study.evaluation_result:EvaluationResult",
+    "headscope.benchmarks.predictions:PredictionScores",
     "headscope.validation.validation_result:ValidationResult",
 )
 _BLOCK = re.compile(r"(<!-- fields: (\S+) -->\n).*?(<!-- end of fields -->)", re.DOTALL)

@@ -14,7 +14,6 @@ from typing import Any
 
 from PIL import Image
 
-from headscope.experiments.significance import CLAIM_SETS
 from headscope.making.scenes.generate import one_case
 
 ROOT = Path(__file__).parent.parent
@@ -49,49 +48,61 @@ def signed(value: float | None, ci: list[float | None] | None = None) -> str:
 def results(summary: dict[str, Any]) -> str:
     """The README's table, from a summary."""
     lines = [
-        "| function | accuracy, % | heads | lost by muting them, points | lost by random heads of the same "
-        "layers | q | may be called functional |",
-        "|---|---|---|---|---|---|---|",
+        "| function | clean, %: free, forced | heads | lost by muting them, points: free | forced choice "
+        "| under random heads of the same layers | by other functions | q | may be called functional |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, muted in summary["ablation"].items():
-        accuracy = summary["accuracy"][name]
-        matched = muted["layer_matched"]
-        controls = f"{muted['control_mean']:.1f} on average, {muted['control_max']:.1f} at most"
+    for claim in summary["claims"]:
+        n = f"n {claim['n']}, {claim['pictures']} pictures"
         lines.append(
-            f"| {name.replace('_', ' ')} | {100 * accuracy['value']:.1f} (n {accuracy['n']}) | {muted['k']} "
-            f"| {_lost(muted)} "
-            f"| {controls if matched else 'no matched sets'} | {_q(muted['q'])} | {_verdict(muted)} |"
+            f"| {claim['function'].replace('_', ' ')} ({n}) "
+            f"| {claim['clean_free']:.1f}, {claim['clean_forced']:.1f} | {len(claim['heads'])} "
+            f"| {_lost(claim['drop_points'], claim['ci'])} "
+            f"| {_lost(claim['forced_drop_points'], claim['forced_ci'])} | {_controls(claim)} "
+            f"| {_lost(claim['elsewhere_points'], claim['elsewhere_ci'])} | {_q(claim['q'])} "
+            f"| {_verdict(claim)} |"
         )
-    lines += ["", _asking(summary), _pointing(summary["pointing"]), _turning_up(summary["emphasis"])]
+    random = summary["random_sets_claimed"]
+    if random["sets"]:
+        lines += [
+            "",
+            f"- Random sets of the same layers, put through the same test: {100 * random['share']:.1f} % of ",
+        ]
+        lines[-1] += f"{random['sets']} would be claimed."
+    lines += [_asking(summary), _pointing(summary["pointing"]), _turning_up(summary["emphasis"])]
     lines.append(_scarcity(summary["scarcity"]))
     return "\n".join(lines)
 
 
-def _lost(muted: dict[str, Any]) -> str:
-    """Points lost, with interval and n; where every answer is lost, or none, resampling gives no width."""
-    low, high = muted["ci"]
-    if low == high:
-        return f"{muted['drop_points']:.1f} (every one of {muted['n']})"
-    return f"{muted['drop_points']:.1f} [{low:.1f}, {high:.1f}] (n {muted['n']})"
+def _lost(value: float | None, ci: list[float | None] | None) -> str:
+    if value is None:
+        return "-"
+    low, high = ci or (None, None)
+    return f"{value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if low is not None and high is not None else "")
+
+
+def _controls(claim: dict[str, Any]) -> str:
+    if not claim["layer_matched"]:
+        return "no matched sets"
+    means = f"{claim['control_mean']:.1f}, {claim['forced_control_mean']:.1f}"
+    return f"{means} on average, {claim['control_max']:.1f} at most ({claim['distinct']} sets)"
 
 
 def _q(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _verdict(muted: dict[str, Any]) -> str:
-    if muted["claimed"]:
-        return "yes"
-    if not muted["layer_matched"]:
-        return "not testable"
-    return f"not testable: {muted['distinct']} sets" if muted["distinct"] < CLAIM_SETS else "no"
+def _verdict(claim: dict[str, Any]) -> str:
+    return "yes" if claim["claimed"] else str(claim["verdict"])
 
 
 def _asking(summary: dict[str, Any]) -> str:
-    asked = {c: f"{100 * v:.1f} %" for c, v in summary["main_by_context"].items()}
+    found = summary["chain"]
+    asked = {c: "-" if v is None else f"{v:.1f} %" for c, v in found.items() if c != "n"}
     return (
-        f"- Main questions: {asked['alone']} asked at once, {asked['own']} after the model's own steps, "
-        f"{asked['gold']} after true steps."
+        f"- Main questions (n {found['n']}): {asked['alone']} asked at once, {asked['own']} after its "
+        f"own steps, {asked['gold_without_verdict']} after true ones, those left out that give the answer; "
+        f"controls: {asked['wrong']} with one wrong, {asked['other']} after the steps of another case."
     )
 
 

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     from family_survey.document import document
     from family_survey.releases import differing, save
     from family_survey.rows import save as save_rows
-    from headscope.models.releases import Release, Tried, tried
+    from headscope.models.releases import Release, TriedReleases, tried
     from headscope.models.survey import load
 
     before, shipped = tried(), _found(load())
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
             save_rows(rows)
         ordered = sorted(known, key=Version, reverse=True)
         others = {release: found[release] for release in ordered[1:]}
-        save(Tried(tuple(known[release] for release in ordered), differing(found[newest], others)))
+        save(TriedReleases(tuple(known[release] for release in ordered), differing(found[newest], others)))
     tried.cache_clear()
     (ROOT / "docs" / "families.md").write_text(document(load(), tried()), "utf-8")
     sys.exit(any(known[release].failed for release in wanted))

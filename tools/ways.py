@@ -47,7 +47,7 @@ class TinyVLM(VLM):
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """As many inputs of the survey as there are prompts, item i the same whatever stands beside it."""
         from family_survey.plans import tiny_inputs
-        from headscope.models.proofs.batches import numbered
+        from headscope.models.proofs.batch_proof import numbered
 
         inputs = tiny_inputs(self.name, self.model, items=len(prompts))
         if self.proof is not None and len(prompts) > 1:

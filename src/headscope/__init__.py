@@ -20,7 +20,7 @@ from headscope.version import __version__ as __version__
 TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else here
 if TYPE_CHECKING:
     from headscope.asking.read import Reading, read
-    from headscope.capturing.prompts import capture
+    from headscope.capturing.prompt_capture import capture
     from headscope.data.cases import Cases, load_cases
     from headscope.data.schema import Case
     from headscope.edits.baking import bake
@@ -75,7 +75,7 @@ _HOMES = {
     "Taxonomy": "functions",
     "add": "edits.edits",
     "bake": "edits.baking",
-    "capture": "capturing.prompts",
+    "capture": "capturing.prompt_capture",
     "draw_scenes": "making.scenes.generate",
     "edit": "edits.edits",
     "load_cases": "data.cases",

@@ -9,6 +9,7 @@ from typing import Any
 
 from headscope.data.cases import Cases, load_cases
 from headscope.errors import StudyError
+from headscope.making.scenes.balance import Balance
 from headscope.making.scenes.generate import draw_scenes
 from headscope.storage import read_json, write_json
 from headscope.study.lock import FolderLock
@@ -27,7 +28,9 @@ def run_demo(
     announce: Callable[[str], None] | None = None,
     wait: bool = False,
 ) -> Study:
-    """Draw ``cases`` scenes (500) into ``folder/data``, then run every stage; resumes like any study.
+    """Draw ``cases`` scenes into ``folder/data``, then run every stage; resumes like any study.
+
+    By default 500, and more for ``test`` until every function has 100 questions from 60 pictures there.
 
     Raises:
         StudyError: the folder holds a demo with other scenes or settings than those that are given, or
@@ -41,7 +44,8 @@ def run_demo(
             found = load_cases(data)
             _refuse_others(found, cases, seed)
         else:
-            found = draw_scenes(data, CASES if cases is None else cases, SEED if seed is None else seed)
+            more = Balance() if cases is None else None
+            found = draw_scenes(data, cases or CASES, SEED if seed is None else seed, balance=more)
     if seed is None and not (folder / "study.json").exists():
         seed = SEED
     seconds = round(time.perf_counter() - start, 2)

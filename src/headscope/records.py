@@ -14,7 +14,10 @@ from headscope.storage import Row, plain, read_table, read_text, write_json, wri
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Artefact", "Interval", "JsonValue", "Number", "Record"]
+__all__ = ["Artefact", "Interval", "JsonObject", "JsonValue", "Number", "Record"]
+
+JsonObject = dict[str, JsonValue]
+"""An object of a JSON file whose keys nobody has proved yet, or that may hold any."""
 
 
 def _finite_or_none(value: Any) -> Any:

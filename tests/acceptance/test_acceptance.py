@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from headscope.acceptance import run as runs
+from headscope.acceptance import thorough_check as runs
+from headscope.acceptance.check_page import escaped, page_name, page_of
 from headscope.acceptance.grid import check_grid
-from headscope.acceptance.page import escaped, page_name, page_of
-from headscope.acceptance.results import Acceptance, Finding
-from headscope.acceptance.spans import check_spans
+from headscope.acceptance.results import Acceptance, StepFinding
+from headscope.acceptance.span_step import check_spans
 from headscope.acceptance.use import check_asking, check_capture, make_cases
 from headscope.cli.app import main
 from headscope.data.cases import Cases
@@ -103,7 +103,7 @@ def test_a_model_that_cannot_be_loaded_has_a_page_too(headscope: Command, tmp_pa
 def test_an_error_that_nobody_foresaw_is_a_failed_step_with_its_kind() -> None:
     found = Acceptance("m", proof={"hooks": {}})
 
-    def fall() -> Finding:
+    def fall() -> StepFinding:
         raise KeyError("odd\nsecond line")
 
     assert found.run("ask", fall).status == "failed"
@@ -113,18 +113,18 @@ def test_an_error_that_nobody_foresaw_is_a_failed_step_with_its_kind() -> None:
 
 def test_a_refusal_makes_a_model_partly_proved_and_a_failure_refused() -> None:
     found = Acceptance("m", proof={"hooks": {}})
-    found.run("load", lambda: Finding("x"))
+    found.run("load", lambda: StepFinding("x"))
     assert found.status == "PROVED"
-    found.run("grid", lambda: Finding("x", status="not applicable", reason="no map"))
+    found.run("grid", lambda: StepFinding("x", status="not applicable", reason="no map"))
     assert (found.status, found.reason) == ("PARTLY", "grid not applicable: no map")
-    found.run("study", lambda: Finding("x", status="failed", reason="wrong"))
+    found.run("study", lambda: StepFinding("x", status="failed", reason="wrong"))
     assert found.status == "REFUSED"
 
 
 def test_what_comes_from_a_model_is_escaped_on_the_page() -> None:
     nasty = "<script>alert(1)</script> | ![x](http://y) `code` **b** \u202e\x00\nnew line"
     found = Acceptance(nasty, family=nasty, revision=nasty, environment={"class": nasty})
-    found.run("ask", lambda: Finding("x", nasty, "failed", nasty))
+    found.run("ask", lambda: StepFinding("x", nasty, "failed", nasty))
     page = page_of(found)
     active = re.sub(r"\\.", "", page)  # a character behind a backslash is text
     for harm in ("<", "![", "](", "`", "**", "\u202e", "\x00", "\nnew line"):
@@ -227,7 +227,7 @@ def test_the_capture_step_tells_batches_that_differ(
 def test_a_refused_proof_step_is_told_and_later_steps_are_still_tried(
     tiny_llava_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_vlm: Any, *_: Any) -> Finding:
+    def refuse(_vlm: Any, *_: Any) -> StepFinding:
         raise ModelError("asked for a thing; found none; do without")
 
     for name in ("check_asking", "check_capture", "check_study"):

@@ -147,7 +147,7 @@ def test_rows_say_what_was_asked_and_whether_it_was_right(llava64: VLM) -> None:
     items = []
     for item, row in zip(some_items(1), said.rows, strict=True):
         step = item.step.model_copy(update={"answer": row["text"], "choices": (row["text"], "zebra")})
-        items.append(Item(item.id, item.case, step, item.context))
+        items.append(Item(item.id, item.case, step, item.context, item.earlier))
     rows = ask(llava64, encode_batch(llava64, items, picture), items, max_new_tokens=8).rows
     assert all(r["correct"] and r["answer"] == r["truth"] for r in rows)
     wrong = {r["item"]: r for r in said.rows}["c0/s2/gold"]

@@ -79,9 +79,9 @@ def test_a_case_has_all_its_questions_and_its_one_reading_in_one_shard(
     capture(tiny, cases, SPLITS, tmp_path, **SETTINGS)
     assert read == Counter({c.id: 1 for c in cases})
     plan = read_plan(tmp_path)
-    for shard in plan["shards"]:
-        assert {i.split("/")[0] for b in shard["batches"] for i in b} == set(shard["cases"])
-    assert sorted(c for s in plan["shards"] for c in s["cases"]) == sorted(c.id for c in cases)
+    for shard in plan.shards:
+        assert {i.split("/")[0] for b in shard.batches for i in b} == set(shard.cases)
+    assert sorted(c for s in plan.shards for c in s.cases) == sorted(c.id for c in cases)
 
 
 def test_a_picture_that_cannot_be_read_ends_the_capture_with_its_own_message(

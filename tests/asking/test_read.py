@@ -10,7 +10,7 @@ from torch import nn
 from asking.naive import picture, some_items
 from headscope.asking.items import Item
 from headscope.asking.read import head_coordinates, read
-from headscope.capturing.prompts import capture
+from headscope.capturing.prompt_capture import capture
 from headscope.edits.edits import edit, mute
 from headscope.errors import DataError, StudyError
 from headscope.models.geometry import Geometry, Head, Site

@@ -68,7 +68,7 @@ def test_answer_content_is_the_mean_over_the_positions_that_predict_the_answers_
             continue
         word = pieces[place].strip()
         step = item.step.model_copy(update={"answer": word, "choices": (word, "zebra")})
-        chosen.append(Item(item.id, item.case, step, item.context))
+        chosen.append(Item(item.id, item.case, step, item.context, item.earlier))
         runs.append(place)
     assert len(chosen) >= 2
     outcome = ask(

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headscope.benchmarks.predictions import answer_rows, read_predictions
+from headscope.benchmarks.score_types import ParserScore
 from headscope.benchmarks.scores import score
 from headscope.cli.app import app
 from headscope.data.cases import Cases
@@ -83,14 +84,14 @@ def test_predictions_in_every_form_are_matched_with_their_cases(
     assert found.texts == {f"blink-{k}": v for k, v in SAID.items()}
     assert found.unknown == []
     rows = answer_rows(cases.cases, found.texts)
-    assert [(r["answer"], r["correct"]) for r in rows] == [
+    assert [(r.answer, r.correct) for r in rows] == [
         ("no", True), ("yes", False), (None, False), ("no", True)
     ]  # fmt: skip
     result = score(rows, cases.by_id, {c.id: c.image for c in cases})
-    assert result["accuracy"]["value"] == 0.5
-    assert result["unreadable"] == 0.25
-    assert result["official"]["blink"]["table"][0]["value"] == 0.5
-    assert result["official"]["blink"]["parser"] == {"value": 0.5, "n": 4}
+    assert result.accuracy.value == 0.5
+    assert result.unreadable == 0.25
+    assert result.official["blink"].table[0].value == 0.5
+    assert result.official["blink"].parser == ParserScore(value=0.5, n=4)
 
 
 def test_columns_may_be_named_and_nested(cases: Cases, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from asking.naive import SETTINGS, SPLITS, picture, tree, whole_forward
 from headscope.asking.items import make_items
 from headscope.asking.readouts import READOUTS
 from headscope.capturing import run
-from headscope.capturing.plan import estimate_bytes
 from headscope.capturing.run import capture
+from headscope.capturing.shard_plan import estimate_bytes
 from headscope.capturing.store import open_activations, open_answers, read_plan
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError, StudyError
@@ -28,9 +28,9 @@ def test_every_question_is_asked_once_and_read_back_in_plan_order(finished: Path
     rows = open_answers(finished)
     plan = read_plan(finished)
     assert Counter(r["item"] for r in rows) == Counter(wanted)
-    assert [r["item"] for r in rows] == [i for s in plan["shards"] for b in s["batches"] for i in b]
+    assert [r["item"] for r in rows] == [i for s in plan.shards for b in s.batches for i in b]
     assert all(r["split"] == SPLITS[r["case"]] for r in rows)
-    assert len(plan["shards"]) > 4
+    assert len(plan.shards) > 4
 
 
 def test_activations_stand_in_the_order_of_the_answers_with_named_dimensions(
@@ -83,7 +83,7 @@ def test_own_chains_are_fed_what_the_model_said_before(finished: Path, cases: Ca
     for key in ("c1/s3/own", "c2/main/own"):
         _, z, _ = whole_forward(tiny, items[key], [], own=said)
         np.testing.assert_allclose(data["prompt_last"].values[ids.index(key)], z[0], atol=1e-4)
-    shards = {i: s["name"] for s in read_plan(finished)["shards"] for b in s["batches"] for i in b}
+    shards = {i: s.name for s in read_plan(finished).shards for b in s.batches for i in b}
     for case in cases:
         assert len({shards[f"{case.id}/{s}/own"] for s in ("s1", "s2", "s3", "s4", "main")}) == 1
 
@@ -112,10 +112,10 @@ def test_the_size_is_said_before_the_start_and_bounds_what_is_written(
     capture(tiny, cases, SPLITS, tmp_path, announce=said.append, **settings)
     plan = read_plan(tmp_path)
     n = len(open_answers(tmp_path))
-    assert plan["bytes"] == estimate_bytes(n, tiny, READOUTS) == n * (3 * 12 * 12 * 4 + 400)
-    assert said[0].startswith(f"capture: {n} questions in {len(plan['shards'])} shards; at most ")
+    assert plan.bytes == estimate_bytes(n, tiny, READOUTS) == n * (3 * 12 * 12 * 4 + 400)
+    assert said[0].startswith(f"capture: {n} questions in {len(plan.shards)} shards; at most ")
     capture(tiny, cases, SPLITS, tmp_path, announce=said.append, **settings)
-    assert f"{len(plan['shards'])} of them there already; at most 0 B" in said[-1]
+    assert f"{len(plan.shards)} of them there already; at most 0 B" in said[-1]
 
 
 def test_a_disk_too_small_is_refused_before_anything_is_asked(

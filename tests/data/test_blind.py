@@ -40,8 +40,8 @@ def table(
                 steps=tuple(steps),
             )
         )
-    rows = {r["function"]: r for r in blind_table(cases)}
-    assert rows["main"]["steps"] == len(cases)
+    rows = {r.function: r for r in blind_table(cases)}
+    assert rows["main"].steps == len(cases)
     return rows[function]
 
 
@@ -55,10 +55,10 @@ def fair(rng: random.Random) -> tuple[str, str, tuple[str, ...]]:
 
 def test_fair_questions_give_nothing_away() -> None:
     row = table(fair)
-    assert row["used"] == row["steps"] == 600
-    assert row["chance"] == 0.5
-    assert abs(row["difference"]) < 5
-    assert not row["flag"]
+    assert row.used == row.steps == 600
+    assert row.chance == 0.5
+    assert abs(row.difference) < 5
+    assert not row.flag
 
 
 def test_a_word_that_betrays_the_answer_is_found() -> None:
@@ -69,10 +69,10 @@ def test_a_word_that_betrays_the_answer_is_found() -> None:
         return f"Is the {kind} on the left?", answer, ("yes", "no")
 
     row = table(leaky)
-    assert row["blind"] == pytest.approx(0.8, abs=0.05)
-    assert row["difference"] > 20
-    assert row["flag"]
-    assert row["clear"]
+    assert row.blind == pytest.approx(0.8, abs=0.05)
+    assert row.difference > 20
+    assert row.flag
+    assert row.clear
 
 
 def test_a_pair_of_words_that_betrays_the_answer_is_found() -> None:
@@ -84,14 +84,14 @@ def test_a_pair_of_words_that_betrays_the_answer_is_found() -> None:
             ("left", "right"),
         )
 
-    assert table(leaky)["difference"] > 30
+    assert table(leaky).difference > 30
 
 
 def test_a_lopsided_answer_is_the_majority_and_no_leak() -> None:
     row = table(lambda rng: (fair(rng)[0], "yes" if rng.random() < 0.8 else "no", ("yes", "no")))
-    assert row["majority"] == pytest.approx(0.8, abs=0.04)
-    assert row["chance"] == 0.5
-    assert not row["flag"]
+    assert row.majority == pytest.approx(0.8, abs=0.04)
+    assert row.chance == 0.5
+    assert not row.flag
 
 
 def test_answer_types_mixed_in_one_function_are_each_held_against_their_own_majority() -> None:
@@ -102,9 +102,9 @@ def test_answer_types_mixed_in_one_function_are_each_held_against_their_own_majo
         return f"What colour is the {kind}?", rng.choice(COLOURS), tuple(rng.sample(COLOURS, 6))
 
     row = table(mixed, count=1500)
-    assert row["majority"] == pytest.approx((1 / 2 + 1 / 6) / 2, abs=0.05)
-    assert abs(row["difference"]) < 5
-    assert not row["flag"]
+    assert row.majority == pytest.approx((1 / 2 + 1 / 6) / 2, abs=0.05)
+    assert abs(row.difference) < 5
+    assert not row.flag
 
 
 def test_two_named_things_are_held_against_the_first_named() -> None:
@@ -114,11 +114,11 @@ def test_two_named_things_are_held_against_the_first_named() -> None:
         return f"Which is nearer, the {a} or the {b}?", answer, tuple(sorted((a, b)))
 
     even = table(lambda rng: pick(rng, 0.5), count=1000)
-    assert even["majority"] == pytest.approx(0.5, abs=0.05)
-    assert even["difference"] < 5
+    assert even.majority == pytest.approx(0.5, abs=0.05)
+    assert even.difference < 5
     often = table(lambda rng: pick(rng, 0.75), count=1000)
-    assert often["majority"] == pytest.approx(0.75, abs=0.05)
-    assert often["difference"] < 5
+    assert often.majority == pytest.approx(0.75, abs=0.05)
+    assert often.difference < 5
 
 
 def test_a_thing_that_mostly_wins_wherever_it_is_named_is_the_majority_of_changing_choices() -> None:
@@ -127,8 +127,8 @@ def test_a_thing_that_mostly_wins_wherever_it_is_named_is_the_majority_of_changi
         return f"Which is bigger, the {KINDS[a]} or the {KINDS[b]}?", KINDS[max(a, b)], (KINDS[a], KINDS[b])
 
     row = table(size, count=1000)
-    assert row["majority"] > 0.9
-    assert row["chance"] == 0.5
+    assert row.majority > 0.9
+    assert row.chance == 0.5
 
 
 def test_changing_choices_that_the_question_does_not_name_leak_only_through_its_words() -> None:
@@ -139,16 +139,16 @@ def test_changing_choices_that_the_question_does_not_name_leak_only_through_its_
         return f"What is beside the thing near the {asked}?", KINDS[kind], tuple(choices)
 
     fair_row = table(lambda rng: other(rng, False), count=1000)
-    assert fair_row["chance"] == 0.25
-    assert fair_row["majority"] == pytest.approx(0.25, abs=0.07)
-    assert abs(fair_row["difference"]) < 5
-    assert table(lambda rng: other(rng, True), count=1000)["difference"] > 50
+    assert fair_row.chance == 0.25
+    assert fair_row.majority == pytest.approx(0.25, abs=0.07)
+    assert abs(fair_row.difference) < 5
+    assert table(lambda rng: other(rng, True), count=1000).difference > 50
 
 
 def test_open_answers_are_held_against_the_most_frequent_one() -> None:
     row = table(lambda rng: (fair(rng)[0], rng.choice(["a dog", "a dog", "a cat", "a cow"]), ()))
-    assert row["majority"] == pytest.approx(0.5, abs=0.05)
-    assert not row["flag"]
+    assert row.majority == pytest.approx(0.5, abs=0.05)
+    assert not row.flag
 
 
 def test_knowledge_may_be_told_from_the_question_and_is_not_flagged() -> None:
@@ -157,9 +157,9 @@ def test_knowledge_may_be_told_from_the_question_and_is_not_flagged() -> None:
         return f"Is a {kind} alive?", "yes" if KINDS.index(kind) < 8 else "no", ("yes", "no")
 
     row = table(fact, function="knowledge_recall")
-    assert row["difference"] > 20
-    assert not row["from_picture"]
-    assert not row["flag"]
+    assert row.difference > 20
+    assert not row.from_picture
+    assert not row.flag
 
 
 def test_questions_about_one_picture_never_help_each_other() -> None:
@@ -174,7 +174,7 @@ def test_questions_about_one_picture_never_help_each_other() -> None:
             ("yes", "no"),
         )
 
-    assert table(own, per_picture=4, count=800)["difference"] < 5
+    assert table(own, per_picture=4, count=800).difference < 5
 
 
 def test_main_questions_are_flagged_too_and_rows_follow_the_taxonomy() -> None:
@@ -206,24 +206,24 @@ def test_main_questions_are_flagged_too_and_rows_follow_the_taxonomy() -> None:
             )
         )
     rows = blind_table(cases)
-    assert [r["function"] for r in rows] == [*DEFAULT.functions, "extra", "main"]
-    assert rows[-1]["flag"]
-    assert rows[-1]["error"] < 5
+    assert [r.function for r in rows] == [*DEFAULT.functions, "extra", "main"]
+    assert rows[-1].flag
+    assert rows[-1].error < 5
     assert rows == blind_table(cases[::-1])
 
 
 def test_a_gain_within_its_error_is_flagged_but_not_clear() -> None:
     rows = [table(fair, count=n) for n in range(24, 60, 2)]
-    lucky = [r for r in rows if r["flag"]]
+    lucky = [r for r in rows if r.flag]
     assert lucky, "so few questions give some gain over 5 points by chance"
-    assert all(r["clear"] == (r["difference"] > 2 * r["error"]) for r in rows)
-    assert not all(r["clear"] for r in lucky)
+    assert all(r.clear == (r.difference > 2 * r.error) for r in rows)
+    assert not all(r.clear for r in lucky)
 
 
 def test_too_few_questions_are_said_to_be_unused() -> None:
     row = table(fair, count=10)
-    assert (row["steps"], row["used"], row["blind"], row["difference"]) == (10, 0, None, None)
-    assert row["flag"] is False
+    assert (row.steps, row.used, row.blind, row.difference) == (10, 0, None, None)
+    assert row.flag is False
 
 
 def test_the_work_grows_with_the_cases_and_no_faster() -> None:

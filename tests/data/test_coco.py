@@ -12,8 +12,8 @@ from PIL import Image
 
 from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import load_cases
-from headscope.data.coco import Misread, Photograph, id_of, photographs
-from headscope.data.fields import Unfit
+from headscope.data.coco_format import Misread, Photograph, id_of, photographs
+from headscope.data.fields import RecordError
 from headscope.errors import DataError
 from headscope.making.photographs.instances import read_instances
 
@@ -62,7 +62,7 @@ def test_ids_of_every_type_give_the_same_cases_and_questions(form: str, tmp_path
 
 @pytest.mark.parametrize("value", [None, True, 1.5, "", [1], {"a": 1}])
 def test_what_is_no_id_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(Unfit, match="category_id"):
+    with pytest.raises(RecordError, match="category_id"):
         id_of({"category_id": value}, "category_id")
 
 

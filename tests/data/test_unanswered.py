@@ -40,7 +40,7 @@ def test_it_passes_validation_and_every_store(folder: Path, tmp_path: Path) -> N
     assert back.cases == cases.cases
     assert back.fingerprint == cases.fingerprint
     assert "| unanswered | 2 |" in write_card(cases, folder).read_text()
-    assert sum(r["steps"] for r in blind_table(cases) if r["function"] == "spatial_perception") == 0
+    assert sum(r.steps for r in blind_table(cases) if r.function == "spatial_perception") == 0
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def read(
     vlm: VLM, cases: Cases, items: list[Any], edits: list[Edit], skip: tuple[int, ...] = (), **knobs: Any
 ) -> dict[int, ItemReading]:
     engine = Engine(vlm, items, lambda i: cases.image(i.case), max_new_tokens=3, **knobs)
-    limits = engine.limits(engine.clean()[2])
+    limits = engine.limits(engine.clean()[3])
     return dict(engine.read(edits, limits, skip, clean_margins=True))
 
 

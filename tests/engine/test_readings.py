@@ -131,7 +131,7 @@ def test_edited_answers_are_as_long_as_the_longest_clean_answer(llava, cases, it
 
 
 def test_a_reading_survives_json():
-    one = Reading(np.array([1.0, 0.0]), np.array([0.1 + 0.2, np.nan]))
+    one = Reading(np.array([1.0, 0.0]), np.array([0.1 + 0.2, np.nan]), np.array([1.0, 0.0]))
     back = Reading.from_json(one.to_json())
     assert back.correct.tolist() == [1.0, 0.0]
     assert back.margin[0] == 0.1 + 0.2

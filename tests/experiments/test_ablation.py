@@ -19,7 +19,19 @@ from headscope.models.geometry import parse_head
 from headscope.storage import read_json, read_table
 
 KNOBS = AblationSettings(
-    draws=12, select_draws=1, main_draws=3, ks=(1, 2), select_items=4, test_items=4, mean_items=2, rows=64
+    draws=12,
+    random_draws=6,
+    layer_sets=1,
+    layer_limit=100.0,
+    neutral_pictures=1,
+    divergence_items=1,
+    damage_draws=2,
+    main_draws=3,
+    ks=(1, 2),
+    select_items=4,
+    test_items=4,
+    mean_items=2,
+    rows=64,
 )
 SPATIAL = "spatial_perception"
 
@@ -56,7 +68,12 @@ def test_the_whole_experiment_is_written_as_documented(finished, content, run, t
         assert result["ranking"] in ("joint", "independent")
         assert {"drop_points", "ci", "control_mean", "control_max", "draws", "p", "q"} <= set(result)
         assert {"margin_drop", "margin_ci", "margin_control_mean", "margin_p"} <= set(result)
-        assert list(result["mutes"]) == ["zero", "small", "mean"]
+        assert {"forced_drop_points", "forced_ci", "forced_control_mean", "forced_p"} <= set(result)
+        assert result["p_claim"] == max(result[p] for p in ("p", "forced_p", "p_random"))
+        assert set(result["elsewhere"]["functions"]) == set(content["functions"]) - {name}
+        assert (result["damage"]["prompts"], result["damage"]["draws"]) == (4, 2)
+        assert result["damage"]["kl_neutral"] > 0 < result["damage"]["kl_elsewhere_controls"]
+        assert list(result["mutes"]) == ["zero", "small", "mean", "resample"]
         assert list(result["scopes"]) == ["all", "image", "question", "last", "answer"]
         assert set(result["main"]) == {"alone", "gold"}
         assert {"drop_points", "ci", "control_mean", "p"} <= set(result["alone"])
@@ -64,7 +81,9 @@ def test_the_whole_experiment_is_written_as_documented(finished, content, run, t
         assert result["mutes"]["zero"]["margin_drop"] == result["margin_drop"]
         assert result["scopes"]["all"]["margin_drop"] == result["margin_drop"]
         assert result["claimed"] is False
-        assert "needs 200" in result["verdict"]
+        assert result["verdict"] == f"not testable: {result['not_testable']}"
+        assert "sets match the layers of its heads, a claim needs 200" in result["verdict"]
+        assert result["random_sets"] is None
         assert all(parse_head(h) in llava.geometry.heads for h in result["heads"])
     assert "relational_reasoning" in content["skipped"]
 
@@ -75,6 +94,9 @@ def test_the_matrix_holds_every_pair_and_its_diagonal_is_the_claim(content):
     assert np.array(table["drop_points"]).shape == (3, 3)
     for i, name in enumerate(table["muted"]):
         assert table["drop_points"][i][i] == content["functions"][name]["drop_points"]
+        assert table["forced_drop_points"][i][i] == content["functions"][name]["forced_drop_points"]
+        elsewhere = [x for j, x in enumerate(table["forced_drop_points"][i]) if j != i]
+        assert content["functions"][name]["elsewhere"]["points"] == pytest.approx(np.mean(elsewhere))
         assert table["margin_drop"][i][i] == content["functions"][name]["margin_drop"]
 
 
@@ -85,7 +107,8 @@ def test_p_values_follow_from_the_controls_in_the_table(finished, content):
         assert len(held) == result["draws"] == 12
         once = list({r["heads"]: r for r in held}.values())  # a set read twice is no second witness
         assert len(once) == result["distinct"]
-        for column, key in (("drop_points", "p"), ("margin_drop", "margin_p")):
+        columns = (("drop_points", "p"), ("margin_drop", "margin_p"), ("forced_drop_points", "forced_p"))
+        for column, key in columns:
             as_bad = sum(r[column] >= result[column] for r in once)
             assert result[key] == pytest.approx((1 + as_bad) / (1 + len(once)))
         assert result["control_mean"] == pytest.approx(np.mean([r["drop_points"] for r in held]))
@@ -171,3 +194,22 @@ def test_a_function_whose_heads_have_no_score_is_skipped(atlas, llava, context):
     for result in found.functions.values():
         assert list(result.mutes) == ["zero", "clamp"]
         assert result.mutes["clamp"].margin_drop != result.mutes["zero"].margin_drop
+
+
+def test_functions_that_are_not_tested_are_measured_beside_the_others(run):
+    found = run(settings=replace(KNOBS, functions=("counting",), mutes=("zero",), scopes=("all",)))
+    assert list(found.functions) == ["counting"]
+    assert "not among the functions to test" in found.skipped[SPATIAL]
+    assert set(found.functions["counting"].elsewhere.functions) == {"attribute_perception", SPATIAL}
+    assert found.specificity.muted == ("counting",)
+    assert found.specificity.measured == ("attribute_perception", SPATIAL, "counting")
+
+
+def test_a_function_that_the_taxonomy_does_not_have_is_refused(run):
+    with pytest.raises(StudyError, match="smelling"):
+        run(settings=replace(KNOBS, functions=("smelling",)))
+
+
+def test_where_every_layer_carries_everything_there_is_nothing_to_test(run):
+    with pytest.raises(StudyError, match="the layers that are not left out hold fewer than every k"):
+        run(settings=replace(KNOBS, layer_limit=-100.0))

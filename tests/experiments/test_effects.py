@@ -6,18 +6,27 @@ from scipy import stats
 
 from headscope.engine.readings import Reading
 from headscope.errors import StoreError
+from headscope.experiments.ablation_result import GeneralDamage
 from headscope.experiments.choices import freeze, frozen
 from headscope.experiments.controls import Controls
 from headscope.experiments.effects import Gain, drops
-from headscope.experiments.significance import against_controls, claim, effect
+from headscope.experiments.significance import (
+    ClaimBounds,
+    Evidence,
+    against_controls,
+    claim,
+    effect,
+    elsewhere,
+)
 from headscope.models.geometry import Head
 
 
 @pytest.fixture
 def pair():
     rng = np.random.default_rng(0)
-    clean = Reading((rng.random(60) < 0.9).astype(float), rng.normal(3, 1, 60))
-    edited = Reading((rng.random(60) < 0.5).astype(float), clean.margin - rng.normal(1, 1, 60))
+    clean = Reading((rng.random(60) < 0.9).astype(float), rng.normal(3, 1, 60), np.ones(60))
+    right = (rng.random(60) < 0.5).astype(float)
+    edited = Reading(right, clean.margin - rng.normal(3, 1, 60), np.maximum(right, np.arange(60) % 2))
     return clean, edited
 
 
@@ -41,6 +50,16 @@ def test_an_effect_is_the_paired_drop_with_interval_and_sign_flip_p(pair):
     assert (found.n, found.images) == (60, 60)
 
 
+def test_forced_choice_is_the_sign_of_the_margin_and_unreadable_what_is_no_choice(pair):
+    clean, edited = pair
+    found = effect(clean, edited, [str(i) for i in range(60)])
+    lost = (clean.margin > 0).astype(float) - (edited.margin > 0)
+    assert found.forced_drop_points == pytest.approx(100 * lost.mean())
+    assert found.forced_ci[0] < found.forced_drop_points < found.forced_ci[1]
+    assert found.forced_clean == 100 * np.mean(clean.margin > 0)
+    assert (found.unreadable_clean, found.unreadable) == (0.0, 100 * (1 - edited.readable.mean()))
+
+
 def test_a_gain_is_the_same_effect_with_its_sign_turned(pair):
     found = effect(*pair, [str(i) for i in range(60)])
     turned = Gain.of(found)
@@ -52,15 +71,16 @@ def test_a_gain_is_the_same_effect_with_its_sign_turned(pair):
 
 def test_p_counts_controls_at_least_as_bad_and_ties_count(pair):
     clean, edited = pair
-    worse = Reading(np.zeros(60), clean.margin - 9)
-    same = Reading(edited.correct[::-1].copy(), edited.margin)
-    better = Reading(clean.correct, clean.margin)
+    worse = Reading(np.zeros(60), clean.margin - 9, np.zeros(60))
+    same = Reading(edited.correct[::-1].copy(), edited.margin, edited.readable)
+    better = clean
     controls = Controls(tuple((Head(0, h),) for h in range(4)), False, "why", 3)
     found = against_controls(clean, edited, [worse, same, better, better], controls)
     assert found["p"] == (1 + 2) / (1 + 4)
     assert found["margin_p"] == (1 + 2) / (1 + 4)
+    assert found["forced_p"] == (1 + 2) / (1 + 4)
     assert found["control_max"] == 100 * clean.correct.mean()
-    assert found["control_mean"] == pytest.approx(np.mean(drops(clean, [worse, same, better, better])[0]))
+    assert found["control_mean"] == pytest.approx(np.mean(drops(clean, [worse, same, better, better]).points))
     assert (found["draws"], found["distinct"], found["layer_matched"], found["reason"]) == (
         4,
         3,
@@ -72,54 +92,101 @@ def test_p_counts_controls_at_least_as_bad_and_ties_count(pair):
 
 def test_a_control_set_that_was_read_twice_counts_once(pair):
     clean, edited = pair
-    better = Reading(clean.correct, clean.margin)
+    better = clean
     controls = Controls(((Head(0, 0),), (Head(0, 1),)) * 50, True, "only 2 different control sets exist", 2)
     assert against_controls(clean, edited, [better] * 100, controls)["p"] == 1 / 3
 
 
-def result(**more):
-    """What a claim rests on for one function."""
-    return {"q": 0.01, "distinct": 200, "low": 3.0, "excess": 5.0} | more
+DAMAGE = GeneralDamage(
+    unreadable_points=2.0,
+    kl_neutral=0.3,
+    kl_elsewhere=0.2,
+    kl_neutral_controls=0.1,
+    kl_elsewhere_controls=0.3,
+)
+
+
+def evidence(**more):
+    """What a claim rests on for one function; all of it holds, but for ``more``."""
+    held = {"why_not": "", "distinct": 213, "q": 0.01, "free": 20.0, "free_low": 3.0, "forced": 15.0}
+    held |= {"forced_low": 2.0, "beyond_low": 1.0, "damage": DAMAGE}
+    return Evidence(**(held | more))
 
 
 @pytest.mark.parametrize(
-    ("found", "claimed", "words"),
+    ("found", "words"),
     [
-        (result(), True, "functional"),
-        (result(distinct=20), False, "no claim: 20 distinct control sets, a claim needs 200"),
-        (result(q=0.3), False, "controls hurt as much"),
-        (result(low=0.0), False, "may be nothing"),
-        (result(low=None), False, "may be nothing"),
-        (result(q=None, distinct=0, excess=None), False, "no claim"),
-        (result(matched=False, why_not="layer 0 has no heads left"), False, "not testable: no control sets"),
+        (evidence(why_not="layer 0 has no heads left"), "not testable: layer 0 has no heads left"),
+        (evidence(distinct=20), "no claim: 20 distinct control sets, a claim needs 200"),
+        (evidence(q=0.08), "not functional: random heads of the same layers hurt as much (q = 0.080)"),
+        (evidence(q=None), "hurt as much (q = unknown)"),
+        (evidence(free_low=0.0), "free answers may lose nothing"),
+        (evidence(forced_low=-1.0), "forced choice may lose nothing (from -1.0 points)"),
+        (evidence(forced_low=None), "forced choice may lose nothing"),
+        (evidence(beyond_low=-3.0), "others may lose as much"),
+        (evidence(damage=None), "general damage was not measured"),
+        (evidence(damage=DAMAGE.model_copy(update={"unreadable_points": 40.0})), "40.0 points more answers"),
+        (
+            evidence(damage=DAMAGE.model_copy(update={"kl_neutral": 0.9})),
+            "move by 0.90 nats, with random heads by 0.10",
+        ),
+        (
+            evidence(damage=DAMAGE.model_copy(update={"kl_elsewhere": None})),
+            "other functions move by unknown",
+        ),
     ],
 )
-def test_heads_are_claimed_only_beyond_controls_and_beyond_nothing(found, claimed, words):
-    assert claim(**found)[0] is claimed
-    assert words in claim(**found)[1]
-
-
-def test_a_claim_goes_by_q_over_functions_not_by_p():
-    claimed, words = claim(**result(q=0.08))
+def test_every_part_of_a_claim_can_refuse_it_and_is_named(found, words):
+    claimed, verdict = claim(found)
     assert not claimed
-    assert "q = 0.080" in words
+    assert words in verdict
 
 
-def test_a_control_set_that_was_drawn_ten_times_is_one_of_the_sets_that_a_claim_needs():
-    claimed, words = claim(**result(distinct=20))
-    assert not claimed
-    assert words == "no claim: 20 distinct control sets, a claim needs 200"
-
-
-def test_a_claim_says_on_how_many_sets_it_rests():
-    assert "q = 0.010 over functions, 213 distinct control sets" in claim(**result(distinct=213))[1]
-
-
-def test_a_claim_says_so_where_random_sets_with_shared_heads_hurt_as_much():
-    claimed, words = claim(**result(p_random=0.2))
+def test_a_claim_says_what_is_lost_and_on_how_many_sets_it_rests():
+    claimed, verdict = claim(evidence())
     assert claimed
-    assert "one or two of these heads may carry the effect" in words
-    assert "may carry" not in claim(**result(p_random=0.01))[1]
+    assert verdict == (
+        "functional: muting costs 20.0 points of free answers and 15.0 of forced choice (q = 0.010 over "
+        "functions, 213 distinct control sets)"
+    )
+
+
+def test_all_parts_that_fail_are_named_together():
+    _, verdict = claim(evidence(forced_low=-1.0, beyond_low=-2.0))
+    assert verdict.startswith("not functional: ")
+    assert len(verdict.split("; ")) == 2
+
+
+def test_the_limits_of_damage_are_those_that_were_set():
+    assert not claim(evidence(), ClaimBounds(unreadable=1.0))[0]
+    assert not claim(evidence(), ClaimBounds(divergence=0.15))[0]
+    assert not claim(evidence(), ClaimBounds(alpha=0.01))[0]
+
+
+def test_what_a_function_loses_beyond_the_others_is_the_difference_of_means():
+    rng = np.random.default_rng(1)
+    losses = {"own": (rng.random(80) < 0.4).astype(float), "a": np.zeros(50), "b": np.ones(20) * 0.0}
+    losses["b"][:4] = 1.0
+    groups = {f: [f"{f}{i}" for i in range(len(v))] for f, v in losses.items()}
+    found = elsewhere("own", losses, groups)
+    assert found.functions == ("a", "b")
+    assert found.points == pytest.approx((0.0 + 20.0) / 2)
+    assert found.beyond_points == pytest.approx(100 * losses["own"].mean() - 10.0)
+    # The pictures differ, so the variances of the three means add up (normal approximation).
+    parts = [np.var(losses["own"]) / 80, 0.25 * np.var(losses["b"]) / 20]
+    half = 196 * np.sqrt(sum(parts))
+    assert found.beyond_ci[0] == pytest.approx(found.beyond_points - half, abs=3.0)
+    assert found.beyond_ci[1] == pytest.approx(found.beyond_points + half, abs=3.0)
+
+
+def test_questions_on_one_picture_are_resampled_together():
+    lost = np.repeat([1.0, 0.0, 1.0, 0.0, 0.0, 1.0], 20)  # every picture is all or nothing
+    pictures = [str(i) for i in np.repeat(range(6), 20)]
+    other = {"a": np.zeros(120)}
+    wide = elsewhere("own", {"own": lost, **other}, {"own": pictures, "a": pictures}).beyond_ci
+    apart = [str(i) for i in range(120)]
+    narrow = elsewhere("own", {"own": lost, **other}, {"own": apart, "a": apart}).beyond_ci
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
 def test_a_choice_is_frozen_once_beside_those_of_other_stages(tmp_path):

@@ -23,7 +23,17 @@ from headscope.experiments.settings import AblationSettings, CausalSettings
 from headscope.models.vlm import VLM
 
 ABLATION = AblationSettings(
-    draws=8, select_draws=1, main_draws=2, ks=(1, 2), select_items=3, test_items=3, mean_items=2, rows=64
+    draws=8,
+    random_draws=4,
+    layer_sets=1,
+    damage_draws=2,
+    layer_limit=100.0,
+    main_draws=2,
+    ks=(1, 2),
+    select_items=3,
+    test_items=3,
+    mean_items=2,
+    rows=64,
 )
 Stage = Callable[[VLM, Path], Any]
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch
 from headscope.cli.app import app
-from headscope.cli.scan import parse_memory
+from headscope.cli.scan_command import parse_memory
 from headscope.edits.edits import Edit, mute
 from headscope.engine import engine as engines
 from headscope.engine.estimate import estimate_drops

@@ -13,12 +13,12 @@ from transformers.cache_utils import Cache
 
 from headscope.errors import GeometryError
 from headscope.models.geometry import Geometry, Site
-from headscope.models.proofs import baked, edits
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs import baked, edit_proof
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
-from headscope.models.proofs.heads import prove_heads
-from headscope.models.proofs.pictures import is_picture
-from headscope.models.proofs.steps import REFUSED, Step
+from headscope.models.proofs.head_proof import prove_heads
+from headscope.models.proofs.picture_proof import is_picture
+from headscope.models.proofs.proof_steps import REFUSED, Step
 from models.broken import swapped
 
 Inputs = dict[str, Tensor]
@@ -110,14 +110,14 @@ def _edited_by(change: Callable[[Geometry, int], Callable[..., AbstractContextMa
 
     def fault(model: nn.Module, inputs: Inputs, geometry: Geometry, layer: int) -> Outcome:
         alone = Geometry((geometry.sites[layer],))
-        with swapped(edits, "scaled", change(geometry, layer)):  # type: ignore[arg-type]
+        with swapped(edit_proof, "scaled", change(geometry, layer)):  # type: ignore[arg-type]
             found = _heads(model, inputs, alone, "baked")
             return found if found[0] else _outcome(prove_cached(model, inputs, alone.sites))
 
     return fault
 
 
-_SCALED = edits.scaled
+_SCALED = edit_proof.scaled
 
 
 def _wrong_layer(geometry: Geometry, layer: int) -> Callable[..., AbstractContextManager[None]]:

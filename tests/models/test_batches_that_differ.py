@@ -13,10 +13,10 @@ from family_survey.plans import tiny_inputs, tiny_model
 from headscope.errors import GeometryError, ModelError
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head, Site, parse_head
-from headscope.models.proofs.batches import numbered, padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import numbered, padded_batch, prove_batch
 from headscope.models.proofs.full import prove
-from headscope.models.proofs.pictures import is_picture, negative
-from headscope.models.proofs.steps import Proof, Step
+from headscope.models.proofs.picture_proof import is_picture, negative
+from headscope.models.proofs.proof_steps import Proof, Step
 from headscope.models.types import Frame, Prompt
 from headscope.models.vlm import load_model
 from models.families.folders import family_folder

@@ -7,7 +7,7 @@ import torch
 
 from headscope.models.finding import find_geometry
 from headscope.models.proofs.full import prove
-from headscope.models.proofs.steps import Proof
+from headscope.models.proofs.proof_steps import Proof
 from models.deep import DEPTHS, FAMILIES, FORMATS, deep_model
 from models.depth_faults import BELOW_ROUNDING, FAULTS
 

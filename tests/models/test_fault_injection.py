@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.geometry import Site
-from headscope.models.proofs import edits
-from headscope.models.proofs.edits import scaled
+from headscope.models.proofs import edit_proof
+from headscope.models.proofs.edit_proof import scaled
 from headscope.models.proofs.full import prove, prove_geometry
 from headscope.models.vlm import VLM
 from models.broken import claim, swapped
@@ -173,7 +173,7 @@ def test_an_edit_that_reaches_nothing_is_caught(tiny: VLM, monkeypatch: pytest.M
     def idle(_site: Site, _factors: Mapping[int, float]) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(edits, "scaled", idle)
+    monkeypatch.setattr(edit_proof, "scaled", idle)
     with pytest.raises(GeometryError, match="'edit'"):
         prove_geometry(tiny)
 
@@ -189,7 +189,7 @@ def test_a_hook_that_is_not_removed_is_caught(tiny: VLM, monkeypatch: pytest.Mon
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(edits, "scaled", staying)
+        patch.setattr(edit_proof, "scaled", staying)
         try:
             with pytest.raises(GeometryError, match="'restored'"):
                 prove_geometry(tiny)

@@ -15,12 +15,12 @@ from transformers.cache_utils import DynamicLayer
 
 from headscope.errors import ModelError
 from headscope.models.geometry import Site
-from headscope.models.proofs import baked, cached, edits
+from headscope.models.proofs import baked, cached, edit_proof
 from headscope.models.proofs.baked import compare_baked
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.full import prove, prove_geometry
-from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import Proof, Step, logits_of
+from headscope.models.proofs.proof_steps import Proof, Step, logits_of
+from headscope.models.proofs.span_proof import prove_spans
 from headscope.models.types import Encoded, ImageGrid, Prompt
 from headscope.models.vlm import VLM
 from models.broken import adapter, claim, encoded, tiny_inputs
@@ -66,9 +66,9 @@ def z_at(vlm: VLM, number: int) -> tuple[Site, Tensor]:
 @torch.no_grad()
 def test_columns_of_another_head_are_caught_by_baking(tiny: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compare_baked(*z_at(tiny, 1)).figure < 1e-6
-    before = edits.scaled
+    before = edit_proof.scaled
     monkeypatch.setattr(
-        edits, "scaled", lambda site, factors: before(site, {h - 1: f for h, f in factors.items()})
+        edit_proof, "scaled", lambda site, factors: before(site, {h - 1: f for h, f in factors.items()})
     )
     assert compare_baked(*z_at(tiny, 1)).figure > 0.7
 
@@ -182,7 +182,7 @@ def test_an_edit_that_stops_after_the_prompt_is_caught(tiny: VLM, monkeypatch: p
         yield
         handle.remove()
 
-    monkeypatch.setattr(edits, "scaled", prompt_only)
+    monkeypatch.setattr(edit_proof, "scaled", prompt_only)
     step = cached.prove_cached(tiny.model, tiny_inputs(tiny), tiny.geometry.sites)
     assert step.status == "refused"
     assert "in a call over 1 positions, heads [0]" in step.reason

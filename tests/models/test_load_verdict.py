@@ -19,8 +19,8 @@ from headscope.errors import HeadscopeError, ModelError, OutOfMemoryError
 from headscope.models import loading
 from headscope.models.answering.generation import generate
 from headscope.models.geometry import Head
-from headscope.models.proofs import batches, cached, full, heads
-from headscope.models.proofs.steps import Proof, Step
+from headscope.models.proofs import batch_proof, cached, full, head_proof
+from headscope.models.proofs.proof_steps import Proof, Step
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder
@@ -120,7 +120,7 @@ MESSAGES = {
     "cublas": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     "python": MemoryError(),
 }
-PLACES = {"heads": heads, "batch": batches, "cached": cached}
+PLACES = {"heads": head_proof, "batch": batch_proof, "cached": cached}
 
 
 @pytest.mark.parametrize("message", MESSAGES)

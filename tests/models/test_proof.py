@@ -16,8 +16,8 @@ from headscope.errors import GeometryError, ModelError
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Geometry, Site
 from headscope.models.proofs.full import prove_geometry
+from headscope.models.proofs.proof_steps import Proof, Step
 from headscope.models.proofs.rounding import logit_difference
-from headscope.models.proofs.steps import Proof, Step
 from headscope.models.vlm import VLM, load_model
 
 

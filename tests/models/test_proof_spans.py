@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from headscope.models.proofs.spans import silenced
+from headscope.models.proofs.span_proof import silenced
 
 
 class Vision(nn.Module):

@@ -12,7 +12,7 @@ import pytest
 from family_survey.releases import differing
 from headscope.errors import ModelError, UntriedReleaseWarning
 from headscope.models import releases, vlm
-from headscope.models.releases import Difference, Release, Tried, tried
+from headscope.models.releases import Release, SurveyDifference, TriedReleases, tried
 from headscope.models.survey import load
 from headscope.models.vlm import load_model, proof_or_refusal
 
@@ -23,12 +23,12 @@ def release(version: str) -> Release:
     return Release(version, 3, 1, 1, 1, 9, 0)
 
 
-MADE_UP = Tried(
+MADE_UP = TriedReleases(
     (release("5.24.0"), release("5.23.1"), release("5.18.0")),
     (
-        Difference("5.23.1", "one", "PROVED", ""),
-        Difference("5.18.0", "two", "absent", ""),
-        Difference("5.18.0", "old", "PARTLY", "no batch"),
+        SurveyDifference("5.23.1", "one", "PROVED", ""),
+        SurveyDifference("5.18.0", "two", "absent", ""),
+        SurveyDifference("5.18.0", "old", "PARTLY", "no batch"),
     ),
 )
 NEWEST = {"one": ("REFUSED", "it fails"), "two": ("PROVED", "")}
@@ -58,7 +58,7 @@ def test_the_counts_of_every_release_are_those_of_its_rows() -> None:
 
 def test_rows_of_a_release_come_back_from_what_differs() -> None:
     older = {"one": ("PROVED", ""), "old": ("PARTLY", "no batch")}
-    made = Tried(MADE_UP.releases, differing(NEWEST, {"5.18.0": older}))
+    made = TriedReleases(MADE_UP.releases, differing(NEWEST, {"5.18.0": older}))
     assert made.found("5.18.0", NEWEST) == older
     assert made.found("5.24.0", NEWEST) == NEWEST
 
@@ -103,7 +103,7 @@ def test_a_family_that_fails_on_this_release_is_sent_to_one_where_it_held(
     def fails(_vlm: vlm.VLM) -> None:
         raise AttributeError("no image_outputs")
 
-    there = Tried(MADE_UP.releases, (Difference("5.23.1", "llava", "PROVED", ""),))
+    there = TriedReleases(MADE_UP.releases, (SurveyDifference("5.23.1", "llava", "PROVED", ""),))
     monkeypatch.setattr(releases, "tried", lambda: there)
     monkeypatch.setattr(vlm, "_transformers", lambda: "5.24.0")
     expected = "AttributeError: no image_outputs; its heads are proved with transformers 5.23.1: pip install"

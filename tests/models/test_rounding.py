@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Site
 from headscope.models.proofs import places
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.places import LOGITS, Place, following, places_of, record
+from headscope.models.proofs.proof_steps import LAST, logits_of
 from headscope.models.proofs.rounding import (
     CEILING,
     TIMES,
     TOLERANCES,
-    Compared,
+    RoundedDifference,
     difference,
     in_halves,
     limit_of,
     other_order,
     stream_difference,
 )
-from headscope.models.proofs.steps import LAST, logits_of
 from headscope.models.vlm import VLM
 from models.broken import swapped, tiny_inputs
 from models.deep import deep_model
@@ -42,10 +42,10 @@ def test_a_limit_is_the_formats_own_then_the_models_and_never_above_the_ceiling(
 
 
 def test_a_figure_that_is_no_number_is_not_held() -> None:
-    assert Compared(0.1, 0.2, "").held
-    assert not Compared(0.3, 0.2, "").held
-    assert not Compared(math.nan, 0.2, "").held
-    assert not Compared(math.inf, 0.2, "").held
+    assert RoundedDifference(0.1, 0.2, "").held
+    assert not RoundedDifference(0.3, 0.2, "").held
+    assert not RoundedDifference(math.nan, 0.2, "").held
+    assert not RoundedDifference(math.inf, 0.2, "").held
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -109,7 +109,7 @@ def test_no_fault_of_a_batch_makes_the_measured_rounding_larger(monkeypatch: pyt
     measured: list[dict[str, float]] = []
     plain = places.worst
 
-    def worst(found: Any, noise: Any, kind: torch.dtype) -> Compared:
+    def worst(found: Any, noise: Any, kind: torch.dtype) -> RoundedDifference:
         measured.append(dict(noise))
         return plain(found, noise, kind)
 

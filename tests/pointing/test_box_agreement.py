@@ -16,7 +16,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("box_agreement", ROOT / "examples" / "box_agreement.py")
+    spec = importlib.util.spec_from_file_location("box_agreement", ROOT / "tools" / "box_agreement.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

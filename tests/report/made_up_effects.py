@@ -14,7 +14,11 @@ from headscope.experiments.ablation_result import (
     AblationResult,
     DoseCurve,
     DosePoint,
+    Elsewhere,
+    GeneralDamage,
+    LayerDamage,
     MutingTest,
+    RandomSets,
     Specificity,
 )
 from headscope.experiments.effects import ControlledEffect, Effect, Gain
@@ -57,6 +61,11 @@ def _effect(rng: np.random.Generator, before: float, after: float) -> Effect:
         margin_drop=margin,
         margin_ci=(margin - 0.3, margin + 0.3),
         margin_p_paired=0.01,
+        forced_clean=100 * before,
+        forced_drop_points=0.8 * loss,
+        forced_ci=(0.8 * loss - width, 0.8 * loss + width),
+        unreadable_clean=1.0,
+        unreadable=2.5,
     )
 
 
@@ -84,6 +93,9 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             "control_mean": float(draws.mean()),
             "control_max": float(draws.max()),
             "p": p,
+            "forced_control_mean": 0.8 * float(draws.mean()),
+            "forced_control_max": 0.8 * float(draws.max()),
+            "forced_p": p,
         }
         chosen[name] = {"ranking": "causal", "k": 4, "heads": list(heads)}
         verdict = f"functional: muting costs more than the mean control (p = {p:.3f})"
@@ -93,7 +105,27 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
             heads=heads,
             **own.content(),
             **held,
+            p_random=p,
+            p_claim=p,
             excess_points=own.drop_points - held["control_mean"],
+            elsewhere=Elsewhere(
+                functions=tuple(f for f in functions if f != name),
+                points=2.0,
+                ci=(0.5, 3.5),
+                beyond_points=0.8 * own.drop_points - 2,
+                beyond_ci=(0.8 * own.drop_points - 8, 0.8 * own.drop_points + 4),
+            ),
+            damage=GeneralDamage(
+                unreadable_points=1.5,
+                kl_neutral=0.1,
+                kl_elsewhere=0.2,
+                kl_neutral_controls=0.1,
+                kl_elsewhere_controls=0.15,
+                prompts=32,
+                draws=20,
+            ),
+            random_sets=RandomSets(sets=100, beyond_controls=3, claimed=1),
+            not_testable="only 70 sets match the layers of its heads" if name == "counting" else "",
             q=min(1.0, 2 * p),
             claimed=p < 0.05,
             verdict=verdict if p < 0.05 else "not functional",
@@ -116,20 +148,41 @@ def ablation(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         for ranking, share in (("joint", 0.6), ("independent", 0.5), ("causal", 1.0)):
             for k in (1, 2, 4, 8, 16):
                 drop = loss * share * (1 - np.exp(-k / 3))
-                tried.append(DosePoint(ranking=ranking, k=k, drop_points=drop, control_points=0.8 * k**0.7))
+                tried.append(
+                    DosePoint(
+                        ranking=ranking,
+                        k=k,
+                        sets=213,
+                        drop_points=drop,
+                        smooth_points=0.9 * drop,
+                        elsewhere_points=0.8 * k**0.7,
+                        score=0.9 * drop - 0.8 * k**0.7,
+                    )
+                )
         dose[name] = DoseCurve(n=30, candidates=tuple(tried))
     cells = [
         [_effect(rng, 0.92, 0.92 - (results[f].drop_points if f == g else 4) / 100) for g in functions]
         for f in functions
     ]
-    columns = ("drop_points", "ci", "margin_drop", "margin_ci", "n")
-    table: dict[str, Any] = {c: tuple(tuple(getattr(x, c) for x in line) for line in cells) for c in columns}
     AblationResult(
         settings={"held_out": False},
         rule="Per function, on select: the head set that loses most beyond its own controls.",
         functions=results,
         claimed=tuple(f for f in functions if results[f].claimed),
-        specificity=Specificity(muted=tuple(functions), measured=tuple(functions), **table),
+        layers=tuple(
+            LayerDamage(
+                tower="decoder",
+                layer=i,
+                site="self",
+                heads=8,
+                muted=2,
+                sets=4,
+                forced_drop_points=8.0 if i == 0 else 0.5,
+                left_out=i == 0,
+            )
+            for i in range(4)
+        ),
+        specificity=Specificity.of(functions, functions, cells),
         dose=dose,
     ).with_rows(rows).save(folder / "ablation.json")
     write_json(folder / "choices.json", {"schema": "headscope/choices/1", "ablation": {"functions": chosen}})
@@ -165,8 +218,6 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         results[name] = EmphasisTest(
             **best.content(),
             **change(best.gain_points).content(),
-            forced_delta_points=best.gain_points,
-            forced_ci=(best.gain_points - 3, best.gain_points + 3),
             random_sets=60,
             layer_matched=True,
             random_sets_mean=0.2,

@@ -12,7 +12,8 @@ import numpy as np
 from made_up_effects import LOSSES, ablation, emphasis, wake
 from PIL import Image
 
-from headscope.capturing.store import SCHEMA, write_plan, write_shard
+from headscope.capturing.captured import SCHEMA, CapturePlan
+from headscope.capturing.store import write_plan, write_shard
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT
@@ -36,6 +37,7 @@ KINDS = ("dog", "horse", "cat", "cow", "pig", "duck", "car", "tree", "cup", "clo
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange")
 SIDE = 192
 LAYERS, HEADS = 8, 8
+HARDER = {"alone": 0.12, "own": 0.05, "gold": 0.0, "wrong": 0.3, "other": 0.2}
 
 
 def build_study(
@@ -178,10 +180,13 @@ def answers(
     rows = []
     for case in cases:
         for step in [*case.steps, case.main_step()]:
-            for context in ("alone", "gold", "own"):
+            main = step.function == "main"
+            for context in HARDER if main else ("alone", "gold", "own"):
                 if step.function == "decision_making" and context == "alone":
                     continue
-                hard = 0.05 * max(0, case.things - 6) + {"alone": 0.12, "own": 0.05, "gold": 0.0}[context]
+                if context == "other" and case.id.endswith("0"):  # no case is like it
+                    continue
+                hard = 0.05 * max(0, case.things - 6) + HARDER[context]
                 hard += 0.08 * (step.function in DEFAULT.spatial) + 0.06 * bool(case.held_out)
                 right = rng.random() < skill * (0.97 - hard) + (1 - skill) / len(step.choices)
                 wrong = [c for c in step.choices if c != step.answer]
@@ -222,25 +227,30 @@ def _row(
 def _capture(
     folder: Path, rows: list[dict[str, Any]], labels: list[str], shape: tuple[int, int], cases: Cases
 ) -> None:
-    heads = {
-        "head": labels,
-        "layer": [i for i in range(shape[0]) for _ in range(shape[1])],
-        "head_width": [4] * len(labels),
-    }
-    plan = {
-        "schema": SCHEMA,
-        "model": "3f1c9a70be52d184",
-        "model_name": "embedded",
-        "dtype": "float32",
-        "cases": cases.fingerprint,
-        "settings": {"readouts": []},
-        "heads": heads,
-        "width": 4,
-        "items": len(rows),
-        "shards": [{"name": "00000", "batches": [[r["item"] for r in rows]]}],
-    }
+    plan = CapturePlan.model_validate(
+        {
+            "schema": SCHEMA,
+            "model": "3f1c9a70be52d184",
+            "model_name": "embedded",
+            "dtype": "float32",
+            "cases": cases.fingerprint,
+            "settings": {
+                **{"contexts": ["gold"], "main_contexts": ["gold"], "readouts": [], "batch_size": 8},
+                **{"max_new_tokens": 8, "shard_items": 512, "score": True, "taxonomy": "default"},
+                **{"pictures": "plain", "splits": ""},
+            },
+            "heads": {
+                "head": labels,
+                "layer": [i for i in range(shape[0]) for _ in range(shape[1])],
+                "head_width": [4] * len(labels),
+            },
+            "width": 4,
+            "items": len(rows),
+            "shards": [{"name": "00000", "batches": [[r["item"] for r in rows]]}],
+        }
+    )
     write_plan(folder, plan)
-    write_shard(folder, "00000", rows, {}, heads, {})
+    write_shard(folder, "00000", rows, {}, plan.heads, {})
 
 
 def atlas(functions: Sequence[str], shape: tuple[int, int], rng: np.random.Generator) -> Atlas:

@@ -43,10 +43,10 @@ def test_losses_become_changes_with_their_intervals_turned(study: StudyContents,
     assert figure is not None
     for i, line in enumerate(figure.table):
         for j, text in enumerate(line[1:]):
-            low, high = cell["ci"][i][j]
-            turned = negative(estimate(cell["drop_points"][i][j], (low, high)))
+            low, high = cell["forced_ci"][i][j]
+            turned = negative(estimate(cell["forced_drop_points"][i][j], (low, high)))
             assert turned is not None
-            assert (turned.value, turned.low, turned.high) == (-cell["drop_points"][i][j], -high, -low)
+            assert (turned.value, turned.low, turned.high) == (-cell["forced_drop_points"][i][j], -high, -low)
             assert text == interval(turned, 1, True)
 
 

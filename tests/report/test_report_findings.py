@@ -72,7 +72,7 @@ def test_losses_within_controls_are_not_claimed(study: StudyContents) -> None:
 
 
 def test_heads_without_enough_matched_control_sets_are_not_testable(study: StudyContents) -> None:
-    assert _of(muted(study, claimed=False, layer_matched=False), "muting") == [UNTESTABLE] * 3
+    assert _of(muted(study, claimed=False, not_testable="no sets"), "muting") == [UNTESTABLE] * 3
     assert _of(muted(study, claimed=False, distinct=70), "muting") == [UNTESTABLE] * 3
 
 

@@ -13,6 +13,7 @@ from headscope.capturing.store import open_answers
 from headscope.cli.summary_table import summary_table
 from headscope.report.summary import Summary, write_summary
 
+CONTEXTS = ("alone", "own", "gold", "wrong", "other")
 FORM = {
     "schema": "headscope/summary/2",
     "wall_s": dict.fromkeys(
@@ -24,6 +25,7 @@ FORM = {
     "accuracy": {"spatial_perception": {"value": 0, "n": 0, "ci": [0, 0]}, "main": {}},
     "accuracy_by_things": {},
     "main_by_context": {"alone": 0, "gold": 0, "own": 0},
+    "chain": dict.fromkeys(("alone", "own", "gold_without_verdict", "wrong", "other", "n"), 0),
     "form": dict.fromkeys(("n", "median", "below_1_percent", "thoughts"), 0),
     "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
@@ -35,6 +37,8 @@ FORM = {
         | {"layer_matched": True, "claimed": True, "verdict": ""}
         | {"ci": [0, 0]}
     },
+    "claims": [],
+    "random_sets_claimed": {"share": 0, "sets": 0},
     "specificity": {"muted": [], "measured": [], "drop_points": [[]]},
     "emphasis": dict.fromkeys(
         ("strength", "n", "clean", "delta_points", "random_sets_mean", "random_sets_max", "p"), 0
@@ -107,6 +111,13 @@ def test_accuracies_are_shares_of_right_answers_on_test(summary: dict, study_fol
     for context, value in summary["main_by_context"].items():
         mine = [r["correct"] for r in rows if r["function"] == "main" and r["context"] == context]
         assert value == pytest.approx(np.mean(mine))
+    chain = {**summary["chain"], "gold": summary["chain"]["gold_without_verdict"]}
+    mains = [r for r in rows if r["function"] == "main"]
+    asked = set.intersection(*({r["case"] for r in mains if r["context"] == c} for c in CONTEXTS))
+    assert chain["n"] == len(asked) < len({r["case"] for r in mains})
+    for context in CONTEXTS:
+        mine = [r["correct"] for r in mains if r["context"] == context and r["case"] in asked]
+        assert chain[context] == pytest.approx(100 * np.mean(mine))
     for count, value in summary["accuracy_by_things"].items():
         mine = [
             r["correct"]
@@ -121,6 +132,22 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
     for name, cell in summary["ablation"].items():
         for key in ("k", "drop_points", "ci", "control_mean", "control_max", "draws", "distinct", "p", "q"):
             assert cell[key] == ablation["functions"][name][key]
+    same = ("heads", "ranking", "n", "drop_points", "ci", "forced_drop_points", "forced_ci", "q", "verdict")
+    for cell in summary["claims"]:
+        test = ablation["functions"][cell["function"]]
+        for key in (*same, "layer_matched", "distinct", "control_mean", "control_max", "claimed"):
+            assert cell[key] == test[key]
+        assert (cell["pictures"], cell["p"]) == (test["images"], test["p_claim"])
+        assert (cell["clean_free"], cell["clean_forced"]) == (test["accuracy_clean"], test["forced_clean"])
+        assert cell["elsewhere_points"] == test["elsewhere"]["points"]
+        assert cell["elsewhere_ci"] == test["elsewhere"]["ci"]
+        assert cell["unreadable_share"] == test["unreadable"] / 100
+    assert [c["function"] for c in summary["claims"]] == list(ablation["functions"])
+    random = [t["random_sets"] for t in ablation["functions"].values()]
+    assert summary["random_sets_claimed"] == {
+        "share": sum(r["claimed"] for r in random) / sum(r["sets"] for r in random),
+        "sets": sum(r["sets"] for r in random),
+    }
     assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
     atlas = json.loads((study_folder / "probe" / "atlas.json").read_text())
     contrast = atlas["scarcity"][atlas["default_criterion"]]
@@ -144,6 +171,8 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     summary = written(tmp_path)
     assert set(summary) == set(FORM)
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
+    assert summary["claims"] == []
+    assert summary["random_sets_claimed"] == {"share": None, "sets": 0}
     assert summary["joint_probe"] == {"accuracy": None, "majority": None, "shuffled": None}
     assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 

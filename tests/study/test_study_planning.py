@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from headscope.capturing.store import open_answers
 from headscope.cli.app import app
-from headscope.cli.plan import duration
+from headscope.cli.plan_command import duration
 from headscope.data.cases import Cases
 from headscope.data.splits import assign_splits
 from headscope.engine.engine import REPLAY
@@ -39,8 +39,8 @@ SMALL = Size(
     "small",
     {
         "causal": {"max_items": 2},
-        "ablate": {"draws": 7, "select_draws": 1, "main_draws": 3, "ks": (1, 2), "select_items": 3,
-                   "test_items": 3, "mean_items": 2},
+        "ablate": {"draws": 7, "random_draws": 4, "layer_sets": 1, "main_draws": 3, "ks": (1, 2),
+                   "select_items": 3, "test_items": 3, "mean_items": 2},
         "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3,
                       "side_items": 3, "random_sets": 3, "headroom": (0.0, 100.0)},
         "wake": {"max_items": 12, "select_items": 8, "draws": 10, "wrong_names": 5, "mediation_draws": 3},
@@ -62,7 +62,7 @@ def splits(cases: Cases) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def planned(cases: Cases, splits: dict[str, str]) -> dict[str, StageWork]:
-    return {work.stage: work for work in stage_work(cases, splits, SMALL, DEFAULT)}
+    return {work.stage: work for work in stage_work(cases, splits, SMALL, DEFAULT, layers=3)}
 
 
 class Asked:

@@ -14,7 +14,7 @@ from headscope.cli.study_commands import open_study
 from headscope.errors import ModelError, StudyError
 from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import load_model
-from headscope.study.given import Given
+from headscope.study.requested_settings import RequestedSettings
 from headscope.study.study import Study
 
 HERE = "torchvision" if is_torchvision_available() else "pil"
@@ -78,7 +78,7 @@ def test_another_image_backend_is_refused_with_both_names_and_what_to_do(
     with pytest.raises(StudyError, match=words):
         study(model=load_model(tiny_llava_folder, prove=False))
     with pytest.raises(StudyError, match=words):
-        open_study(began.folder, None, Given(model_options={"image_backend": "torchvision"}), {})
+        open_study(began.folder, None, RequestedSettings(model_options={"image_backend": "torchvision"}), {})
 
 
 @pytest.mark.skipif(HERE == "torchvision", reason="torchvision is installed")

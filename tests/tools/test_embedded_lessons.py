@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from embedded_training.lesson_wordings import WORDINGS
-from embedded_training.lessons import CLEAR, GRAIN, SORTS, lesson
+from embedded_training.lessons import CLEAR, GRAIN, SORTS, lesson, wordings
 from headscope.making.scenes.chains import build
 from headscope.making.scenes.kinds import KINDS
 from headscope.making.scenes.scene import Scene, Thing
@@ -50,7 +50,7 @@ def mentioned(scene: Scene, text: str) -> list[Thing]:
 
 def fields(text: str, sort: str, scene: Scene) -> dict[str, Thing | str]:
     """The fields of the wording that the text was made from."""
-    for wording in WORDINGS[sort]:
+    for wording in wordings(sort):
         pattern = re.escape(wording[0].lower() + wording[1:])
         seen: set[str] = set()
 
@@ -144,7 +144,7 @@ def test_yes_and_no_come_about_equally_often() -> None:
 
 def test_no_lesson_uses_a_wording_that_is_kept_for_test() -> None:
     kept = {words[-1].lower() for table in (STEPS, MAIN) for words in table.values()}
-    assert not kept & {w.lower() for words in WORDINGS.values() for w in words}
+    assert not kept & {w.lower() for sort in WORDINGS for w in wordings(sort)}
 
 
 def test_no_lesson_reads_like_a_main_question() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_a_field_that_nobody_explained_is_an_error() -> None:
 
 
 def test_a_schema_says_what_a_file_holds() -> None:
-    schema = json.loads((formats.SCHEMAS / "ablation-1.schema.json").read_text("utf-8"))
-    assert schema["properties"]["schema"]["const"] == "headscope/ablation/1"
+    schema = json.loads((formats.SCHEMAS / "ablation-2.schema.json").read_text("utf-8"))
+    assert schema["properties"]["schema"]["const"] == "headscope/ablation/2"
     assert schema["additionalProperties"] is False
+
+
+def test_every_page_names_the_version_of_a_result_that_is_written_now() -> None:
+    now = {}
+    for kind in formats.artefacts():
+        name, _, version = kind.model_fields["schema_"].default.removeprefix("headscope/").partition("/")
+        now[name] = version
+    for page in (formats.SCHEMAS.parent).glob("*.md"):
+        for name, version in re.findall(r"headscope/([a-z]+)/(\d+)", page.read_text("utf-8")):
+            assert version == now.get(name, version), f"{page.name}: headscope/{name}/{version}"
+    assert {p.name for p in formats.SCHEMAS.glob("*.json")} == {
+        f"{n}-{v}.schema.json" for n, v in now.items()
+    }

@@ -14,6 +14,7 @@ from headscope.functions import DEFAULT
 from headscope.models.vlm import VLM, load_model
 from headscope.storage import Ledger, read_json
 from headscope.validation.planted.build import build_planted
+from headscope.validation.planted.harder_build import build_harder, level_cases
 from headscope.validation.planted.questions import planted_cases
 
 
@@ -23,28 +24,36 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Cases:
 
 
 @pytest.fixture(scope="session")
-def planted_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[VLM, dict[str, Any]]]:
-    """Level -> the loaded model and its truth, each built once."""
-    built: dict[str, tuple[VLM, dict[str, Any]]] = {}
+def planted_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[VLM, dict[str, Any]]]:
+    """Level, and whether of the second version -> the loaded model and its truth, each built once."""
+    built: dict[tuple[str, bool], tuple[VLM, dict[str, Any]]] = {}
 
-    def make(level: str) -> tuple[VLM, dict[str, Any]]:
-        if level not in built:
-            folder = build_planted(tmp_path_factory.mktemp("models") / level, level, seed=3)
-            built[level] = (load_model(folder, prove=level == "plain"), read_json(folder / "truth.json"))
-        return built[level]
+    def make(level: str, harder: bool = False) -> tuple[VLM, dict[str, Any]]:
+        if (level, harder) not in built:
+            build = build_harder if harder else build_planted
+            folder = build(tmp_path_factory.mktemp("models") / level, level, seed=3)
+            vlm = load_model(folder, prove=level == "plain")
+            built[level, harder] = (vlm, read_json(folder / "truth.json"))
+        return built[level, harder]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def two_hop_pictures(tmp_path_factory: pytest.TempPathFactory) -> Cases:
+    """The same pictures, asked as models of level ``two_hop`` understand it."""
+    return level_cases(tmp_path_factory.mktemp("two_hop") / "data", "two_hop", 40, seed=3)
 
 
 @pytest.fixture
 def readers(pictures: Cases, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Readers of all questions of each function, whatever their split."""
 
-    def make(vlm: VLM, functions: tuple[str, ...] = ()) -> dict[str, Any]:
-        splits = {case.id: "test" for case in pictures}
-        items = choose_items(pictures, splits, "test", DEFAULT, 30, 0, ())
+    def make(vlm: VLM, functions: tuple[str, ...] = (), cases: Cases = pictures) -> dict[str, Any]:
+        splits = {case.id: "test" for case in cases}
+        items = choose_items(cases, splits, "test", DEFAULT, 30, 0, ())
         wanted = {f: x for f, x in items.items() if not functions or f in functions}
         ledger = Ledger(tmp_path / "ledger", {"model": vlm.revision})
-        return open_readers(vlm, pictures, wanted, ledger, max_new_tokens=4)
+        return open_readers(vlm, cases, wanted, ledger, max_new_tokens=4)
 
     return make

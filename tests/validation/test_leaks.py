@@ -18,7 +18,12 @@ from headscope.validation.leaks import check_leaks, leaks
 
 def candidate(head: str, points: float) -> dict[str, Any]:
     found: dict[str, Any] = {"ranking": "causal", "k": 1, "heads": [head], "drop_points": points}
-    return found | {"margin_drop": points / 10, "control_points": 1.0, "control_margin": 0.1}
+    return found | {
+        "sets": 213,
+        "forced_drop_points": points,
+        "smooth_points": points,
+        "elsewhere_points": 1.0,
+    }
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from made_up_validation import made_up_summary
 from headscope.errors import StoreError, StudyError
 from headscope.validation import run
 from headscope.validation.nulls import share
+from headscope.validation.planted import frozen
 from headscope.validation.settings import QUICK, ValidateSettings, settings_for
 from headscope.validation.stability import correlations, halved, recurring
 from headscope.validation.validation_result import ValidationResult
@@ -45,8 +46,11 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, calls: li
         run.validate_method(tmp_path, settings=replace(QUICK, seeds=2))
 
 
-def test_a_constructor_that_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "FROZEN", "0" * 16)
+@pytest.mark.parametrize("name", ["FROZEN", "FROZEN_EXTENDED"])
+def test_a_constructor_that_changed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(frozen, name, "0" * 16)
     with pytest.raises(StudyError, match="freeze the new one before any method is scored"):
         run.validate_method(tmp_path, settings=QUICK)
 

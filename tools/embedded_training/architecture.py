@@ -1,13 +1,52 @@
-"""Builds the embedded model, untrained: LLaVA class, SigLIP-type tower, Llama-type decoder, own tokenizer."""
+"""Builds small models, untrained: LLaVA class, SigLIP-type tower, Llama-type decoder, own tokenizer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SIDE = 96  # pixels
-PATCH = 16  # pixels
-IMAGE_TOKENS = (SIDE // PATCH) ** 2
+from embedded_training.lesson_wordings import WORDINGS as LESSON_WORDINGS
+from embedded_training.more_wordings import CAPTIONS, DECISIONS, MORE
+
+
+@dataclass(frozen=True)
+class Size:
+    """Picture, tower and decoder: widths in channels, ``side`` and ``patch`` in pixels.
+
+    ``key_heads``: key and value heads of a decoder layer, each shared by ``heads / key_heads`` query heads.
+    """
+
+    side: int
+    patch: int
+    vision_width: int
+    vision_inner: int
+    vision_layers: int
+    vision_heads: int
+    width: int
+    inner: int
+    layers: int
+    heads: int
+    key_heads: int
+    head_width: int
+
+    @property
+    def cells(self) -> int:
+        """Patches along a side."""
+        return self.side // self.patch
+
+    @property
+    def image_tokens(self) -> int:
+        """Patches of a picture."""
+        return self.cells**2
+
+
+EMBEDDED_1 = Size(96, 16, 160, 480, 4, 8, 160, 416, 8, 8, 4, 24)
+SIZES = {
+    "small": Size(128, 16, 192, 512, 4, 8, 192, 512, 8, 16, 8, 16),
+    "base": Size(160, 16, 384, 1024, 6, 12, 384, 1024, 10, 16, 8, 24),
+}
+SIDE, PATCH, IMAGE_TOKENS = EMBEDDED_1.side, EMBEDDED_1.patch, EMBEDDED_1.image_tokens
 SPECIAL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<image>")
 TEMPLATE = (
     "{% for message in messages %}"
@@ -29,6 +68,8 @@ def corpus() -> list[str]:
 
     words: set[str] = set()
     texts = [w for group in (wordings.STEPS, wordings.MAIN) for all_ in group.values() for w in all_]
+    texts += [w for table in (LESSON_WORDINGS, MORE, DECISIONS) for all_ in table.values() for w in all_]
+    texts += CAPTIONS
     texts += [k.name for k in kinds.KINDS.values()] + [k.plural for k in kinds.KINDS.values()]
     texts += [k.hint for k in kinds.KINDS.values()] + list(kinds.COLOURS) + list(kinds.LETTERS)
     texts += list(scene.ALL_PLACES) + [str(i) for i in range(13)] + list("abcdefghijklmnopqrstuvwxyz")
@@ -87,13 +128,13 @@ def build_tokenizer() -> Any:
     )
 
 
-def build_processor() -> Any:
-    """Processor of the embedded model: resize to 96 pixels, scale to [-1, 1], chat template."""
+def build_processor(size: Size = EMBEDDED_1) -> Any:
+    """Processor of a model: resize to its side, scale to [-1, 1], chat template."""
     from transformers import LlavaProcessor
     from transformers.models.siglip import SiglipImageProcessorPil
 
     images = SiglipImageProcessorPil(
-        size={"height": SIDE, "width": SIDE},
+        size={"height": size.side, "width": size.side},
         resample=3,
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
@@ -102,7 +143,7 @@ def build_processor() -> Any:
     return LlavaProcessor(
         image_processor=images,
         tokenizer=build_tokenizer(),
-        patch_size=PATCH,
+        patch_size=size.patch,
         vision_feature_select_strategy="full",
         chat_template=TEMPLATE,
         image_token="<image>",
@@ -110,27 +151,27 @@ def build_processor() -> Any:
     )
 
 
-def build_config(tokenizer: Any) -> Any:
-    """4 x 8 vision heads of width 20; 8 decoder layers x 8 query heads of 24 over 4 key-value heads."""
+def build_config(tokenizer: Any, size: Size = EMBEDDED_1) -> Any:
+    """Configuration of a LLaVA-type model of a size."""
     from transformers import LlamaConfig, LlavaConfig, SiglipVisionConfig
 
     vision = SiglipVisionConfig(
-        hidden_size=160,
-        intermediate_size=480,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        image_size=SIDE,
-        patch_size=PATCH,
+        hidden_size=size.vision_width,
+        intermediate_size=size.vision_inner,
+        num_hidden_layers=size.vision_layers,
+        num_attention_heads=size.vision_heads,
+        image_size=size.side,
+        patch_size=size.patch,
         vision_use_head=False,
     )
     text = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=160,
-        intermediate_size=416,
-        num_hidden_layers=8,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        head_dim=24,
+        hidden_size=size.width,
+        intermediate_size=size.inner,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.key_heads,
+        head_dim=size.head_width,
         max_position_embeddings=1024,
         rms_norm_eps=1e-6,
         tie_word_embeddings=True,
@@ -142,7 +183,7 @@ def build_config(tokenizer: Any) -> Any:
         vision_config=vision,
         text_config=text,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=IMAGE_TOKENS,
+        image_seq_length=size.image_tokens,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
         tie_word_embeddings=True,
@@ -151,13 +192,13 @@ def build_config(tokenizer: Any) -> Any:
     return config
 
 
-def build_model(tokenizer: Any, seed: int = 0) -> Any:
+def build_model(tokenizer: Any, seed: int = 0, size: Size = EMBEDDED_1) -> Any:
     """Untrained model, its weights a function of the seed."""
     import torch
     from transformers import LlavaForConditionalGeneration
 
     torch.manual_seed(seed)
-    model = LlavaForConditionalGeneration(build_config(tokenizer))
+    model = LlavaForConditionalGeneration(build_config(tokenizer, size))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model

@@ -7,13 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedded_training.lessons import Turn, lesson
+from embedded_training.more_wordings import MORE
 from headscope.making.scenes.chains import build, draw_kind
-from headscope.making.scenes.kinds import COLOURS, KINDS
+from headscope.making.scenes.kinds import KINDS
 from headscope.making.scenes.layout import POOL, Draft, NoRoom
 from headscope.making.scenes.scene import Scene, Thing, named
 from headscope.making.scenes.story import FUNCTION_OF, WAYS, YES_NO, Steps, Story, the
 from headscope.making.scenes.wordings import MAIN, STEPS
 
+SINGLES = {
+    "where": 30,
+    "look": 12,
+    "colour": 12,
+    "size": 6,
+    "letter": 14,
+    "present": 8,
+    "pair": 6,
+    "count": 9,
+    "known": 1,
+    "coloured": 5,
+}
+RELATIONS = {"across": 8, "down": 5, "lead": 5, "side": 2, "way": 4, "near": 3}
 HARD = ("nearer", "same_way", "sign", "count_side", "coloured", "coloured", "coloured", "facing")
 Block = list[Turn]  # one dialogue; blocks of one picture do not see each other
 
@@ -37,13 +51,19 @@ def _wording(rng: random.Random, table: tuple[str, ...]) -> int:
     return rng.randrange(len(table) - 1)  # the last is kept for test
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with its first letter raised."""
     return text[0].upper() + text[1:]
+
+
+def step_text(rng: random.Random, name: str, fields: dict[str, Any]) -> str:
+    """A step's question in a trained-on wording: one of the cases' own but the last, or a further one."""
+    return capital(rng.choice(STEPS[name][:-1] + MORE.get(name, ())).format(**fields))
 
 
 def main_text(rng: random.Random, story: Story) -> str:
     """The main question in a trained-on wording, as asked."""
-    return _capital(story.main(_wording(rng, MAIN[story.kind])))
+    return capital(story.main(_wording(rng, MAIN[story.kind])))
 
 
 def chain_block(rng: random.Random, story: Story) -> Block:
@@ -53,7 +73,7 @@ def chain_block(rng: random.Random, story: Story) -> Block:
         if asked.name == "verdict":
             asked.fields = {"question": story.main(_wording(rng, MAIN[story.kind]))}
         block.append(
-            (asked.text(_wording(rng, STEPS[asked.name])), asked.answer, f"chain/{FUNCTION_OF[asked.name]}")
+            (step_text(rng, asked.name, asked.fields), asked.answer, f"chain/{FUNCTION_OF[asked.name]}")
         )
     if rng.random() < 0.5:
         block.append((main_text(rng, story), story.answer, "chain/main"))
@@ -78,7 +98,8 @@ class Asker:
         self.draft = Draft(rng, 9)
         self.draft.kinds = {t.kind for t in scene.things}
 
-    def _name(self, thing: Thing) -> str | None:
+    def name(self, thing: Thing) -> str | None:
+        """How the thing is called where that is unambiguous."""
         if self.scene.count(thing.kind) == 1:
             return the(thing, colour=self.rng.random() < 0.15)
         same = [t for t in self.scene.things if t.kind == thing.kind]
@@ -90,59 +111,50 @@ class Asker:
 
     def single(self) -> Turn:
         """A question about one thing, or about what is there."""
+        while True:
+            if turn := self.ask(self.rng.choices(list(SINGLES), list(SINGLES.values()))[0]):
+                return turn
+
+    def ask(self, sort: str) -> Turn | None:
+        """A question of a sort about a random thing, if it fits that thing."""
         steps = Steps(self.rng)
         rng = self.rng
-        while not steps:
-            sort = rng.choices(
-                (
-                    "where",
-                    "look",
-                    "colour",
-                    "size",
-                    "letter",
-                    "present",
-                    "pair",
-                    "count",
-                    "known",
-                    "coloured",
-                ),
-                (30, 12, 12, 6, 14, 8, 6, 9, 1, 5),
-            )[0]
-            thing = rng.choice(self.scene.things)
-            name = self._name(thing)
-            if sort == "present":
-                there = rng.random() < 0.5
-                kind = thing.kind if there else rng.choice([k for k in POOL if not self.scene.count(k)])
-                steps.ask("present", "yes" if there else "no", YES_NO, a=named(kind, "a"))
-            elif sort == "count":
-                self._count(steps, thing)
-            elif name is None:
-                continue
-            elif sort == "letter" and thing.letter:
-                steps.letter(thing, name)
-            elif thing.letter and sort in ("pair", "known", "coloured"):
-                continue
-            elif sort == "where":
-                steps.where(thing, name)
-            elif sort == "look" and thing.facing:
-                steps.look(thing, name)
-            elif sort == "colour":
-                steps.colour(
-                    thing, the(thing) if self.scene.count(thing.kind) == 1 else the(thing, size=True)
-                )
-                if self._name(thing) is None or self.scene.count(thing.kind) > 1:
-                    steps.clear()
-            elif sort == "size":
-                steps.ask("size", thing.size, ("small", "big"), x=the(thing, colour="red" in name))
-                if self.scene.count(thing.kind) > 1:
-                    steps.clear()
-            elif sort == "pair":
-                steps.what_pair(self.draft, thing)
-            elif sort == "known":
-                steps.known(thing)
-            elif sort == "coloured" and sum(t.colour == thing.colour for t in self.scene.things) == 1:
-                steps.what_coloured(self.draft, thing)
-        return self._turn(steps)
+        things = [t for t in self.scene.things if t.letter] if sort == "letter" else self.scene.things
+        thing = rng.choice(things) if things else None
+        if thing is None:
+            return None
+        if sort == "present":
+            there = rng.random() < 0.5
+            kind = thing.kind if there else rng.choice([k for k in POOL if not self.scene.count(k)])
+            steps.ask("present", "yes" if there else "no", YES_NO, a=named(kind, "a"))
+        elif sort == "count":
+            self._count(steps, thing)
+        else:
+            self._about(steps, sort, thing)
+        return self._turn(steps) if steps else None
+
+    def _about(self, steps: Steps, sort: str, thing: Thing) -> None:
+        name = self.name(thing)
+        alone = self.scene.count(thing.kind) == 1
+        if name is None or (thing.letter and sort in ("pair", "known", "coloured")):
+            return
+        if sort == "letter":
+            steps.letter(thing, name)
+        elif sort == "where":
+            steps.where(thing, name)
+        elif sort == "look" and thing.facing:
+            steps.look(thing, name)
+        elif sort == "colour" and alone:
+            steps.colour(thing, the(thing))
+        elif sort == "size" and alone:
+            steps.ask("size", thing.size, ("small", "big"), x=the(thing, colour=thing.colour in name))
+        elif sort == "pair":
+            steps.what_pair(self.draft, thing)
+            self.draft.kinds = {t.kind for t in self.scene.things}
+        elif sort == "known":
+            steps.known(thing)
+        elif sort == "coloured" and sum(t.colour == thing.colour for t in self.scene.things) == 1:
+            steps.what_coloured(self.draft, thing)
 
     def _count(self, steps: Steps, thing: Thing) -> None:
         rng = self.rng
@@ -158,35 +170,36 @@ class Asker:
                 fields: dict[str, Any] = {"side": f"{side} of", "x": the(anchor)}
                 steps.ask("count_side", str(sum(a > 0 for a in apart)), (), **fields)
 
-    def relation(self) -> Turn | None:
-        """A relational question about two random things, if there is an unambiguous one."""
+    def relation(self, sort: str | None = None) -> Turn | None:
+        """A relational question about two random things, of a sort if given, if one of twelve draws fits."""
         rng = self.rng
         for _ in range(12):
             if len(self.unique) < 2:
                 return None
             x, y = rng.sample(self.unique, 2)
-            steps = Steps(rng)
-            sort = rng.choices(("across", "down", "lead", "side", "way", "near"), (8, 5, 5, 2, 4, 3))[0]
-            if sort == "across" and x.column != y.column:
-                self._ordered(steps, x, y, x.column < y.column, ("left", "right"), "further", "beside")
-            elif sort == "down" and x.row != y.row:
-                self._ordered(steps, x, y, x.row < y.row, ("higher", "lower"), "higher", "beside_row")
-            elif sort == "lead" and x.column != y.column:
-                way = rng.choice(WAYS)
-                leads = (y.column < x.column) == (way == "left")
-                steps.ask("lead", "yes" if leads else "no", YES_NO, way=way, x=the(x), y=the(y))
-            elif sort == "side" and 1 not in (x.column, y.column):
-                same = "yes" if x.column == y.column else "no"
-                steps.ask("share_side", same, YES_NO, x=the(x), y=the(y))
-            elif sort == "way" and x.facing and y.facing:
-                steps.ask("share_way", "yes" if x.facing == y.facing else "no", YES_NO, x=the(x), y=the(y))
-            elif sort == "near":
-                found = self._near(steps, x, y)
-                if found:
-                    return found
-            if steps:
-                return self._turn(steps)
+            drawn = sort or rng.choices(list(RELATIONS), list(RELATIONS.values()))[0]
+            if turn := self._relation(drawn, x, y):
+                return turn
         return None
+
+    def _relation(self, sort: str, x: Thing, y: Thing) -> Turn | None:
+        steps, rng = Steps(self.rng), self.rng
+        if sort == "across" and x.column != y.column:
+            self._ordered(steps, x, y, x.column < y.column, ("left", "right"), "further", "beside")
+        elif sort == "down" and x.row != y.row:
+            self._ordered(steps, x, y, x.row < y.row, ("higher", "lower"), "higher", "beside_row")
+        elif sort == "lead" and x.column != y.column:
+            way = rng.choice(WAYS)
+            leads = (y.column < x.column) == (way == "left")
+            steps.ask("lead", "yes" if leads else "no", YES_NO, way=way, x=the(x), y=the(y))
+        elif sort == "side" and 1 not in (x.column, y.column):
+            same = "yes" if x.column == y.column else "no"
+            steps.ask("share_side", same, YES_NO, x=the(x), y=the(y))
+        elif sort == "way" and x.facing and y.facing:
+            steps.ask("share_way", "yes" if x.facing == y.facing else "no", YES_NO, x=the(x), y=the(y))
+        elif sort == "near" and (found := self._near(steps, x, y)):
+            return found
+        return self._turn(steps) if steps else None
 
     def _ordered(
         self, steps: Steps, x: Thing, y: Thing, first: bool, ways: tuple[str, str], which: str, whether: str
@@ -212,14 +225,14 @@ class Asker:
             fields: dict[str, Any] = {"x": the(x), "y": the(y), "z": the(z)}
             if self.rng.random() < 0.5:
                 table = MAIN["nearer"]
-                text = _capital(table[_wording(self.rng, table)].format(**fields))
+                text = capital(table[_wording(self.rng, table)].format(**fields))
                 return text, (x if near < far else y).kind, "alone/nearest"
             steps.ask("nearer", "yes" if near < far else "no", YES_NO, **fields)
         return None
 
     def _turn(self, steps: Steps) -> Turn:
         asked = steps[0]
-        return asked.text(_wording(self.rng, STEPS[asked.name])), asked.answer, f"alone/{asked.name}"
+        return step_text(self.rng, asked.name, asked.fields), asked.answer, f"alone/{asked.name}"
 
 
 def plain_scene(rng: random.Random, count: int) -> Scene:
@@ -243,14 +256,14 @@ def episode(rng: random.Random, mix: Mix) -> tuple[Scene, list[Block]]:
     asker = Asker(rng, scene)
     blocks: list[Block] = []
     if rng.random() < mix.captions:
-        text = STEPS["caption"][_wording(rng, STEPS["caption"])]
+        text = step_text(rng, "caption", {})
         blocks.append([(text, caption(scene), "caption")])
     if rng.random() < mix.chains:
         blocks.append(chain_block(rng, story))
     if rng.random() < mix.mains:
         blocks.append([(main_text(rng, story), story.answer, f"alone/main-{story.kind}")])
         alone = rng.choice([s for s in story.steps if s.name != "verdict"])
-        blocks.append([(alone.text(_wording(rng, STEPS[alone.name])), alone.answer, f"alone/{alone.name}")])
+        blocks.append([(step_text(rng, alone.name, alone.fields), alone.answer, f"alone/{alone.name}")])
     blocks += [[asker.single()] for _ in range(mix.singles)]
     relations = [asker.relation() for _ in range(mix.relations)]
     relations += [lesson(rng, scene, asker.unique) for _ in range(mix.lessons)]
@@ -261,4 +274,4 @@ def episode(rng: random.Random, mix: Mix) -> tuple[Scene, list[Block]]:
     return scene, blocks
 
 
-__all__ = ["COLOURS", "Asker", "Block", "Mix", "caption", "episode", "plain_scene"]
+__all__ = ["Asker", "Block", "Mix", "caption", "episode", "plain_scene", "step_text"]

@@ -11,9 +11,11 @@ import random
 from collections.abc import Sequence
 
 from embedded_training.lesson_wordings import WORDINGS
+from embedded_training.more_wordings import MORE
 from headscope.making.scenes.kinds import KINDS, SIGN
 from headscope.making.scenes.scene import Scene, Thing
 from headscope.making.scenes.story import WAYS, the
+from headscope.making.scenes.wordings import STEPS
 
 Turn = tuple[str, str, str]  # question, answer, tag for the log
 
@@ -153,8 +155,17 @@ def _order(sort: str, rng: random.Random, x: Thing, y: Thing) -> tuple[dict, str
     return fields, _yes(holds != (sort == "lead"))
 
 
-def lesson(rng: random.Random, scene: Scene, unique: Sequence[Thing]) -> Turn | None:
+def wordings(sort: str) -> tuple[str, ...]:
+    """Wordings of a sort of lesson; the cases' own, but the last, where they ask for the same."""
+    if sort == "which_sign":  # the cases name both signs
+        return WORDINGS[sort]
+    return WORDINGS[sort] + STEPS.get(sort, ())[:-1] + MORE.get(sort, ())
+
+
+def lesson(rng: random.Random, scene: Scene, unique: Sequence[Thing], only: str = "") -> Turn | None:
     """A training-only question about a scene, if one of twelve draws fits; ``unique`` ones go by kind.
+
+    ``only``: the sort of question, where it is not to be drawn.
 
     >>> from embedded_training.episodes import plain_scene
     >>> scene = plain_scene(random.Random(1), 4)
@@ -162,10 +173,10 @@ def lesson(rng: random.Random, scene: Scene, unique: Sequence[Thing]) -> Turn | 
     'lesson/'
     """
     for _ in range(12):
-        sort = rng.choices(list(SORTS), list(SORTS.values()))[0]
+        sort = only or rng.choices(list(SORTS), list(SORTS.values()))[0]
         found = _draw(sort, rng, scene, rng.sample(list(unique), min(3, len(unique))))
         if found and found[1]:
-            text = rng.choice(WORDINGS[sort]).format(**found[0])
+            text = rng.choice(wordings(sort)).format(**found[0])
             return text[0].upper() + text[1:], found[1], f"lesson/{sort}"
     return None
 

@@ -15,24 +15,36 @@ import torch
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalise(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """Push the singular values of (matrix, row, column) float32 towards one, all matrices at once."""
+def orthogonalise(
+    matrices: torch.Tensor, iterations: int = 5, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Push the singular values of (matrix, row, column) float32 towards one, all matrices at once.
+
+    ``dtype``: what the products are computed in; bfloat16 pays where the processor has it.
+    """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.transpose(1, 2) if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    x = x.to(dtype)
     for _ in range(iterations):
         gram = x @ x.transpose(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.transpose(1, 2) if tall else x
+    return (x.transpose(1, 2) if tall else x).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised; decoupled weight decay. Takes matrices only."""
 
     def __init__(
-        self, params: Any, lr: float = 1e-3, momentum: float = 0.95, weight_decay: float = 0.02
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.02,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.dtype = dtype
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -44,7 +56,8 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     shapes[p.shape].append(p)
             for shape, params in shapes.items():
-                updates = orthogonalise(torch.stack([self._nesterov(p, group["momentum"]) for p in params]))
+                moved = torch.stack([self._nesterov(p, group["momentum"]) for p in params])
+                updates = orthogonalise(moved, dtype=self.dtype)
                 scale = group["lr"] * 0.2 * max(shape) ** 0.5
                 for p, update in zip(params, updates, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-scale)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from embedded_training.architecture import IMAGE_TOKENS, PATCH, SIDE
+from embedded_training.architecture import EMBEDDED_1, IMAGE_TOKENS, SIDE
 from embedded_training.episodes import Block
 from headscope.making.scenes.kinds import COLOURS, KINDS, LETTERS, SIZES
 from headscope.making.scenes.scene import SIDE as SCENE_SIDE
@@ -46,10 +46,10 @@ class Packed:
         return torch.where(allowed, torch.zeros(()), blocked)[:, None]
 
 
-def pixels_of(scenes: list[Scene]) -> torch.Tensor:
+def pixels_of(scenes: list[Scene], side: int = SIDE) -> torch.Tensor:
     """(item, channel, y, x) float32, as the model's image processor makes them."""
     pictures = [
-        np.asarray(Image.fromarray(s.render()).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for s in scenes
+        np.asarray(Image.fromarray(s.render()).resize((side, side), Image.Resampling.BICUBIC)) for s in scenes
     ]
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
     return stacked / 127.5 - 1.0
@@ -112,10 +112,9 @@ class Packer:
         return Packed(pixels_of([scene for scene, _ in episodes]), *tensors, tags=list(self.tags))
 
 
-def dense_labels(scenes: list[Scene]) -> dict[str, torch.Tensor]:
+def dense_labels(scenes: list[Scene], cells: int = EMBEDDED_1.cells) -> dict[str, torch.Tensor]:
     """Per patch (item, patch): what the thing that covers it most is; -100 where that is unclear."""
-    cells = SIDE // PATCH
-    side = SCENE_SIDE // cells
+    side = SCENE_SIDE / cells
     labels = {name: np.full((len(scenes), cells, cells), IGNORE) for name in DENSE}
     kinds, colours, sizes = list(KINDS), list(COLOURS), list(SIZES)
     edges = np.arange(cells) * side

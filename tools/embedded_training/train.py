@@ -65,7 +65,7 @@ def rate(step: int, steps: int, recipe: Recipe) -> float:
 class Optimizers:
     """Muon for the matrices inside layers, AdamW for embeddings, norms, biases and the projector's rest."""
 
-    def __init__(self, groups: list[tuple[nn.Module, float]]) -> None:
+    def __init__(self, groups: list[tuple[nn.Module, float]], dtype: torch.dtype = torch.float32) -> None:
         matrices: list[dict[str, Any]] = []
         others: list[dict[str, Any]] = []
         for module, lr in groups:
@@ -75,7 +75,7 @@ class Optimizers:
             matrices.append({"params": inner, "lr": lr, "full": lr})
             others.append({"params": [p for _, p in named if id(p) not in kept], "lr": lr, "full": lr})
         self.all: list[torch.optim.Optimizer] = [
-            Muon(matrices),
+            Muon(matrices, dtype=dtype),
             torch.optim.AdamW(others, weight_decay=0.01, betas=(0.9, 0.98)),
         ]
 

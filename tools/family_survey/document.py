@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT
-from headscope.models.releases import ABSENT, Tried
-from headscope.models.survey import Row
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, ON_CHECKPOINT
+from headscope.models.releases import ABSENT, TriedReleases
+from headscope.models.survey import SurveyedFamily
 
 _HEAD = """# Model families
 
@@ -59,7 +59,7 @@ Where a release differs from {newest}:
 """
 
 
-def document(rows: Sequence[Row], tried: Tried) -> str:
+def document(rows: Sequence[SurveyedFamily], tried: TriedReleases) -> str:
     """The page: counts, releases, then a table for each status."""
     groups = {s: [r for r in rows if r.status == s] for s in ("PROVED", "PARTLY", "REFUSED")}
     counts = "\n".join(f"| {name} | {len(group)} |" for name, group in groups.items())
@@ -93,7 +93,7 @@ def document(rows: Sequence[Row], tried: Tried) -> str:
     return page
 
 
-def _lost(row: Row) -> list[str]:
+def _lost(row: SurveyedFamily) -> list[str]:
     """Steps that do not hold."""
     return [
         name for name, found in row.proofs.items()
@@ -101,12 +101,12 @@ def _lost(row: Row) -> list[str]:
     ]  # fmt: skip
 
 
-def _grid(row: Row) -> str:
+def _grid(row: SurveyedFamily) -> str:
     found = str(row.proofs["spans"])
     return "none" if found == NOT_APPLICABLE else found
 
 
-def _releases(tried: Tried) -> str:
+def _releases(tried: TriedReleases) -> str:
     table = _head(["release", "classes", "PROVED", "PARTLY", "REFUSED", "tests passed", "failed"])
     for one in tried.releases:
         numbers = (one.classes, one.proved, one.partly, one.refused, one.passed, one.failed)
@@ -114,7 +114,7 @@ def _releases(tried: Tried) -> str:
     return table.rstrip()
 
 
-def _differences(tried: Tried) -> str:
+def _differences(tried: TriedReleases) -> str:
     """One line for each family and status, releases side by side; those that are not there in one line."""
     found: dict[tuple[str, str, str], list[str]] = {}
     absent: dict[str, list[str]] = {}
@@ -130,7 +130,7 @@ def _differences(tried: Tried) -> str:
     return f"{table}\n{missing}".rstrip()
 
 
-def _encoders(rows: Sequence[Row]) -> list[str]:
+def _encoders(rows: Sequence[SurveyedFamily]) -> list[str]:
     """The families whose decoder stands apart from an encoder."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 

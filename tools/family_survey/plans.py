@@ -17,8 +17,8 @@ from family_survey.inputs import Scene, likeliest
 from family_survey.kinds_of_input import makers
 from family_survey.makers import BLIND
 from family_survey.recipes import Recipe, Unbuildable, known_recipes, recipe
-from headscope.models.proofs.pictures import prove_picture
-from headscope.models.proofs.steps import HELD, logits_of
+from headscope.models.proofs.picture_proof import prove_picture
+from headscope.models.proofs.proof_steps import HELD, logits_of
 
 # How many of the families whose configurations are most alike lend their recipes.
 _NEIGHBOURS = 3

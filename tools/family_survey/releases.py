@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from headscope.models.releases import ABSENT, TRIED, Difference, Found, Tried
+from headscope.models.releases import ABSENT, TRIED, Found, SurveyDifference, TriedReleases
 
 
-def save(found: Tried, file: Path = TRIED) -> None:
+def save(found: TriedReleases, file: Path = TRIED) -> None:
     """Write them as JSON, one entry a line."""
     parts = []
     for name, entries in asdict(found).items():
@@ -19,7 +19,7 @@ def save(found: Tried, file: Path = TRIED) -> None:
     file.write_text("{\n" + ",\n".join(parts) + "\n}\n", "utf-8")
 
 
-def differing(newest: Found, others: Mapping[str, Found]) -> tuple[Difference, ...]:
+def differing(newest: Found, others: Mapping[str, Found]) -> tuple[SurveyDifference, ...]:
     """Where releases differ from the newest one: families that changed, and those that are not there.
 
     Args:
@@ -27,7 +27,7 @@ def differing(newest: Found, others: Mapping[str, Found]) -> tuple[Difference, .
         others: the same by release.
     """
     return tuple(
-        Difference(release, family, *found.get(family, (ABSENT, "")))
+        SurveyDifference(release, family, *found.get(family, (ABSENT, "")))
         for release, found in others.items()
         for family in dict.fromkeys((*newest, *found))
         if found.get(family) != newest.get(family)

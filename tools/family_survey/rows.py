@@ -14,16 +14,16 @@ from headscope.errors import HeadscopeError
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Geometry
 from headscope.models.proofs.full import prove
-from headscope.models.proofs.steps import HELD
-from headscope.models.survey import RESULTS, Row
+from headscope.models.proofs.proof_steps import HELD
+from headscope.models.survey import RESULTS, SurveyedFamily
 
 
-def survey(families: Sequence[str] | None = None) -> list[Row]:
+def survey(families: Sequence[str] | None = None) -> list[SurveyedFamily]:
     """Rows of the families asked for, all by default; about a second each on one thread."""
     return [survey_row(family) for family in (family_names() if families is None else families)]
 
 
-def survey_row(family: str) -> Row:
+def survey_row(family: str) -> SurveyedFamily:
     """Build one family and prove it. Whatever its code raises on the way ends in a row that says so.
 
     Raises:
@@ -36,10 +36,10 @@ def survey_row(family: str) -> Row:
         reason = str(exc).removeprefix(f"{family}: ")
     except Exception as exc:  # the classes are of many hands; none of them may end the survey
         reason = f"the proof ended in the model's {told(exc)}"
-    return Row(family, name, "REFUSED", reason)
+    return SurveyedFamily(family, name, "REFUSED", reason)
 
 
-def _proved(family: str, name: str) -> Row:
+def _proved(family: str, name: str) -> SurveyedFamily:
     model = tiny_model(family)
     inputs = tiny_inputs(family, model)
     geometry = find_geometry(model, inputs=lambda: inputs)
@@ -49,7 +49,7 @@ def _proved(family: str, name: str) -> Row:
     for step in proof.steps:
         proofs[step.name] = float(f"{step.figure:.2g}") if step.status == HELD else step.status
     said = [without_figures(proof.reason), _left_out(geometry), plan(family).recipe.note]
-    return Row(family, name, proof.status, ". ".join(text for text in said if text), proofs)
+    return SurveyedFamily(family, name, proof.status, ". ".join(text for text in said if text), proofs)
 
 
 def without_figures(reason: str) -> str:
@@ -65,7 +65,7 @@ def _left_out(geometry: Geometry) -> str:
     return "; ".join(f"no heads in layers of {kind}" for kind in kinds)
 
 
-def save(rows: Sequence[Row], file: Path = RESULTS) -> None:
+def save(rows: Sequence[SurveyedFamily], file: Path = RESULTS) -> None:
     """Write rows as JSON, one a line."""
     lines = [json.dumps(asdict(row)) for row in rows]
     file.write_text("[\n" + ",\n".join(lines) + "\n]\n", "utf-8")

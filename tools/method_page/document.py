@@ -8,6 +8,7 @@ from typing import Any
 
 from headscope.errors import StoreError
 from headscope.storage import read_json, write_atomic
+from headscope.validation.coverage import cautious
 
 METHOD, TRAINING, MEASURED = "method.md", "training-seeds.json", "measured.json"
 WAYS = ("causal", "joint", "decoding", "answer", "independent")
@@ -110,7 +111,10 @@ def _nulls(m: Row) -> str:
     rows.append(["muting random heads (`p_random`), 0.05", _percent(null["reject_at_05"]), "5 %"])
     rows.append(["muting random heads (`p_random`), 0.01", _percent(null["reject_at_01"]), "1 %"])
     rows.append(["muting random heads, disjoint controls, 0.05", _percent(null["disjoint_at_05"]), "5 %"])
-    rows += [[f"95 % intervals cover: {k}", _percent(v), "93 to 97 %"] for k, v in m["coverage"].items()]
+    bound = {True: "93 % or more", False: "93 to 97 %"}
+    rows += [
+        [f"95 % intervals cover: {k}", _percent(v), bound[cautious(k)]] for k, v in m["coverage"].items()
+    ]
     head = f"From `{m['provenance']['command']}` ({null['replicates']} replicates of the muting test):"
     untrained = ", ".join(f"{way} {_percent(share)}" for way, share in null["random_weights"].items())
     return (

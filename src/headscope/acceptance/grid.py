@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from headscope.acceptance.results import Finding
-from headscope.models.proofs.spans import silenced
+from headscope.acceptance.results import StepFinding
+from headscope.models.proofs.span_proof import silenced
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
 
@@ -43,13 +43,13 @@ class _Reached(Exception):
 
 
 @torch.no_grad()
-def check_grid(vlm: VLM) -> Finding:
+def check_grid(vlm: VLM) -> StepFinding:
     """Measure where image tokens look, and compare it with the rectangles that the family's map gives."""
     picture = Image.effect_noise(SIZE, 80).convert("RGB")
     plain = vlm.encode([_prompt(picture)])
     grid = plain.grids[0]
     if grid.boxes is None:
-        return Finding(_SHOWN, status="not applicable", reason=grid.reason)
+        return StepFinding(_SHOWN, status="not applicable", reason=grid.reason)
     before = _tokens(vlm, plain)
     boxes = grid.boxes.double().numpy()
     stripes = [(axis, *_stripe(axis, number)) for axis in (0, 1) for number in range(_STRIPES)]
@@ -58,16 +58,18 @@ def check_grid(vlm: VLM) -> Finding:
     placed = np.isfinite(boxes).all(axis=1)
     if not (strongest[placed] > 0).all():
         lost = int(np.nonzero(placed & (strongest[:, 0] <= 0))[0][0])
-        return Finding(_SHOWN, status="failed", reason=f"image token {lost} answers to no change anywhere")
+        return StepFinding(
+            _SHOWN, status="failed", reason=f"image token {lost} answers to no change anywhere"
+        )
     if (strongest[~placed] > _FAINTLY * np.median(strongest[placed])).any():
-        return Finding(
+        return StepFinding(
             _SHOWN, status="failed", reason="a token that stands for no place answers to the picture"
         )
     wrong = _misfits(boxes[placed], moved[placed] / strongest[placed], stripes)
     figure = f"{int(placed.sum())} image tokens x {len(stripes)} stripes, {len(wrong)} misfits"
     if wrong:
-        return Finding(_SHOWN, figure, "failed", wrong[0])
-    return Finding(_SHOWN, figure)
+        return StepFinding(_SHOWN, figure, "failed", wrong[0])
+    return StepFinding(_SHOWN, figure)
 
 
 def _prompt(picture: Image.Image) -> Prompt:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from headscope.errors import HeadscopeError
-from headscope.models.proofs.steps import HELD
+from headscope.models.proofs.proof_steps import HELD
 
 FAILED = "failed"
 SCHEMA = "headscope/acceptance/1"
 Status = Literal["held", "refused", "not applicable", "failed"]
 
 
-class Finding(NamedTuple):
+class StepFinding(NamedTuple):
     """What a step found.
 
     Attributes:
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Result:
+class StepResult:
     """One step: its finding, how long it took, and the most memory in use up to its end."""
 
     name: str
@@ -56,7 +56,7 @@ class Acceptance:
     Attributes:
         model, family, revision: what was checked; the last two are empty where it could not be loaded.
         environment: what it was checked with: versions, device, number format, image backend.
-        proof: the steps of the proof, as :meth:`headscope.models.proofs.steps.Proof.to_json` gives them.
+        proof: its steps, as :meth:`headscope.models.proofs.proof_steps.Proof.to_json` gives them.
         results: the steps in order.
     """
 
@@ -65,7 +65,7 @@ class Acceptance:
     revision: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     proof: dict[str, dict[str, str | float | None]] = field(default_factory=dict)
-    results: list[Result] = field(default_factory=list)
+    results: list[StepResult] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -94,17 +94,17 @@ class Acceptance:
             "results": [asdict(r) for r in self.results],
         }
 
-    def run(self, name: str, step: Callable[[], Finding]) -> Result:
+    def run(self, name: str, step: Callable[[], StepFinding]) -> StepResult:
         """Run one step and keep its result; what it raises becomes a result too."""
         start = time.perf_counter()
         try:
             found = step()
         except HeadscopeError as exc:
-            found = Finding("", status="refused", reason=str(exc))
+            found = StepFinding("", status="refused", reason=str(exc))
         except Exception as exc:  # odd models fail in odd places; the page says where and as what
-            found = Finding("", status="failed", reason=f"{type(exc).__name__}: {_first_line(exc)}")
+            found = StepFinding("", status="failed", reason=f"{type(exc).__name__}: {_first_line(exc)}")
         seconds = round(time.perf_counter() - start, 2)
-        result = Result(name, found.shown, found.figure, found.status, found.reason, seconds, peak_gb())
+        result = StepResult(name, found.shown, found.figure, found.status, found.reason, seconds, peak_gb())
         self.results.append(result)
         return result
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headscope.acceptance.results import Finding
+from headscope.acceptance.results import StepFinding
 from headscope.data.cases import Cases
 from headscope.data.schema import Case
 from headscope.models.vlm import VLM
@@ -43,7 +43,7 @@ def _shortened(drawn: Case) -> Case:
     return drawn.model_copy(update={"steps": (first,), "image": f"drawn/{drawn.image}"})
 
 
-def check_asking(vlm: VLM, cases: Cases) -> Finding:
+def check_asking(vlm: VLM, cases: Cases) -> StepFinding:
     """Ask a case's main question plainly, with boxes drawn, with heads muted, and plainly again."""
     from headscope.edits.edits import edit, mute
     from headscope.pointing.styles import point
@@ -57,7 +57,7 @@ def check_asking(vlm: VLM, cases: Cases) -> Finding:
 
     plain = weighed(picture)
     if not all(math.isfinite(v) and v <= 0 for v in plain.values()):
-        return Finding(_ASKED, status="failed", reason=f"log-probabilities are {plain}")
+        return StepFinding(_ASKED, status="failed", reason=f"log-probabilities are {plain}")
     pointed = weighed(boxed)
     layer = [h for h in vlm.geometry.heads if h.tower == "decoder"]
     with edit(vlm, [h for h in layer if h.layer == layer[-1].layer], mute()):
@@ -66,12 +66,16 @@ def check_asking(vlm: VLM, cases: Cases) -> Finding:
     moved = {name: _largest(plain, other) for name, other in (("boxes", pointed), ("muting", muted))}
     still = next((name for name, change in moved.items() if not change > 0), None)
     if still:
-        return Finding(_ASKED, status="failed", reason=f"{still} left every choice's probability as it was")
+        return StepFinding(
+            _ASKED, status="failed", reason=f"{still} left every choice's probability as it was"
+        )
     if again != plain:
-        return Finding(_ASKED, status="failed", reason="after the edit the plain answer does not come back")
+        return StepFinding(
+            _ASKED, status="failed", reason="after the edit the plain answer does not come back"
+        )
     said = vlm.answer(picture, case.question).text
     figure = f"said {said[:40]!r}; boxes move log-probabilities by {moved['boxes']:.2g}, "
-    return Finding(_ASKED, figure + f"muting the last layer by {moved['muting']:.2g}")
+    return StepFinding(_ASKED, figure + f"muting the last layer by {moved['muting']:.2g}")
 
 
 def _boxes(case: Case) -> list[tuple[float, float, float, float]]:
@@ -83,7 +87,7 @@ def _largest(one: dict[str, float], other: dict[str, float]) -> float:
     return max(abs(one[k] - other[k]) for k in one)
 
 
-def check_capture(vlm: VLM, cases: Cases, folder: Path) -> Finding:
+def check_capture(vlm: VLM, cases: Cases, folder: Path) -> StepFinding:
     """Capture the same cases in batches of one and of eight, and compare answers and z."""
     from headscope.capturing.run import capture
     from headscope.capturing.store import open_activations, open_answers
@@ -108,18 +112,18 @@ def check_capture(vlm: VLM, cases: Cases, folder: Path) -> Finding:
     limit = _LIMITS.get(vlm.dtype, _HALF)
     figure = f"{same} of {len(names)} answers the same; z differs by {gap:.2g} at most (limit {limit:g})"
     if not gap <= limit or (vlm.dtype in _LIMITS and same < len(names)):
-        return Finding(_CAPTURE, figure, "failed", figure)
-    return Finding(_CAPTURE, figure)
+        return StepFinding(_CAPTURE, figure, "failed", figure)
+    return StepFinding(_CAPTURE, figure)
 
 
-def check_study(vlm: VLM, cases: Cases, folder: Path, batch_size: int) -> Finding:
+def check_study(vlm: VLM, cases: Cases, folder: Path, batch_size: int) -> StepFinding:
     """Run every stage of a study of size ``smoke``."""
     from headscope.study.study import Study
 
     study = Study.create(folder, model=vlm, data=cases, size="smoke", batch_size=batch_size)
     page = study.run()
     stages = sorted(p.stem for p in (folder / "done").iterdir())
-    return Finding(
+    return StepFinding(
         _STUDY, f"{len(cases)} cases, {', '.join(stages)} complete; report {page.stat().st_size} bytes"
     )
 

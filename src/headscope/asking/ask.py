@@ -171,6 +171,15 @@ def is_right(item: Item, answer: str | None) -> bool:
     return answer is not None and answer == wanted
 
 
+def judged(item: Item, texts: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Of each text, 1 or 0: whether it is the item's true answer, and whether it is an answer at all."""
+    answers = {text: item.parse(text) for text in set(texts)}
+    return (
+        [float(is_right(item, answers[text])) for text in texts],
+        [float(answers[text] is not None) for text in texts],
+    )
+
+
 def margin_of(item: Item, logprobs: Mapping[str, float]) -> float:
     """The truth's log-probability minus that of the best wrong choice; the truth's alone without others."""
     truth = logprobs.get(item.truth, NAN)

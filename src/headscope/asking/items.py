@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from headscope.asking.histories import earlier_steps, like_cases, of_another, with_one_wrong
 from headscope.data.schema import Case, Step
 from headscope.errors import DataError, StudyError
 from headscope.functions import Taxonomy
 from headscope.models.answers import parser_of
 
-CONTEXTS = ("gold", "own", "alone")
+CONTEXTS = ("gold", "own", "alone", "wrong", "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,17 @@ class Item:
     Attributes:
         id: ``{case}/{step}/{context}``; the step of the main question is ``main``.
         context: what precedes the question: ``gold`` (earlier steps with true answers), ``own`` (with the
-            model's own answers) or ``alone`` (nothing).
+            model's own answers) or ``alone`` (nothing); and two controls: ``wrong`` (as gold, one answer that
+            the question rests on replaced by a wrong one) and ``other`` (the turns of another case).
+        earlier: the turns before it. Before the main question none that states or gives its answer:
+            :func:`headscope.asking.histories.evidence`.
     """
 
     id: str
     case: Case
     step: Step
     context: str
+    earlier: tuple[Step, ...] = ()
 
     @property
     def function(self) -> str:
@@ -53,14 +58,10 @@ class Item:
         return parser_of(self.question, self.choices)(text)
 
     @property
-    def earlier(self) -> tuple[Step, ...]:
-        """The answered steps before this one, all of them for the main question; none when asked alone."""
-        if self.context == "alone":
-            return ()
-        steps = self.case.steps
-        ids = [s.id for s in steps]
-        before = steps[: ids.index(self.step.id)] if self.step.id in ids else steps
-        return tuple(s for s in before if s.answered)
+    def round(self) -> int:
+        """How many steps of its chain are done when it can be asked in ``own``; 0: it rests on none."""
+        ids = [s.id for s in self.case.steps]
+        return 1 + ids.index(self.earlier[-1].id) if self.earlier else 0
 
 
 def item_id(case: str, step: str, context: str) -> str:
@@ -73,13 +74,19 @@ def make_items(
     taxonomy: Taxonomy,
     contexts: Iterable[str],
     main_contexts: Iterable[str] | None = None,
+    others: Mapping[str, Case] | None = None,
 ) -> list[Item]:
     """Every step and main question of the cases in every asked context, case by case, in step order.
 
     Functions that exist only in a chain (``taxonomy.chain_only``, such as ``decision_making``) are never
     asked alone. Main questions are asked in ``main_contexts`` (by default ``contexts``); where they are
     asked in ``own``, the steps are too, since their answers are its history. Unanswered steps are left out,
-    as questions and as turns of a dialogue: :func:`count_unanswered` says how many.
+    as questions and as turns of a dialogue: :func:`count_unanswered` says how many. A question without a turn
+    that could be wrong, or without another case like its own, is not asked in ``wrong``, or ``other``.
+
+    Args:
+        others: case id -> the case whose turns stand in for its own in ``other``; by default found among
+            ``cases`` (:func:`headscope.asking.histories.like_cases`).
 
     Raises:
         StudyError: an unknown context, or none.
@@ -94,17 +101,34 @@ def make_items(
         raise StudyError(f"asked for no context; name at least one of {', '.join(CONTEXTS)}")
     for_steps = wanted if "own" in wanted or "own" not in mains else (*wanted, "own")
     items: dict[str, Item] = {}
+    if others is None and "other" in (*wanted, *mains):
+        cases = list(cases)
+        others = like_cases(cases, taxonomy)
     for case in cases:
         asked = [(s, c) for c in for_steps for s in case.steps if s.answered]
         asked += [(case.main_step(), c) for c in mains]
         for step, context in asked:
-            if context == "alone" and step.function in taxonomy.chain_only:
+            earlier = _earlier(case, step, context, taxonomy, others or {})
+            if earlier is None:
                 continue
             key = item_id(case.id, step.id, context)
             if key in items:
                 raise DataError(f"case {case.id}: two questions share the id {key!r}; give each its own id")
-            items[key] = Item(key, case, step, context)
+            items[key] = Item(key, case, step, context, earlier)
     return list(items.values())
+
+
+def _earlier(
+    case: Case, step: Step, context: str, taxonomy: Taxonomy, others: Mapping[str, Case]
+) -> tuple[Step, ...] | None:
+    """The turns before a question in a context; None: it is not asked in it."""
+    if context == "alone":
+        return None if step.function in taxonomy.chain_only else ()
+    if context == "wrong":
+        return with_one_wrong(case, step, taxonomy)
+    if context == "other":
+        return of_another(case, step, taxonomy, others)
+    return earlier_steps(case, step, taxonomy)
 
 
 def count_unanswered(cases: Iterable[Case]) -> tuple[int, int]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.options import letter_index, one_of
+from headscope.benchmarks.importing.answer_options import letter_index, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, mean_of
-from headscope.data.fields import Unfit, text_of, texts_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, mean_of
+from headscope.data.fields import RecordError, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 
@@ -25,18 +25,18 @@ TASKS = (
 _IMAGES = tuple(f"image_{i}" for i in range(1, 5))
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question about one picture."""
     record = row.value
     several = sum(bool(record.get(key)) for key in _IMAGES)
     if several > 1:
-        raise Unfit("image_2", "several pictures", str(several), "one (a case has one picture)")
+        raise RecordError("image_2", "several pictures", str(several), "one (a case has one picture)")
     answer = text_of(record, "answer")
     if answer.lower() == "hidden":
-        raise Unfit("answer", "no answer", show(answer), "a letter (the test split keeps its answers)")
+        raise RecordError("answer", "no answer", show(answer), "a letter (the test split keeps its answers)")
     options = texts_of(record, "choices")
     left = ("boxes: the rows have none", "steps: none in the source")
-    return Draft(
+    return CaseDraft(
         id=text_of(record, "idx"),
         **one_of(text_of(record, "question"), options, letter_index(answer, len(options)), *left),
         kind=text_of(record, "sub_task"),
@@ -58,8 +58,6 @@ SOURCES = (
         licence="Apache-2.0",
         size="1,901 questions with answers (val); about half have one picture",
         fields="idx, sub_task, image_1 to image_4, question, choices, answer, prompt, explanation",
-        boxes="none",
-        steps="none",
         scored="mean of the accuracies of the sub-tasks",
         get="hub id BLINK-Benchmark/BLINK, --split Spatial_Relation/val and so on",
         splits=tuple(f"{task}/val" for task in TASKS),

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from headscope.benchmarks.importing.files import array, rows_of
 from headscope.benchmarks.importing.programs import (
@@ -24,8 +23,8 @@ from headscope.benchmarks.importing.programs import (
     noun_of,
     scene_of,
 )
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.fields import Unfit, take, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
+from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Step
@@ -37,7 +36,7 @@ _NO_BOX = "boxes: scenes hold centres, not boxes"
 _ABOUT = {"color": "colour", "size": "size", "shape": "shape", "material": "material"}
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """Questions, each with its scene; or the scenes alone."""
     if place.split == "scenes" or place.files[0].parent.name == "scenes":
         for path in place.files:
@@ -52,24 +51,24 @@ def rows(place: Place) -> Iterator[Row]:
         )
 
 
-def _scene_rows(path: Path) -> Iterator[Row]:
+def _scene_rows(path: Path) -> Iterator[SourceRow]:
     """A file of all scenes (CLEVR) or of one (Super-CLEVR)."""
     if path.parent.name == "scenes" and not path.name.startswith("CLEVR_"):
         try:
             value, odd = Decoder().loads(path.read_text("utf-8"))
         except UnicodeDecodeError as exc:
             raise DataError(f"{path}: asked for a scene, found bytes that are not UTF-8") from exc
-        whole = {"scene": value} if isinstance(value, dict) else {}
-        fault = odd if whole or odd else Unfit("scene", "wrong value", show(value), "an object").finding
-        yield Row(str(path), 1, whole, "", fault)
+        whole: ForeignRecord = {"scene": value} if isinstance(value, dict) else {}
+        fault = odd if whole or odd else RecordError("scene", "wrong value", show(value), "an object").finding
+        yield SourceRow(str(path), 1, whole, "", fault)
     else:
         yield from (row._replace(value={"scene": row.value}) for row in array(path, "scenes"))
 
 
-def _scenes(root: Path, split: str) -> dict[str, dict[str, Any]]:
+def _scenes(root: Path, split: str) -> dict[str, ForeignRecord]:
     """Scenes by the file name of their picture."""
     folder = next((f for f in (root / "scenes", root.parent / "scenes") if f.is_dir()), None)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ForeignRecord] = {}
     for path in sorted(folder.glob(f"*{split}*.json" if split else "*.json")) if folder else ():
         for row in _scene_rows(path):
             scene = row.value.get("scene")
@@ -78,7 +77,7 @@ def _scenes(root: Path, split: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """A question with the steps of its program; or a scene with counts."""
     scene = row.value.get("scene")
     if "question" not in row.value:
@@ -93,10 +92,10 @@ def build(row: Row, place: Place) -> Draft:
     elif scene is None:
         left.append("steps: the program's scene is not there")
     else:
-        steps, why = _steps(record["program"], scene_of(scene), answer)
+        steps, why = _steps(record["program"], scene_of(take(row.value, "scene", dict)), answer)
         left += why
     number = record.get("question_index", row.line)
-    return Draft(
+    return CaseDraft(
         id=f"{place.source.name}-{image.rsplit('.', 1)[0]}-{number}",
         question=text_of(record, "question"),
         answer=answer,
@@ -112,7 +111,7 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _steps(program: list[Any], graph: Scene, answer: str) -> tuple[tuple[Step, ...], list[str]]:
+def _steps(program: list[Cell], graph: Scene, answer: str) -> tuple[tuple[Step, ...], list[str]]:
     """The program's steps, and what had to be left out."""
     try:
         nodes = execute(program, graph)
@@ -120,16 +119,16 @@ def _steps(program: list[Any], graph: Scene, answer: str) -> tuple[tuple[Step, .
         return (), ["steps: the program has functions that CLEVR does not have"]
     found = _said(nodes[-1].value)
     if found != answer:
-        raise Unfit("answer", "not what the program finds", show(answer), show(found))
+        raise RecordError("answer", "not what the program finds", show(answer), show(found))
     return program_steps(nodes), []
 
 
-def _answer(record: dict[str, Any]) -> str:
+def _answer(record: ForeignRecord) -> str:
     value = record.get("answer")
     return _said(value) if isinstance(value, bool) else text_of(record, "answer")
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return YES_NO[not value] if isinstance(value, bool) else str(value)
 
 
@@ -145,16 +144,8 @@ def program_steps(nodes: list[Node]) -> tuple[Step, ...]:
             place[i] = (same,) if same else before
             continue
         question, answer, choices, function, wording = asked
-        step = Step(
-            id=f"s{len(steps) + 1}",
-            question=question,
-            answer=answer,
-            choices=choices,
-            function=function,
-            depends_on=before,
-            wording=wording,
-            origin="derived",
-        )
+        more = {"choices": choices, "depends_on": before}
+        step = derived_step(len(steps) + 1, question, answer, function, wording=wording, **more)
         steps.append(step)
         place[i] = (step.id,)
     return tuple(steps)
@@ -189,28 +180,22 @@ def _counts(count: int) -> tuple[str, ...]:
     return COUNTS if count < len(COUNTS) else ()
 
 
-def _of_scene(scene: dict[str, Any], row: Row) -> Draft:
+def _of_scene(scene: ForeignRecord, row: SourceRow) -> CaseDraft:
     graph: Scene = scene_of(scene)
     image = text_of(scene, "image_filename", "scene.")
     if not graph.things:
-        raise Unfit("scene.objects", "nothing to ask about", "no objects", "a thing")
+        raise RecordError("scene.objects", "nothing to ask about", "no objects", "a thing")
     steps: list[Step] = []
     for key in ("shape", "color", "material"):
         for value, count in sorted(Counter(t[key] for t in graph.things).items()):
             words = Phrase(noun=noun_of(value)) if key == "shape" else Phrase((value,))
+            question = f"How many {words.many} are there?"
+            choices, number = _counts(count), len(steps) + 1
             steps.append(
-                Step(
-                    id=f"s{len(steps) + 1}",
-                    question=f"How many {words.many} are there?",
-                    answer=str(count),
-                    choices=_counts(count),
-                    function="counting",
-                    wording="count/1",
-                    origin="derived",
-                )
+                derived_step(number, question, str(count), "counting", choices=choices, wording="count/1")
             )
     total = len(graph.things)
-    return Draft(
+    return CaseDraft(
         id=f"scene-{image.rsplit('.', 1)[0]}",
         question="How many things are in the picture?",
         answer=str(total),

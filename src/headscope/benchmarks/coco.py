@@ -12,42 +12,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.box_forms import Survey, to_pixels
-from headscope.data.coco import Misread, Photograph, id_of, photographs
-from headscope.data.fields import Unfit, box_of, four_numbers, size_of, take, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
+from headscope.data.box_forms import BoxSurvey, to_pixels
+from headscope.data.coco_format import Misread, Photograph, id_of, photographs
+from headscope.data.fields import ForeignRecord, RecordError, box_of, four_numbers, size_of, take, text_of
 from headscope.data.schema import Object, Step
 
 _NO_AREA = "counts: of kinds with a box without area"
 MOST = 10  # counts up to here are asked for
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """One row per photograph: its record, its annotations and their kinds."""
     for path in place.files:
         found = list(photographs(path))
-        look = Survey(place.box_form)
+        look = BoxSurvey(place.box_form)
         for photograph in (one for one in found if isinstance(one, Photograph)):
             for note in photograph.notes:
-                with suppress(Unfit):
+                with suppress(RecordError):
                     look.add(four_numbers(note.get("bbox"), "bbox"), size_of(photograph.image))
         place.refuse_doubtful_boxes(look, path)
         for one in found:
             if isinstance(one, Misread):
-                yield Row(str(path), one.line, {}, one.at, one.finding)
+                yield SourceRow(str(path), one.line, {}, one.at, one.finding)
                 continue
             used = set()
             for note in one.notes:
-                with suppress(Unfit):  # refused where the case is built
+                with suppress(RecordError):  # refused where the case is built
                     used.add(id_of(note, "category_id"))
             kinds = [one.kinds[key] for key in sorted(used & set(one.kinds))]
-            record = {"image": one.image, "annotations": one.notes, "categories": kinds}
-            yield Row(str(path), one.line, record, one.at)
+            record: ForeignRecord = {"image": one.image, "annotations": one.notes, "categories": kinds}
+            yield SourceRow(str(path), one.line, record, one.at)
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One photograph: "What is in the picture?", its counts as steps, its things with boxes."""
     image, notes = take(row.value, "image", dict), take(row.value, "annotations", list)
     kinds = {id_of(k, "id"): k for k in take(row.value, "categories", list)}
@@ -71,14 +70,14 @@ def build(row: Row, place: Place) -> Draft:
         cut |= short
     certain = {k: n for k, n in sorted(counts.items()) if k not in crowds | flat}
     if not certain:
-        raise Unfit(
+        raise RecordError(
             "annotations", "nothing to ask about", f"{len(notes)} annotations", "a kind that is no crowd"
         )
     left: tuple[str, ...] = ("counts: of kinds that also stand there as a crowd",) if crowds else ()
     left += (_NO_AREA,) if flat else ()
     if any(n > MOST for n in certain.values()):
         left += (f"counts: over {MOST}",)
-    return Draft(
+    return CaseDraft(
         id=f"coco-{id_of(image, 'id')}",
         question="Which kinds of things are in the picture?",
         answer=", ".join(sorted({*counts, *flat})),
@@ -97,23 +96,21 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _without_area(values: Any, field: str, form: str, size: tuple[int, int]) -> bool:
+def _without_area(values: object, field: str, form: str, size: tuple[int, int]) -> bool:
     """Whether a box is a line or a point: something is there, but how many things cannot be said."""
     x0, y0, x1, y1 = to_pixels(four_numbers(values, field), form, size)
     return x0 <= x1 and y0 <= y1 and (x0 == x1 or y0 == y1)
 
 
 def _count(number: int, kind: str, count: int, things: list[Object]) -> Step:
-    about = tuple(t.id for t in things if t.name == kind)
-    return Step(
-        id=f"s{number}",
-        question=f'How many things of the kind "{kind}" are there?',
-        answer=str(count),
+    return derived_step(
+        number,
+        f'How many things of the kind "{kind}" are there?',
+        str(count),
+        "counting",
         choices=tuple(str(n) for n in range(MOST + 1)),
-        function="counting",
-        objects=about,
+        objects=tuple(t.id for t in things if t.name == kind),
         wording="count/0",
-        origin="derived",
     )
 
 

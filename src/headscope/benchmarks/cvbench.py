@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.options import letter_index, one_of
+from headscope.benchmarks.importing.answer_options import letter_index, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, field, judge, mean_of, score_row
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, field, judge, mean_of, score_row
 from headscope.data.fields import text_of, texts_of
 from headscope.data.schema import Case
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question."""
     record = row.value
     options = texts_of(record, "choices")
@@ -30,7 +30,7 @@ def build(row: Row, place: Place) -> Draft:
         if record.get("image")
         else text_of(record, "filename").removeprefix("img/")
     )
-    return Draft(
+    return CaseDraft(
         id=f"cvbench-{text_of(record, 'idx')}",
         **one_of(text_of(record, "question"), options, index, *left),
         kind="/".join(text_of(record, k) for k in ("type", "task")),
@@ -63,8 +63,6 @@ SOURCES = (
         licence="Apache-2.0; photographs: ADE20K, COCO, Omni3D",
         size="2,638 questions",
         fields="idx, type, task, image or filename, question, choices, answer, prompt, source, bbox",
-        boxes="none",
-        steps="none",
         scored="half of (mean of ADE20K and COCO accuracy) plus half of Omni3D accuracy",
         get="hub id nyu-visionx/CV-Bench",
         splits=("2D", "3D"),

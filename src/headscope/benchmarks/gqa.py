@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from headscope.benchmarks.importing.files import mapping, rows_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.fields import Unfit, box_from_xywh, size_of, take, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
+from headscope.data.fields import ForeignRecord, RecordError, box_from_xywh, size_of, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object, Step
 
@@ -25,14 +24,12 @@ _ARGUMENT = re.compile(r"^(?P<text>.*?)\s*\((?P<id>[\d,]+|-|scene)\)$")
 _PLACES = ("hposition", "vposition")
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """Questions, each with the scene graph of its photograph where that is there."""
-    graphs: dict[str, Any] = {}
+    graphs: dict[str, ForeignRecord] = {}
     for folder in (place.root / "sceneGraphs", place.root):
         for path in sorted(folder.glob("*sceneGraphs*.json")):
-            graphs |= {
-                r.value["_key"]: r.value for r in mapping(path) if "_key" in r.value and r.fault is None
-            }
+            graphs |= {str(r.value["_key"]): r.value for r in mapping(path) if r.value and r.fault is None}
     for row in rows_of(place):
         image = row.value.get("imageId")
         graph = graphs.get(image) if isinstance(image, str) else None
@@ -41,7 +38,7 @@ def rows(place: Place) -> Iterator[Row]:
         )
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question; its program as steps, its scene graph as things with boxes."""
     record, scene = take(row.value, "question", dict), row.value.get("scene")
     answer = text_of(record, "answer")
@@ -61,7 +58,7 @@ def build(row: Row, place: Place) -> Draft:
     left += skipped
     if steps:
         derived.append("steps: from the program")
-    return Draft(
+    return CaseDraft(
         id=f"gqa-{text_of(record, '_key')}",
         question=text_of(record, "question"),
         answer=answer,
@@ -78,13 +75,13 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _kind(record: dict[str, Any]) -> str:
+def _kind(record: ForeignRecord) -> str:
     types = record.get("types")
     parts = [types.get(k) for k in ("structural", "semantic")] if isinstance(types, dict) else []
     return "/".join(p for p in parts if isinstance(p, str))
 
 
-def _named(record: dict[str, Any], known: set[str]) -> tuple[str, ...]:
+def _named(record: ForeignRecord, known: set[str]) -> tuple[str, ...]:
     """The things that the question's words stand for."""
     notes = record.get("annotations")
     words = notes.get("question") if isinstance(notes, dict) else None
@@ -92,7 +89,7 @@ def _named(record: dict[str, Any], known: set[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i for i in found if i in known))
 
 
-def _objects(raw: dict[str, Any], size: tuple[int, int]) -> tuple[tuple[Object, ...], set[str]]:
+def _objects(raw: ForeignRecord, size: tuple[int, int]) -> tuple[tuple[Object, ...], set[str]]:
     found, notes = [], set()
     for key, thing in raw.items():
         at = f"scene.objects[{show(key)}]."
@@ -100,18 +97,20 @@ def _objects(raw: dict[str, Any], size: tuple[int, int]) -> tuple[tuple[Object, 
         name = text_of(thing, "name", at)
         try:
             box, cut = box_from_xywh(corner, f"{at}box", size)
-        except Unfit:
+        except RecordError:
             notes.add("boxes: of things that lie outside the photograph, or have no area")
             continue
         if cut:
             notes.add("objects: box cut at the picture's edge")
-        words = [a for a in thing.get("attributes") or [] if isinstance(a, str)]
+        some = isinstance(thing, dict) and thing.get("attributes")
+        given = take(thing, "attributes", list, at) if some else []
+        words = [a for a in given if isinstance(a, str)]
         attributes = {f"attribute {i}": a for i, a in enumerate(words, 1)}
         found.append(Object(id=key, name=name, box=box, attributes=attributes))
     return tuple(found), notes
 
 
-def _steps(record: dict[str, Any], known: dict[str, Object]) -> tuple[tuple[Step, ...], list[str]]:
+def _steps(record: ForeignRecord, known: dict[str, Object]) -> tuple[tuple[Step, ...], list[str]]:
     program = record.get("semantic")
     if not isinstance(program, list) or not program:
         return (), ["steps: the question has no program"]
@@ -124,7 +123,7 @@ def _steps(record: dict[str, Any], known: dict[str, Object]) -> tuple[tuple[Step
         operation, argument = text_of(node, "operation", at), take(node, "argument", str, at)
         inputs = take(node, "dependencies", list, at)
         if not all(type(k) is int and 0 <= k < i for k in inputs):
-            raise Unfit(f"{at}dependencies", "no such node", show(inputs), "numbers of earlier nodes")
+            raise RecordError(f"{at}dependencies", "no such node", show(inputs), "numbers of earlier nodes")
         before = tuple(dict.fromkeys(s for k in inputs for s in rests[k]))
         subject = names[inputs[0]] if inputs else ""
         asked, name = _ask(operation, argument, subject, known)
@@ -178,16 +177,7 @@ def _ask(operation: str, argument: str, subject: str, known: dict[str, Object]) 
 def _step(
     question: str, answer: str, choices: tuple[str, ...], function: str, about: tuple[str, ...], wording: str
 ) -> Step:
-    return Step(
-        id="s",
-        question=question,
-        answer=answer,
-        choices=choices,
-        function=function,
-        objects=about,
-        wording=wording,
-        origin="derived",
-    )
+    return derived_step(0, question, answer, function, choices=choices, objects=about, wording=wording)
 
 
 SOURCES = (

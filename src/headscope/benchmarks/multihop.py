@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from headscope.benchmarks.importing.options import LETTERS, one_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.box_forms import Survey
-from headscope.data.fields import Unfit, box_of, four_numbers, text_of
+from headscope.benchmarks.importing.answer_options import LETTERS, one_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.data.box_forms import BoxSurvey
+from headscope.data.fields import RecordError, box_of, four_numbers, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 
@@ -31,19 +31,19 @@ _TRAILING = re.compile(
 _SIZE = re.compile(r"^(\d{1,6})\s*x\s*(\d{1,6})$", re.IGNORECASE)
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question; the thing that answers it with its box."""
     record = row.value
     question, answer = text_of(record, "question"), text_of(record, "answer")
     said = _OPTION.match(answer)
     if not said:
-        raise Unfit("answer", "no such option", show(answer), '"(a) ..." as the question lists it')
+        raise RecordError("answer", "no such option", show(answer), '"(a) ..." as the question lists it')
     stem, options, told = parts(question)
     index = LETTERS.lower().index(said[1].lower())
     if index >= len(options):
-        raise Unfit("answer", "no such option", show(answer), "an option that the question lists")
+        raise RecordError("answer", "no such option", show(answer), "an option that the question lists")
     if _plain(options[index]) != _plain(said[2]):
-        raise Unfit("answer", "not the option of its letter", show(answer), show(options[index]))
+        raise RecordError("answer", "not the option of its letter", show(answer), show(options[index]))
     size = _size(text_of(record, "image_resolution"))
     box, cut = box_of(record.get("bbox"), "bbox", place.box_form, size)
     thing = Object(id="answer", name=options[index], box=box)
@@ -51,7 +51,7 @@ def build(row: Row, place: Place) -> Draft:
     left = ["steps: tags mark words, not questions"]
     if told:
         left.append("instruction behind the options: asks for a box, which is not asked here")
-    return Draft(
+    return CaseDraft(
         id=f"multihop-{text_of(record, 'id')}",
         **one_of(stem, options, index, *left),
         kind=f"{hop}/{view}",
@@ -70,7 +70,7 @@ def parts(question: str) -> tuple[str, tuple[str, ...], str]:
     """(the question itself, its options, what is told behind them).
 
     Raises:
-        Unfit: options are not (a), (b) ... in order, or fewer than two.
+        RecordError: options are not (a), (b) ... in order, or fewer than two.
 
     Example:
         >>> parts("What is left? <choice>(a) jar, (b) pan</choice> And give its box.")
@@ -83,11 +83,11 @@ def parts(question: str) -> tuple[str, tuple[str, ...], str]:
     elif start:
         stem, listed, told = question[: start.start()], question[start.start() :], ""
     else:
-        raise Unfit("question", "no options", show(question), '"(a) ... (b) ..."')
+        raise RecordError("question", "no options", show(question), '"(a) ... (b) ..."')
     found = _OPTION.findall(listed)
     letters = "".join(letter.lower() for letter, _ in found)
     if len(found) < 2 or letters != LETTERS.lower()[: len(found)]:
-        raise Unfit("question", "options out of order", show(letters), "(a), (b) ... each once")
+        raise RecordError("question", "options out of order", show(letters), "(a), (b) ... each once")
     options = [text for _, text in found]
     if not block:  # the last runs on to the end
         last = re.sub(r"\s*\n.*$", "", options[-1], flags=re.DOTALL)
@@ -100,11 +100,11 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split()).strip(" ,.;")
 
 
-def survey(rows: Iterator[Row], place: Place) -> None:
+def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
     """Look at all boxes, whether they are what they are taken for."""
-    look = Survey(place.box_form)
+    look = BoxSurvey(place.box_form)
     for row in rows:
-        with suppress(Unfit):
+        with suppress(RecordError):
             size = _size(text_of(row.value, "image_resolution"))
             look.add(four_numbers(row.value.get("bbox"), "bbox"), size)
     place.refuse_doubtful_boxes(look, place.root)
@@ -113,7 +113,7 @@ def survey(rows: Iterator[Row], place: Place) -> None:
 def _size(text: str) -> tuple[int, int]:
     found = _SIZE.match(text)
     if not found or not int(found[1]) or not int(found[2]):
-        raise Unfit("image_resolution", "wrong value", show(text), "WIDTHxHEIGHT in pixels")
+        raise RecordError("image_resolution", "wrong value", show(text), "WIDTHxHEIGHT in pixels")
     return int(found[1]), int(found[2])
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, overall
 from headscope.benchmarks.vsr import TRUE_FALSE
-from headscope.data.fields import Unfit, box_from_xywh, take, text_of
+from headscope.data.fields import RecordError, box_from_xywh, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case, Object
 
@@ -24,17 +24,17 @@ _COLOURS = {"yellow": "yellow", "black": "black", "#0099ff": "blue"}
 _PANELS = ("left", "middle", "right")
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One statement with the picture that follows its scene."""
     record = row.value
     label = text_of(record, "label").lower()
     if label not in TRUE_FALSE:
-        raise Unfit("label", "wrong value", show(record["label"]), "true or false")
+        raise RecordError("label", "wrong value", show(record["label"]), "true or false")
     name = text_of(record, "identifier")
     split = place.split or Path(row.file).stem
     sentence = text_of(record, "sentence").rstrip(".").strip() or "?"
     objects, cut = _objects(record)
-    return Draft(
+    return CaseDraft(
         id=f"nlvr-{name}",
         question=f'Is this true of the picture: "{sentence}"?',
         answer=label,
@@ -56,11 +56,11 @@ def build(row: Row, place: Place) -> Draft:
 def _objects(record: dict) -> tuple[tuple[Object, ...], tuple[str, ...]]:
     panels = take(record, "structured_rep", list)
     if len(panels) > len(_PANELS):
-        raise Unfit("structured_rep", "too many panels", str(len(panels)), "three")
+        raise RecordError("structured_rep", "too many panels", str(len(panels)), "three")
     found, cut = [], False
     for i, panel in enumerate(panels):
         if not isinstance(panel, list):
-            raise Unfit(f"structured_rep[{i}]", "wrong value", show(panel), "a list")
+            raise RecordError(f"structured_rep[{i}]", "wrong value", show(panel), "a list")
         for j, thing in enumerate(panel):
             at = f"structured_rep[{i}][{j}]."
             size = take(thing, "size", float, at)
@@ -77,7 +77,7 @@ def _objects(record: dict) -> tuple[tuple[Object, ...], tuple[str, ...]]:
 def table(cases: Sequence[Case], right: Right) -> Table:
     """Precision (accuracy over pictures) and consistency (sentences all of whose pictures are right)."""
     return [
-        score_row("precision", "all", [right[c.id] for c in cases]),
+        overall(cases, right, "precision"),
         every("consistency", cases, right, lambda c: field(c, "identifier").split("-")[0]),
     ]
 
@@ -90,7 +90,6 @@ SOURCES = (
         size="989 statements with pictures (dev), 990 without (test)",
         fields="sentence, label, identifier, directory, evals, structured_rep",
         boxes="exact, from structured_rep (permutation 0)",
-        steps="none",
         scored="precision (accuracy) and consistency (a sentence counts where all of its rows are right)",
         get="get the folder nlvr of github.com/lil-lab/nlvr",
         splits=("dev", "test"),

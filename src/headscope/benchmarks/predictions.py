@@ -6,18 +6,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import Field
 
 from headscope.benchmarks.importing.columns import value_of
 from headscope.benchmarks.importing.files import anything, lines, parquet, table
-from headscope.benchmarks.importing.records import Row
+from headscope.benchmarks.importing.sources import SourceRow
 from headscope.benchmarks.registry import rule
+from headscope.benchmarks.score_types import AnsweredQuestion, Scores
 from headscope.data.cases import Cases
+from headscope.data.fields import Cell
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from headscope.models.answers import parse_answer
+from headscope.records import Artefact, Record
 
 # Where files say which question a row is about, and what was said; the first that a row has counts.
 IDS = ("case", "id", "idx", "qid", "question_id", "index", "doc_id", "_key")
@@ -40,6 +45,38 @@ class Predictions:
     texts: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     column: str = ""
+
+
+class PredictionFit(Record):
+    """How a file of predictions and a set of cases fit.
+
+    Attributes:
+        matched: cases with a prediction.
+        missing, unknown: cases without one, and ids of the file that are no case's.
+        column: the column that was read for the text.
+        sources: source -> its cases.
+    """
+
+    matched: int
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    column: str
+    sources: dict[str, int]
+
+
+class PredictionScores(Scores, Artefact):
+    """What ``headscope score`` writes.
+
+    Attributes:
+        predictions: the file that was scored.
+        fit: how it and the cases fit.
+        answers: one row a case; a case without a prediction is wrong.
+    """
+
+    schema_: Literal["headscope/score/1"] = Field(default="headscope/score/1", alias="schema")
+    predictions: str
+    fit: PredictionFit
+    answers: tuple[AnsweredQuestion, ...] = Field(alias="rows")
 
 
 def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = "") -> Predictions:
@@ -87,19 +124,25 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
     return out
 
 
-def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[dict[str, Any]]:
+def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[AnsweredQuestion]:
     """One row a case, as ``scores.score`` takes them; a case without a prediction is wrong."""
-    rows = []
+    rows: list[AnsweredQuestion] = []
     for case in cases:
         text = texts.get(case.id)
-        answer = parse_answer(text, case.choices, lettered=True) if text is not None else None
-        right = text is not None and rule(case.source).judge(case, text)
-        row = {"case": case.id, "kind": case.kind, "text": text or "", "answer": answer, "correct": right}
-        rows.append(row | {"margin": None})
+        rows.append(
+            AnsweredQuestion(
+                case=case.id,
+                kind=case.kind,
+                text=text or "",
+                answer=parse_answer(text, case.choices, lettered=True) if text is not None else None,
+                correct=text is not None and rule(case.source).judge(case, text),
+                margin=None,
+            )
+        )
     return rows
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path) -> Iterator[SourceRow]:
     if not path.is_file():
         raise DataError(f"{path}: asked for predictions, found no such file")
     if path.suffix in (".xlsx", ".xls"):
@@ -108,12 +151,12 @@ def _rows(path: Path) -> Iterator[Row]:
         value, odd = Decoder().loads(path.read_text("utf-8-sig", errors="replace"))
         if odd is None and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
             pairs = enumerate(value.items(), 1)
-            return (Row(str(path), n, {"id": name, "prediction": said}) for n, (name, said) in pairs)
+            return (SourceRow(str(path), n, {"id": name, "prediction": said}) for n, (name, said) in pairs)
     reader = {".csv": table, ".tsv": table, ".parquet": parquet, ".jsonl": lines}.get(path.suffix, anything)
     return reader(path)
 
 
-def _sheet(path: Path) -> Iterator[Row]:
+def _sheet(path: Path) -> Iterator[SourceRow]:
     try:
         from openpyxl import load_workbook
     except ImportError as exc:
@@ -125,7 +168,7 @@ def _sheet(path: Path) -> Iterator[Row]:
     found = book.worksheets[0].iter_rows(values_only=True)
     head = [str(name) for name in next(found, ())]
     for number, cells in enumerate(found, 2):
-        yield Row(str(path), number, dict(zip(head, cells, strict=False)))
+        yield SourceRow(str(path), number, dict(zip(head, cells, strict=False)))
 
 
 def _names(cases: Cases) -> dict[str, str]:
@@ -143,7 +186,7 @@ def _names(cases: Cases) -> dict[str, str]:
     return alone | names
 
 
-def _id(record: Mapping[str, Any], key: str) -> str | None:
+def _id(record: Mapping[str, Cell], key: str) -> str | None:
     inner = record.get("doc")
     places = (record, inner) if isinstance(inner, Mapping) else (record,)
     if key:
@@ -157,7 +200,7 @@ def _id(record: Mapping[str, Any], key: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _text(record: Mapping[str, Any], column: str) -> str:
+def _text(record: Mapping[str, Cell], column: str) -> str:
     """What was said; of a list (lmms-eval's ``resps``) the first; nothing where a model gave nothing."""
     value = value_of(record, column) if column else None
     while isinstance(value, list | tuple) and value:
@@ -165,12 +208,12 @@ def _text(record: Mapping[str, Any], column: str) -> str:
     return "" if value is None or value == [] else str(value)
 
 
-def counts(predictions: Predictions, cases: Sequence[Case]) -> dict[str, Any]:
-    """How the file and the cases fit: matched, cases without a prediction, ids that are no case's."""
-    return {
-        "matched": len(predictions.texts),
-        "missing": [c.id for c in cases if c.id not in predictions.texts],
-        "unknown": predictions.unknown,
-        "column": predictions.column,
-        "sources": dict(Counter(c.source.partition("/")[0] for c in cases)),
-    }
+def matched(predictions: Predictions, cases: Sequence[Case]) -> PredictionFit:
+    """How the file and the cases fit."""
+    return PredictionFit(
+        matched=len(predictions.texts),
+        missing=tuple(c.id for c in cases if c.id not in predictions.texts),
+        unknown=tuple(predictions.unknown),
+        column=predictions.column,
+        sources=Counter(c.source.partition("/")[0] for c in cases),
+    )

@@ -7,10 +7,10 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from headscope.benchmarks.importing.engine import Report, run
 from headscope.benchmarks.importing.files import hub_rows
-from headscope.benchmarks.importing.records import Place, Source
-from headscope.benchmarks.scoring import ACCURACY, Rule
+from headscope.benchmarks.importing.importer import ImportReport, run
+from headscope.benchmarks.importing.sources import ImportPlace, Source
+from headscope.benchmarks.rule import ACCURACY, Rule
 from headscope.data.box_forms import FORMS
 from headscope.data.pictures import show
 from headscope.errors import DataError
@@ -84,7 +84,7 @@ def import_cases(
     limit: int | None = None,
     columns: dict[str, str] | None = None,
     boxes: str = "",
-) -> Report:
+) -> ImportReport:
     """Import a source into a new folder of cases.
 
     Args:
@@ -129,7 +129,7 @@ def import_cases(
         raise DataError(
             f"{where}: asked to import {name} from here, found no such file or folder; {found.get}"
         )
-    at = Place(found, Path(where), (), split, Path(images) if images else None, columns or {}, boxes)
+    at = ImportPlace(found, Path(where), (), split, Path(images) if images else None, columns or {}, boxes)
     config = (
         _filled(found.hub_config, split) if found.hub else split.partition("/")[0] if "/" in split else ""
     )
@@ -165,7 +165,7 @@ def _local(
     images: str | Path | None,
     columns: dict[str, str],
     boxes: str,
-) -> Place:
+) -> ImportPlace:
     files = (where,) if where.is_file() else _files(found, where, split)
     root = where.parent if where.is_file() else where
     part = split or _split_of(found, files)
@@ -173,7 +173,7 @@ def _local(
     named = [root / _filled(p, part or "*") for p in found.pictures if p not in others]
     pictures = Path(images) if images else next((p for p in named if p.is_dir()), None)
     looked = tuple(str(p) for p in ([images] if images else named))
-    return Place(found, root, files, split, pictures, columns, boxes, looked=looked)
+    return ImportPlace(found, root, files, split, pictures, columns, boxes, looked=looked)
 
 
 def _split_of(found: Source, files: tuple[Path, ...]) -> str:

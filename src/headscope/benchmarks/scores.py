@@ -4,49 +4,48 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TypeVar
 
 from headscope.benchmarks.registry import rule
-from headscope.benchmarks.scoring import ACCURACY
+from headscope.benchmarks.rule import ACCURACY
+from headscope.benchmarks.score_types import (
+    AnswerChange,
+    AnsweredQuestion,
+    KindScore,
+    OfficialScores,
+    PairedDifference,
+    ParserScore,
+    Score,
+    Scores,
+)
 from headscope.data.schema import Case
 from headscope.models.answers import normalise
 from headscope.statistics.accuracy import accuracy_table
-from headscope.statistics.resampling import paired_difference
+from headscope.statistics.resampling import Difference, paired_difference
+from headscope.statistics.shares import share_difference
 
-Row = Mapping[str, Any]
+AnyAnswered = TypeVar("AnyAnswered", bound=AnsweredQuestion)
 _SHARED = 10
 
 
-def score(rows: Sequence[Row], cases: Mapping[str, Case], images: Mapping[str, str]) -> dict[str, Any]:
+def score(rows: Sequence[AnsweredQuestion], cases: Mapping[str, Case], images: Mapping[str, str]) -> Scores:
     """How well main questions were answered.
 
     Args:
-        rows: one answer row a main question (``case``, ``text``, ``answer``, ``correct``, ``kind``), as
-            :func:`judged` gives them.
+        rows: one a main question, as :func:`judged` gives them.
         cases: case id -> case.
         images: case id -> name of its picture, the unit of every interval.
-
-    Returns:
-        ``accuracy`` (``value``, ``n``, ``images``, ``ci``, ``margin``), ``unreadable`` (share of answers that
-        amount to no choice; they count as wrong), ``constant`` (what :func:`constant` answers reach),
-        ``by_kind`` (rows of accuracy), ``official`` (:func:`official`).
     """
-    whole = _cell(accuracy_table([dict(r, all="") for r in rows], "all", images=images)[0])
-    return {
-        "accuracy": whole,
-        "unreadable": sum(r["answer"] is None for r in rows) / len(rows),
-        "constant": constant([cases[str(r["case"])] for r in rows]),
-        "by_kind": [
-            {"kind": c["kind"] or "(none)"} | _cell(c) for c in accuracy_table(rows, "kind", images=images)
-        ],
-        "official": official(rows, cases),
-    }
-
-
-def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: cell[key] for key in ("value", "n", "images", "ci", "margin")}
+    answered = [dict(r) for r in rows]
+    (whole,) = accuracy_table(answered, (), images=images)
+    kinds = accuracy_table(answered, "kind", images=images)
+    return Scores(
+        accuracy=Score(**whole),
+        unreadable=sum(r.answer is None for r in rows) / len(rows),
+        constant=constant([cases[r.case] for r in rows]),
+        by_kind=tuple(KindScore(**kind | {"kind": kind["kind"] or "(none)"}) for kind in kinds),
+        official=official(rows, cases),
+    )
 
 
 def constant(cases: Sequence[Case]) -> float:
@@ -74,33 +73,30 @@ def constant(cases: Sequence[Case]) -> float:
     return right / len(cases)
 
 
-def judged(rows: Sequence[Row], cases: Mapping[str, Case]) -> list[dict[str, Any]]:
+def judged(rows: Sequence[AnyAnswered], cases: Mapping[str, Case]) -> list[AnyAnswered]:
     """The rows with ``correct`` as the source's own rule judges the text; other sources keep theirs."""
     right: dict[str, bool] = {}
-    texts = {str(r["case"]): r["text"] for r in rows}
+    texts = {r.case: r.text for r in rows}
     for source, members in _by_source(cases[name] for name in texts).items():
         if _has_own(source):
             right |= rule(source).right(members, texts)
-    return [dict(r, correct=right.get(str(r["case"]), bool(r["correct"]))) for r in rows]
+    return [r.model_copy(update={"correct": right.get(r.case, r.correct)}) for r in rows]
 
 
-def official(rows: Sequence[Row], cases: Mapping[str, Case]) -> dict[str, Any]:
-    """Source -> ``rule`` (its name), where it is ``published``, ``table``; for sources that have one.
-
-    ``parser``: the plain share right as headscope's own parser reads the answers, beside the official figure.
-    """
-    texts = {str(r["case"]): r["text"] for r in rows}
+def official(rows: Sequence[AnsweredQuestion], cases: Mapping[str, Case]) -> dict[str, OfficialScores]:
+    """Source -> scores by its own rule, for sources that have one."""
+    texts = {r.case: r.text for r in rows}
     out = {}
     for source, members in _by_source(cases[name] for name in texts).items():
         if _has_own(source):
             own = rule(source)
             parsed = [ACCURACY.judge(c, texts[c.id]) for c in members]
-            out[source] = {
-                "rule": own.name,
-                "published": own.source,
-                "table": own(members, texts),
-                "parser": {"value": sum(parsed) / len(parsed), "n": len(parsed)},
-            }
+            out[source] = OfficialScores(
+                rule=own.name,
+                published=own.source,
+                table=tuple(own(members, texts)),
+                parser=ParserScore(value=sum(parsed) / len(parsed), n=len(parsed)),
+            )
     return out
 
 
@@ -117,41 +113,34 @@ def _by_source(cases: Iterable[Case]) -> dict[str, list[Case]]:
 
 
 def difference(
-    plain: Sequence[Row], changed: Sequence[Row], images: Mapping[str, str], only: set[str] | None = None
-) -> dict[str, Any]:
+    plain: Sequence[AnsweredQuestion],
+    changed: Sequence[AnsweredQuestion],
+    images: Mapping[str, str],
+    only: set[str] | None = None,
+) -> AnswerChange:
     """Changed minus plain on the same questions, with 95 % intervals by picture.
 
     Args:
         only: case ids to count; None: all.
-
-    Returns:
-        ``accuracy`` and ``margin``: ``value``, ``ci``, ``p`` (sign flips by picture), ``n``, ``images``;
-        ``to_right`` and ``to_wrong``: questions whose answer turned.
     """
-    after = {r["case"]: r for r in changed}
-    pairs = [(r, after[r["case"]]) for r in plain if only is None or r["case"] in only]
-    groups = [images[a["case"]] for a, _ in pairs]
-    right = [(float(a["correct"]), float(b["correct"])) for a, b in pairs]
-    margins = [(_number(a["margin"]), _number(b["margin"])) for a, b in pairs]
-    return {
-        "accuracy": _paired(right, groups),
-        "margin": _paired(margins, groups),
-        "to_right": sum(b > a for a, b in right),
-        "to_wrong": sum(b < a for a, b in right),
-    }
+    after = {r.case: r for r in changed}
+    pairs = [(r, after[r.case]) for r in plain if only is None or r.case in only]
+    groups = [images[a.case] for a, _ in pairs]
+    before, now = ([float(side.correct) for side in sides] for sides in zip(*pairs, strict=True))
+    margins = [[_number(side.margin) for side in sides] for sides in zip(*pairs, strict=True)]
+    return AnswerChange(
+        accuracy=_paired(share_difference(now, before, groups)),
+        margin=_paired(paired_difference(margins[1], margins[0], groups)),
+        to_right=sum(b > a for a, b in zip(before, now, strict=True)),
+        to_wrong=sum(b < a for a, b in zip(before, now, strict=True)),
+    )
 
 
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
-def _paired(pairs: Sequence[tuple[float, float]], groups: Sequence[str]) -> dict[str, Any]:
-    before, after = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
-    found = paired_difference(after, before, groups)
-    return {
-        "value": found.value,
-        "ci": list(found.ci),
-        "p": found.p_signflip,
-        "n": found.n,
-        "images": found.groups,
-    }
+def _paired(found: Difference) -> PairedDifference:
+    return PairedDifference(
+        value=found.value, ci=found.ci, p=found.p_signflip, n=found.n, images=found.groups
+    )

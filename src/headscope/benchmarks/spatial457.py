@@ -19,11 +19,10 @@ for ``no``, since the authors' own files hold True and False; blanks around an a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, score_row
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Rule, accuracy_by
 from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
@@ -32,20 +31,21 @@ LEVELS = ("L1_single", "L2_objects", "L3_2d_spatial", "L4_occ", "L4_pose", "L5_6
 _PAIRS = (("Yes", "No"), ("yes", "no"), ("True", "False"), ("true", "false"))
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question; its level from the record, the file or the split."""
     record = row.value
     answer = text_of(record, "answer")
-    level = record.get("category") if isinstance(record.get("category"), str) else ""
+    said = record.get("category")
     where = "/".join([*row.file.replace("\\", "/").split("/")[-2:], place.split]).lower()
-    level = level or next((name for name in LEVELS if name.lower() in where), "")
+    told = next((name for name in LEVELS if name.lower() in where), "")
+    level = said if isinstance(said, str) and said else told
     number = record.get("question_index", record.get("index", row.line))
     picture = picture_of(record, "image") if record.get("image") else text_of(record, "image_filename")
     left = ["boxes: none without the scenes"]
     left.append(
         "steps: the program has no scene here" if record.get("program") else "steps: none in the source"
     )
-    return Draft(
+    return CaseDraft(
         id="-".join(x for x in ("spatial457", level, str(number)) if x),
         question=text_of(record, "question"),
         answer=answer,
@@ -103,14 +103,6 @@ def judge(case: Case, text: str) -> bool:
     return same(case.answer, read(text))
 
 
-def table(cases: Sequence[Case], right: Right) -> Table:
-    """Accuracy over all and by level."""
-    return [
-        score_row("accuracy", "all", [right[c.id] for c in cases]),
-        *by_group("accuracy", cases, right, lambda c: c.kind, "level"),
-    ]
-
-
 SOURCES = (
     Source(
         name="spatial457",
@@ -118,7 +110,6 @@ SOURCES = (
         licence="Apache-2.0",
         size="999 scenes with 23,999 questions",
         fields="image_filename (or image), question, answer, program, question_index, category",
-        boxes="none",
         steps="none (programs are kept)",
         scored="accuracy by level; yes = 1 ... 9, no = 0 = none, kinds of one family are the same",
         get="hub id RyanWW/Spatial457-v2; or the questions and images folders of RyanWW/Spatial457",
@@ -130,6 +121,8 @@ SOURCES = (
         layout="member:questions",
         many=True,
         build=build,
-        rule=Rule("Spatial457", judge, table, "VLMEvalKit, vlmeval/dataset/utils/spatial457.py"),
+        rule=Rule(
+            "Spatial457", judge, accuracy_by("level"), "VLMEvalKit, vlmeval/dataset/utils/spatial457.py"
+        ),
     ),
 )

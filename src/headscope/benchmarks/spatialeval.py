@@ -19,10 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.options import distinct
+from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Answers, Right, Rule, Table, by_group, score_row
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Answers, Rule, Table, accuracy_by, score_row
 from headscope.data.fields import text_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case
@@ -30,7 +30,7 @@ from headscope.data.schema import Case
 _OPTION = re.compile(r"(?:^|\n)\s*([A-H])\.\s*(.+?)\s*(?=\n\s*[A-H]\.|\n\n|$)", re.DOTALL)
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question as it stands."""
     record = row.value
     name, text = text_of(record, "id"), text_of(record, "text")
@@ -38,7 +38,7 @@ def build(row: Row, place: Place) -> Draft:
     options = [o.rstrip(".").strip() for _, o in _OPTION.findall(text)]
     choices = distinct(options) if answer in options else ()
     left = ("boxes: the rows have none", "steps: none in the source")
-    return Draft(
+    return CaseDraft(
         id=name,
         question=text,
         answer=answer,
@@ -162,14 +162,6 @@ def judge(case: Case, text: str) -> bool:
     return case.answer.lower() in read(case.id, text)
 
 
-def table(cases: Sequence[Case], right: Right) -> Table:
-    """Accuracy by containment, over all and by task."""
-    return [
-        score_row("containment", "all", [right[c.id] for c in cases]),
-        *by_group("containment", cases, right, lambda c: c.kind, "task"),
-    ]
-
-
 def beside(cases: Sequence[Case], answers: Answers) -> Table:
     """The share of answers that are the true one when read, instead of containing it."""
     said = [read(c.id, answers[c.id] or "") if answers.get(c.id) is not None else "" for c in cases]
@@ -184,8 +176,6 @@ SOURCES = (
         licence="see the hub card",
         size="4,635 questions in each of vqa and vtqa",
         fields="id, text, image, oracle_answer, oracle_option, oracle_full_answer",
-        boxes="none",
-        steps="none",
         scored=(
             "containment: the true answer within the answer read from the text (spatialreal: a judge model)"
         ),
@@ -197,6 +187,12 @@ SOURCES = (
         hub_config="{split}",
         hub_split="test",
         build=build,
-        rule=Rule("SpatialEval", judge, table, "github.com/jiayuww/SpatialEval, evals/evaluation.py", beside),
+        rule=Rule(
+            "SpatialEval",
+            judge,
+            accuracy_by("task", "containment"),
+            "github.com/jiayuww/SpatialEval, evals/evaluation.py",
+            beside,
+        ),
     ),
 )

@@ -23,13 +23,12 @@ import re
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from headscope.benchmarks.importing.answer_options import distinct
 from headscope.benchmarks.importing.files import array
-from headscope.benchmarks.importing.options import distinct
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Answers, Right, Rule, Table, mean_of, score_row
-from headscope.data.fields import Unfit, take, text_of, texts_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Answers, Right, Rule, Table, mean_of, overall, score_row
+from headscope.data.fields import ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.numerals import NUMBER_WORDS
 from headscope.data.schema import Case, Step
 from headscope.models.answers import parse_answer
@@ -49,7 +48,7 @@ _REASONING = ("object_occlusion", "object_manipulation")
 _LEADING = re.compile(r"(.+)\.(\d+)")
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """Every question of the files that the authors count; a final one with those that lead to it.
 
     Only in the files of reasoning do ``n.1``, ``n.2`` lead to ``n``; elsewhere ``4``, ``4.a`` and ``4.1`` are
@@ -59,7 +58,7 @@ def rows(place: Place) -> Iterator[Row]:
         if path.stem.endswith("_w_intermediate"):
             continue
         found = list(array(path))
-        leading: dict[str, list[dict[str, Any]]] = {}
+        leading: dict[str, list[ForeignRecord]] = {}
         for one in found:
             if base := _final_of(path.stem, one.value.get("question_id")):
                 leading.setdefault(base, []).append(one.value)
@@ -68,13 +67,13 @@ def rows(place: Place) -> Iterator[Row]:
             yield one if one.fault else one._replace(value={"question": one.value, "leading": own})
 
 
-def _final_of(task: str, name: Any) -> str:
+def _final_of(task: str, name: object) -> str:
     """The id of the final question that an id leads to; empty for a question of its own."""
     found = _LEADING.fullmatch(name) if isinstance(name, str) and task in _REASONING else None
     return found[1] if found else ""
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """A question; of a final one the leading questions as steps."""
     record, leading = take(row.value, "question", dict), take(row.value, "leading", list)
     name, task = text_of(record, "question_id"), Path(row.file).stem
@@ -83,7 +82,7 @@ def build(row: Row, place: Place) -> Draft:
     steps = tuple(_step(i, raw) for i, raw in enumerate(leading, 1))
     number = text_of(metadata, "source_img_id", "metadata.")
     guessed = ("functions of steps: from their skills",) if steps else ()
-    return Draft(
+    return CaseDraft(
         id=f"sphere-{task}-{name}",
         question=question,
         answer=answer,
@@ -98,7 +97,7 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
+def _asked(record: ForeignRecord, at: str) -> tuple[str, str, tuple[str, ...]]:
     """The question as the authors ask it, its answer and choices."""
     form = text_of(take(record, "metadata", dict, at), "format", f"{at}metadata.")
     question, answer = text_of(record, "question", at), text_of(record, "answer", at)
@@ -107,12 +106,12 @@ def _asked(record: dict[str, Any], at: str) -> tuple[str, str, tuple[str, ...]]:
     options = texts_of(record, "option")
     same = [o for o in options if o.casefold() == answer.casefold()]
     if answer not in options and len(same) != 1:
-        raise Unfit(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
+        raise RecordError(f"{at}answer", "answer outside its choices", repr(answer)[:60], "one of option")
     answer = answer if answer in options else same[0]
     return f"{question} {' or '.join(options).capitalize()}?", answer, distinct(options)
 
 
-def _step(number: int, record: dict[str, Any]) -> Step:
+def _step(number: int, record: ForeignRecord) -> Step:
     at = f"leading[{number - 1}]."
     question, answer, choices = _asked(record, at)
     skills = take(take(record, "metadata", dict, at), "skill", list, f"{at}metadata.")
@@ -167,7 +166,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
     three group means. Of reasoning it counts the final questions; leading ones have rows of their own.
     """
     rows: Table = []
-    numbers: list[dict] = []
+    numbers: Table = []
     for group, tasks in GROUPS.items():
         means = []
         for names in tasks:
@@ -175,10 +174,10 @@ def table(cases: Sequence[Case], right: Right) -> Table:
                 score_row("accuracy", f"task: {n}", [right[c.id] for c in cases if c.kind == n])
                 for n in names
             ]
-            parts = [p for p in parts if p["n"]]
+            parts = [p for p in parts if p.n]
             rows += parts
-            means.append(mean_of("mean", names[0], parts) if len(parts) == len(names) else _nothing(names[0]))
-        present = [m for m in means if m["value"] is not None]
+            means.append(mean_of("mean", names[0], parts if len(parts) == len(names) else []))
+        present = [m for m in means if m.value is not None]
         if present:
             rows.append(mean_of("mean of tasks", f"group: {group}", present))
         numbers += [*means, mean_of("mean", group, means)]
@@ -186,12 +185,8 @@ def table(cases: Sequence[Case], right: Right) -> Table:
         part = [right[c.id] for c in cases if c.kind == f"{task}-intermediate"]
         rows += [score_row("accuracy", f"task: {task}-intermediate", part)] if part else []
     average = mean_of("average", "all", numbers)
-    overall = score_row("accuracy", "all", [right[c.id] for c in cases])
-    return [average, overall, *rows] if average["value"] is not None else [overall, *rows]
-
-
-def _nothing(name: str) -> dict:
-    return {"score": "mean", "group": name, "value": None, "n": 0}
+    whole = overall(cases, right)
+    return [average, whole, *rows] if average.value is not None else [whole, *rows]
 
 
 def beside(cases: Sequence[Case], answers: Answers) -> Table:
@@ -207,7 +202,6 @@ SOURCES = (
         licence="see the repository; COCO test photographs: the Flickr licence of each",
         size="2,285 questions",
         fields="question_id, question, option, answer, metadata (skill, viewpoint, format, source_img_id)",
-        boxes="none",
         steps="intermediate questions n.1, n.2",
         scored="accuracy; an invalid answer is wrong; mean of tasks, then of groups",
         get="get eval_datasets of github.com/zwenyu/SPHERE-VLM and the COCO test2017 photographs",

@@ -11,16 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.options import LETTERS, letter_index, one_of
+from headscope.benchmarks.importing.answer_options import LETTERS, letter_index, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, every, field, judge, score_row
-from headscope.data.fields import Unfit, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Right, Rule, Table, every, field, judge, overall
+from headscope.data.fields import RecordError, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One question of a circle."""
     record = row.value
     qid = text_of(record, "qid")
@@ -30,19 +30,19 @@ def build(row: Row, place: Place) -> Draft:
         if isinstance(value, str) and value.strip() and value.strip().lower() != "nan":
             options.append(value.strip())
     if len(options) < 2:
-        raise Unfit("A", "single choice", str(len(options)), "two options or more")
+        raise RecordError("A", "single choice", str(len(options)), "two options or more")
     picture: str | bytes
     if record.get("image"):
         picture = picture_of(record, "image")
     elif "-flip" in qid:
-        raise Unfit(
+        raise RecordError(
             "image", "no picture", "a mirrored question", "its picture, which only the TSV files hold"
         )
     else:
         picture = text_of(record, "image_url").rsplit("/", 1)[-1]
     index = letter_index(text_of(record, "answer"), len(options))
     left = ("boxes: the rows have none", "steps: none in the source")
-    return Draft(
+    return CaseDraft(
         id=f"3dsr-{qid}",
         **one_of(text_of(record, "question"), options, index, *left),
         kind=text_of(record, "category") if record.get("category") else show(None),
@@ -65,12 +65,12 @@ def table(cases: Sequence[Case], right: Right) -> Table:
         every("Circular", cases, right, _circle),
         every("Flip", cases, right, lambda c: _qid(c).replace("-flip", "")),
         every("FlipCircular", cases, right, lambda c: _circle(c).replace("-flip", "")),
-        score_row("vanilla", "all", [right[c.id] for c in cases]),
+        overall(cases, right, "vanilla"),
     ]
     kinds = sorted({c.kind for c in cases})
     groups = [(f"category: {m}", [c for c in cases if c.kind.startswith(m)]) for m in _MAIN]
     groups += [(f"type: {kind}", [c for c in cases if c.kind == kind]) for kind in kinds]
-    return rows + [every("Circular", mine, right, _circle) | {"group": name} for name, mine in groups if mine]
+    return rows + [every("Circular", mine, right, _circle, name) for name, mine in groups if mine]
 
 
 def _qid(case: Case) -> str:
@@ -95,8 +95,6 @@ SOURCES = (
         licence="CC-BY-4.0; COCO photographs: the Flickr licence of each",
         size="2,772 questions; 5,157 with mirrored ones, 11,686 with options turned round",
         fields="qid, question, A to D, answer, category, image, image_source, image_url",
-        boxes="none",
-        steps="none",
         scored="Circular, Flip and FlipCircular accuracy",
         get="get 3dsrbench_v1_vlmevalkit_circular.tsv from hub ccvl/3DSRBench, and name it by --from",
         files=("*circular*.tsv", "*.tsv", "*.parquet"),

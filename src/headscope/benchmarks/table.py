@@ -13,8 +13,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
+from headscope.benchmarks.importing.answer_options import QuestionFields, distinct, one_of
 from headscope.benchmarks.importing.columns import (
     READINGS,
     chosen,
@@ -24,11 +24,10 @@ from headscope.benchmarks.importing.columns import (
     readings,
     value_of,
 )
-from headscope.benchmarks.importing.options import distinct, one_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of, refuse_several, size_of_picture
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.data.box_forms import Survey
-from headscope.data.fields import Unfit, four_numbers, plain_text
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.data.box_forms import BoxSurvey
+from headscope.data.fields import Cell, ForeignRecord, RecordError, four_numbers, plain_text
 from headscope.data.pictures import show
 from headscope.data.schema import Object
 from headscope.errors import DataError
@@ -49,7 +48,7 @@ FROM_0 = "answers: numbers taken for places in the list of options, counted from
 class Columns:
     """What a place's map of columns says, with the names that a record has where nothing is mapped."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ImportPlace) -> None:
         if unknown := [k for k in place.columns if k not in FIELDS]:
             raise DataError(f"--map: found {', '.join(unknown)}; what can be mapped is {', '.join(FIELDS)}")
         self.mapped = place.columns
@@ -57,26 +56,26 @@ class Columns:
         if self.reading and self.reading not in READINGS:
             raise DataError(f"--map answer_is: found {self.reading}, expected one of {', '.join(READINGS)}")
 
-    def name(self, record: dict[str, Any], field: str) -> str:
+    def name(self, record: ForeignRecord, field: str) -> str:
         """The column of a field."""
         if field in self.mapped:
             return self.mapped[field]
         names = (field, *_ALSO.get(field, ()))
         return next((n for n in names if record.get(n) is not None), field)
 
-    def get(self, record: dict[str, Any], field: str) -> Any:
+    def get(self, record: ForeignRecord, field: str) -> Cell:
         """What a record holds under a field; None where it holds nothing."""
         return value_of(record, self.name(record, field))
 
-    def need(self, record: dict[str, Any], field: str) -> Any:
+    def need(self, record: ForeignRecord, field: str) -> Cell:
         """The same, refused where it is missing."""
         value = self.get(record, field)
         if value is None:
             names = ", ".join(str(k) for k in record)[:120]
-            raise Unfit(self.name(record, field), "missing", "nothing", f"a column; there are {names}")
+            raise RecordError(self.name(record, field), "missing", "nothing", f"a column; there are {names}")
         return value
 
-    def options(self, record: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def options(self, record: ForeignRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(options, labels) of a record; empty where it has none."""
         name = self.name(record, "choices")
         value = value_of(record, name)
@@ -86,7 +85,7 @@ class Columns:
         return (lettered, tuple("ABCDEFGH"[: len(lettered)])) if len(lettered) > 1 else ((), ())
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One row, by the map of columns."""
     columns, record = Columns(place), row.value
     question = plain_text(columns.need(record, "question"), columns.name(record, "question"))
@@ -97,8 +96,9 @@ def build(row: Row, place: Place) -> Draft:
     said = answered(question, columns.need(record, "answer"), options, labels, columns, place)
     objects = _objects(columns.get(record, "boxes"))
     number, kind = columns.get(record, "id"), columns.get(record, "kind")
-    left = said.pop("left_out") + (() if objects else ("boxes: not mapped",)) + ("steps: not mapped",)
-    return Draft(
+    said["left_out"] += () if objects else ("boxes: not mapped",)
+    said["left_out"] += ("steps: not mapped",)
+    return CaseDraft(
         id=plain_text(number, "id") if number is not None else f"row-{row.line}",
         **said,
         kind=plain_text(kind, "kind") if kind not in (None, "") else "",
@@ -106,55 +106,66 @@ def build(row: Row, place: Place) -> Draft:
         objects=objects,
         box_form=place.box_form if objects else "",
         original=kept(record, image),
-        left_out=left,
     )
+
+
+class AnsweredFields(QuestionFields):
+    """The same with what was done to get them."""
+
+    derived: tuple[str, ...]
+    guessed: tuple[str, ...]
 
 
 def answered(
     question: str,
-    value: Any,
+    value: Cell,
     options: tuple[str, ...],
     labels: tuple[str, ...],
     columns: Columns,
-    place: Place,
-) -> dict[str, Any]:
+    place: ImportPlace,
+) -> AnsweredFields:
     """Question, answer, choices, and what was derived, guessed and left out of them.
 
     Raises:
-        Unfit: the answer is none of the options, or more than one.
+        RecordError: the answer is none of the options, or more than one.
     """
     if isinstance(value, list | tuple) and len(value) > 1:
-        raise Unfit("answer", "several answers", show(value), "one")
+        raise RecordError("answer", "several answers", show(value), "one")
     if options:
         index = chosen(value, options, labels, columns.reading)
         found = one_of(question, options, index)
         if distinct(options) and shows_letters(question, options):
             found["question"] = question.strip()
         counted = place.found.get("base") and readings(value, options, labels).get("text") != index
-        return found | {"derived": (), "guessed": (FROM_0,) if counted else ()}
+        return {**found, "derived": (), "guessed": (FROM_0,) if counted else ()}
     answer = plain_text(value, "answer")
     if place.found.get("letters") and LETTER.fullmatch(answer):
-        raise Unfit("answer", "letter without options", show(answer), "options, by --map choices=...")
+        raise RecordError("answer", "letter without options", show(answer), "options, by --map choices=...")
     short = _SHORT.get(answer.casefold(), "") if place.found.get("short") else ""
     pair = pair_of(short or answer)
-    open_answer = {"question": question, "answer": answer, "choices": (), "left_out": (), "guessed": ()}
-    if pair is None:
-        return open_answer | {"derived": ()}
-    said = f"choices: {' and '.join(pair[1])}, since the answer is one of them"
-    return open_answer | {"answer": pair[0], "choices": pair[1], "derived": (said,)}
+    word, choices = pair or (answer, ())
+    derived = (f"choices: {' and '.join(choices)}, since the answer is one of them",) if choices else ()
+    return {
+        "question": question,
+        "answer": word,
+        "choices": choices,
+        "left_out": (),
+        "derived": derived,
+        "guessed": (),
+    }
 
 
-def _objects(value: Any) -> tuple[Object, ...]:
+def _objects(value: Cell) -> tuple[Object, ...]:
     """Things with boxes as they stand: a list of boxes or of objects, or lists of boxes and names."""
     if value is None:
         return ()
     if isinstance(value, dict):
         boxes = next((value[k] for k in ("bbox", "boxes", "box") if isinstance(value.get(k), list)), None)
-        names: list[Any] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
+        names: list[Cell] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
         value = boxes if boxes is not None else value
         value = [{"box": b, "name": n} for b, n in zip(value, names, strict=False)] if names else value
     if not isinstance(value, list | tuple):
-        raise Unfit("boxes", "wrong value", show(value), "a list of boxes")
+        raise RecordError("boxes", "wrong value", show(value), "a list of boxes")
     if len(value) == 4 and all(isinstance(v, int | float) for v in value):
         value = [value]
     found: list[Object] = []
@@ -173,14 +184,14 @@ def _objects(value: Any) -> tuple[Object, ...]:
 _NAMES = ("name", "label", "category", "class", "phrase", "category_id")
 
 
-def survey(rows: Iterator[Row], place: Place) -> None:
+def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
     """What all rows show: how answers name options, and whether boxes are what they are taken for."""
-    columns, look = Columns(place), Survey(place.box_form)
+    columns, look = Columns(place), BoxSurvey(place.box_form)
     ways: Counter[str] = Counter()
     first = last = False
     open_answers: set[str] = set()
     for row in rows:
-        with suppress(Unfit):
+        with suppress(RecordError):
             options, labels = columns.options(row.value)
             value = columns.get(row.value, "answer")
             if not options:
@@ -190,7 +201,7 @@ def survey(rows: Iterator[Row], place: Place) -> None:
                 ways.update(("all", *readings(value, options, labels)))
                 first |= float(text) == 0
                 last |= float(text) == len(options)
-        with suppress(Unfit):
+        with suppress(RecordError):
             size = size_of_picture(row.value, columns.name(row.value, "image"), place)
             for thing in _objects(columns.get(row.value, "boxes")) if size else ():
                 if thing.box:
@@ -225,7 +236,6 @@ SOURCES = (
         size="any",
         fields="those that --map names: question, answer, image; choices, id, kind, boxes",
         boxes="those that --map names, in the form that --boxes says",
-        steps="none",
         scored="accuracy (no rule of its own)",
         get=(
             "a file (jsonl, json, csv, tsv, parquet, arrow), a folder with one or its shards, or a hub id: "

@@ -10,25 +10,24 @@ its question, as there. A row's picture list with more than one entry is refused
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from headscope.benchmarks.importing.answer_options import LETTERS
 from headscope.benchmarks.importing.columns import lettered_options, options_of
 from headscope.benchmarks.importing.files import rows_of
-from headscope.benchmarks.importing.options import LETTERS
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
 from headscope.benchmarks.table import LETTER, Columns, answered
 from headscope.data.checks import Finding
-from headscope.data.fields import Unfit, plain_text, text_of
+from headscope.data.fields import ForeignRecord, RecordError, plain_text, text_of
 from headscope.data.pictures import show
 
 _OPTIONS = ("options", "candidates", "choices", "multi-choice options")
 
 
-def rows(place: Place) -> Iterator[Row]:
+def rows(place: ImportPlace) -> Iterator[SourceRow]:
     """The rows of the split; one whose picture is another row's index gets that row's picture."""
     wanted = {_reference(row.value) for row in rows_of(place)} - {""}
-    pictures: dict[str, Any] = {}
+    pictures: ForeignRecord = {}
     if wanted:
         for row in rows_of(place):
             index = str(row.value.get("index"))
@@ -43,39 +42,41 @@ def rows(place: Place) -> Iterator[Row]:
         yield row._replace(value=row.value | {"image": pictures[name]}) if name in pictures else row
 
 
-def _reference(record: dict[str, Any]) -> str:
+def _reference(record: ForeignRecord) -> str:
     value = record.get("image")
     return value if isinstance(value, str) and value.isdigit() and len(value) <= 12 else ""
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One row."""
     record = row.value
     question = text_of(record, "question")
-    if isinstance(record.get("hint"), str) and record["hint"].strip():
-        question = f"{record['hint'].strip()}\n{question}"
+    hint = record.get("hint")
+    if isinstance(hint, str) and hint.strip():
+        question = f"{hint.strip()}\n{question}"
     options, labels = _options(record)
     if not options and LETTER.fullmatch(plain_text(record.get("answer"), "answer")):
-        raise Unfit("answer", "letter without options", show(record["answer"]), "columns A, B ... or options")
+        raise RecordError(
+            "answer", "letter without options", show(record["answer"]), "columns A, B ... or options"
+        )
     said = answered(question, record.get("answer"), options, labels, Columns(place), place)
-    left = ("boxes: the rows have none", "steps: none in the source", *said.pop("left_out"))
+    said["left_out"] = ("boxes: the rows have none", "steps: none in the source", *said["left_out"])
     image = "image" if record.get("image") else "image_path"
     kinds = [plain_text(record[k], k) for k in ("l2-category", "category") if record.get(k) not in (None, "")]
-    return Draft(
+    return CaseDraft(
         id=f"vlmeval-{text_of(record, 'index')}",
         **said,
         kind="/".join(dict.fromkeys(kinds)),
         picture=picture_of(record, image),
         original=kept(record, image),
-        left_out=left,
     )
 
 
-def _options(record: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _options(record: ForeignRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
     options = lettered_options(record)
     if options:
         if len(options) == 1:
-            raise Unfit("B", "single choice", "A alone", "two options or more")
+            raise RecordError("B", "single choice", "A alone", "two options or more")
         return options, tuple(LETTERS[: len(options)])
     name = next((n for n in _OPTIONS if record.get(n) not in (None, "")), "")
     return options_of(record[name], name) if name else ((), ())
@@ -88,8 +89,6 @@ SOURCES = (
         licence="that of the benchmark",
         size="any",
         fields="index, question, hint, image or image_path, A to H or options, answer, category, split",
-        boxes="none",
-        steps="none",
         scored="accuracy by category (of single answers; circular evaluation is not made up)",
         get="get the benchmark's TSV (VLMEvalKit names its address), and name it by --from",
         files=("*{split}*.tsv", "*.tsv", "*{split}*.jsonl", "*{split}*.parquet"),

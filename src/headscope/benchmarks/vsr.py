@@ -10,26 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, overall
-from headscope.data.fields import Unfit, take, text_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, overall
+from headscope.data.fields import RecordError, take, text_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 
 TRUE_FALSE = ("true", "false")
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One statement: "Is it true that the dog is on the surfboard?"."""
     record = row.value
     label = take(record, "label", int)
     if label not in (0, 1):
-        raise Unfit("label", "wrong value", show(label), "0 or 1")
+        raise RecordError("label", "wrong value", show(label), "0 or 1")
     claim = text_of(record, "caption").rstrip(".").strip()
     if not claim:
-        raise Unfit("caption", "empty", show(record["caption"]), "a statement")
+        raise RecordError("caption", "empty", show(record["caption"]), "a statement")
     claim = claim[0].lower() + claim[1:]
-    return Draft(
+    return CaseDraft(
         id=f"vsr-{row.line:04d}",
         question=f"Is it true that {claim}?",
         answer=TRUE_FALSE[1 - label],
@@ -88,7 +88,6 @@ SOURCES = (
         licence="rows CC-BY-4.0 (code Apache-2.0); photographs COCO 2017, Flickr licence of each",
         size="10,972 statements (random), 5,051 (zeroshot)",
         fields="image, caption, label, relation, annotator and votes; subj and obj (zeroshot only)",
-        boxes="none",
         steps="none; decompose by rules",
         scored="accuracy, by relation and meta-category",
         get=(

@@ -9,13 +9,12 @@ only the row decides. Pairs and sets are read from the names of the photographs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from headscope.benchmarks.importing.options import mixed, one_of
-from headscope.benchmarks.importing.records import Draft, Place, Row, Source
-from headscope.benchmarks.scoring import Right, Rule, Table, by_group, judge, score_row
-from headscope.data.fields import Unfit, text_of, texts_of
+from headscope.benchmarks.importing.answer_options import mixed, one_of
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.rule import Right, Rule, Table, by_group, judge, overall, score_row
+from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of, texts_of
 from headscope.data.pictures import show
 from headscope.data.schema import Case
 
@@ -38,14 +37,14 @@ _TWO = {
 }
 
 
-def build(row: Row, place: Place) -> Draft:
+def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One photograph with its captions."""
     record = row.value
     picture, options = _listed(record, place) if isinstance(record.get("row"), list) else _controlled(record)
     number = _index(row)
     shown = mixed(options, f"{picture}/{number}")
     left = ("boxes: the rows have none", "steps: none in the source")
-    return Draft(
+    return CaseDraft(
         id=f"whatsup-{subset(place)}-{number}",
         **one_of("Which caption fits the picture?", shown, shown.index(options[0]), *left),
         kind=preposition(record, options[0], subset(place)),
@@ -56,37 +55,38 @@ def build(row: Row, place: Place) -> Draft:
     )
 
 
-def _index(row: Row) -> str:
+def _index(row: SourceRow) -> str:
     digits = "".join(c for c in row.at if c.isdigit())
     return digits or str(row.line)
 
 
-def subset(place: Place) -> str:
+def subset(place: ImportPlace) -> str:
     """Which of the six subsets a place holds."""
     name = place.files[0].name if place.files else ""
     return next((k for k, v in _FILES.items() if v == name), place.split or "a")
 
 
-def _controlled(record: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _controlled(record: ForeignRecord) -> tuple[str, tuple[str, ...]]:
     options = texts_of(record, "caption_options")
     if len(options) < 2:
-        raise Unfit("caption_options", "single choice", show(record["caption_options"]), "two or more")
+        raise RecordError("caption_options", "single choice", show(record["caption_options"]), "two or more")
     path = text_of(record, "image_path")
     return "/".join(path.rsplit("/", 2)[-2:]), options
 
 
-def _listed(record: dict[str, Any], place: Place) -> tuple[str, tuple[str, ...]]:
-    values = record["row"]
-    if len(values) < 3 or not all(isinstance(v, str) and v.strip() for v in values[1:3]):
-        raise Unfit("row", "wrong value", show(values), "an image id and two captions")
+def _listed(record: ForeignRecord, place: ImportPlace) -> tuple[str, tuple[str, ...]]:
+    values = take(record, "row", list)
+    captions = tuple(v.strip() for v in values[1:3] if isinstance(v, str) and v.strip())
+    if len(captions) < 2:
+        raise RecordError("row", "wrong value", show(values), "an image id and two captions")
     if isinstance(values[0], bool) or not isinstance(values[0], int | str):
-        raise Unfit("row[0]", "wrong value", show(values[0]), "an image id")
+        raise RecordError("row[0]", "wrong value", show(values[0]), "an image id")
     family = subset(place).split("_")[0]
     name = str(values[0]).zfill(12) if family == "coco" else str(values[0])
-    return f"{_FOLDERS.get(family, 'images')}/{name}.jpg", (values[1].strip(), values[2].strip())
+    return f"{_FOLDERS.get(family, 'images')}/{name}.jpg", captions
 
 
-def preposition(record: dict[str, Any], caption: str, of: str) -> str:
+def preposition(record: Mapping[str, Cell], caption: str, of: str) -> str:
     """The relation by which the authors count a row: from the photograph's name, or the right caption.
 
     Example:
@@ -101,7 +101,7 @@ def preposition(record: dict[str, Any], caption: str, of: str) -> str:
     return found[2] if found else (caption.rstrip(".").split() or [""])[-1]
 
 
-def row_of(record: dict[str, Any]) -> tuple[str, str, str] | None:
+def row_of(record: Mapping[str, Cell]) -> tuple[str, str, str] | None:
     """(thing, ground, relation) that a controlled photograph's name says; None for the other subsets.
 
     As in the authors' code: the first word, the last without its suffix, and the second.
@@ -122,7 +122,7 @@ def table(cases: Sequence[Case], right: Right) -> Table:
     Pairs are left and right, on and under, in front and behind. As the authors count: a pair or set with a
     photograph missing is not right, and shares are of a half and a quarter of the photographs.
     """
-    rows = [score_row("individual", "all", [right[c.id] for c in cases])]
+    rows = [overall(cases, right, "individual")]
     sets: dict[tuple[str, str, str], dict[str, bool]] = {}
     controlled = 0
     for case in cases:
@@ -147,8 +147,6 @@ SOURCES = (
         licence="LICENSE of the repository; COCO and Visual Genome photographs: their own",
         size="820 photographs (A and B); COCO-QA 2,247 + 440; VG-QA 1,160 + 291",
         fields="image_path, caption_options (A, B); [image id, right, wrong] (COCO-QA, VG-QA)",
-        boxes="none",
-        steps="none",
         scored="A, B: individual, pair and set accuracy; others: accuracy; by preposition",
         get=(
             "get the data folder that github.com/amitakamath/whatsup_vlms links to (Google Drive) and "

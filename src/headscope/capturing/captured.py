@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from headscope.records import Artefact, JsonValue, Record
+from headscope.records import Artefact, Record
+
+SCHEMA: Literal["headscope/capture/4"] = "headscope/capture/4"
 
 
 class CapturedHeads(Record):
@@ -37,6 +39,31 @@ class Shard(Record):
     batches: tuple[tuple[str, ...], ...]
 
 
+class CapturedSettings(Record):
+    """What was asked for, and what else the result depends on.
+
+    Attributes:
+        contexts, main_contexts: of steps and of main questions.
+        readouts: whose z are kept.
+        batch_size, max_new_tokens, shard_items: as in :func:`headscope.capturing.run.capture`.
+        score: whether choices were scored.
+        taxonomy: its name and fingerprint.
+        pictures: what was shown: ``plain``, or the name of other pictures.
+        splits: fingerprint of the splits.
+    """
+
+    contexts: tuple[str, ...]
+    main_contexts: tuple[str, ...]
+    readouts: tuple[str, ...]
+    batch_size: int
+    max_new_tokens: int
+    shard_items: int
+    score: bool
+    taxonomy: str
+    pictures: str
+    splits: str
+
+
 class CapturePlan(Artefact):
     """Everything that a capture's result depends on, and the order of its work, fixed before it begins.
 
@@ -44,7 +71,7 @@ class CapturePlan(Artefact):
         model, model_name: revision and name of the model.
         dtype, image_backend: as loaded; pictures were read with ``pil`` where it is absent.
         cases: fingerprint of the cases.
-        settings: all of them.
+        settings: what was asked for.
         heads: coordinates along ``head``.
         width: the greatest width of z.
         items: questions.
@@ -52,13 +79,13 @@ class CapturePlan(Artefact):
         shards: the work, in order.
     """
 
-    schema_: Literal["headscope/capture/3"] = Field(default="headscope/capture/3", alias="schema")
+    schema_: Literal["headscope/capture/4"] = Field(default=SCHEMA, alias="schema")
     model: str
     model_name: str
     dtype: str
     image_backend: str = "pil"
     cases: str
-    settings: dict[str, JsonValue]
+    settings: CapturedSettings
     heads: CapturedHeads
     width: int
     items: int

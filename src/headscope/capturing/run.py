@@ -16,13 +16,15 @@ from headscope.asking.answers import AnswerRow
 from headscope.asking.ask import Outcome, ask
 from headscope.asking.batches import Pictures
 from headscope.asking.form import form_of, warnings_of
+from headscope.asking.histories import like_cases
 from headscope.asking.items import Item, count_unanswered, make_items
 from headscope.asking.picture_cache import picture_cache
 from headscope.asking.picture_features import shared_features
 from headscope.asking.preparing import prepared
 from headscope.asking.readouts import check_readouts
-from headscope.capturing.plan import make_plan
-from headscope.capturing.store import SCHEMA, clear_unfinished, iter_answers, missing_shards, write_plan
+from headscope.capturing.captured import CapturedSettings, CapturePlan, Shard
+from headscope.capturing.shard_plan import make_plan
+from headscope.capturing.store import attributes, clear_unfinished, iter_answers, missing_shards, write_plan
 from headscope.capturing.writer import ShardWriter
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError
@@ -67,7 +69,7 @@ def capture(
         cases: a :class:`headscope.data.cases.Cases`.
         splits: case id -> ``fit``, ``select`` or ``test``.
         folder: gets plan.json and shards/00000/{answers.parquet, z.zarr}.
-        contexts: any of ``gold``, ``own``, ``alone``, for steps.
+        contexts: any of ``gold``, ``own``, ``alone``, ``wrong``, ``other``, for steps.
         main_contexts: the same for main questions; by default ``contexts``.
         readouts: any of ``prompt_last``, ``answer_mean``, ``answer_content``; none keeps answers alone.
         shard_items: items a shard, about: work at risk in a kill, and host memory.
@@ -86,36 +88,36 @@ def capture(
     names = check_readouts(tuple(readouts))
     asked = tuple(dict.fromkeys(contexts))
     mains = asked if main_contexts is None else tuple(dict.fromkeys(main_contexts))
-    items = make_items(cases, taxonomy, asked, mains)
+    others = like_cases(cases, taxonomy) if "other" in (*asked, *mains) else {}
+    items = make_items(cases, taxonomy, asked, mains, others)
     _check(items, splits)
-    settings = {
-        "contexts": list(asked),
-        "main_contexts": list(mains),
-        "readouts": list(names),
-        "batch_size": batch_size,
-        "max_new_tokens": max_new_tokens,
-        "shard_items": shard_items,
-        "score": score,
-        "taxonomy": f"{taxonomy.name} {fingerprint([taxonomy.functions, sorted(taxonomy.chain_only)])}",
-        "pictures": pictures_name,
-        "splits": fingerprint(sorted({(i.case.id, splits[i.case.id]) for i in items})),
-    }
+    settings = CapturedSettings(
+        contexts=asked,
+        main_contexts=mains,
+        readouts=names,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        shard_items=shard_items,
+        score=score,
+        taxonomy=f"{taxonomy.name} {fingerprint([taxonomy.functions, sorted(taxonomy.chain_only)])}",
+        pictures=pictures_name,
+        splits=fingerprint(sorted({(i.case.id, splits[i.case.id]) for i in items})),
+    )
     plan = make_plan(vlm, items, settings, cases.fingerprint)
     write_plan(folder, plan)
     clear_unfinished(folder)
     todo = set(missing_shards(folder, plan))
     _announce(folder, plan, todo, announce or log.info)
     _announce_unanswered(cases, announce or log.warning)
-    shards = [s for s in plan["shards"] if s["name"] in todo]
+    shards = [s for s in plan.shards if s.name in todo]
     del items  # those of a shard are made again when it is asked: memory does not grow with the cases
 
-    def items_of(shard: Mapping[str, Any]) -> dict[str, Item]:
-        here = [cases.by_id[c] for c in shard["cases"]]
-        return {i.id: i for i in make_items(here, taxonomy, asked, mains)}
+    def items_of(shard: Shard) -> dict[str, Item]:
+        here = [cases.by_id[c] for c in shard.cases]
+        return {i.id: i for i in make_items(here, taxonomy, asked, mains, others)}
 
     work = _Work(cases, items_of, pictures, names, max_new_tokens, score)
-    attrs = {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]}
-    ticks = closing(_ticks(sum(len(s["batches"]) for s in shards)))
+    ticks = closing(_ticks(sum(len(s.batches) for s in shards)))
     with kept_ways(vlm, folder), ShardWriter() as writer, ticks as tick:
 
         def done() -> None:
@@ -126,7 +128,7 @@ def capture(
             outcome = _ask_shard(vlm, shard, work, done)
             for row in outcome.rows:
                 row["split"] = splits[row["case"]]
-            writer.write(folder, shard["name"], outcome.rows, outcome.z, plan["heads"], attrs)
+            writer.write(folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan))
     for said in warnings_of(form_of(iter_answers(folder))) if shards and score else ():
         (announce or log.warning)(f"capture: {said}")
 
@@ -144,15 +146,15 @@ def _ticks(total: int) -> Generator[int]:
     yield from track(range(total), "capture", unit="batches")
 
 
-def _announce(folder: Path, plan: Mapping[str, Any], todo: set[str], say: Callable[[str], None]) -> None:
+def _announce(folder: Path, plan: CapturePlan, todo: set[str], say: Callable[[str], None]) -> None:
     """Say the size; refuse at once what the disk cannot hold."""
-    shards = len(plan["shards"])
-    left = sum(len(b) for s in plan["shards"] if s["name"] in todo for b in s["batches"])
-    needed = int(plan["bytes"] * left / max(1, plan["items"]))
+    shards = len(plan.shards)
+    left = sum(len(b) for s in plan.shards if s.name in todo for b in s.batches)
+    needed = int(plan.bytes * left / max(1, plan.items))
     free = shutil.disk_usage(folder).free
     done = f", {shards - len(todo)} of them there already" if len(todo) < shards else ""
     say(
-        f"capture: {plan['items']} questions in {shards} shards{done}; at most {_size(needed)} to write, "
+        f"capture: {plan.items} questions in {shards} shards{done}; at most {_size(needed)} to write, "
         f"{_size(free)} free"
     )
     if needed > free:
@@ -185,20 +187,20 @@ class _Work:
     """What all shards of a capture have in common; ``pictures`` None: the cases' own."""
 
     cases: Cases
-    items_of: Callable[[Mapping[str, Any]], Mapping[str, Item]]
+    items_of: Callable[[Shard], Mapping[str, Item]]
     pictures: Pictures | None
     readouts: tuple[str, ...]
     max_new_tokens: int
     score: bool
 
 
-def _ask_shard(vlm: VLM, shard: Mapping[str, Any], work: _Work, done: Callable[[], None]) -> Outcome:
+def _ask_shard(vlm: VLM, shard: Shard, work: _Work, done: Callable[[], None]) -> Outcome:
     """Ask the batches of a shard in plan order; what the model said earlier in it feeds ``own`` chains."""
     own: dict[str, str] = {}
     rows: list[AnswerRow] = []
     parts: dict[str, list[Any]] = {name: [] for name in work.readouts}
     items = work.items_of(shard)
-    batches = [[items[i] for i in ids] for ids in shard["batches"]]
+    batches = [[items[i] for i in ids] for ids in shard.batches]
     with ExitStack() as stack:
         warm = None
         pictures = work.pictures

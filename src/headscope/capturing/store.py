@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.asking.answers import AnswerRow
+from headscope.capturing.captured import SCHEMA, CapturedHeads, CapturePlan
 from headscope.errors import StoreError
+from headscope.records import JsonObject, JsonValue
 from headscope.storage import disk_error, read_json, read_table, write_atomic, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import xarray as xr
 
-SCHEMA = "headscope/capture/3"
 PLAN = "plan.json"
 ANSWERS = "answers.parquet"
 ACTIVATIONS = "z.zarr"
@@ -35,36 +36,36 @@ _DESCRIPTIVE = ("bytes", "model_name")
 _BEFORE = {"image_backend": "pil"}
 
 
-def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+def write_plan(folder: Path, plan: CapturePlan) -> None:
     """Write the plan, or check that the one that is there is the same.
 
     Raises:
         StoreError: the folder holds work made with another plan, or cannot be written.
     """
     path = folder / PLAN
+    wanted = plan.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if not path.exists():
-        write_atomic(path, _text(plan))
+        write_atomic(path, _text(wanted))
         return
     found = {**_BEFORE, **read_json(path)}
-    keys = [k for k in {**found, **plan} if k not in _DESCRIPTIVE and found.get(k) != plan.get(k)]
+    keys = [k for k in {**found, **wanted} if k not in _DESCRIPTIVE and found.get(k) != wanted.get(k)]
     if keys:
-        how = "; ".join(_difference(found, plan, k) for k in keys[:4])
+        how = "; ".join(_difference(found.get(k), wanted.get(k), k) for k in keys[:4])
         raise StoreError(
             f"{folder}: holds a capture made otherwise ({how}); "
             "use another folder, or delete this one to capture afresh"
         )
 
 
-def _text(plan: Mapping[str, Any]) -> str:
+def _text(plan: JsonObject) -> str:
     """JSON with a line a key and a line a shard, since there may be a hundred thousand questions in it."""
     line = partial(json.dumps, ensure_ascii=False)
-    shards = ",\n  ".join(map(line, plan["shards"]))
     parts = [f"{line(k)}: {line(v)}" for k, v in plan.items() if k != "shards"]
+    shards = ",\n  ".join(line(shard) for shard in cast(list[JsonValue], plan["shards"]))
     return "{\n " + ",\n ".join([*parts, f'"shards": [\n  {shards}\n ]']) + "\n}\n"
 
 
-def _difference(found: Mapping[str, Any], plan: Mapping[str, Any], key: str) -> str:
-    there, asked = found.get(key), plan.get(key)
+def _difference(there: JsonValue, asked: JsonValue, key: str) -> str:
     if isinstance(there, dict) and isinstance(asked, dict):
         inner = [k for k in {**there, **asked} if there.get(k) != asked.get(k)]
         return "; ".join(f"{k}: there {there.get(k)!r}, asked {asked.get(k)!r}" for k in inner[:4])
@@ -72,17 +73,13 @@ def _difference(found: Mapping[str, Any], plan: Mapping[str, Any], key: str) -> 
     return f"{key} differ" if lists else f"{key}: there {there!r}, asked {asked!r}"
 
 
-def read_plan(folder: str | Path) -> dict[str, Any]:
+def read_plan(folder: str | Path) -> CapturePlan:
     """The plan of a capture.
 
     Raises:
         StoreError: there is none, or it is not a capture's plan.
     """
-    path = Path(folder) / PLAN
-    plan: Any = read_json(path)
-    if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
-        raise StoreError(f"{path}: is not a plan of schema {SCHEMA}; name a capture folder of this version")
-    return plan
+    return CapturePlan.load(Path(folder) / PLAN)
 
 
 def shard_path(folder: str | Path, shard: str) -> Path:
@@ -90,10 +87,10 @@ def shard_path(folder: str | Path, shard: str) -> Path:
     return Path(folder) / "shards" / shard
 
 
-def missing_shards(folder: str | Path, plan: Mapping[str, Any] | None = None) -> list[str]:
+def missing_shards(folder: str | Path, plan: CapturePlan | None = None) -> list[str]:
     """Names of planned shards that are not there yet."""
     plan = read_plan(folder) if plan is None else plan
-    return [s["name"] for s in plan["shards"] if not shard_path(folder, s["name"]).is_dir()]
+    return [s.name for s in plan.shards if not shard_path(folder, s.name).is_dir()]
 
 
 def clear_unfinished(folder: str | Path) -> None:
@@ -106,17 +103,16 @@ def clear_unfinished(folder: str | Path) -> None:
 def write_shard(
     folder: Path,
     name: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[AnswerRow],
     z: Mapping[str, NDArray[Any]],
-    heads: Mapping[str, Sequence[Any]],
-    attrs: Mapping[str, Any],
+    heads: CapturedHeads,
+    attrs: Mapping[str, str],
 ) -> None:
     """Write a shard under a temporary name and put it in its place in one step.
 
     Args:
         rows: answer rows, one an item.
         z: readout -> (item, head, width).
-        heads: coordinates along ``head``: ``head`` (labels), ``layer``, ``head_width``.
         attrs: attributes of the zarr group.
 
     Raises:
@@ -136,7 +132,7 @@ def write_shard(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _table(rows: Sequence[AnswerRow]) -> pa.Table:
     """Rows with a fixed schema, so that a shard of nulls reads like any other."""
     import pyarrow as pa
 
@@ -153,10 +149,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 def _write_zarr(
     path: Path,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[AnswerRow],
     z: Mapping[str, NDArray[Any]],
-    heads: Mapping[str, Sequence[Any]],
-    attrs: Mapping[str, Any],
+    heads: CapturedHeads,
+    attrs: Mapping[str, str],
 ) -> None:
     from zarr.codecs import BloscCodec
 
@@ -183,9 +179,9 @@ def quiet_zarr() -> Iterator[None]:
 
 def _dataset(
     z: Mapping[str, NDArray[Any]],
-    rows: Sequence[Mapping[str, Any]],
-    heads: Mapping[str, Sequence[Any]],
-    attrs: Mapping[str, Any],
+    rows: Sequence[AnswerRow],
+    heads: CapturedHeads,
+    attrs: Mapping[str, str],
 ) -> xr.Dataset:
     import xarray as xr
 
@@ -193,11 +189,12 @@ def _dataset(
         return np.array([v or "" for v in values], dtype=np.dtypes.StringDType())
 
     coords: dict[str, tuple[str, NDArray[Any]]] = {
-        name: ("item", strings([r[name] for r in rows]))
+        name: ("item", strings([r.get(name) for r in rows]))
         for name in ("item", "case", "function", "split", "context")
     }
-    coords["head"] = ("head", strings(heads["head"]))
-    coords |= {n: ("head", np.asarray(heads[n], dtype=np.int32)) for n in ("layer", "head_width")}
+    coords["head"] = ("head", strings(heads.head))
+    coords["layer"] = ("head", np.asarray(heads.layer, dtype=np.int32))
+    coords["head_width"] = ("head", np.asarray(heads.head_width, dtype=np.int32))
     variables = {n: (("item", "head", "width"), v) for n, v in z.items()}
     return xr.Dataset(variables, coords=coords, attrs=dict(attrs))
 
@@ -207,10 +204,10 @@ def _complete(folder: Path) -> list[Path]:
     missing = missing_shards(folder, plan)
     if missing:
         raise StoreError(
-            f"{folder}: {len(missing)} of {len(plan['shards'])} shards are missing (first {missing[0]}); run "
+            f"{folder}: {len(missing)} of {len(plan.shards)} shards are missing (first {missing[0]}); run "
             "the same capture again, it makes the missing ones only"
         )
-    return [shard_path(folder, s["name"]) for s in plan["shards"]]
+    return [shard_path(folder, s.name) for s in plan.shards]
 
 
 def open_answers(folder: str | Path) -> list[AnswerRow]:
@@ -260,11 +257,11 @@ def open_activations(
     """
     folder = Path(folder)
     plan = read_plan(folder)
-    have = plan["settings"]["readouts"]
+    have = plan.settings.readouts
     names = list(have) if readout is None else [readout] if isinstance(readout, str) else list(readout)
     unknown = [n for n in names if n not in have]
     if unknown or not names:
-        held = have or "none"
+        held = list(have) or "none"
         raise StoreError(f"{folder}: asked for readout {unknown or 'none'}; this capture holds {held}")
     wanted = None if items is None else set(items)
     chosen: list[tuple[Path, list[int]]] = []
@@ -281,11 +278,14 @@ def open_activations(
         if keep:
             chosen.append((shard, keep))
             rows += [here[i] for i in keep]
-    shape = (len(rows), len(plan["heads"]["head"]), plan["width"])
+    shape = (len(rows), len(plan.heads.head), plan.width)
     z = {n: _gather(chosen, n, shape) for n in names}
-    return _dataset(
-        z, rows, plan["heads"], {"schema": SCHEMA, "model": plan["model"], "cases": plan["cases"]}
-    )
+    return _dataset(z, rows, plan.heads, attributes(plan))
+
+
+def attributes(plan: CapturePlan) -> dict[str, str]:
+    """What the zarr group of a shard, and the dataset of all, say of where they come from."""
+    return {"schema": SCHEMA, "model": plan.model, "cases": plan.cases}
 
 
 def _gather(

@@ -15,8 +15,8 @@ from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import AttentionOption, models_app
 from headscope.cli.output import say
-from headscope.cli.plan import plan
-from headscope.cli.scan import scan
+from headscope.cli.plan_command import plan
+from headscope.cli.scan_command import scan
 from headscope.cli.score import score
 from headscope.cli.study_commands import (
     SizeOption,
@@ -54,7 +54,10 @@ add_stages(app)
 @app.command()
 def demo(
     study: StudyOption = Path("runs/demo"),
-    cases: Annotated[int | None, typer.Option("--cases", help="How many scenes; default 500.")] = None,
+    cases: Annotated[
+        int | None,
+        typer.Option("--cases", help="How many scenes; default 500 and what functions lack on test."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of scenes, splits and everything else; default 1.")
     ] = None,
@@ -92,9 +95,9 @@ def ask(
     attention: AttentionOption = None,
 ) -> None:
     """Ask one question about one picture."""
-    from headscope.cli.ask import Asked, ask_once
+    from headscope.cli.ask_command import AskOptions, ask_once
 
-    asked = Asked(
+    asked = AskOptions(
         image,
         question,
         model,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headscope.cli.imports import register
+
+if TYPE_CHECKING:
+    from headscope.making.scenes.balance import Balance
 
 data_app = typer.Typer(help="Make cases, check them, describe them.", no_args_is_help=True)
 register(data_app)
@@ -30,13 +33,50 @@ def draw_scenes(
             help="Share of cases with combinations, wordings or drawings new to the embedded model."
         ),
     ] = 0.15,
+    balance: Annotated[
+        str | None,
+        typer.Option(help="`functions`: further scenes for test until every function has enough questions."),
+    ] = None,
+    test_questions: Annotated[
+        int | None, typer.Option(help="With --balance: questions of every function on test.  [default: 100]")
+    ] = None,
+    test_pictures: Annotated[
+        int | None, typer.Option(help="With --balance: from at least so many pictures.  [default: 60]")
+    ] = None,
 ) -> None:
     """Draw scenes with exact ground truth, and ask about them step by step."""
     from headscope.making.scenes.generate import draw_scenes
 
-    made = draw_scenes(out, cases, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out)
+    wanted = _balance(balance, test_questions, test_pictures)
+    made = draw_scenes(
+        out,
+        cases,
+        seed,
+        things=things,
+        hard=hard,
+        hard_things=hard_things,
+        held_out=held_out,
+        balance=wanted,
+    )
     steps = sum(len(c.steps) for c in made)
     typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
+
+
+def _balance(balance: str | None, questions: int | None, pictures: int | None) -> Balance | None:
+    from headscope.errors import DataError
+    from headscope.making.scenes.balance import Balance
+
+    given = {"questions": questions, "pictures": pictures}
+    named = {name: number for name, number in given.items() if number is not None}
+    if balance is None:
+        if named:
+            raise DataError(
+                f"--test-{next(iter(named))} says what --balance functions is to reach; name it too"
+            )
+        return None
+    if balance != "functions":
+        raise DataError(f"--balance {balance}: asked for what is not there; expected functions")
+    return Balance(**named)
 
 
 @data_app.command()

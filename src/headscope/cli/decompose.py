@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headscope.cli.data import data_app
+from headscope.cli.output import table_of
+
+if TYPE_CHECKING:
+    from headscope.making.decompose.chat_server import ChatServer
+    from headscope.making.decompose.llm import DecomposeSettings
+    from headscope.making.decompose.rules import RelationRow
 
 
 @data_app.command()
@@ -47,12 +53,12 @@ def decompose(
         raise DataError(
             "--with llm: say --server URL and --model NAME; nothing is asked of a server unless named"
         )
-    from headscope.making.decompose.llm import Settings
-    from headscope.making.decompose.server import Limits, Server
+    from headscope.making.decompose.chat_server import ChatServer, RequestLimits
+    from headscope.making.decompose.llm import DecomposeSettings
 
-    limits = Limits(seconds=timeout, per_minute=per_minute)
-    asked = Server(server, model, os.environ.get(key_from) or "none", limits)
-    settings = Settings(pictures=pictures, at_once=at_once, price_in=price_in, price_out=price_out)
+    limits = RequestLimits(seconds=timeout, per_minute=per_minute)
+    asked = ChatServer(server, model, os.environ.get(key_from) or "none", limits)
+    settings = DecomposeSettings(pictures=pictures, at_once=at_once, price_in=price_in, price_out=price_out)
     _by_model(folder, out or folder, again, asked, settings, prompts)
 
 
@@ -72,7 +78,7 @@ def _by_rules(folder: Path, out: Path, again: bool) -> None:
     leak = answered_leak(made.cases)
     report = {
         "schema": "headscope/decompose-rules/1",
-        "relations": table,
+        "relations": [vars(row) for row in table],
         "kept": made.kept,
         "leak": vars(leak) if leak else None,
     }
@@ -96,22 +102,26 @@ def _by_rules(folder: Path, out: Path, again: bool) -> None:
         )
 
 
-def _show_table(rows: list[dict[str, Any]]) -> None:
+def _show_table(rows: list[RelationRow]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("relation", "family", "cases", "steps a case", "answered", "unanswered"):
-        table.add_column(name, justify="left" if name in ("relation", "family") else "right")
+    table = table_of(("relation", "family", "cases", "steps a case", "answered", "unanswered"), left=2)
     for r in rows:
-        numbers = (f"{r['cases']:,}", f"{r['steps']:.1f}", f"{r['answered']:,}", f"{r['open']:,}")
-        table.add_row(Text(str(r["relation"])), Text(str(r["family"])), *numbers)
+        numbers = (f"{r.cases:,}", f"{r.steps:.1f}", f"{r.answered:,}", f"{r.open:,}")
+        table.add_row(Text(r.relation), Text(r.family), *numbers)
     if rows:
         Console().print(table)
 
 
-def _by_model(folder: Path, out: Path, again: bool, server: Any, settings: Any, prompts: Path | None) -> None:
+def _by_model(
+    folder: Path,
+    out: Path,
+    again: bool,
+    server: ChatServer,
+    settings: DecomposeSettings,
+    prompts: Path | None,
+) -> None:
     from headscope.data.cases import Cases, load_cases, save_cases
     from headscope.errors import DataError
     from headscope.making.decompose.llm import REPORT, Decomposer
@@ -120,22 +130,19 @@ def _by_model(folder: Path, out: Path, again: bool, server: Any, settings: Any, 
     cases = load_cases(folder)
     made = Decomposer(server, cases, out, settings, load_prompts(prompts)).run(again)
     save_cases(Cases(cases.folder, made.cases), out)
-    report = made.report
-    counts, replies, tokens = report["cases"], report["replies"], report["tokens"]
+    counts = made.counts
+    typer.echo(f"{out}: {made.made} of {made.todo} cases decomposed, {len(made.failed)} failed")
     typer.echo(
-        f"{out}: {counts['made']} of {counts['without steps']} cases decomposed, {counts['failed']} failed"
-    )
-    typer.echo(
-        f"replies: {replies['asked']} asked for, {replies['cached']} from the store, {replies['invalid']} "
-        f"refused; tokens: {tokens['in']:,} in, {tokens['out']:,} out; cost {report['cost']:.2f}"
+        f"replies: {counts.asked} asked for, {counts.cached} from the store, {counts.invalid} refused; "
+        f"tokens: {counts.tokens_in:,} in, {counts.tokens_out:,} out; cost {made.cost:.2f}"
     )
     for name, reason in list(made.failed.items())[:5]:
         typer.echo(f"  {name}: {reason}", err=True)
     typer.echo(f"every figure and failure: {out / REPORT}")
-    if made.failed or report["left"]:
+    if made.failed or made.left:
         raise DataError(
-            f"{counts['failed']} cases failed and {report['left']} were not asked about"
-            f"{': ' + report['stopped'] if report['stopped'] else ''}; the same command asks again only for "
+            f"{len(made.failed)} cases failed and {made.left} were not asked about"
+            f"{': ' + made.stopped if made.stopped else ''}; the same command asks again only for "
             "what has no usable reply"
         )
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headscope.cli.models import AttentionOption
+from headscope.cli.score import guessing, kinds_table, rule_table
 from headscope.pointing.styles import STYLES
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from headscope.study.evaluation_result import (
-        EvaluationResult,
-        Intervened,
-        Official,
-        PairedDifference,
-        Score,
-    )
+    from headscope.benchmarks.score_types import PairedDifference
+    from headscope.study.evaluation import Loading
+    from headscope.study.evaluation_result import EvaluationResult, InterventionResult
 
 
 def evaluate(
@@ -80,7 +75,7 @@ def _loading(
     attention: str | None,
     batch_size: int,
     most: int,
-) -> tuple[str, Any]:
+) -> tuple[str, Loading]:
     """What is loaded, and how: as the study loads its model, where nothing else is said.
 
     Raises:
@@ -88,64 +83,40 @@ def _loading(
     """
     from headscope.errors import StudyError
     from headscope.study.evaluation import Loading
-    from headscope.study.given import Given
+    from headscope.study.requested_settings import RequestedSettings
     from headscope.study.study import Study
 
     if study is None:
         how = device or "cpu", dtype or "float32", batch_size, most
         return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
-    record = Study.open(study, Given(model=model)).record
+    record = Study.open(study, RequestedSettings(model=model)).record
     if record.load_ is None:
         raise StudyError(f"{study}: was begun on a model in memory, which cannot be loaded again")
     options = record.options()
     if attention is not None:
         options["attention"] = attention
     if device is not None:  # then all parts go there
-        options = {k: v for k, v in options.items() if k not in ("device_map", "max_memory")}
+        options.pop("device_map", None)
+        options.pop("max_memory", None)
     where = device or record.device
     return record.load_, Loading(where, dtype or record.dtype, batch_size, most, options or None)
 
 
 def _show(found: EvaluationResult) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     change, plain = found.intervention, found.plain
+    changed = change.scores if change else None
     console = Console()
-    table = Table(box=None, pad_edge=False, title=None)
-    for name in ("main questions", "n", "plain", "95 %", *(("changed", "95 %") if change else ())):
-        table.add_column(name, justify="left" if name == "main questions" else "right")
-    changed: dict[str, Score] = {r.kind: r for r in change.scores.by_kind} if change else {}
-    if change:
-        changed["all"] = change.scores.accuracy
-    kinds = sorted(plain.by_kind, key=lambda r: -r.n)
-    for kind, row in [("all", plain.accuracy), *((r.kind, r) for r in kinds)]:
-        other = changed.get(kind)
-        table.add_row(_plain(kind), f"{row.n:,}", *_share(row), *(_share(other) if other else ()))
-    console.print(table)
+    console.print(kinds_table(plain, changed, name="plain"))
     for source, own in plain.official.items():
-        _show_rule(console, own, change.scores.official[source] if change else None)
-    constant, unreadable = _percent(plain.constant), _percent(plain.unreadable)
-    typer.echo(f"a constant answer or a guess: {constant}; no answer could be read: {unreadable}")
+        console.print(rule_table(own, changed.official[source] if changed else None, name="plain"))
+    typer.echo(guessing(plain))
     if change:
         _show_change(change)
 
 
-def _show_rule(console: Console, own: Official, other: Official | None) -> None:
-    """The table of a source's own rule; the changed model beside the plain one."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, title=f"by the rule of {own.rule}", title_justify="left")
-    for name in ("score", "group", "n", "plain", *(("changed",) if other else ())):
-        table.add_column(name, justify="left" if name in ("score", "group") else "right")
-    for i, row in enumerate(own.table):
-        values = [row.value, other.table[i].value] if other else [row.value]
-        shown = [_percent(v) for v in values]
-        table.add_row(_plain(row.score), _plain(row.group), f"{row.n:,}", *shown)
-    console.print(table)
-
-
-def _show_change(change: Intervened) -> None:
+def _show_change(change: InterventionResult) -> None:
     turned, by = change.difference, change.difference.accuracy
     heads = f" ({', '.join(change.chosen)})" if change.chosen else ""
     typer.echo(
@@ -160,18 +131,3 @@ def _show_change(change: Intervened) -> None:
 def _points(by: PairedDifference) -> str:
     low, high = ("–" if end is None else f"{100 * end:+.1f}" for end in by.ci)
     return f"{100 * (by.value or 0.0):+.1f} points, 95 % {low} to {high}"
-
-
-def _share(cell: Score) -> tuple[str, str]:
-    low, high = ("–" if end is None else f"{100 * end:.0f}" for end in cell.ci)
-    return _percent(cell.value), f"{low} to {high}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _plain(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(text)

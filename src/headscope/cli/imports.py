@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -74,20 +74,17 @@ def list_sources(
     """Every source: fields, licence, size, boxes or not, how it is scored, how to get it."""
     from headscope.benchmarks.registry import sources
 
-    rows = [_described(source) for source in sources().values()]
+    found = sources().values()
     if as_json:
         import json
 
+        keys = ("name", "title", "size", "licence", "fields", "boxes", "steps", "scored", "hub", "get")
+        rows = [{key: getattr(s, key) for key in keys} | {"splits": list(s.splits)} for s in found]
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    for row in rows:
-        typer.echo(f"{row['name']}: {row['title']}")
+    for source in found:
+        typer.echo(f"{source.name}: {source.title}")
         for key in ("size", "licence", "fields", "boxes", "steps", "scored", "splits", "get"):
-            value = ", ".join(row[key]) if isinstance(row[key], list) else row[key]
+            value = getattr(source, key) if key != "splits" else ", ".join(source.splits)
             if value:
                 typer.echo(f"  {key}: {value}")
-
-
-def _described(source: Any) -> dict[str, Any]:
-    keys = ("name", "title", "size", "licence", "fields", "boxes", "steps", "scored", "hub", "get")
-    return {key: getattr(source, key) for key in keys} | {"splits": list(source.splits)}

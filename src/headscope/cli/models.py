@@ -6,14 +6,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from headscope.errors import HeadscopeError, ModelError
-from headscope.models.survey import Row, load
+from headscope.models.survey import SurveyedFamily, load
 
 if TYPE_CHECKING:
+    from headscope.models.placement import LoadOptions, ModelOptions
     from headscope.models.vlm import VLM
 
 
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 _COLOURS = {"PROVED": "green", "PARTLY": "yellow", "REFUSED": "red"}
 # Status in the survey of a step that a checkpoint's processor is needed for.
 _LATER = "on a checkpoint"
-_FIELDS = ("family", "status", "reason", "proofs")
 
 
 @models_app.callback()
@@ -98,7 +98,7 @@ def check(
     if thorough:
         from headscope.cli.thorough import check_thoroughly
 
-        options = model_options(device_map, max_memory, quantization) or {}
+        options = load_options(device_map, max_memory, quantization)
         raise typer.Exit(check_thoroughly(model, device, dtype, options, tower, out, as_json))
     if out is not None:
         raise ModelError(
@@ -107,27 +107,20 @@ def check(
     from headscope.models.proofs.full import prove
     from headscope.models.vlm import load_model, proof_or_refusal
 
-    options = {
-        **(
-            model_options(
-                device_map, max_memory, quantization, image_backend=image_backend, attention=attention
-            )
-            or {}
-        ),
-        "towers": tuple(dict.fromkeys(("decoder", tower))),
-    }
+    options = load_options(device_map, max_memory, quantization, image_backend, attention)
+    towers = tuple(dict.fromkeys(("decoder", tower)))
     family = ""
     try:
-        vlm = load_model(model, device, dtype, prove=False, **options)
+        vlm = load_model(model, device, dtype, prove=False, towers=towers, **options)
         family = vlm.family
         vlm.proof = proof_or_refusal(vlm, prove)
     except HeadscopeError as exc:
         if as_json:
-            _print_json(_entry(family, "REFUSED", str(exc), {}) | {"model": model})
+            _print_json({**_entry(family, "REFUSED", str(exc), {}), "model": model})
         raise
     entry = _entry(family, vlm.proof.status, vlm.proof.reason, vlm.proof.to_json())
     if as_json:
-        _print_json(entry | {"model": model})
+        _print_json({**entry, "model": model})
     else:
         _show_proof(vlm, entry)
 
@@ -147,7 +140,7 @@ def merge(
     typer.echo(str(merge_adapter(adapter, out, base, dtype)))
 
 
-def families() -> list[Row]:
+def families() -> list[SurveyedFamily]:
     """The rows of the survey that ships with the package, by family.
 
     Raises:
@@ -163,13 +156,31 @@ def model_options(
     tower: str = "decoder",
     image_backend: str = "auto",
     attention: str | None = None,
-) -> dict[str, Any] | None:
-    """The options as ``load_model`` takes them; None if none was given.
+) -> ModelOptions | None:
+    """The options as a study takes them; None if none was given.
 
     Raises:
         ModelError: text that cannot be understood.
     """
-    options: dict[str, Any] = {}
+    options: ModelOptions = {**load_options(device_map, max_memory, quantization, image_backend, attention)}
+    if tower != "decoder":
+        options["tower"] = tower
+    return options or None
+
+
+def load_options(
+    device_map: str | None,
+    max_memory: str | None,
+    quantization: str | None,
+    image_backend: str = "auto",
+    attention: str | None = None,
+) -> LoadOptions:
+    """The options as ``load_model`` takes them.
+
+    Raises:
+        ModelError: text that cannot be understood.
+    """
+    options: LoadOptions = {}
     if device_map is not None:
         options["device_map"] = _read_map(device_map)
     if max_memory is not None:
@@ -181,14 +192,12 @@ def model_options(
         options["quantization"] = quantization
     if attention is not None:
         options["attention"] = attention
-    if tower != "decoder":
-        options["tower"] = tower
     if image_backend != "auto":
         options["image_backend"] = image_backend
-    return options or None
+    return options
 
 
-def _read_map(text: str) -> str | dict[str, Any]:
+def _read_map(text: str) -> str | dict[str, str | int]:
     path = Path(text)
     if path.suffix != ".json" and not path.is_file():
         return text
@@ -214,11 +223,20 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _entry(family: str, status: str, reason: str, proofs: Any) -> dict[str, Any]:
-    return dict(zip(_FIELDS, (family, status, reason, proofs), strict=True))
+class _Entry(TypedDict):
+    """What is shown of a family or a model; ``proofs``: step -> its figure, status or account."""
+
+    family: str
+    status: str
+    reason: str
+    proofs: Mapping[str, Any]
 
 
-def _family_table(rows: Sequence[Row]) -> Table:
+def _entry(family: str, status: str, reason: str, proofs: Mapping[str, Any]) -> _Entry:
+    return {"family": family, "status": status, "reason": reason, "proofs": proofs}
+
+
+def _family_table(rows: Sequence[SurveyedFamily]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
@@ -245,7 +263,7 @@ def _held(found: Any) -> bool:
     return isinstance(found, int | float)
 
 
-def _show_proof(vlm: VLM, entry: Mapping[str, Any]) -> None:
+def _show_proof(vlm: VLM, entry: _Entry) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headscope.cli.data import data_app
+from headscope.cli.output import table_of
+
+if TYPE_CHECKING:
+    from headscope.functions import Taxonomy
 
 
 @data_app.command()
@@ -30,7 +34,7 @@ def review(
         _show_agreement(folder, reviewer, agree, functions)
     elif apply:
         from headscope.data.cases import load_cases
-        from headscope.making.review.results import apply_reviews
+        from headscope.making.review.applied_reviews import apply_reviews
 
         done = apply_reviews(load_cases(folder, functions), reviewer)
         typer.echo(
@@ -41,12 +45,12 @@ def review(
         _serve(folder, reviewer, functions, port, browser)
 
 
-def _serve(folder: Path, reviewer: str, functions: Any, port: int, browser: bool) -> None:
+def _serve(folder: Path, reviewer: str, functions: Taxonomy, port: int, browser: bool) -> None:
     import webbrowser
 
-    from headscope.making.review.server import Desk, Page
+    from headscope.making.review.review_server import ReviewServer, ReviewSession
 
-    page = Page(Desk(folder, reviewer, functions), port)
+    page = ReviewServer(ReviewSession(folder, reviewer, functions), port)
     typer.echo(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")
     if browser:
         webbrowser.open(page.url)
@@ -56,13 +60,12 @@ def _serve(folder: Path, reviewer: str, functions: Any, port: int, browser: bool
         page.server_close()
 
 
-def _show_agreement(folder: Path, one: str, other: str, functions: Any) -> None:
+def _show_agreement(folder: Path, one: str, other: str, functions: Taxonomy) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from headscope.data.cases import load_cases
     from headscope.errors import DataError
-    from headscope.making.review.results import agreement, reviewers_of
+    from headscope.making.review.applied_reviews import agreement, reviewers_of
 
     known = reviewers_of(folder)
     for name in (one, other):
@@ -71,13 +74,11 @@ def _show_agreement(folder: Path, one: str, other: str, functions: Any) -> None:
     rows = agreement(load_cases(folder, functions), one, other)
     if not rows:
         raise DataError(f"{folder}: {one} and {other} have judged no step in common")
-    table = Table(box=None, pad_edge=False)
-    for name in ("function", "judged by both", "same verdict", "Cohen's kappa", "same answer"):
-        table.add_column(name, justify="left" if name == "function" else "right")
+    table = table_of(("function", "judged by both", "same verdict", "Cohen's kappa", "same answer"))
     for row in rows:
-        kappa = "-" if row["kappa"] is None else f"{row['kappa']:.2f}"
-        answers = "-" if row["answers"] is None else f"{100 * row['answers']:.0f} %"
-        table.add_row(row["function"], f"{row['n']:,}", f"{100 * row['same']:.0f} %", kappa, answers)
+        kappa = "-" if row.kappa is None else f"{row.kappa:.2f}"
+        answers = "-" if row.answers is None else f"{100 * row.answers:.0f} %"
+        table.add_row(row.function, f"{row.n:,}", f"{100 * row.same:.0f} %", kappa, answers)
     Console().print(table)
 
 

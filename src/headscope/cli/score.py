@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-SCHEMA = "headscope/score/1"
+from headscope.cli.output import table_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from headscope.benchmarks.predictions import PredictionScores
+    from headscope.benchmarks.score_types import OfficialScores, Score, Scores
 
 
 def score(
@@ -20,52 +26,81 @@ def score(
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("score.json"),
 ) -> None:
     """Score saved predictions: accuracy with intervals, each source's own rule, what could not be read."""
-    from headscope.benchmarks.predictions import answer_rows, counts, read_predictions
+    from headscope.benchmarks.predictions import PredictionScores, answer_rows, matched, read_predictions
     from headscope.benchmarks.scores import score as scored
     from headscope.data.cases import load_cases
-    from headscope.storage import write_json
 
     cases = load_cases(data, taxonomy=None, pictures=False)
     found = read_predictions(predictions, cases, key, text)
     rows = answer_rows(cases.cases, found.texts)
-    result = scored(rows, cases.by_id, cases.picture_groups)
-    fit = counts(found, cases.cases)
-    write_json(out, {"schema": SCHEMA, "predictions": str(predictions), "fit": fit, **result, "rows": rows})
-    _show(result, fit, len(cases))
+    result = PredictionScores(
+        **dict(scored(rows, cases.by_id, cases.picture_groups)),
+        predictions=str(predictions),
+        fit=matched(found, cases.cases),
+        rows=tuple(rows),
+    )
+    result.save(out)
+    _show(result, len(cases))
     typer.echo(f"every answer and figure: {out}", err=True)
 
 
-def _show(result: dict[str, Any], fit: dict[str, Any], count: int) -> None:
+def _show(result: PredictionScores, count: int) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     console = Console()
-    overall = Table(box=None, pad_edge=False)
-    for name in ("main questions", "n", "right", "95 %"):
-        overall.add_column(name, justify="left" if name == "main questions" else "right")
-    every = {"kind": "all"} | result["accuracy"]
-    for row in [every, *sorted(result["by_kind"], key=lambda r: -r["n"])]:
-        low, high = row["ci"]
-        shown = f"{100 * low:.0f} to {100 * high:.0f}"
-        overall.add_row(Text(row["kind"]), f"{row['n']:,}", f"{100 * row['value']:.1f} %", shown)
-    console.print(overall)
-    for own in result["official"].values():
-        by_rule = Table(box=None, pad_edge=False, title=f"by the rule of {own['rule']}", title_justify="left")
-        for name in ("score", "group", "n", "value"):
-            by_rule.add_column(name, justify="left" if name in ("score", "group") else "right")
-        for row in own["table"]:
-            value = "-" if row["value"] is None else f"{100 * row['value']:.1f} %"
-            by_rule.add_row(Text(row["score"]), Text(row["group"]), f"{row['n']:,}", value)
-        console.print(by_rule)
-        parsed = own["parser"]
-        typer.echo(f"  read by headscope's parser instead: {100 * parsed['value']:.1f} % of {parsed['n']:,}")
-    missing, unknown = len(fit["missing"]), len(fit["unknown"])
+    console.print(kinds_table(result))
+    for own in result.official.values():
+        console.print(rule_table(own))
+        if own.parser is not None:
+            shown = f"{_percent(own.parser.value)} of {own.parser.n:,}"
+            typer.echo(f"  read by headscope's parser instead: {shown}")
+    fit = result.fit
+    missing, unknown = len(fit.missing), len(fit.unknown)
     typer.echo(
-        f"{fit['matched']:,} of {count:,} cases have a prediction (column {fit['column']}); {missing:,} have "
+        f"{fit.matched:,} of {count:,} cases have a prediction (column {fit.column}); {missing:,} have "
         f"none and count as wrong; {unknown:,} predictions are no case's"
     )
-    typer.echo(
-        f"a constant answer or a guess: {100 * result['constant']:.1f} %; no answer could be read: "
-        f"{100 * result['unreadable']:.1f} %"
-    )
+    typer.echo(guessing(result))
+
+
+def kinds_table(scores: Scores, changed: Scores | None = None, name: str = "right") -> Table:
+    """Shares right over all and by kind, commonest first; those of a changed model beside them."""
+    from rich.markup import escape
+
+    columns = ("main questions", "n", name, "95 %", *(("changed", "95 %") if changed else ()))
+    table = table_of(columns, left=1)
+    others: dict[str, Score] = {r.kind: r for r in changed.by_kind} if changed else {}
+    if changed:
+        others["all"] = changed.accuracy
+    kinds = sorted(scores.by_kind, key=lambda r: -r.n)
+    for kind, row in [("all", scores.accuracy), *((r.kind, r) for r in kinds)]:
+        other = others.get(kind)
+        table.add_row(escape(kind), f"{row.n:,}", *_share(row), *(_share(other) if other else ()))
+    return table
+
+
+def rule_table(own: OfficialScores, other: OfficialScores | None = None, name: str = "value") -> Table:
+    """The table of a source's own rule; that of a changed model beside it."""
+    from rich.markup import escape
+
+    table = table_of(("score", "group", "n", name, *(("changed",) if other else ())), left=2)
+    table.title, table.title_justify = f"by the rule of {own.rule}", "left"
+    for i, row in enumerate(own.table):
+        values = [row.value, other.table[i].value] if other else [row.value]
+        table.add_row(escape(row.score), escape(row.group), f"{row.n:,}", *map(_percent, values))
+    return table
+
+
+def guessing(scores: Scores) -> str:
+    """What a figure is to be compared with, in a line."""
+    constant, unreadable = _percent(scores.constant), _percent(scores.unreadable)
+    return f"a constant answer or a guess: {constant}; no answer could be read: {unreadable}"
+
+
+def _share(cell: Score) -> tuple[str, str]:
+    low, high = ("–" if end is None else f"{100 * end:.0f}" for end in cell.ci)
+    return _percent(cell.value), f"{low} to {high}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +22,9 @@ from headscope.errors import StudyError
 from headscope.study.stages import STAGES
 
 if TYPE_CHECKING:
-    from headscope.study.given import Given
-    from headscope.study.study import Opening, Study
+    from headscope.records import JsonObject
+    from headscope.study.requested_settings import RequestedSettings
+    from headscope.study.study import OpenOptions, Study
 
 # Of a study: what is left out is as the study has it, and what it does not have is refused.
 StudyModelOption = Annotated[
@@ -76,7 +77,7 @@ def add_stages(app: typer.Typer) -> None:
         _add_stage(app, stage.name, stage.text)
 
 
-def open_study(study: Path, data: Path | None, given: Given, opening: Opening) -> Study:
+def open_study(study: Path, data: Path | None, given: RequestedSettings, opening: OpenOptions) -> Study:
     """The study in the folder, or a new one where it holds none yet.
 
     Args:
@@ -96,7 +97,7 @@ def open_study(study: Path, data: Path | None, given: Given, opening: Opening) -
     return Study.create(study, data=data, **vars(given), **opening)
 
 
-def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
+def parse_settings(words: list[str] | None) -> dict[str, JsonObject]:
     """Settings of stages as the command line gives them.
 
     Raises:
@@ -107,7 +108,7 @@ def parse_settings(words: list[str] | None) -> dict[str, dict[str, Any]]:
         {'ablate': {'draws': 500, 'ks': [1, 2]}, 'compare': {'other': 'runs/b'}}
     """
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for word in words or ():
         name, equals, text = word.partition("=")
         stage, dot, setting = name.partition(".")
@@ -142,10 +143,10 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         settings: SetOption = None,
         wait: WaitOption = False,
     ) -> None:
-        from headscope.study.given import Given
+        from headscope.study.requested_settings import RequestedSettings
 
         options = model_options(device_map, max_memory, quantization, tower, image_backend, attention)
-        given = Given(
+        given = RequestedSettings(
             model, size, seed, taxonomy, device, dtype, options, batch_size, parse_settings(settings) or None
         )
         opened = open_study(study, data, given, {"probe_device": probe_device, "wait": wait})

@@ -39,19 +39,32 @@ def _function_table(summary: Summary) -> Table:
     from rich.table import Table
 
     table = Table(title=None, header_style="bold", pad_edge=False)
-    for column in ("", "accuracy", "heads", "k", "muted: points lost", "random heads", "sets", "q"):
+    columns = (
+        "",
+        "accuracy",
+        "heads",
+        "muted",
+        "points lost",
+        "forced choice",
+        "random heads",
+        "q",
+        "claimed",
+    )
+    for column in columns:
         table.add_column(column, justify="left" if not column else "right")
+    claims = {claim.function: claim for claim in summary.claims}
     for name, cell in summary.accuracy.items():
-        heads, muted = summary.functional_heads.get(name), summary.ablation.get(name)
+        heads, muted = summary.functional_heads.get(name), claims.get(name)
         table.add_row(
             words(name),
             f"{percent(cell.value)} (n = {cell.n})",
             str(heads.significant) if heads else "–",
-            str(muted.k) if muted else "–",
+            str(len(muted.heads)) if muted else "–",
             _interval(muted.drop_points, muted.ci) if muted else "–",
+            _interval(muted.forced_drop_points, muted.forced_ci) if muted else "–",
             number(muted.control_mean) if muted else "–",
-            str(muted.distinct) if muted else "–",
             number(muted.q, 3) if muted else "–",
+            ("yes" if muted.claimed else muted.verdict.split(":")[0]) if muted else "–",
         )
     return table
 
@@ -78,7 +91,7 @@ def _lines(summary: Summary) -> list[str]:
     if wake.unread:
         lines.append(f"Pointing: {wake.unread}")
     emphasized, pointed = raised.testable is not None, wake.both or wake.unread
-    ran = {"emphasize": emphasized, "wake": pointed, "ablate": summary.ablation}
+    ran = {"emphasize": emphasized, "wake": pointed, "ablate": summary.claims}
     missing = [name for name, found in ran.items() if not found]
     lines += [f"Not run: {', '.join(missing)}"] if missing else []
     return [*lines, f"Wall time: {number(summary.wall_s['total'] / 60, 1)} minutes"]

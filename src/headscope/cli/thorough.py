@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from headscope.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
-    from headscope.acceptance.results import Result
+    from headscope.acceptance.results import StepResult
+    from headscope.models.placement import LoadOptions
 
 _COLOURS = {"held": "green", "failed": "red"}
 
 
 def check_thoroughly(
-    model: str, device: str, dtype: str, options: dict[str, Any], tower: str, out: Path | None, as_json: bool
+    model: str, device: str, dtype: str, options: LoadOptions, tower: str, out: Path | None, as_json: bool
 ) -> int:
     """Run the steps, show each as it ends, write the page; the exit code.
 
     Raises:
         ModelError: options that --thorough does not go with. StoreError: the page cannot be written.
     """
-    from headscope.acceptance.page import default_page, page_of
-    from headscope.acceptance.run import check_thoroughly as run
+    from headscope.acceptance.check_page import default_page, page_of
+    from headscope.acceptance.thorough_check import check_thoroughly as run
 
     if tower != "decoder":
         raise ModelError(
@@ -48,7 +49,7 @@ def check_thoroughly(
     return 1 if found.status == "REFUSED" else 0
 
 
-def _show(result: Result) -> None:
+def _show(result: StepResult) -> None:
     from rich.console import Console
     from rich.markup import escape
 

@@ -13,7 +13,7 @@ _DRAWS = 500
 
 
 @dataclass(frozen=True)
-class Leak:
+class AnswerLeak:
     """How well answers are guessed from which steps are answered.
 
     Attributes:
@@ -29,7 +29,7 @@ class Leak:
     p: float
 
 
-def answered_leak(cases: Iterable[Case], draws: int = _DRAWS, seed: int = 0) -> Leak | None:
+def answered_leak(cases: Iterable[Case], draws: int = _DRAWS, seed: int = 0) -> AnswerLeak | None:
     """Test whether it depends on the main answer which steps are answered; None: nothing to compare.
 
     Cases are compared within chains of the same steps (by wording, else by function), so that what a question
@@ -68,7 +68,7 @@ def answered_leak(cases: Iterable[Case], draws: int = _DRAWS, seed: int = 0) -> 
             hits += _right([p for p, _ in group], answers)
         shuffled.append(hits)
     p = (1 + sum(s >= real for s in shuffled)) / (1 + draws)
-    return Leak(total, real / total, sum(shuffled) / draws / total, p)
+    return AnswerLeak(total, real / total, sum(shuffled) / draws / total, p)
 
 
 def _right(patterns: Sequence[tuple[bool, ...]], answers: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headscope.data.schema import Case
@@ -30,9 +31,53 @@ class _Question(NamedTuple):
     order: tuple[str, ...]  # the choices in the order in which the question names them; empty unless all are
 
 
+@dataclass(frozen=True)
+class BlindAccuracy:
+    """How well the questions of one function are answered without the picture; None where none was usable.
+
+    Attributes:
+        used: questions that were used.
+        chance, majority, blind: accuracies, 0 to 1: of a guess among the choices, of the best answer that
+            needs no reading, of the classifier.
+        difference, error: blind - majority, and its standard error, clustered by picture; points.
+    """
+
+    used: int = 0
+    chance: float | None = None
+    majority: float | None = None
+    blind: float | None = None
+    difference: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class BlindRow(BlindAccuracy):
+    """The same with what it is of.
+
+    Attributes:
+        function: the function; ``main`` for main questions.
+        steps: all questions there are.
+        from_picture: whether the answer needs the picture.
+    """
+
+    function: str = MAIN
+    steps: int = 0
+    from_picture: bool = True
+
+    @property
+    def flag(self) -> bool:
+        """Whether the answer needs the picture, and the classifier gains over 5 points without it."""
+        return self.from_picture and (self.difference or 0.0) > FLAG_POINTS
+
+    @property
+    def clear(self) -> bool:
+        """Whether the gain is over two standard errors, so that a flag is hardly chance."""
+        return (self.difference or 0.0) > 2 * (self.error or 0.0)
+
+
 def blind_table(
     cases: Sequence[Case], taxonomy: Taxonomy = DEFAULT, cap: int = CAP, seed: int = 0
-) -> list[dict[str, Any]]:
+) -> list[BlindRow]:
     """Accuracy of a classifier that never sees the picture, per function and for main questions.
 
     Every question stands alone. The classifier is a ridge regression from words and pairs of
@@ -56,24 +101,20 @@ def blind_table(
         seed: of the folds.
 
     Returns:
-        One dict per function that occurs (``main`` last): ``function``, ``steps`` (all there are), ``used``,
-        ``chance``, ``majority``, ``blind`` (accuracies, 0 to 1; None where nothing was usable),
-        ``difference`` and its standard error ``error`` (blind - majority, points, clustered by picture),
-        ``from_picture``; ``flag``: the answer needs the picture and ``difference`` is over 5; ``clear``:
-        ``difference`` is over two standard errors, so that a flag is hardly chance.
+        One row per function that occurs, ``main`` last.
     """
     asked = _questions(cases)
     known = [f for f in taxonomy.functions if f in asked]
     others = sorted(set(asked) - set(known) - {MAIN})
-    rows = []
-    for function in [*known, *others, *([MAIN] if MAIN in asked else [])]:
-        row: dict[str, Any] = {"function": function, "steps": len(asked[function])}
-        row |= _measure(asked[function][:cap], seed)
-        row["from_picture"] = function == MAIN or function in taxonomy.from_picture
-        row["flag"] = bool(row["from_picture"] and (row["difference"] or 0.0) > FLAG_POINTS)
-        row["clear"] = bool((row["difference"] or 0.0) > 2 * (row["error"] or 0.0))
-        rows.append(row)
-    return rows
+    return [
+        BlindRow(
+            **vars(_measure(asked[function][:cap], seed)),
+            function=function,
+            steps=len(asked[function]),
+            from_picture=function == MAIN or function in taxonomy.from_picture,
+        )
+        for function in [*known, *others, *([MAIN] if MAIN in asked else [])]
+    ]
 
 
 def _questions(cases: Sequence[Case]) -> dict[str, list[_Question]]:
@@ -112,7 +153,7 @@ def by_choices(questions: Sequence[Any], attribute: str = "choices") -> list[tup
     return [*out, (True, rare)] if rare else out
 
 
-def _measure(questions: list[_Question], seed: int) -> dict[str, Any]:
+def _measure(questions: list[_Question], seed: int) -> BlindAccuracy:
     import numpy as np
 
     parts: list[tuple[np.ndarray, np.ndarray, list[_Question]]] = []
@@ -123,17 +164,17 @@ def _measure(questions: list[_Question], seed: int) -> dict[str, Any]:
         parts += [(*_score(kind, changing, seed), kind) for kind in kinds if len(kind) >= _FEWEST]
     used = [q for _, _, kind in parts for q in kind]
     if not used:
-        return {"used": 0} | dict.fromkeys(("chance", "majority", "blind", "difference", "error"))
+        return BlindAccuracy()
     majority, blind = (np.concatenate([p[i] for p in parts]).astype(float) for i in (0, 1))
     answers = len({q.answer for q in used})
-    return {
-        "used": len(used),
-        "chance": float(np.mean([1 / (len(q.choices) or answers) for q in used])),
-        "majority": float(majority.mean()),
-        "blind": float(blind.mean()),
-        "difference": float(100 * (blind - majority).mean()),
-        "error": _clustered_error(100 * (blind - majority), [q.picture for q in used]),
-    }
+    return BlindAccuracy(
+        used=len(used),
+        chance=float(np.mean([1 / (len(q.choices) or answers) for q in used])),
+        majority=float(majority.mean()),
+        blind=float(blind.mean()),
+        difference=float(100 * (blind - majority).mean()),
+        error=_clustered_error(100 * (blind - majority), [q.picture for q in used]),
+    )
 
 
 def _clustered_error(values: np.ndarray, clusters: list[str]) -> float:

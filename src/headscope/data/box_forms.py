@@ -4,7 +4,7 @@ says."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Box = tuple[float, float, float, float]
@@ -79,11 +79,11 @@ _SAID = {
 
 
 @dataclass
-class Survey:
+class BoxSurvey:
     """A look at all boxes of a file, whose pictures' sizes are known.
 
     Example:
-        >>> look = Survey("xywh")
+        >>> look = BoxSurvey("xywh")
         >>> look.add([0.1, 0.2, 0.3, 0.4], (640, 480))
         >>> look.doubt()
         ('in shares of 0 to 1', 'xywh01')
@@ -142,11 +142,3 @@ class Survey:
         if self.boxes >= _MANY and 900 <= self.most <= 1000 and self.longer >= 1200:
             return "1000"
         return ""
-
-
-def doubt_of(form: str, boxes: Iterable[tuple[Sequence[float], tuple[int, int]]]) -> tuple[str, str] | None:
-    """:meth:`Survey.doubt` over (values, size of the picture)."""
-    look = Survey(form)
-    for values, size in boxes:
-        look.add(values, size)
-    return look.doubt()

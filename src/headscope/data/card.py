@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from headscope.data.blind import CAP, FLAG_POINTS, blind_table, by_choices
+from headscope.data.blind import CAP, FLAG_POINTS, BlindRow, blind_table, by_choices
 from headscope.data.cases import Cases
 from headscope.data.schema import SCHEMA, SPLITS, Case, Step
 from headscope.data.splits import assign_splits
@@ -147,8 +147,8 @@ def _domain(step: Step, changing: bool) -> str:
     return words if len(step.choices) <= 6 else f"{words} / ... ({len(step.choices)})"
 
 
-def _blind(rows: list[dict[str, Any]]) -> str:
-    flagged = [r["function"] for r in rows if r["flag"]]
+def _blind(rows: list[BlindRow]) -> str:
+    flagged = [r.function for r in rows if r.flag]
     verdict = "None is." if not flagged else f"**{len(flagged)} are: {', '.join(map(_safe, flagged))}.**"
     text = (
         "A classifier that reads only the question, never the picture (ridge regression over words and pairs "
@@ -160,12 +160,10 @@ def _blind(rows: list[dict[str, Any]]) -> str:
     )
     table = []
     for row in rows:
-        shares = [_percent(row[key]) for key in ("chance", "majority", "blind")]
-        gain = "-" if row["difference"] is None else f"{row['difference']:+.1f} ± {2 * row['error']:.1f}"
-        picture = "yes" if row["from_picture"] else "no"
-        table.append(
-            [row["function"], row["used"], *shares, gain, picture, _FLAGS[row["flag"], row["clear"]]]
-        )
+        shares = [_percent(share) for share in (row.chance, row.majority, row.blind)]
+        gain = "-" if row.difference is None else f"{row.difference:+.1f} ± {2 * (row.error or 0.0):.1f}"
+        picture = "yes" if row.from_picture else "no"
+        table.append([row.function, row.used, *shares, gain, picture, _FLAGS[row.flag, row.clear]])
     head = [
         "Function",
         "Questions",

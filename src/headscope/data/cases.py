@@ -216,7 +216,7 @@ def case_line(case: Case) -> str:
         DataError: ``original`` holds what JSON cannot.
     """
     try:
-        value = case.model_dump()
+        value = case.model_dump(warnings=False)
         for step in value["steps"]:
             if not step["origin"]:  # lines, and so fingerprints, are those of the time before this field
                 del step["origin"]
@@ -230,7 +230,7 @@ def case_line(case: Case) -> str:
 
 
 def _checked_line(case: Case) -> str:
-    raw = case.model_dump()
+    raw = case.model_dump(warnings=False)
     for found in (*unwritable(raw), *check_case(raw, None)):
         raise DataError(
             f"case {case.id!r}: {found.field}: {found.what}, found {found.found}, expected {found.expected}"
@@ -244,16 +244,26 @@ def _copy_picture(source: Path, folder: Path, image: str) -> None:
         old = locate(source, image)
     except PictureError as exc:
         raise DataError(f"{source / image}: {exc}") from exc
-    if source.resolve() == folder.resolve():
-        return
-    new = picture_target(folder, image)
-    temporary = new.with_name(f".{new.name}.tmp")
+    if source.resolve() != folder.resolve():
+        put_picture(old, picture_target(folder, image))
+
+
+def put_picture(content: Path | bytes, target: Path) -> None:
+    """A file, or its bytes, as the picture at ``target``: whole or not at all, and never through a link.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
     try:
-        shutil.copyfile(old, temporary)
-        temporary.replace(new)
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            shutil.copyfile(content, temporary)
+        temporary.replace(target)
     except OSError as exc:
         temporary.unlink(missing_ok=True)
-        raise disk_error(new, exc) from exc
+        raise disk_error(target, exc) from exc
 
 
 def picture_target(folder: Path, image: str) -> Path:

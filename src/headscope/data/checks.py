@@ -6,13 +6,14 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from headscope.data.pictures import MAX_PIXELS, PictureError, check_path, show
 from headscope.data.schema import UNANSWERED, Case
 from headscope.functions import MAIN, Taxonomy
+from headscope.records import JsonObject, JsonValue
 
 _FAR = 1e300  # farther than any picture reaches
 
@@ -26,12 +27,12 @@ class Finding(NamedTuple):
     expected: str
 
 
-def parse(text: str) -> tuple[Any, Case | None, list[Finding]]:
+def parse(text: str) -> tuple[JsonValue, Case | None, list[Finding]]:
     """One line of JSON to (raw value, case or None, faults of JSON and of schema)."""
     seen: list[Finding] = []
     odd: list[str] = []
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pairs(items: list[tuple[str, JsonValue]]) -> JsonObject:
         out = dict(items)
         if len(out) < len(items):
             again = [k for k, n in Counter(k for k, _ in items).items() if n > 1]
@@ -99,10 +100,10 @@ def path_of(loc: tuple[int | str, ...]) -> str:
     return out or "case"
 
 
-def unwritable(raw: Any) -> list[Finding]:
+def unwritable(raw: object) -> list[Finding]:
     """What JSON in UTF-8 cannot hold: numbers that are not finite, text with half a character."""
     found: list[Finding] = []
-    todo: list[tuple[tuple[int | str, ...], Any]] = [((), raw)]
+    todo: list[tuple[tuple[int | str, ...], object]] = [((), raw)]
     while todo:
         loc, value = todo.pop()
         if isinstance(value, dict):
@@ -121,7 +122,7 @@ def _encodable(text: object) -> bool:
     return not any("\ud800" <= c <= "\udfff" for c in str(text))
 
 
-def check_case(raw: Any, taxonomy: Taxonomy | None) -> Iterator[Finding]:
+def check_case(raw: object, taxonomy: Taxonomy | None) -> Iterator[Finding]:
     """Faults beyond the schema; what has the wrong type is passed over, since the schema names it.
 
     Args:
@@ -134,7 +135,7 @@ def check_case(raw: Any, taxonomy: Taxonomy | None) -> Iterator[Finding]:
     width, height = (_size(raw.get(k)) for k in ("width", "height"))
     yield from _check_picture(raw, width, height)
     objects = list(_records(raw, "objects"))
-    known = {o["id"] for _, o in objects if isinstance(o.get("id"), str)}
+    known = {name for _, o in objects if isinstance(name := o.get("id"), str)}
     yield from _unique(objects, "objects")
     for i, thing in objects:
         yield from _filled(thing, "id", f"objects[{i}].id")
@@ -148,7 +149,7 @@ def check_case(raw: Any, taxonomy: Taxonomy | None) -> Iterator[Finding]:
 
 
 def _check_steps(
-    steps: list[tuple[int, dict[str, Any]]], known: set[str], taxonomy: Taxonomy | None
+    steps: list[tuple[int, JsonObject]], known: set[str], taxonomy: Taxonomy | None
 ) -> Iterator[Finding]:
     yield from _unique(steps, "steps")
     for i, step in steps:
@@ -166,12 +167,12 @@ def _check_steps(
     yield from _check_order(steps)
 
 
-def _check_order(steps: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:
+def _check_order(steps: list[tuple[int, JsonObject]]) -> Iterator[Finding]:
     """depends_on: known, earlier, once each. A circle must hold a step that rests on a later one."""
     place: dict[str, int] = {}
     for at, (_, step) in enumerate(steps):
-        if isinstance(step.get("id"), str):
-            place.setdefault(step["id"], at)
+        if isinstance(name := step.get("id"), str):
+            place.setdefault(name, at)
     edges = [(at, i, j, name) for at, (i, step) in enumerate(steps) for j, name in _texts(step, "depends_on")]
     later = any(place.get(name, -1) > at for at, _, _, name in edges)
     circle = _circles(len(steps), [(at, place[n]) for at, _, _, n in edges if n in place]) if later else []
@@ -204,21 +205,21 @@ def _circles(count: int, edges: list[tuple[int, int]]) -> list[int]:
     return labels
 
 
-def _check_picture(raw: dict[str, Any], width: int | None, height: int | None) -> Iterator[Finding]:
+def _check_picture(raw: JsonObject, width: int | None, height: int | None) -> Iterator[Finding]:
     for key, size in (("width", width), ("height", height)):
         if size is not None and size < 1:
             yield Finding(key, "no size", show(size), "pixels, at least 1")
     if width and height and width * height > MAX_PIXELS:
         found = f"{show(width)} x {show(height)}"
         yield Finding("width", "enormous picture", found, f"at most {MAX_PIXELS} pixels")
-    if isinstance(raw.get("image"), str):
+    if isinstance(image := raw.get("image"), str):
         try:
-            check_path(raw["image"])
+            check_path(image)
         except PictureError as exc:
             yield Finding("image", exc.what, exc.found, exc.expected)
 
 
-def _check_box(box: Any, field: str, width: int | None, height: int | None) -> Iterator[Finding]:
+def _check_box(box: object, field: str, width: int | None, height: int | None) -> Iterator[Finding]:
     if not isinstance(box, list | tuple) or len(box) != 4:
         return
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in box):
@@ -238,7 +239,7 @@ def _check_box(box: Any, field: str, width: int | None, height: int | None) -> I
         yield Finding(field, "box outside the picture", found, f"within the picture {edge}")
 
 
-def _check_answer(raw: dict[str, Any], at: str, unanswered: bool = False) -> Iterator[Finding]:
+def _check_answer(raw: JsonObject, at: str, unanswered: bool = False) -> Iterator[Finding]:
     if not unanswered:
         yield from _filled(raw, "answer", f"{at}answer")
     elif raw.get("answer"):
@@ -260,7 +261,7 @@ def _check_answer(raw: dict[str, Any], at: str, unanswered: bool = False) -> Ite
         yield Finding(f"{at}answer", "answer outside its choices", show(answer), f"one of {some}")
 
 
-def _references(raw: dict[str, Any], key: str, field: str, known: set[str]) -> Iterator[Finding]:
+def _references(raw: JsonObject, key: str, field: str, known: set[str]) -> Iterator[Finding]:
     seen: set[str] = set()
     for i, name in _texts(raw, key):
         if name not in known:
@@ -270,7 +271,7 @@ def _references(raw: dict[str, Any], key: str, field: str, known: set[str]) -> I
         seen.add(name)
 
 
-def _unique(records: list[tuple[int, dict[str, Any]]], field: str) -> Iterator[Finding]:
+def _unique(records: list[tuple[int, JsonObject]], field: str) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for i, record in records:
         name = record.get("id")
@@ -280,22 +281,22 @@ def _unique(records: list[tuple[int, dict[str, Any]]], field: str) -> Iterator[F
             )
 
 
-def _filled(raw: dict[str, Any], key: str, field: str) -> Iterator[Finding]:
-    if isinstance(raw.get(key), str) and not raw[key].strip():
-        yield Finding(field, "empty", show(raw[key]), "text")
+def _filled(raw: JsonObject, key: str, field: str) -> Iterator[Finding]:
+    if isinstance(text := raw.get(key), str) and not text.strip():
+        yield Finding(field, "empty", show(text), "text")
 
 
-def _size(value: Any) -> int | None:
+def _size(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _records(raw: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(raw: JsonObject, key: str) -> Iterator[tuple[int, JsonObject]]:
     value = raw.get(key)
     if isinstance(value, list | tuple):
         yield from ((i, v) for i, v in enumerate(value) if isinstance(v, dict))
 
 
-def _texts(raw: dict[str, Any], key: str) -> Iterator[tuple[int, str]]:
+def _texts(raw: JsonObject, key: str) -> Iterator[tuple[int, str]]:
     value = raw.get(key)
     if isinstance(value, list | tuple):
         yield from ((i, v) for i, v in enumerate(value) if isinstance(v, str))

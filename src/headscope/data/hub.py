@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from headscope.data.cases import Cases, load_cases, picture_target, save_cases
+from headscope.data.cases import Cases, load_cases, picture_target, put_picture, save_cases
 from headscope.data.checks import path_of
+from headscope.data.fields import ForeignRecord, RecordError, take
 from headscope.data.pictures import key_of, show
 from headscope.data.schema import Case
 from headscope.errors import DataError
-from headscope.storage import disk_error
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -33,13 +33,7 @@ def features() -> Features:
     thing = {"id": text, "name": text, "box": List(Value("float64")), "attributes": List(pair)}
     step = dict.fromkeys(("id", "question", "answer", "function", "wording", "origin"), text)
     step |= dict.fromkeys(("choices", "objects", "depends_on"), texts)
-    columns: dict[str, Any] = {
-        "id": text,
-        "image": Image(),
-        "image_path": text,
-        "width": number,
-        "height": number,
-    }
+    columns = {"id": text, "image": Image(), "image_path": text, "width": number, "height": number}
     columns |= dict.fromkeys(("question", "answer", "kind", "wording", "split", "source"), text)
     columns |= dict.fromkeys(_LISTS, texts)
     columns |= {"objects": List(thing), "steps": List(step), "original": text}
@@ -69,17 +63,19 @@ def to_dataset(cases: Cases) -> Dataset:
     return Dataset(InMemoryTable(pa.concat_tables(parts)))
 
 
-def _to_row(cases: Cases, case: Case) -> dict[str, Any]:
+def _to_row(cases: Cases, case: Case) -> ForeignRecord:
     path = cases.image_path(case)
     try:
         content = path.read_bytes()
     except OSError as exc:
         raise DataError(f"{path}: the picture of case {case.id!r} cannot be read ({exc.strerror})") from exc
-    row = case.model_dump()
+    row: ForeignRecord = case.model_dump(exclude={"objects", "original"})
     row["image"] = {"bytes": content, "path": case.image}
     row["image_path"] = case.image
-    for thing in row["objects"]:
-        thing["attributes"] = [{"key": k, "value": v} for k, v in thing["attributes"].items()]
+    row["objects"] = [
+        thing.model_dump() | {"attributes": [{"key": k, "value": v} for k, v in thing.attributes.items()]}
+        for thing in case.objects
+    ]
     if case.original is not None:
         row["original"] = json.dumps(case.original, ensure_ascii=False, allow_nan=False)
     return row
@@ -116,25 +112,24 @@ def from_dataset(dataset: Dataset, folder: str | Path) -> Cases:
     return load_cases(folder, taxonomy=None)
 
 
-def _from_row(row: dict[str, Any], number: int) -> Case:
+def _from_row(row: ForeignRecord, number: int) -> Case:
     try:
-        value = {key: row[key] for key in (*_PLAIN, *_LISTS)}
-        value |= {"image": row["image_path"], "steps": row["steps"]}
+        value = {key: row[key] for key in (*_PLAIN, *_LISTS, "steps")} | {"image": row["image_path"]}
         value["objects"] = [
             thing | {"attributes": {pair["key"]: pair["value"] for pair in thing["attributes"]}}
-            for thing in row["objects"]
+            for thing in take(row, "objects", list)
         ]
-        value["original"] = None if row["original"] is None else json.loads(row["original"])
+        value["original"] = None if row["original"] is None else json.loads(take(row, "original", str))
         return Case.model_validate(value)
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         reason = f"{path_of(error['loc'])}: {error['msg']}, found {show(error['input'])}"
-    except (TypeError, KeyError, ValueError) as exc:
+    except (RecordError, TypeError, KeyError, ValueError) as exc:
         reason = f"found {exc!r}"
     raise DataError(f"row {number} of the dataset is no case: {reason}; expected what to_dataset writes")
 
 
-def _write_picture(folder: Path, case: Case, stored: Any, written: dict[str, bytes]) -> None:
+def _write_picture(folder: Path, case: Case, stored: object, written: dict[str, bytes]) -> None:
     content = stored.get("bytes") if isinstance(stored, dict) else None
     if not content:
         raise DataError(
@@ -143,9 +138,4 @@ def _write_picture(folder: Path, case: Case, stored: Any, written: dict[str, byt
     key, digest = key_of(case.image), hashlib.sha256(content).digest()
     if written.setdefault(key, digest) != digest:
         raise DataError(f"case {case.id!r}: the dataset holds two different pictures for {case.image!r}")
-    target = picture_target(folder, case.image)
-    try:
-        target.unlink(missing_ok=True)  # never write through a link
-        target.write_bytes(content)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc
+    put_picture(content, picture_target(folder, case.image))

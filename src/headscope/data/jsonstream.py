@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from headscope.data.checks import Finding, unwritable
 from headscope.data.pictures import show
+from headscope.records import JsonObject, JsonValue
 
 MAX_RECORD = 64 * 2**20
 _CHUNK = 2**18
@@ -17,7 +18,7 @@ _BLANK = " \t\r\n"
 _NUMERIC = frozenset("0123456789+-.eE")
 
 
-class Broken(Exception):
+class BrokenJson(Exception):
     """JSON that cannot be read on from here."""
 
     def __init__(self, line: int, finding: Finding) -> None:
@@ -43,7 +44,7 @@ class Decoder:
             parse_int=self._int,
         )
 
-    def _pairs(self, items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def _pairs(self, items: list[tuple[str, JsonValue]]) -> JsonObject:
         out = dict(items)
         if len(out) < len(items):
             again = next(k for i, (k, _) in enumerate(items) if k in dict(items[:i]))
@@ -61,7 +62,7 @@ class Decoder:
             return 0
         return int(token)
 
-    def raw(self, text: str, at: int) -> tuple[Any, int, Finding | None]:
+    def raw(self, text: str, at: int) -> tuple[JsonValue, int, Finding | None]:
         """(value, where it ends, first oddity) of the JSON that starts at ``at``; raises what json raises."""
         self._odd.clear()
         self._check = False
@@ -70,7 +71,7 @@ class Decoder:
             self._odd += unwritable(value)
         return value, end, self._odd[0] if self._odd else None
 
-    def loads(self, text: str) -> tuple[Any, Finding | None]:
+    def loads(self, text: str) -> tuple[JsonValue, Finding | None]:
         """A whole text: (value, first oddity or fault); the value is None where nothing could be read."""
         start = len(text) - len(text.lstrip(_BLANK))
         try:
@@ -96,7 +97,7 @@ class JsonStream:
     """A cursor over a JSON file that keeps one record in memory.
 
     Raises:
-        Broken: the file is not JSON from some line on, or a record is over 64 MiB.
+        BrokenJson: the file is not JSON from some line on, or a record is over 64 MiB.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -118,8 +119,8 @@ class JsonStream:
         self._text, self._at = rest + chunk, 0
         return bool(chunk)
 
-    def _stop(self, what: str, found: str, expected: str) -> Broken:
-        return Broken(self.line, Finding("json", what, found, expected))
+    def _stop(self, what: str, found: str, expected: str) -> BrokenJson:
+        return BrokenJson(self.line, Finding("json", what, found, expected))
 
     @property
     def line(self) -> int:
@@ -144,7 +145,7 @@ class JsonStream:
             raise self._stop(what, show(found) if found else "the end", show(wanted))
         self._at += 1
 
-    def value(self) -> tuple[Any, Finding | None]:
+    def value(self) -> tuple[JsonValue, Finding | None]:
         """The next value, and what is odd about it."""
         self.peek()
         while True:
@@ -154,7 +155,7 @@ class JsonStream:
                 if self._more():
                     continue
                 finding = broken(self._text, exc)
-                raise Broken(self.line, finding) from exc
+                raise BrokenJson(self.line, finding) from exc
             except (RecursionError, ValueError) as exc:
                 raise self._stop("nested too deeply", "hundreds of levels", "a record") from exc
             if set(self._text[end : end + 32]) <= _NUMERIC and len(self._text) - end < 32 and self._more():
@@ -176,7 +177,7 @@ class JsonStream:
                 self.skip(",")
         self._at += 1
 
-    def items(self) -> Iterator[tuple[int, Any, Finding | None]]:
+    def items(self) -> Iterator[tuple[int, JsonValue, Finding | None]]:
         """(line, value, oddity) of each item of an array."""
         self.skip("[")
         while self.peek() != "]":

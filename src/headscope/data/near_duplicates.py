@@ -27,7 +27,7 @@ _ROWS = 256  # hashes compared with all others at once
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Appearance:
     """What a picture looks like.
 
     Attributes:
@@ -41,7 +41,7 @@ class Look:
     cells: NDArray[np.uint8]
 
 
-def look_of(picture: Image.Image) -> Look:
+def look_of(picture: Image.Image) -> Appearance:
     """What a picture in RGB looks like."""
     from scipy.fft import dctn
 
@@ -50,10 +50,10 @@ def look_of(picture: Image.Image) -> Look:
     bits = np.packbits(low > np.median(low[1:])).view(np.uint64)
     # A smooth filter: with a sharp one the edges of cells fall otherwise in a copy of another size.
     cells = np.asarray(picture.resize((CELLS, CELLS), Image.Resampling.BILINEAR))
-    return Look(picture.size, bits, cells)
+    return Appearance(picture.size, bits, cells)
 
 
-def look_at(path: Path) -> Look:
+def look_at(path: Path) -> Appearance:
     """What the picture in a file looks like; every pixel is decoded (in a thread: see ``decode_rgb``).
 
     Raises:
@@ -62,7 +62,7 @@ def look_at(path: Path) -> Look:
     return look_of(decode_rgb(path))
 
 
-def near_pairs(looks: Sequence[Look]) -> list[tuple[int, int]]:
+def near_pairs(looks: Sequence[Appearance]) -> list[tuple[int, int]]:
     """Numbers of the pictures that are near-duplicates of each other, the lower number first.
 
     Example:
@@ -83,13 +83,13 @@ def near_pairs(looks: Sequence[Look]) -> list[tuple[int, int]]:
     return found
 
 
-def same_cells(one: Look, other: Look) -> bool:
+def same_cells(one: Appearance, other: Appearance) -> bool:
     """Whether no cell's mean differs by more than a copy's would."""
     gap = np.abs(one.cells.astype(np.int16) - other.cells.astype(np.int16)).mean(axis=2)
     return bool(gap.max() <= LEVELS)
 
 
-class Shown(NamedTuple):
+class ShownPicture(NamedTuple):
     """A case with its line, its picture and the split that it asks for (None: drawn by the seed)."""
 
     line: int
@@ -106,8 +106,8 @@ class NearDuplicate:
     """Two pictures that look the same, each with the first case that shows it."""
 
     file: str
-    first: Shown
-    second: Shown
+    first: ShownPicture
+    second: ShownPicture
 
     @property
     def across_splits(self) -> bool | None:
@@ -124,7 +124,7 @@ class NearDuplicate:
 
 
 def near_duplicates(
-    file: str, shown: Mapping[Hashable, Shown], looks: Mapping[Hashable, Look]
+    file: str, shown: Mapping[Hashable, ShownPicture], looks: Mapping[Hashable, Appearance]
 ) -> list[NearDuplicate]:
     """Pairs of pictures that are near-duplicates: those in two splits first, then those that may be.
 

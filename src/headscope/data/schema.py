@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from headscope.functions import MAIN
+from headscope.records import JsonObject
 
 SCHEMA = "headscope/case/1"
 Split = Literal["fit", "select", "test"]
@@ -88,7 +89,7 @@ class Case(_Model):
     split: Split | None = None
     held_out: tuple[str, ...] = ()
     source: str = ""
-    original: dict[str, Any] | None = None
+    original: JsonObject | None = None
 
     @property
     def things(self) -> int:

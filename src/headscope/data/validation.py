@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headscope.data.box_forms import Survey
+from headscope.data.box_forms import BoxSurvey
 from headscope.data.checks import Finding, check_case, parse
-from headscope.data.near_duplicates import Look, NearDuplicate, Shown, look_at, near_duplicates
+from headscope.data.near_duplicates import Appearance, NearDuplicate, ShownPicture, look_at, near_duplicates
 from headscope.data.pictures import (
     PictureError,
     content_keys,
@@ -24,6 +24,7 @@ from headscope.data.pictures import (
 from headscope.data.schema import SPLITS, Case, Split
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.progress import track
+from headscope.records import JsonObject, JsonValue
 
 CASES_FILE = "cases.jsonl"
 MAX_LINE = 32 * 2**20
@@ -58,7 +59,7 @@ class _Picture(NamedTuple):
     line: int
     case: str
     image: str
-    size: tuple[Any, Any]
+    size: tuple[JsonValue, JsonValue]
     split: Split | None
 
 
@@ -82,7 +83,7 @@ def jsonl_path(folder: str | Path) -> Path:
     return path if path.suffix in (".jsonl", ".json") and not path.is_dir() else path / CASES_FILE
 
 
-def wanted_split(split: Any, held_out: Any) -> Split | None:
+def wanted_split(split: object, held_out: object) -> Split | None:
     """The split that a case asks for: its own, else ``test`` where anything in it is held out, else none."""
     if split in SPLITS:
         wanted: Split = split
@@ -122,9 +123,9 @@ def inspect(
     shown: list[_Picture] = []
     first: dict[str, int] = {}
     lines = 0
-    look = Survey("xyxy")
+    look = BoxSurvey("xyxy")
     try:
-        for line, content in _read_lines(out.file):
+        for line, content in read_lines(out.file):
             lines += 1
             if line == 1 and content and content.startswith(_UTF_16):
                 out.add(1, Finding("file", "not UTF-8", "UTF-16", "text in UTF-8"))
@@ -152,7 +153,7 @@ def inspect(
     return out
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """(number from 1, bytes) of each line that is not blank; None in place of one over ``MAX_LINE``."""
     number = 0
     with path.open("rb") as file:
@@ -168,7 +169,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
 
 def _read_case(
     out: Inspection, line: int, content: bytes | None, taxonomy: Taxonomy | None, pictures: bool
-) -> tuple[Any, Case | None]:
+) -> tuple[JsonValue, Case | None]:
     if content is None:
         out.add(line, Finding("json", "enormous line", f"over {MAX_LINE} bytes", "one case"))
         return None, None
@@ -189,13 +190,14 @@ def _read_case(
     return raw, case if len(out.faults) == before else None
 
 
-def is_picture_to_come(raw: Any, finding: Finding) -> bool:
+def is_picture_to_come(raw: object, finding: Finding) -> bool:
     """Whether a finding says only that a case's picture is not there yet: 0 x 0 pixels."""
-    return finding.field in ("width", "height") and (raw.get("width"), raw.get("height")) == (0, 0)
+    empty = isinstance(raw, dict) and (raw.get("width"), raw.get("height")) == (0, 0)
+    return empty and finding.field in ("width", "height")
 
 
 def _note(
-    out: Inspection, line: int, raw: dict[str, Any], first: dict[str, int], pictures: list[_Picture]
+    out: Inspection, line: int, raw: JsonObject, first: dict[str, int], pictures: list[_Picture]
 ) -> None:
     """Keep what must be compared with other lines."""
     name, image = raw.get("id"), raw.get("image")
@@ -207,15 +209,17 @@ def _note(
         pictures.append(_Picture(line, str(name), image, size, split))
 
 
-def _look_at_boxes(look: Survey, raw: dict[str, Any]) -> None:
+def _look_at_boxes(look: BoxSurvey, raw: JsonObject) -> None:
     """Add a case's boxes; what is of another type is reported where it stands."""
     width, height, things = raw.get("width"), raw.get("height"), raw.get("objects")
     if type(width) is not int or type(height) is not int or not isinstance(things, list):
         return
     for thing in things:
         box = thing.get("box") if isinstance(thing, dict) else None
-        if isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box):
-            look.add([float(max(-1e13, min(1e13, v))) for v in box], (width, height))
+        values = box if isinstance(box, list) and len(box) == 4 else []
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) == 4:
+            look.add([float(max(-1e13, min(1e13, v))) for v in numbers], (width, height))
 
 
 def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> None:
@@ -232,7 +236,7 @@ def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> 
             if result.what not in _KNOWN:
                 out.add(picture.line, Finding("image", result.what, result.found, result.expected))
             continue
-        size = result.size if isinstance(result, Look) else result
+        size = result.size if isinstance(result, Appearance) else result
         for name, wanted, real in zip(("width", "height"), picture.size, size, strict=True):
             if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted != real:
                 out.add(picture.line, Finding(name, "not the picture's size", show(wanted), str(real)))
@@ -249,7 +253,10 @@ _KNOWN = frozenset({"no path", "control character in the path", "absolute path",
 
 
 def _check_splits(
-    out: Inspection, pictures: list[_Picture], places: dict[str, Any], contents: dict[Path, str]
+    out: Inspection,
+    pictures: list[_Picture],
+    places: dict[str, Path | PictureError],
+    contents: dict[Path, str],
 ) -> None:
     first: dict[str, _Picture] = {}
     for picture in pictures:
@@ -266,18 +273,19 @@ def _check_splits(
 def _near(
     out: Inspection,
     pictures: list[_Picture],
-    places: dict[str, Any],
+    places: dict[str, Path | PictureError],
     contents: dict[Path, str],
-    read: dict[Path, Any],
+    read: dict[Path, Appearance | tuple[int, int] | PictureError],
 ) -> list[NearDuplicate]:
     """Pictures of different content that look the same."""
-    shown: dict[Any, Shown] = {}
-    looks: dict[Any, Look] = {}
+    shown: dict[Any, ShownPicture] = {}
+    looks: dict[Any, Appearance] = {}
     for picture in pictures:
         place = places[picture.image]
-        look = read[place] if isinstance(place, Path) else None
-        if isinstance(look, Look):
-            shown.setdefault(contents[place], Shown(picture.line, picture.case, picture.image, picture.split))
+        if isinstance(place, Path) and isinstance(look := read[place], Appearance):
+            shown.setdefault(
+                contents[place], ShownPicture(picture.line, picture.case, picture.image, picture.split)
+            )
             looks.setdefault(contents[place], look)
     return near_duplicates(str(out.file), shown, looks)
 

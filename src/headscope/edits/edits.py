@@ -10,8 +10,9 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -25,6 +26,23 @@ from headscope.models.vlm import VLM
 from headscope.storage import fingerprint
 
 Blocks = Mapping[Head, NDArray[Any]] | NDArray[Any]
+
+
+class OperationKey(TypedDict):
+    """What tells two operations apart; arrays by their fingerprint."""
+
+    kind: str
+    factor: float
+    blocks: str | None
+    strength: float
+
+
+class EditKey(TypedDict):
+    """What tells two edits apart, whatever the order of their heads."""
+
+    heads: list[str]
+    what: OperationKey
+    scope: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +65,9 @@ class Operation:
                     f"{self.kind}: {name} must be a finite number, found {getattr(self, name)}; use 0 to mute"
                 )
 
-    def describe(self) -> dict[str, Any]:
-        """Plain values that tell two edits apart (arrays by fingerprint), for keys and tables."""
-        blocks: Any = None
+    def describe(self) -> OperationKey:
+        """Plain values that tell two operations apart, for keys and tables."""
+        blocks = None
         if isinstance(self.blocks, Mapping):
             blocks = fingerprint([[str(h), _digest(v)] for h, v in sorted(self.blocks.items())])
         elif self.blocks is not None:
@@ -167,7 +185,6 @@ class Edit:
     heads: tuple[Head, ...]
     what: Operation
     scope: str = "all"
-    _key: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         heads = tuple(h if isinstance(h, Head) else Head(*h) for h in self.heads)
@@ -178,12 +195,14 @@ class Edit:
         if self.scope not in SCOPES:
             raise EditError(f"edit: unknown scope {self.scope!r}; known are {', '.join(SCOPES)}")
 
-    def describe(self) -> dict[str, Any]:
-        """Plain values that tell this edit from any other, the order of its heads left out."""
-        if not self._key:
-            heads = sorted(str(h) if h[2:] == ("decoder", "self") else repr(tuple(h)) for h in self.heads)
-            self._key.update(heads=heads, what=self.what.describe(), scope=self.scope)
+    def describe(self) -> EditKey:
+        """Plain values that tell this edit from any other."""
         return self._key
+
+    @cached_property
+    def _key(self) -> EditKey:
+        heads = sorted(str(h) if h[2:] == ("decoder", "self") else repr(tuple(h)) for h in self.heads)
+        return {"heads": heads, "what": self.what.describe(), "scope": self.scope}
 
     @contextmanager
     def applied(self, vlm: VLM) -> Iterator[None]:

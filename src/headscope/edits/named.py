@@ -5,10 +5,10 @@ Light to import: the command line lists the names in its help.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headscope.errors import EditError
 
@@ -54,7 +54,7 @@ class NamedEdit:
     """
 
     maker: str
-    arguments: Callable[[Reference], dict[str, Any]]
+    arguments: Callable[[Reference], Mapping[str, float | NDArray[np.float64]]]
     says: str
     needs_mean: bool = False
 

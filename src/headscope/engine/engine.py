@@ -11,13 +11,13 @@ The first two are tried on the model before they are used, and what the trials f
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope.asking.answers import AnswerRow
 from headscope.asking.ask import ask
 from headscope.asking.batches import Pictures, encode_batch, length_key, plan_batches, tile
 from headscope.asking.items import Item
@@ -38,6 +38,7 @@ REPLAY, SHARED_PREFIX, WHOLE_RUNS = "replay", "shared prefix", "whole runs"
 FEWEST = 6  # edits from which on one prompt under all of them beats all prompts under each
 MEMORY = 2 * 2**30
 CACHE = 2**22  # bytes of a layer's widest activation up to which a processor works from its cache, about
+COLUMNS = ("margin", "correct", "readable")  # of a reading, as ItemReading has them
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -58,7 +59,7 @@ class Engine:
 
     Example:
         >>> engine = Engine(vlm, items, pictures)  # doctest: +SKIP
-        >>> limits = engine.limits(engine.clean()[2])  # doctest: +SKIP
+        >>> limits = engine.limits(engine.clean()[3])  # doctest: +SKIP
         >>> for i, reading in engine.read(edits, limits):  # doctest: +SKIP
         ...     print(items[i].id, reading.margin)
     """
@@ -86,12 +87,12 @@ class Engine:
         self._memo: PictureFeatures | None = None
 
     def clean(self) -> Floats:
-        """(3, item) correct, margin and number of tokens of each answer without an edit."""
-        table = np.zeros((3, len(self.items)))
+        """(4, item) margin, correct, readable and number of tokens of each answer without an edit."""
+        table = np.zeros((4, len(self.items)))
         for encoded, where in self._encoded_batches(range(len(self.items))):
             asked = [self.items[i] for i in where]
             rows = ask(self.vlm, encoded, asked, max_new_tokens=self.max_new_tokens).rows
-            table[:, where] = [_column(rows, name) for name in ("correct", "margin", "tokens")]
+            table[:, where] = [*_judged(rows), [float(row["tokens"]) for row in rows]]
         return table
 
     def limits(self, tokens: Floats) -> Ints:
@@ -131,7 +132,7 @@ class Engine:
 
     def _clean_margin(self, i: int) -> float:
         (row,) = ask(self.vlm, self._encoded_alone(i), [self.items[i]], max_new_tokens=1).rows
-        return _column([row], "margin")[0]
+        return row["margin"]
 
     # replay -----------------------------------------------------------------------------------------------
 
@@ -201,9 +202,8 @@ class Engine:
                 with part.applied(self.vlm):
                     asked = self._encoded_alone(i), self.items[i], len(part.edits), int(limits[i])
                     made.append(read_sharing_prefix(self.vlm, *asked, how))
-            margin = np.array([m for found in made for m in found.margin])
-            correct = np.array([c for found in made for c in found.correct])
-            yield i, ItemReading(margin, correct, SHARED_PREFIX)
+            columns = (np.array([v for one in made for v in getattr(one, name)]) for name in COLUMNS)
+            yield i, ItemReading.of(columns, SHARED_PREFIX)
 
     def _rows_at_once(self) -> int:
         """``rows``; on a processor no more than its cache holds, which is up to a third faster."""
@@ -229,12 +229,12 @@ class Engine:
             for encoded, where in self._encoded_batches(which):
                 table = self._whole(encoded, where, edits, int(limits[where].max()))
                 for column, i in enumerate(where.tolist()):
-                    yield i, ItemReading(table[:, 1, column], table[:, 0, column], WHOLE_RUNS)
+                    yield i, ItemReading.of(table[:, :, column].T, WHOLE_RUNS)
 
     def _whole(self, encoded: Encoded, where: Ints, edits: Sequence[Edit], most: int) -> Floats:
-        """(edit, 2, item) correct and margin of one batch."""
+        """(edit, 3, item) margin, correct and readable of one batch."""
         items = [self.items[i] for i in where]
-        table = np.zeros((len(edits), 2, len(items)))
+        table = np.zeros((len(edits), len(COLUMNS), len(items)))
         together = max(1, self.rows // len(items))
         for start in range(0, len(edits), together):
             part = edits[start : start + together]
@@ -244,8 +244,7 @@ class Engine:
                 every = BatchedEdit(tuple(e for e in part for _ in items))
                 tiled = tile(encoded, len(part))
                 found = ask(self.vlm, tiled, items * len(part), edit=every, max_new_tokens=most)
-            columns = np.array([_column(found.rows, name) for name in ("correct", "margin")])
-            shaped = columns.reshape(2, len(part), len(items))
+            shaped = np.array(_judged(found.rows)).reshape(len(COLUMNS), len(part), len(items))
             table[start : start + len(part)] = shaped.transpose(1, 0, 2)
         return table
 
@@ -277,5 +276,8 @@ class Engine:
             self._batches[key] = made
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [float("nan") if row[name] is None else float(row[name]) for row in rows]
+def _judged(rows: Sequence[AnswerRow]) -> list[list[float]]:
+    """(3, row) as :data:`COLUMNS`."""
+    margins = [row["margin"] for row in rows]
+    correct = [float(row["correct"]) for row in rows]
+    return [margins, correct, [float(row["answer"] is not None) for row in rows]]

@@ -27,25 +27,43 @@ UNIT = 2_000  # answers in one unit of the ledger, about
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """How well items are answered: ``correct`` (item,) 0 or 1, ``margin`` (item,) in nats per token."""
+    """How well items are answered; all (item,).
+
+    Attributes:
+        correct: 1 where the free answer is the true one, else 0.
+        margin: truth minus the best wrong choice, nats per token.
+        readable: 1 where the free answer is any of the choices, right or wrong, else 0.
+    """
 
     correct: Floats
     margin: Floats
+    readable: Floats
+
+    @property
+    def forced(self) -> Floats:
+        """(item,) 1 where the truth is the likeliest of the choices (forced choice), else 0."""
+        return (self.margin > 0).astype(np.float64)
 
     @property
     def accuracy(self) -> float:
         """Share of items answered right, in percent."""
         return 100 * float(self.correct.mean())
 
+    def part(self, which: Sequence[int]) -> Reading:
+        """Of some items alone, by their numbers."""
+        return Reading(self.correct[which], self.margin[which], self.readable[which])
+
     def to_json(self) -> dict[str, Any]:
         """What the ledger keeps; margins survive exactly."""
-        return {"correct": "".join(str(int(c)) for c in self.correct), "margin": self.margin.tolist()}
+        bits = {name: "".join(str(int(c)) for c in getattr(self, name)) for name in ("correct", "readable")}
+        return {**bits, "margin": self.margin.tolist()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Reading:
         """Inverse of :meth:`to_json`."""
         margin = [np.nan if m is None else m for m in value["margin"]]
-        return cls(np.array([float(c) for c in value["correct"]]), np.array(margin, dtype=np.float64))
+        correct, readable = (np.array([float(c) for c in value[k]]) for k in ("correct", "readable"))
+        return cls(correct, np.array(margin, dtype=np.float64), readable)
 
 
 class Reader:
@@ -99,7 +117,7 @@ class Reader:
         )
         groups = groups or picture_groups([i.case for i in self.items])
         self.groups = [groups[i.case.id] for i in self.items]
-        self._name = fingerprint([item.id for item in self.items])
+        self._name = fingerprint(["readable", *(item.id for item in self.items)])
         self._clean: tuple[Reading, Floats] | None = None
 
     def __len__(self) -> int:
@@ -171,12 +189,13 @@ class Reader:
     def _run_clean(self) -> dict[str, Any]:
         with self._kept_ways():
             table = self.engine.clean()
-        return {**Reading(table[0], table[1]).to_json(), "tokens": table[2].astype(int).tolist()}
+        margin, correct, readable, tokens = table
+        return {**Reading(correct, margin, readable).to_json(), "tokens": tokens.astype(int).tolist()}
 
     def _run(self, edits: Sequence[Edit]) -> list[Reading]:
         limits = self.engine.limits(self._clean_and_tokens()[1])
-        table = np.zeros((len(edits), 2, len(self.items)))
+        table = np.zeros((3, len(edits), len(self.items)))
         with self._kept_ways():
             for i, found in self.engine.read(edits, limits):
-                table[:, 0, i], table[:, 1, i] = found.correct, found.margin
-        return [Reading(one[0], one[1]) for one in table]
+                table[:, :, i] = found.correct, found.margin, found.readable
+        return [Reading(*one) for one in table.swapaxes(0, 1)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from headscope.asking.ask import is_right, margin_of, scored_choices
+from headscope.asking.ask import judged, margin_of, scored_choices
 from headscope.asking.items import Item
 from headscope.edits.edits import BatchedEdit, Edit
 from headscope.edits.hooks import compile_edit
@@ -30,15 +30,23 @@ class ItemReading:
     """One item under many edits.
 
     Attributes:
-        margin: (edit,) nats per token. correct: (edit,) 0 or 1.
+        margin: (edit,) nats per token.
+        correct, readable: (edit,) 0 or 1 (:func:`headscope.asking.ask.judged`).
         strategy: what read it, and why not what was tried before.
         clean_margin: without an edit; None where it was not asked for.
     """
 
     margin: Floats
     correct: Floats
+    readable: Floats
     strategy: str
     clean_margin: float | None = None
+
+    @classmethod
+    def of(cls, columns: Iterable[Floats], strategy: str) -> ItemReading:
+        """From margin, correct and readable, in this order, each (edit,)."""
+        margin, correct, readable = columns
+        return cls(margin, correct, readable, strategy)
 
 
 def one_token(vlm: VLM, item: Item) -> bool:
@@ -82,9 +90,8 @@ def read_item(
         _read_part(vlm, trace, item, edits[i : i + size], replay, kept, most)
         for i in range(0, len(edits), size)
     ]
-    return ItemReading(
-        np.concatenate([p.margin for p in parts]), np.concatenate([p.correct for p in parts]), "replay"
-    )
+    columns = ([getattr(p, name) for p in parts] for name in ("margin", "correct", "readable"))
+    return ItemReading.of(map(np.concatenate, columns), "replay")
 
 
 def _read_part(
@@ -108,7 +115,6 @@ def _read_part(
             tokens = continue_greedily(vlm, tiled, prefill, most)
             scores = score_choices(vlm, tiled, prefill, choices)
     inside = before_end(tokens, vlm.end_ids)
-    said = [tuple(row[mask].tolist()) for row, mask in zip(tokens.cpu(), inside.cpu(), strict=True)]
-    right = {t: is_right(item, item.parse(vlm.decode(list(t)))) for t in set(said)}
+    said = [vlm.decode(row[mask].tolist()) for row, mask in zip(tokens.cpu(), inside.cpu(), strict=True)]
     margins = np.array([margin_of(item, one.logprobs) for one in scores])
-    return ItemReading(margins, np.array([float(right[t]) for t in said]), "replay")
+    return ItemReading.of([margins, *map(np.array, judged(item, said))], "replay")

@@ -21,7 +21,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from headscope.asking.ask import Outcome, ask, is_right, margin_of, scored_choices
+from headscope.asking.ask import Outcome, ask, judged, margin_of, scored_choices
 from headscope.asking.items import Item
 from headscope.edits.edits import BatchedEdit, Edit, mute
 from headscope.engine.decoder import difference, rows_aside
@@ -56,12 +56,14 @@ class PrefixReading:
     """One item's answers, one row per edit.
 
     Attributes:
-        correct, margin: per edit 0 or 1, and nats per token.
+        correct, readable: per edit 0 or 1 (:func:`headscope.asking.ask.judged`).
+        margin: per edit, nats per token.
         tokens: per edit the generated tokens, the end token left out.
         logits: (edit, vocabulary) at the last prompt position.
     """
 
     correct: list[float]
+    readable: list[float]
     margin: list[float]
     tokens: list[list[int]]
     logits: Tensor
@@ -103,10 +105,10 @@ def read_sharing_prefix(
             scores = score_choices(vlm, tiled, prefill, [choices] * rows)
     kept = before_end(tokens, vlm.end_ids)
     said = [row[mask].tolist() for row, mask in zip(tokens.cpu(), kept.cpu(), strict=True)]
-    right = {t: is_right(item, item.parse(vlm.decode(list(t)))) for t in set(map(tuple, said))}
     assert prefill.logits is not None
-    correct = [float(right[tuple(t)]) for t in said]
-    return PrefixReading(correct, [margin_of(item, one.logprobs) for one in scores], said, prefill.logits)
+    correct, readable = judged(item, [vlm.decode(ids) for ids in said])
+    margins = [margin_of(item, one.logprobs) for one in scores]
+    return PrefixReading(correct, readable, margins, said, prefill.logits)
 
 
 def _prefill(vlm: VLM, encoded: Encoded, rows: int) -> Prefill:

@@ -19,6 +19,7 @@ from headscope.models.geometry import Head
 from headscope.models.ways import kept_ways
 from headscope.records import Artefact, Interval, Number, Record
 from headscope.statistics.resampling import bootstrap_ci
+from headscope.statistics.shares import difference_interval
 
 FILE = "causal.json"
 
@@ -87,16 +88,21 @@ def scan(
         clean = reader.clean
         readings = reader.read_many([(h,) for h in heads], mute(), scope, f"causal: {name}")
         lost = [clean.margin - r.margin for r in readings]
-        right = [100 * (clean.correct - r.correct) for r in readings]
+        right = [clean.correct - r.correct for r in readings]
         found[name] = HeadCosts(
             items=len(reader),
             margin_drop=tuple(float(v.mean()) for v in lost),
             margin_ci=tuple(_interval(v, reader.groups, seed) for v in lost),
-            drop_points=tuple(float(v.mean()) for v in right),
-            ci=tuple(_interval(v, reader.groups, seed) for v in right),
+            drop_points=tuple(100 * float(v.mean()) for v in right),
+            ci=tuple(_points(v, reader.groups, seed) for v in right),
             p=tuple(hurt_p(a, b, reader.groups, seed) for a, b in zip(lost, right, strict=True)),
         )
     return CausalScores(heads=tuple(str(h) for h in heads), functions=found)
+
+
+def _points(lost: NDArray[np.float64], groups: Sequence[str], seed: int) -> tuple[float, float]:
+    low, high = difference_interval(lost, groups, seed=seed)
+    return 100 * low, 100 * high
 
 
 def _interval(values: NDArray[np.float64], groups: Sequence[str], seed: int) -> tuple[float, float]:

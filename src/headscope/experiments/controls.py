@@ -12,6 +12,7 @@ import numpy as np
 from headscope.errors import EditError
 from headscope.models.geometry import Geometry, Head
 
+CLAIM_SETS = 200  # distinct control sets behind a claim; fewer give a quick look, never a claim
 FEWEST = 20  # different sets below which no p can be under 0.05
 
 Pool = tuple[tuple[Head, ...], int]  # heads to draw from, and how many
@@ -92,6 +93,17 @@ def draw(
     if found < len(made):
         reason = "; ".join(r for r in (reason, f"only {found} different control sets exist") if r)
     return Controls(tuple(made), matched, reason, found)
+
+
+def matched_sets(geometry: Geometry, heads: Sequence[Head]) -> int:
+    """How many other sets have as many heads in every layer and share none with ``heads``.
+
+    Example:
+        >>> matched_sets(geometry, [Head(0, 1), Head(2, 3)])  # layers of 8 heads  # doctest: +SKIP
+        49
+    """
+    counts = ((len(m), sum(h in m for h in heads)) for m in geometry.per_layer().values())
+    return math.prod(math.comb(total - count, count) for total, count in counts)
 
 
 def _layer_pools(

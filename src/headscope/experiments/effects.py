@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +24,9 @@ class Effect(Record):
         p_paired: two-sided sign-flip p by picture of that loss.
         margin_clean: mean margin before, nats per token.
         margin_drop, margin_ci, margin_p_paired: margin lost, its interval and p.
+        forced_clean, forced_drop_points, forced_ci: percent right by forced choice among the step's choices
+            before, points of it lost, interval.
+        unreadable_clean, unreadable: percent of free answers that are none of the choices, before and after.
     """
 
     n: int
@@ -36,6 +40,11 @@ class Effect(Record):
     margin_drop: Number
     margin_ci: Interval
     margin_p_paired: Number
+    forced_clean: Number
+    forced_drop_points: Number
+    forced_ci: Interval
+    unreadable_clean: Number
+    unreadable: Number
 
 
 class Gain(Record):
@@ -49,6 +58,8 @@ class Gain(Record):
         margin_p_paired: p of the change of the margin.
         delta_points, ci: accuracy gained in percentage points, 95 % bootstrap interval by picture.
         margin_delta, margin_ci: margin gained, and its interval.
+        forced_clean, forced_delta_points, forced_ci: the same by forced choice among the step's choices.
+        unreadable_clean, unreadable: percent of free answers that are none of the choices, before and after.
     """
 
     n: int
@@ -62,6 +73,11 @@ class Gain(Record):
     ci: Interval
     margin_delta: Number
     margin_ci: Interval
+    forced_clean: Number
+    forced_delta_points: Number
+    forced_ci: Interval
+    unreadable_clean: Number
+    unreadable: Number
 
     @classmethod
     def of(cls, effect: Effect) -> Gain:
@@ -73,6 +89,8 @@ class Gain(Record):
             ci=_turned_interval(effect.ci),
             margin_delta=_turned(effect.margin_drop),
             margin_ci=_turned_interval(effect.margin_ci),
+            forced_delta_points=_turned(effect.forced_drop_points),
+            forced_ci=_turned_interval(effect.forced_ci),
         )
 
 
@@ -86,6 +104,7 @@ class ControlledEffect(Effect):
         control_mean, control_max: points lost under the controls.
         p: (1 + controls at least as bad) / (1 + ``distinct``), each set counted once.
         margin_control_mean, margin_control_max, margin_p: the same for the margin.
+        forced_control_mean, forced_control_max, forced_p: the same for forced choice.
     """
 
     draws: int = 0
@@ -98,6 +117,9 @@ class ControlledEffect(Effect):
     margin_control_mean: Number = None
     margin_control_max: Number = None
     margin_p: Number = None
+    forced_control_mean: Number = None
+    forced_control_max: Number = None
+    forced_p: Number = None
 
     @property
     def sets(self) -> int:
@@ -105,18 +127,29 @@ class ControlledEffect(Effect):
         return self.draws if self.distinct is None else self.distinct
 
 
-def drops(clean: Reading, edited: Sequence[Reading]) -> tuple[list[float], list[float]]:
-    """Mean drop in points and in margin of each reading."""
-    points = [POINTS * float(np.mean(clean.correct - one.correct)) for one in edited]
-    margins = [float(np.mean(clean.margin - one.margin)) for one in edited]
-    return points, margins
+@dataclass(frozen=True, eq=False)
+class Drops:
+    """Mean losses, one an edit: points of free answers, points of forced choice, nats of margin."""
+
+    points: list[float]
+    forced: list[float]
+    margin: list[float]
+
+
+def drops(clean: Reading, edited: Sequence[Reading]) -> Drops:
+    """What each reading lost against the clean one, over the same items."""
+    return Drops(
+        [POINTS * float(np.mean(clean.correct - one.correct)) for one in edited],
+        [POINTS * float(np.mean(clean.forced - one.forced)) for one in edited],
+        [float(np.mean(clean.margin - one.margin)) for one in edited],
+    )
 
 
 def flat(found: Effect | Gain) -> Row:
     """An effect as columns of a table: intervals in two each."""
     row = found.content()
-    row["ci_low"], row["ci_high"] = row.pop("ci")
-    row["margin_ci_low"], row["margin_ci_high"] = row.pop("margin_ci")
+    for prefix in ("", "margin_", "forced_"):
+        row[f"{prefix}ci_low"], row[f"{prefix}ci_high"] = row.pop(f"{prefix}ci")
     return row
 
 

@@ -104,8 +104,8 @@ def read_options(
     for kind in ("scale", "steer"):
         some = [i for i, o in enumerate(wanted) if o.edit == kind]
         readings = reader.read_edits([wanted[i].made(direction) for i in some], f"{kind}: {function}")
-        points, margins = drops(reader.clean, readings)
-        for i, lost, margin in zip(some, points, margins, strict=True):
+        found = drops(reader.clean, readings)
+        for i, lost, margin in zip(some, found.points, found.margin, strict=True):
             o = wanted[i]
             done[i] = Option(o.edit, o.strength, o.scope, o.source, o.heads, 0.0 - lost, 0.0 - margin)
     return [done[i] for i in range(len(wanted))]

@@ -29,31 +29,51 @@ class AblationSettings:
     """Defaults of :func:`ablate`; cost is counted in answers of the model.
 
     Attributes:
+        functions: those that are tested; the others are only measured beside them. Empty: all.
         draws: control head sets per function on ``test`` (functions x draws x test_items).
-        select_draws: control head sets per candidate on ``select``.
+        random_draws: random head sets of the same layers that may share heads with those under test; each is
+            put through the claim's own test too.
+        layer_sets, layer_limit: random quarters of a layer that are muted on ``select``, and the points of
+            forced choice, averaged over functions, above which a layer's heads are not taken.
+        unreadable_limit, divergence_limit: general damage above which nothing is claimed: points more of
+            unreadable answers; nats of KL(clean || muted) of first tokens beyond random sets' mean.
+        neutral_pictures, divergence_items, damage_draws: pictures shown with neutral prompts, questions of
+            each other function, and random sets, that general damage is measured on.
         main_draws: control head sets for the main questions, for functions of the spatial group only, and for
             each function's steps asked alone.
         ks: how many heads are tried.
-        rankings: which rankings of the atlas are tried; those that are not there are left out.
-        mutes: names of ``NAMED_EDITS`` (:mod:`headscope.edits.named`); ``small`` is the factor of ``small``.
+        rankings: which rankings of the atlas are tried, and ``specific`` (the causal score minus its mean
+            over the other functions); those that are not there are left out.
+        mutes: names of ``NAMED_EDITS`` (:mod:`headscope.edits.named`), and ``resample`` (z of another case
+            asked in the same words); ``small`` is the factor of ``small``.
         scopes: positions for zero muting of the frozen heads.
-        select_items, test_items: items per function; mean_items: items per function for the mean.
+        select_items, test_items: items per function; mean_items: items per function for the mean;
+            resample_items: among which another case is looked for, on ``fit``.
         held_out: whether cases new to the embedded model come in (their results are shown apart otherwise).
         alpha: level of a claim.
     """
 
+    functions: tuple[str, ...] = ()
     draws: int = 200
-    select_draws: int = 2
+    random_draws: int = 100
+    layer_sets: int = 8
+    layer_limit: float = 5.0
+    unreadable_limit: float = 10.0
+    divergence_limit: float = 0.5
+    neutral_pictures: int = 8
+    divergence_items: int = 6
+    damage_draws: int = 20
     main_draws: int = 20
-    ks: tuple[int, ...] = (1, 2, 4, 8, 16)
-    rankings: tuple[str, ...] = ("joint", "independent", "causal")
-    mutes: tuple[str, ...] = ("zero", "small", "mean")
+    ks: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16)
+    rankings: tuple[str, ...] = ("joint", "independent", "causal", "specific")
+    mutes: tuple[str, ...] = ("zero", "small", "mean", "resample")
     small: float = 0.01
     scopes: tuple[str, ...] = SCOPES
     main_contexts: tuple[str, ...] = ("alone", "gold")
     select_items: int = 24
-    test_items: int = 30
+    test_items: int = 100
     mean_items: int = 10
+    resample_items: int = 200
     held_out: bool = False
     alpha: float = 0.05
     rows: int = 128

@@ -4,6 +4,7 @@
 - :func:`hurt_p`: whether muting one head alone hurts;
 - :func:`against_controls`: whether the heads under test hurt more than random ones;
 - :func:`p_among_random`: whether a random set, drawn by the same law, would;
+- :func:`elsewhere`: what the function loses beyond the others;
 - :func:`q_over_functions`, :func:`claim`: what may be said of a function's heads;
 - :func:`overlap_p`: whether two atlases name the same heads more often than chance does.
 
@@ -13,6 +14,7 @@ decides which heads a probe selects, at which level, is in :mod:`headscope.probi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,11 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headscope.edits.edits import Edit, mute
-from headscope.engine.readings import Reader, Reading
-from headscope.experiments.controls import Controls, draw
+from headscope.engine.readings import Reading
+from headscope.experiments.ablation_result import Elsewhere, GeneralDamage
+from headscope.experiments.controls import CLAIM_SETS, Controls
 from headscope.experiments.effects import POINTS, Effect, drops
-from headscope.models.geometry import Geometry, Head
 from headscope.statistics.resampling import (
     Difference,
     benjamini_hochberg,
@@ -32,11 +33,12 @@ from headscope.statistics.resampling import (
     paired_difference,
     sign_flip_p,
 )
+from headscope.statistics.shares import difference_interval, share_difference
 from headscope.storage import Row
 
 Floats = NDArray[np.float64]
 FLIPS = 20_000
-CLAIM_SETS = 200  # distinct control sets behind a claim; fewer give a quick look, never a claim
+DRAWS = 2_000  # bootstrap draws
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,8 @@ def paired_change(
         one, other: (item,) correctness (0 or 1) and margin.
         groups: (item,) picture.
     """
-    right, margin = (
-        paired_difference(a, b, groups, draws=draws, seed=seed) for a, b in zip(one, other, strict=True)
-    )
+    right = share_difference(one[0], other[0], groups, draws=draws, seed=seed)
+    margin = paired_difference(one[1], other[1], groups, draws=draws, seed=seed)
     low, high = right.ci
     points = replace(right, value=POINTS * right.value, ci=(POINTS * low, POINTS * high))
     return Change(points, margin, POINTS * float(one[0].mean()), POINTS * float(other[0].mean()))
@@ -78,6 +79,7 @@ def paired_change(
 def effect(clean: Reading, edited: Reading, groups: Sequence[str], seed: int = 0) -> Effect:
     """What an edit costs on the same items; ``groups`` (item,) names each item's picture."""
     lost = paired_change((clean.correct, clean.margin), (edited.correct, edited.margin), groups, seed)
+    forced = share_difference(clean.forced, edited.forced, groups, seed=seed)
     return Effect(
         n=len(groups),
         images=len(set(groups)),
@@ -90,6 +92,11 @@ def effect(clean: Reading, edited: Reading, groups: Sequence[str], seed: int = 0
         margin_drop=lost.margin.value,
         margin_ci=lost.margin.ci,
         margin_p_paired=lost.margin.p_signflip,
+        forced_clean=POINTS * float(clean.forced.mean()),
+        forced_drop_points=POINTS * forced.value,
+        forced_ci=(POINTS * forced.ci[0], POINTS * forced.ci[1]),
+        unreadable_clean=POINTS * float(1 - clean.readable.mean()),
+        unreadable=POINTS * float(1 - edited.readable.mean()),
     )
 
 
@@ -120,46 +127,78 @@ def against_controls(clean: Reading, edited: Reading, readings: Sequence[Reading
         The fields that a :class:`headscope.experiments.effects.ControlledEffect` has beyond an effect's;
         figures are None without draws.
     """
-    (observed,), (margin_observed,) = drops(clean, [edited])
-    points, margins = drops(clean, readings)
-    some = bool(points)
+    own, found = drops(clean, [edited]), drops(clean, readings)
     once = [controls.draws.index(heads) for heads in dict.fromkeys(controls.draws)]
-    return {
-        "draws": len(points),
+    row: Row = {
+        "draws": len(readings),
         "distinct": controls.distinct,
         "layer_matched": controls.layer_matched,
         "reason": controls.reason,
-        "control_mean": float(np.mean(points)) if some else None,
-        "control_max": max(points) if some else None,
-        "p": draws_p(observed, [points[i] for i in once]) if some else None,
-        "margin_control_mean": float(np.mean(margins)) if some else None,
-        "margin_control_max": max(margins) if some else None,
-        "margin_p": draws_p(margin_observed, [margins[i] for i in once]) if some else None,
     }
+    for prefix, name in (("", "points"), ("margin_", "margin"), ("forced_", "forced")):
+        (observed,), values = getattr(own, name), getattr(found, name)
+        row[f"{prefix}control_mean"] = float(np.mean(values)) if values else None
+        row[f"{prefix}control_max"] = max(values) if values else None
+        row[f"{prefix}p"] = draws_p(observed, [values[i] for i in once]) if values else None
+    return row
 
 
-def p_among_random(
-    reader: Reader, geometry: Geometry, heads: Sequence[Head], draws: int, seed: int
-) -> float | None:
-    """p of the accuracy drop among random sets with as many heads per layer, which may share heads with it.
+def p_among_random(own: tuple[float, float], others: Sequence[tuple[float, float]]) -> float | None:
+    """p among random sets of the same layers, which may share heads: the greater of free and forced.
 
     If the heads under test were themselves drawn at random, they and the sets would be exchangeable, so that
     p <= a in at most a share a of such tests (a permutation test; Phipson and Smyth 2010). Controls that are
     disjoint from the tested heads are not exchangeable with them and reject too often (docs/method.md).
 
     Args:
-        draws: random sets, each read once; 0: no test.
+        own: points lost of free answers and of forced choice. others: the same under other sets.
 
     Returns:
-        (1 + sets at least as bad) / (1 + sets); None without draws.
+        (1 + sets at least as bad) / (1 + sets); None without other sets.
+
+    Example:
+        >>> p_among_random((9.0, 8.0), [(9.0, 1.0), (0.0, 0.0), (0.0, 0.0)])
+        0.5
     """
-    if not draws:
+    if not others:
         return None
-    drawn = draw(geometry, heads, draws, seed, disjoint=False)
-    others = [d for d in dict.fromkeys(drawn.draws) if set(d) != set(heads)]
-    readings = reader.read_many(others, mute(), label="random sets")
-    (observed,), _ = drops(reader.clean, [reader.read(Edit(tuple(heads), mute()))])
-    return draws_p(observed, drops(reader.clean, readings)[0])
+    return max(draws_p(value, [o[i] for o in others]) for i, value in enumerate(own))
+
+
+def elsewhere(
+    function: str, losses: Mapping[str, Floats], groups: Mapping[str, Sequence[str]], seed: int = 0
+) -> Elsewhere:
+    """The mean loss of the other functions, and what the function loses beyond it, with intervals by picture.
+
+    Each function's mean counts once. Intervals of single functions are those of a difference of shares, which
+    hold at 0 and n too; those of the mean and of the difference follow by the method of variance estimates
+    recovery (Zou and Donner 2008). Pictures that several functions share make it wider than it need be.
+
+    Args:
+        losses: function -> (item,) forced choice lost, 0, 1 or -1.
+        groups: function -> (item,) picture.
+    """
+    others = tuple(f for f in losses if f != function)
+    own, low, high = _with_interval(losses[function], groups[function], seed)
+    found = [_with_interval(losses[f], groups[f], seed) for f in others]
+    table = np.array(found if found else [(np.nan,) * 3])
+    mean = float(table[:, 0].mean())
+    down, up = (float(np.sqrt(((table[:, 0] - table[:, k]) ** 2).sum())) / len(table) for k in (1, 2))
+    below, above = math.hypot(own - low, up), math.hypot(high - own, down)
+    return Elsewhere(
+        functions=others,
+        points=mean,
+        ci=(mean - down, mean + up),
+        beyond_points=own - mean,
+        beyond_ci=(own - mean - below, own - mean + above),
+    )
+
+
+def _with_interval(lost: Floats, groups: Sequence[str], seed: int) -> tuple[float, float, float]:
+    """Mean loss in points with the ends of its interval; of a single picture, those of the scale."""
+    low, high = difference_interval(lost, groups, draws=DRAWS, seed=seed)
+    low, high = (low, high) if np.isfinite([low, high]).all() else (-1.0, 1.0)
+    return POINTS * float(lost.mean()), POINTS * low, POINTS * high
 
 
 def q_over_functions(p: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -186,48 +225,110 @@ def overlap_p(shared: int, k: int, heads: int) -> float:
     return float(hypergeom.sf(shared - 1, heads, k, k))
 
 
-def claim(
-    *,
-    q: float | None,
-    distinct: int,
-    low: float | None,
-    excess: float | None,
-    p_random: float | None = None,
-    alpha: float = 0.05,
-    matched: bool = True,
-    why_not: str = "",
-) -> tuple[bool, str]:
-    """Whether functional heads may be claimed (accuracy beyond matched controls and beyond chance), and why.
+@dataclass(frozen=True)
+class ClaimBounds:
+    """What a claim has to keep to, fixed before ``test`` is read.
 
-    Random heads of other layers are no control: heads that everything passes through would be called
-    specialists. Where no head sets match the layers there is no claim.
-
-    Args:
-        q: over functions. distinct: control sets that differ.
-        matched: whether they have as many heads in every layer as the heads under test; why_not: the reason.
-        low: lower end of the interval of the accuracy drop, points; None where there is none.
-        excess: points lost beyond the mean control.
-        p_random: see :func:`p_among_random`.
-        alpha: q below which controls count as beaten.
+    Attributes:
+        alpha: q over functions has to be below it.
+        unreadable: points by which unreadable answers may rise.
+        divergence: nats by which KL(clean || muted) on neutral prompts, and on other functions' questions,
+            may be above the mean of random sets of the same layers.
     """
-    if not matched:
-        return False, f"not testable: no control sets match its layers ({why_not or 'no reason given'})"
-    if q is None or excess is None or distinct < CLAIM_SETS:
-        return False, f"no claim: {distinct} distinct control sets, a claim needs {CLAIM_SETS}"
-    sure = f"q = {q:.3f} over functions, {distinct} distinct control sets"
-    if q >= alpha:
-        return False, f"not functional: controls hurt as much ({sure})"
-    if low is None:
-        return False, "not functional: the accuracy drop may be nothing (it has no interval)"
-    if not low > 0:
-        return False, f"not functional: the accuracy drop may be nothing (interval from {low:.1f} points)"
-    said = f"functional: muting costs {excess:.1f} points more than the mean control ({sure})"
-    if p_random is not None and p_random >= alpha:
-        said += (
-            f"; random sets that may share heads with it hurt as much too often (p = {p_random:.3f}), so one "
-            "or two of these heads may carry the effect"
+
+    alpha: float = 0.05
+    unreadable: float = 10.0
+    divergence: float = 0.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim that heads serve a function rests on; intervals by their lower ends, in points.
+
+    Attributes:
+        why_not: why the function cannot be tested; empty where it can.
+        distinct: control sets that differ, all with as many heads in every layer as the heads under test.
+        q: over functions, of the greatest p against controls.
+        free, free_low, forced, forced_low: lost of free answers and of forced choice.
+        beyond_low: lost by forced choice beyond the mean of the other functions.
+        damage: on what has nothing to do with the function.
+    """
+
+    why_not: str
+    distinct: int
+    q: float | None
+    free: float | None
+    free_low: float | None
+    forced: float | None
+    forced_low: float | None
+    beyond_low: float | None
+    damage: GeneralDamage | None
+
+    def faults(self, bounds: ClaimBounds) -> list[str]:
+        """Each part of the claim that does not hold, in words."""
+        found = []
+        if self.q is None or self.q >= bounds.alpha:
+            found.append(f"random heads of the same layers hurt as much (q = {_number(self.q, 3)})")
+        if not above_zero(self.free_low):
+            found.append(f"free answers may lose nothing (from {_number(self.free_low)} points)")
+        if not above_zero(self.forced_low):
+            found.append(f"forced choice may lose nothing (from {_number(self.forced_low)} points)")
+        if not above_zero(self.beyond_low):
+            found.append(f"others may lose as much (own minus theirs from {_number(self.beyond_low)} points)")
+        return found + self._damaged(bounds)
+
+    def _damaged(self, bounds: ClaimBounds) -> list[str]:
+        if self.damage is None:
+            return ["general damage was not measured"]
+        found = []
+        d = self.damage
+        if d.unreadable_points is None or not d.unreadable_points <= bounds.unreadable:
+            found.append(
+                f"general damage: {_number(d.unreadable_points)} points more answers are unreadable (limit "
+                f"{bounds.unreadable:g})"
+            )
+        moved = (
+            ("neutral prompts", d.kl_neutral, d.kl_neutral_controls),
+            ("other functions", d.kl_elsewhere, d.kl_elsewhere_controls),
         )
-    return True, said
+        for words, own, controls in moved:
+            if own is None or controls is None or not own - controls <= bounds.divergence:
+                found.append(
+                    f"general damage: first tokens on {words} move by {_number(own, 2)} nats, with random "
+                    f"heads by {_number(controls, 2)} (limit {bounds.divergence:g} more)"
+                )
+        return found
+
+
+def claim(evidence: Evidence, bounds: ClaimBounds = ClaimBounds()) -> tuple[bool, str]:
+    """Whether heads may be called functional for a function, and why, or which part failed.
+
+    All parts have to hold (docs/concepts.md): enough control sets match the heads layer by layer; the loss is
+    beyond theirs (q over functions); free answers and forced choice both lose; the function loses more than
+    the others do; and there is no general damage. Random heads of other layers are no control: heads that
+    everything passes through would be called specialists.
+    """
+    if evidence.why_not:
+        return False, f"not testable: {evidence.why_not}"
+    if evidence.distinct < CLAIM_SETS:
+        return False, f"no claim: {evidence.distinct} distinct control sets, a claim needs {CLAIM_SETS}"
+    faults = evidence.faults(bounds)
+    if faults:
+        return False, f"not functional: {'; '.join(faults)}"
+    return True, (
+        f"functional: muting costs {_number(evidence.free)} points of free answers and "
+        f"{_number(evidence.forced)} of forced choice (q = {_number(evidence.q, 3)} over functions, "
+        f"{evidence.distinct} distinct control sets)"
+    )
+
+
+def above_zero(low: float | None) -> bool:
+    """Whether an interval with this lower end excludes zero; one that is not there does not."""
+    return low is not None and low > 0
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "unknown" if value is None else f"{value:.{digits}f}"
 
 
 def among_random(observed: float, drawn: Floats | Sequence[float]) -> float | None:
@@ -277,8 +378,8 @@ def gain_among_sets(clean: Reading, edited: Reading, readings: Sequence[Reading]
     Returns:
         The fields of an :class:`headscope.experiments.emphasis_result.EmphasisTest` that are about them.
     """
-    (lost,), _ = drops(clean, [edited])
-    points = [0.0 - one for one in drops(clean, readings)[0]]
+    (lost,) = drops(clean, [edited]).points
+    points = [0.0 - one for one in drops(clean, readings).points]
     once = [points[controls.draws.index(heads)] for heads in dict.fromkeys(controls.draws)] if points else []
     return {
         "random_sets": len(once),

@@ -46,7 +46,7 @@ def merge_adapter(
     if not is_free(out):
         raise ModelError(f"merge: {out} already exists and is not empty; name a new folder")
     named = base or settings.get("base_model_name_or_path")
-    if not named:
+    if not isinstance(named, str | Path) or not named:
         raise ModelError(f"{folder}: {ADAPTER} names no base model; say which: --base MODEL")
     where, name, commit = locate(named)
     with quiet():

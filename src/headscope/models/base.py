@@ -21,8 +21,8 @@ from headscope.models.loading import count_weights, input_device
 from headscope.models.placement import Placement
 from headscope.models.processors import image_backend_of
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
-from headscope.models.proofs.batches import numbered
-from headscope.models.proofs.steps import Proof
+from headscope.models.proofs.batch_proof import numbered
+from headscope.models.proofs.proof_steps import Proof
 from headscope.models.thinking import special_ids
 from headscope.models.types import Encoded, Frame, ImageGrid, Prompt
 from headscope.models.weights import Weights, refuse_training

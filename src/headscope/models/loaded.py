@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from headscope.models.placement import LoadOptions
     from headscope.models.vlm import VLM
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ModelPlacement:
     """Device, number format and quantisation of a model in memory.
 
     Attributes:
@@ -38,21 +39,21 @@ class Loaded:
         return len(set(self.placement.values())) > 1
 
     @property
-    def options(self) -> dict[str, object] | None:
+    def options(self) -> LoadOptions | None:
         """What ``load_model`` has to be told beside device and dtype to place it so again."""
-        chosen: dict[str, object] = {"device_map": dict(self.placement)} if self.spread else {}
+        chosen: LoadOptions = {"device_map": {**self.placement}} if self.spread else {}
         if self.quantization is not None:
             chosen["quantization"] = self.quantization
         return chosen or None
 
 
-def loaded_as(vlm: VLM) -> Loaded:
+def loaded_as(vlm: VLM) -> ModelPlacement:
     """How a model is placed, as found in it."""
     places = {part: full_device(place) for part, place in vlm.placement.items()}
     device = full_device(str(vlm.device))
     if len(set(places.values())) == 1:
         places = {"": device}
-    return Loaded(device, main_dtype(vlm.model), places, _quantization(vlm.model, vlm.folder))
+    return ModelPlacement(device, main_dtype(vlm.model), places, _quantization(vlm.model, vlm.folder))
 
 
 def full_device(name: str) -> str:

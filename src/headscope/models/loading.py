@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from headscope.models.families import family_named
 from headscope.models.kernels import check_kept, check_kernel
 from headscope.models.library_messages import quiet
 from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
-from headscope.models.placement import Placement, device_named, spread
+from headscope.models.placement import DeviceMap, Placement, device_named, spread
 from headscope.models.quantized import bitsandbytes_settings, check_loaded, check_method, why_not_loaded
 
 _NUMBERED = re.compile(r"\.(\d+)\.")
@@ -100,10 +100,20 @@ def _give_lists(inner: Any, names: tuple[str, ...]) -> None:
     inner.get_image_features = MethodType(features, inner)  # a copied model's own, where a closure is not
 
 
-def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:
+class _Keywords(TypedDict, total=False):
+    """What ``from_pretrained`` is told about format and place."""
+
+    config: Any
+    dtype: str | torch.dtype
+    device_map: str | dict[str, str | int] | dict[str, torch.device]
+    max_memory: dict[str | int, str | int]
+    quantization_config: object
+
+
+def _keywords(folder: Path, config: Any, how: Placement) -> _Keywords:
     """What from_pretrained is told about format and place."""
     dtype = how.dtype if how.dtype == "auto" else getattr(torch, how.dtype)
-    keywords: dict[str, Any] = {"config": config, "dtype": dtype}
+    keywords: _Keywords = {"config": config, "dtype": dtype}
     stored = getattr(config, "quantization_config", None)
     if how.device_map is not None:
         given = how.device_map
@@ -122,12 +132,12 @@ def _keywords(folder: Path, config: Any, how: Placement) -> dict[str, Any]:
     return keywords
 
 
-def _key(device: Any) -> Any:
+def _key(device: str | int) -> str | int:
     """Devices in max_memory: GPUs by number."""
     return int(device) if str(device).isdigit() else device
 
 
-def _places(folder: Path, config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def _places(folder: Path, config: Any, given: DeviceMap) -> dict[str, str | int]:
     """A device map checked against the model, before its weights are read."""
     from transformers import AutoModelForImageTextToText
 

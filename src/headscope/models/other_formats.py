@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from headscope.errors import ModelError
+from headscope.records import JsonObject
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 ADAPTER = "adapter_config.json"
@@ -204,7 +205,7 @@ def naming_own_code(folder: Path) -> Iterator[None]:
         raise ModelError(f"{exc}; {own}") from exc
 
 
-def read_settings(file: Path) -> dict[str, Any]:
+def read_settings(file: Path) -> JsonObject:
     """A small JSON object beside the weights; empty where there is none that can be read."""
     try:
         found = json.loads(file.read_text("utf-8"))

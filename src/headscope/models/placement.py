@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import nn
@@ -16,6 +16,26 @@ DTYPES = ("float32", "bfloat16", "float16", "auto")
 QUANTIZATIONS = ("8bit", "4bit")
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
+
+
+DeviceMap = Mapping[str, str | int]
+"""Name of a module or weight -> device: ``cuda:1``, 1, ``cpu``, ``disk``."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """Options of :func:`headscope.models.vlm.load_model` beside device and number format, in plain values."""
+
+    device_map: str | dict[str, str | int]
+    max_memory: dict[str, str | int]
+    quantization: str
+    attention: str
+    image_backend: str
+
+
+class ModelOptions(LoadOptions, total=False):
+    """The same with the tower, as the command line and studies are given them."""
+
+    tower: str
 
 
 @dataclass(frozen=True)
@@ -37,8 +57,8 @@ class Placement:
 
     device: str = "cpu"
     dtype: str = "float32"
-    device_map: str | Mapping[str, Any] | None = None
-    max_memory: Mapping[Any, Any] | None = None
+    device_map: str | DeviceMap | None = None
+    max_memory: Mapping[str, str | int] | Mapping[str | int, str | int] | None = None
     quantization: str | None = None
     attention: str | None = None
 
@@ -93,7 +113,7 @@ class Options:
     image_backend: str = "auto"
 
     @classmethod
-    def of(cls, given: Mapping[str, Any] | None) -> dict[str, object] | None:
+    def of(cls, given: ModelOptions | None) -> ModelOptions | None:
         """The options that differ from their defaults, checked; None if there are none.
 
         Raises:
@@ -115,7 +135,7 @@ class Options:
             del chosen["image_backend"]
         if "max_memory" in chosen:
             chosen["max_memory"] = {str(k): v for k, v in chosen["max_memory"].items()}
-        return chosen or None
+        return cast(ModelOptions, chosen) or None
 
 
 def device_named(device: Any) -> torch.device:
@@ -144,7 +164,7 @@ def need(package: str, what: str) -> None:
         raise ModelError(f"{what} needs the package {package}, which is not installed: pip install {package}")
 
 
-def spread(model: nn.Module, places: Mapping[str, Any]) -> dict[str, Any]:
+def spread(model: nn.Module, places: DeviceMap) -> dict[str, str | int]:
     """A device map in which no part lies within another, so that "" may stand for the rest.
 
     transformers ignores names that there are not, and guesses a place for what is left out; both are refused.
@@ -163,12 +183,13 @@ def spread(model: nn.Module, places: Mapping[str, Any]) -> dict[str, Any]:
             f"device map: {type(model).__name__} has no part {strange!r}; it has, for instance, "
             f"{', '.join(modules[1:4])}"
         )
-    found = dict(_walk(model, "", None, places))
-    homeless = next((n for n, place in found.items() if place is None), None)
-    if homeless is not None:
-        raise ModelError(
-            f"device map: gives no device for {homeless!r}; add it, a part that holds it, or '' for the rest"
-        )
+    found: dict[str, str | int] = {}
+    for name, place in _walk(model, "", None, places):
+        if place is None:
+            raise ModelError(
+                f"device map: gives no device for {name!r}; add it, a part that holds it, or '' for the rest"
+            )
+        found[name] = place
     return found
 
 
@@ -176,7 +197,9 @@ def _weights(module: nn.Module) -> list[str]:
     return [n for n, _ in (*module.named_parameters(), *module.named_buffers())]
 
 
-def _walk(module: nn.Module, name: str, place: Any, places: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _walk(
+    module: nn.Module, name: str, place: str | int | None, places: DeviceMap
+) -> Iterator[tuple[str, str | int | None]]:
     """(part, device): the largest parts that lie whole in one place and hold weights."""
     place = places.get(name, place)
     prefix = f"{name}." if name else ""

@@ -202,7 +202,7 @@ def _pixtral() -> Any:
         del sys.modules[wanted]
 
 
-class _NoVideo(dict[str, Any]):
+class _NoVideo(dict[str, None]):
     """In the place of a processor's video part: takes no input, and every setting of it is None.
 
     A dictionary, since transformers writes a processor's parts out as JSON.

@@ -51,13 +51,13 @@ class Template:
         self._variables: Mapping[str, bool | int | str] = {}
         self._header = ""  # what the template writes before any answer, other than blanks
         self._behind = ""  # what the template writes behind the last question
-        self._asked: thinking.Style | None = None
-        self._thought: tuple[thinking.Style, str] | None = None
+        self._asked: thinking.ThoughtMarks | None = None
+        self._thought: tuple[thinking.ThoughtMarks, str] | None = None
         self._check()
         self._thought = self._written_thought()
         self._measure()
 
-    def _written_thought(self) -> tuple[thinking.Style, str] | None:
+    def _written_thought(self) -> tuple[thinking.ThoughtMarks, str] | None:
         """How the template writes out a thought that it is given; None where it takes none."""
         if self._chat is None:
             return None
@@ -98,7 +98,7 @@ class Template:
         self._header += fixed  # said before any answer, hence of the prompt: "\n" behind an empty thought
         self.tail += fixed
 
-    def leave_out(self, style: thinking.Style) -> None:
+    def leave_out(self, style: thinking.ThoughtMarks) -> None:
         """End prompts with an empty thought, for a model that opens one by itself."""
         self._header += style.opening + thinking.empty(style, self._chat or "", self._thought)
         self._measure()

@@ -39,7 +39,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Difference:
+class SurveyDifference:
     """A family whose row on a release is another than on the newest."""
 
     release: str
@@ -49,11 +49,11 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedReleases:
     """All releases, the newest first, and where their rows differ from the newest one's."""
 
     releases: tuple[Release, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[SurveyDifference, ...]
 
     @property
     def newest(self) -> str:
@@ -70,7 +70,8 @@ class Tried:
         """What ``pyproject.toml`` admits: the minor releases that were tried, and no other.
 
         Example:
-            >>> Tried((Release("5.20.1", 1, 1, 0, 0, 1, 0), Release("5.18.0", 1, 1, 0, 0, 1, 0)), ()).bounds
+            >>> newest, oldest = (Release(name, 1, 1, 0, 0, 1, 0) for name in ("5.20.1", "5.18.0"))
+            >>> TriedReleases((newest, oldest), ()).bounds
             '>=5.18.0,<5.21,!=5.19.*'
         """
         major, minor = minor_of(self.newest)
@@ -95,12 +96,12 @@ class Tried:
 
 
 @cache
-def tried() -> Tried:
+def tried() -> TriedReleases:
     """The releases that this version of headscope was tried with."""
     raw = json.loads(TRIED.read_text("utf-8"))
-    return Tried(
+    return TriedReleases(
         tuple(Release(**one) for one in raw["releases"]),
-        tuple(Difference(**one) for one in raw["differences"]),
+        tuple(SurveyDifference(**one) for one in raw["differences"]),
     )
 
 

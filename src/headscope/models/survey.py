@@ -14,7 +14,7 @@ Status = Literal["PROVED", "PARTLY", "REFUSED"]
 
 
 @dataclass(frozen=True)
-class Row:
+class SurveyedFamily:
     """What the survey found of one family.
 
     Attributes:
@@ -38,13 +38,13 @@ class Row:
         return self.status != "REFUSED" and isinstance(self.proofs.get("positions"), float)
 
 
-def load(file: Path = RESULTS) -> list[Row]:
+def load(file: Path = RESULTS) -> list[SurveyedFamily]:
     """Its rows, by family.
 
     Raises:
         StoreError: the table is not there, or not what it should be.
     """
     try:
-        return [Row(**row) for row in json.loads(file.read_text("utf-8"))]
+        return [SurveyedFamily(**row) for row in json.loads(file.read_text("utf-8"))]
     except (OSError, ValueError, TypeError) as exc:
         raise StoreError(f"{file}: the survey of families cannot be read ({exc}); install again") from exc

@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 
-class Style(NamedTuple):
+class ThoughtMarks(NamedTuple):
     """How a family marks a thought.
 
     Attributes:
@@ -21,25 +21,27 @@ class Style(NamedTuple):
 
 
 STYLES = (
-    Style("<think>", "</think>", "\n\n</think>\n\n"),
-    Style("<thinking>", "</thinking>", "\n\n</thinking>\n\n"),
-    Style("<thought>", "</thought>", "\n\n</thought>\n\n"),
-    Style("<reasoning>", "</reasoning>", "\n\n</reasoning>\n\n"),
-    Style("<analysis>", "</analysis>", "\n\n</analysis>\n\n"),
-    Style("<mm:think>", "</mm:think>", "\n\n</mm:think>\n\n"),
-    Style("<seed:think>", "</seed:think>", "</seed:think>"),
-    Style("<seed:cot_budget_reflect>", "</seed:cot_budget_reflect>", "</seed:cot_budget_reflect>"),
-    Style("◁think▷", "◁/think▷", "◁/think▷"),
-    Style("[THINK]", "[/THINK]", "[/THINK]"),
-    Style("<|START_THINKING|>", "<|END_THINKING|>", "<|END_THINKING|>"),
-    Style("<|channel>thought", "<channel|>", "\n<channel|>"),
-    Style("<|open|>think<|sep|>", "<|close|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"),
-    Style(
+    ThoughtMarks("<think>", "</think>", "\n\n</think>\n\n"),
+    ThoughtMarks("<thinking>", "</thinking>", "\n\n</thinking>\n\n"),
+    ThoughtMarks("<thought>", "</thought>", "\n\n</thought>\n\n"),
+    ThoughtMarks("<reasoning>", "</reasoning>", "\n\n</reasoning>\n\n"),
+    ThoughtMarks("<analysis>", "</analysis>", "\n\n</analysis>\n\n"),
+    ThoughtMarks("<mm:think>", "</mm:think>", "\n\n</mm:think>\n\n"),
+    ThoughtMarks("<seed:think>", "</seed:think>", "</seed:think>"),
+    ThoughtMarks("<seed:cot_budget_reflect>", "</seed:cot_budget_reflect>", "</seed:cot_budget_reflect>"),
+    ThoughtMarks("◁think▷", "◁/think▷", "◁/think▷"),
+    ThoughtMarks("[THINK]", "[/THINK]", "[/THINK]"),
+    ThoughtMarks("<|START_THINKING|>", "<|END_THINKING|>", "<|END_THINKING|>"),
+    ThoughtMarks("<|channel>thought", "<channel|>", "\n<channel|>"),
+    ThoughtMarks(
+        "<|open|>think<|sep|>", "<|close|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"
+    ),
+    ThoughtMarks(
         "<|channel|>analysis<|message|>",
         "<|channel|>final<|message|>",
         "<|end|><|start|>assistant<|channel|>final<|message|>",
     ),
-    Style("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", "\n[BEGIN FINAL RESPONSE]\n"),
+    ThoughtMarks("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", "\n[BEGIN FINAL RESPONSE]\n"),
 )
 _FINISHED = tuple(
     re.compile(f"{re.escape(s.opening)}.*?{re.escape(s.end)}", re.DOTALL | re.IGNORECASE) for s in STYLES
@@ -83,7 +85,7 @@ def variables(source: str) -> dict[str, bool | int | str]:
     return told
 
 
-def written(rendered: str, thought: str, answer: str) -> tuple[Style, str] | None:
+def written(rendered: str, thought: str, answer: str) -> tuple[ThoughtMarks, str] | None:
     """How a template ends an empty thought, seen where it writes one out before an answer.
 
     Example:
@@ -100,7 +102,7 @@ def written(rendered: str, thought: str, answer: str) -> tuple[Style, str] | Non
     return style, (gap if not gap.strip() else "") + between
 
 
-def asked_for(instructions: str) -> Style | None:
+def asked_for(instructions: str) -> ThoughtMarks | None:
     """The style of thought that a template asks for, in what it writes before the first turn of a user.
 
     Args:
@@ -117,8 +119,8 @@ def ended(
     prompt: str,
     behind: int,
     source: str = "",
-    own: tuple[Style, str] | None = None,
-    asked: Style | None = None,
+    own: tuple[ThoughtMarks, str] | None = None,
+    asked: ThoughtMarks | None = None,
 ) -> str:
     """A prompt whose thought is over: one that is open is closed, one that is asked for is left empty.
 
@@ -142,20 +144,20 @@ def ended(
     return prompt if asked is None else prompt + asked.opening + empty(asked, source, own)
 
 
-def _open(text: str) -> list[Style]:
+def _open(text: str) -> list[ThoughtMarks]:
     """Styles of thoughts that a text begins and does not end, in order."""
     places = sorted((text.rfind(s.opening), s) for s in STYLES if s.opening in text)
     return [style for place, style in places if style.end not in text[place:]]
 
 
-def empty(style: Style, source: str = "", own: tuple[Style, str] | None = None) -> str:
+def empty(style: ThoughtMarks, source: str = "", own: tuple[ThoughtMarks, str] | None = None) -> str:
     """What ends an empty thought of a style in this template's own words, if it has any."""
     if style.opening + style.end in source:
         return style.end
     return own[1] if own is not None and own[0] is style else style.empty
 
 
-def opened(text: str) -> Style | None:
+def opened(text: str) -> ThoughtMarks | None:
     """The style of the thought that an answer begins with; None if it begins with none."""
     return next((s for s in STYLES if text.lstrip().startswith(s.opening)), None)
 

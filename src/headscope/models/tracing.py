@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from headscope.errors import GeometryError
 from headscope.models.attention import PRODUCTS, every_function
 from headscope.models.geometry import Geometry, Site
-from headscope.models.proofs.steps import logits_of, prompt_ids
+from headscope.models.proofs.proof_steps import logits_of, prompt_ids
 from headscope.models.structure import in_features, in_order, kind_of, left_out, refuse_doubles
 
 

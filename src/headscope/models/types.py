@@ -187,6 +187,13 @@ class Frame:
             self._cache[key] = mask.repeat_interleave(self.repeats(n_items), dim=0).to(place)
         return self._cache[key]
 
+    def prompt_slice(self, n_positions: int) -> slice | None:
+        """Which of the prompt's positions a layer's first ones are; None: it sees answer tokens alone."""
+        given = max(n_positions, *self._given, 0)
+        if not self._reads_prompt(given):
+            return None
+        return slice(min(given - n_positions, self.prompt_length), self.prompt_length)
+
     def _reads_prompt(self, n_positions: int) -> bool:
         """Whether the forward over so many positions begins with the prompt."""
         if self._cached:

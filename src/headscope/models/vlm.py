@@ -27,7 +27,7 @@ from headscope.models.placement import Placement, device_named
 from headscope.models.processors import check_image_backend, load_processor
 from headscope.models.prompts import Template
 from headscope.models.proofs.full import proof_inputs, prove
-from headscope.models.proofs.steps import REFUSED
+from headscope.models.proofs.proof_steps import REFUSED
 from headscope.models.releases import check_release, other_release
 from headscope.models.thinking import opened
 from headscope.models.types import Answer, Prompt

@@ -21,7 +21,7 @@ from headscope.probing.significance import fdr, finite_or_none
 from headscope.probing.steps import Steps, gather_steps
 from headscope.probing.summary import finite_table, head_rows, interval_list, with_causal
 from headscope.progress import track
-from headscope.statistics.resampling import mean_estimate
+from headscope.statistics.shares import share_estimate
 from headscope.storage import Ledger, write_json, write_table
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _joint_unit(atlas: Atlas, steps: Steps, settings: ProbeSettings, shuffle: bo
         trained.probe, steps.z[select], y[select], steps.images[select], settings.draws, settings.seed
     )
     right = trained.probe.predict(steps.z[test]) == y[test]
-    judged = mean_estimate(right.astype(float), steps.images[test], seed=settings.seed)
+    judged = share_estimate(right.astype(float), steps.images[test])
     commonest = int(np.bincount(y[fit]).argmax())
     return {
         "importance": finite_or_none(weight.mean),

@@ -35,6 +35,11 @@ def lost(effect: Effect) -> Estimate:
     return estimate(effect.drop_points, effect.ci, effect.n)
 
 
+def forced_lost(effect: Effect) -> Estimate:
+    """Points of forced choice lost."""
+    return estimate(effect.forced_drop_points, effect.forced_ci, effect.n)
+
+
 def margin_lost(effect: Effect) -> Estimate | None:
     """Nats of margin lost."""
     if effect.margin_drop is None:

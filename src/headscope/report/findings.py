@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from headscope.asking.form import form_of, warnings_of
 from headscope.experiments.ablation_result import MutingTest
+from headscope.experiments.controls import CLAIM_SETS
 from headscope.experiments.emphasis_result import Headline
-from headscope.experiments.significance import CLAIM_SETS, EMPHASIS_SETS, beyond_random
+from headscope.experiments.significance import EMPHASIS_SETS, beyond_random
 from headscope.experiments.waking.gain_records import WakingMeasure
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
 from headscope.probing.atlas import Contrast
+from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.wake import unread
 from headscope.report.contents import StudyContents
-from headscope.report.estimates import Estimate, estimate, gained, lost
+from headscope.report.estimates import Estimate, estimate, forced_lost, gained, lost
 from headscope.report.measure import near_chance, paired, select
 from headscope.report.theme import number
 
@@ -52,12 +54,12 @@ def _steps(study: StudyContents, context: str) -> Finding:
         "gold": "after the true answers to its steps",
         "own": "after the model’s own answers to its steps",
     }
-    claim = f"The main question is answered better {given[context]} than asked at once"
+    claim = f"The main question is answered better {given[context]} than asked at once, the verdict left out"
     difference = paired(study, MAIN, context, "alone")
     if difference is None:
         return Finding(claim, "no such answers", NOT_RUN, "accuracy")
     points = scaled(difference)
-    text = f"{interval(points, 1, True)} points, n = {points.n}"
+    text = f"{interval(points, 1, True)} points, n = {points.n}{beside(study)}"
     return Finding(claim, text, verdict(points), "accuracy-by-context")
 
 
@@ -102,22 +104,23 @@ def _muting(study: StudyContents) -> list[Finding]:
     for function, test in tests.items():
         claim = f"Muting the heads of {words(function)} hurts it more than muting random heads"
         text = (
-            f"{interval(lost(test))} points lost with {test.k} heads, {number(test.excess_points)} more than "
-            f"with random heads on average ({against_sets(test)})"
+            f"{interval(lost(test))} points lost with {test.k} heads, {interval(forced_lost(test))} by "
+            f"forced choice, {number(test.excess_points)} more than with random heads on average "
+            f"({against_sets(test)}); {test.verdict}"
         )
-        fair = test.layer_matched and test.sets >= CLAIM_SETS
+        fair = not test.not_testable and test.sets >= CLAIM_SETS
         says = HOLDS if test.claimed else UNCLEAR if fair else UNTESTABLE
         found.append(Finding(claim, text, says, "muting"))
     return found
 
 
 def own_worst(study: StudyContents) -> tuple[int, int]:
-    """How many functions lose more from their own heads than the others do on average, and of how many."""
+    """How many functions lose more forced choice to their own heads than others do; of how many."""
     matrix = study.ablation.specificity if study.ablation else None
     hits = total = 0
     if matrix is None:
         return hits, total
-    for row, line in zip(matrix.muted, matrix.drop_points, strict=True):
+    for row, line in zip(matrix.muted, matrix.forced_drop_points, strict=True):
         cells = {c: drop for c, drop in zip(matrix.measured, line, strict=True) if drop is not None}
         others = [drop for c, drop in cells.items() if c != row]
         if row in cells and others:
@@ -127,7 +130,7 @@ def own_worst(study: StudyContents) -> tuple[int, int]:
 
 
 def _specific(study: StudyContents) -> Finding:
-    claim = "A function’s own heads hurt it more than they hurt the others on average"
+    claim = "A function’s own heads cost it more forced choice than they cost the others on average"
     hits, total = own_worst(study)
     if not total:
         return Finding(claim, "no specificity matrix", NOT_RUN, "specificity-section")

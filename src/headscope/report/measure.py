@@ -25,10 +25,10 @@ def select(
 
 
 def accuracy(rows: Sequence[Row]) -> Estimate:
-    """Share of right answers (0..1) with a 95 % bootstrap interval over images."""
+    """Share of right answers (0..1) with a 95 % interval over images."""
     from headscope.statistics.accuracy import accuracy_table
 
-    cell = accuracy_table([{**row, "all": ""} for row in rows], "all", draws=1000)[0]
+    cell = accuracy_table([{**row, "all": ""} for row in rows], "all")[0]
     low, high = (float(end) if math.isfinite(end) else None for end in cell["ci"])
     return Estimate(float(cell["value"]), low, high, int(cell["n"]))
 
@@ -50,17 +50,24 @@ def near_chance(rows: Sequence[Row]) -> bool:
     return (estimate.low or 0.0) <= max(chance(rows), majority(rows))
 
 
-def paired(study: StudyContents, function: str, context: str, against: str) -> Estimate | None:
-    """Difference of accuracy (0..1) between two contexts on the same questions, interval over images."""
-    from headscope.statistics.resampling import paired_difference
+def asked_alike(study: StudyContents, function: str) -> dict[str, list[Row]]:
+    """Context -> rows of the same questions in the same order: those asked in every context that occurs."""
+    found: dict[str, dict[tuple[str, str], Row]] = {}
+    for row in select(study, function=function):
+        found.setdefault(row["context"], {})[row["case"], row["step"]] = row
+    common = [key for key in next(iter(found.values()), {}) if all(key in rows for rows in found.values())]
+    return {context: [rows[key] for key in common] for context, rows in found.items()}
 
-    first = {(r["case"], r["step"]): r for r in select(study, function=function, context=context)}
-    second = {(r["case"], r["step"]): r for r in select(study, function=function, context=against)}
-    both = [key for key in first if key in second]
-    if not both:
+
+def paired(study: StudyContents, function: str, context: str, against: str) -> Estimate | None:
+    """Difference of accuracy (0..1) between two contexts on questions asked in all, interval over images."""
+    from headscope.statistics.shares import share_difference
+
+    rows = asked_alike(study, function)
+    first, second = rows.get(context), rows.get(against)
+    if not first or not second:
         return None
-    a = [float(bool(first[key]["correct"])) for key in both]
-    b = [float(bool(second[key]["correct"])) for key in both]
-    images = [str(first[key].get("image") or first[key]["case"]) for key in both]
-    found = paired_difference(a, b, images, seed=0)
-    return Estimate(float(found.value), float(found.ci[0]), float(found.ci[1]), len(both))
+    a, b = ([float(bool(row["correct"])) for row in one] for one in (first, second))
+    images = [str(row.get("image") or row["case"]) for row in first]
+    found = share_difference(a, b, images)
+    return Estimate(float(found.value), float(found.ci[0]), float(found.ci[1]), len(first))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headscope.experiments.significance import CLAIM_SETS
+from headscope.experiments.controls import CLAIM_SETS
 from headscope.report.charts.base import words
 from headscope.report.contents import StudyContents
 from headscope.report.theme import number, percent
@@ -26,9 +26,10 @@ def _protocol(study: StudyContents) -> Block:
         "make a claim come true.",
         "Some wordings of questions, and for generated scenes some combinations and sprites, occur in "
         "test only; results on them are shown apart.",
-        "Intervals are 95 % bootstrap intervals that resample images, not questions, since questions "
-        "about one picture are not independent. Differences are paired: the same questions under both "
-        "conditions.",
+        "Intervals are 95 % intervals whose unit is the image, not the question, since questions about one "
+        "picture are not independent: of shares Clopper and Pearson's at the effective number of questions, "
+        "of everything else bootstraps; none has no width where all answers are alike. Differences are "
+        "paired: the same questions under both conditions.",
         "The margin is the log-probability of the true answer minus that of the best wrong choice, per "
         "token; it moves before answers flip, so both are reported.",
         "Intervals and p-values of single rows are not corrected for the number of rows on this page, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headscope.functions import MAIN
+from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import Estimate, estimate, lost
@@ -75,7 +76,8 @@ def _steps(study: StudyContents) -> str:
         does = "help" if clear["gold"] == HOLDS else "hurt"
         says = f"True answers to the steps {does} main questions"
         says += ", the model's own do not clearly" if own else ""
-    return f"{says}: {percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps."
+    asked = f"{percent(accuracy(alone).value)} asked at once, {' and '.join(told)} to the steps"
+    return f"{says}: {asked} (no step that gives the answer is shown){beside(study)}."
 
 
 def _heads(study: StudyContents) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,7 @@ from headscope.experiments.waking.summary_records import BothSummary, PointingSu
 from headscope.functions import MAIN
 from headscope.probing.atlas import Atlas
 from headscope.records import Artefact, Interval, Number, Record
+from headscope.report.chain import ChainCell
 from headscope.report.charts.wake import unread
 from headscope.report.contents import StudyContents, read_contents
 from headscope.report.measure import accuracy, select
@@ -86,7 +88,7 @@ class MutingCell(Record):
         k, n, drop_points, ci: heads, questions, points lost on ``test``, interval.
         control_mean, control_max, draws, distinct: the same under random heads.
         layer_matched: whether these have as many heads in every layer; where not, nothing is claimed.
-        p, q: against them; over functions.
+        p, q: of free answers against them; what is claimed goes by, over functions.
         claimed, verdict: whether the heads may be called functional, and why.
     """
 
@@ -110,6 +112,98 @@ class MutingCell(Record):
         effect = ("k", "n", "drop_points", "ci", "control_mean", "control_max", "draws", "layer_matched")
         kept = (*effect, "p", "q", "claimed", "verdict")
         return cls(**{k: getattr(test, k) for k in kept}, distinct=test.sets)
+
+
+class ClaimCell(Record):
+    """A function's heads muted on ``test``, and what may be claimed of them.
+
+    Attributes:
+        function, heads, ranking: whose heads, and the ranking that they come from.
+        n, pictures: questions, and pictures that they show.
+        clean_free, clean_forced: percent right before, of free answers and of forced choice.
+        drop_points, ci, forced_drop_points, forced_ci: lost of free answers, and of forced choice.
+        elsewhere_points, elsewhere_ci: mean lost by the other functions, by forced choice.
+        beyond_points, beyond_ci: own loss of forced choice minus that mean.
+        unreadable_share: share of free answers that are none of the choices when muted, 0 to 1.
+        kl_neutral, kl_elsewhere: nats by which first tokens move on neutral prompts and on other functions.
+        layer_matched, distinct, control_mean, control_max, forced_control_mean, forced_control_max: random
+            sets of the same layers, how many differ, and what they cost of free answers and of forced choice.
+        p, q: the greatest p against them, and after correction over functions.
+        claimed, verdict: whether the heads may be called functional, and why.
+    """
+
+    function: str
+    heads: tuple[str, ...]
+    ranking: str
+    n: int
+    pictures: int
+    clean_free: Number
+    clean_forced: Number
+    drop_points: Number
+    ci: Interval
+    forced_drop_points: Number
+    forced_ci: Interval
+    elsewhere_points: Number
+    elsewhere_ci: Interval | None
+    beyond_points: Number
+    beyond_ci: Interval | None
+    unreadable_share: Number
+    kl_neutral: Number
+    kl_elsewhere: Number
+    layer_matched: bool | None
+    distinct: int
+    control_mean: Number
+    control_max: Number
+    forced_control_mean: Number
+    forced_control_max: Number
+    p: Number
+    q: Number
+    claimed: bool
+    verdict: str
+
+    @classmethod
+    def of(cls, function: str, test: MutingTest) -> ClaimCell:
+        """The few numbers of a test."""
+        same = (
+            *("heads", "ranking", "n", "drop_points", "ci", "forced_drop_points", "forced_ci"),
+            *("layer_matched", "control_mean", "control_max", "forced_control_mean", "forced_control_max"),
+            *("q", "claimed", "verdict"),
+        )
+        others, damage = test.elsewhere, test.damage
+        return cls(
+            **{k: getattr(test, k) for k in same},
+            function=function,
+            pictures=test.images,
+            clean_free=test.accuracy_clean,
+            clean_forced=test.forced_clean,
+            elsewhere_points=others.points if others else None,
+            elsewhere_ci=others.ci if others else None,
+            beyond_points=others.beyond_points if others else None,
+            beyond_ci=others.beyond_ci if others else None,
+            unreadable_share=None if test.unreadable is None else test.unreadable / 100,
+            kl_neutral=damage.kl_neutral if damage else None,
+            kl_elsewhere=damage.kl_elsewhere if damage else None,
+            distinct=test.sets,
+            p=test.p_claim,
+        )
+
+
+class RandomSetsCell(Record):
+    """Random sets of the same layers that were put through the claim's own test, over all functions.
+
+    Attributes:
+        share, sets: of them that would be claimed, 0 to 1, and how many were tried.
+    """
+
+    share: Number = None
+    sets: int = 0
+
+    @classmethod
+    def of(cls, tests: Iterable[MutingTest]) -> RandomSetsCell:
+        """Added up over functions."""
+        found = [t.random_sets for t in tests if t.random_sets]
+        sets = sum(r.sets for r in found)
+        return cls(share=sum(r.claimed for r in found) / sets if sets else None, sets=sets)
 
 
 class SpecificityCell(Record):
@@ -195,8 +289,11 @@ class Summary(Artefact):
         accuracy: of steps after the true answers to those before; the main question likewise under ``main``.
         accuracy_by_things: number of things in the picture -> share of right steps.
         main_by_context: context -> share of right main questions.
+        chain: the same on the same questions, with controls.
         form: how probable the choices are together.
         joint_probe, functional_heads, scarcity: the atlas in a few numbers.
+        claims, random_sets_claimed: what may be claimed of which heads, and how often the same test claims
+            random heads.
         ablation, specificity, emphasis, wake, pointing: the experiments in a few numbers.
     """
 
@@ -208,11 +305,14 @@ class Summary(Artefact):
     accuracy: dict[str, AccuracyCell]
     accuracy_by_things: dict[str, Number]
     main_by_context: dict[str, Number]
+    chain: ChainCell
     form: AnswerForm | Row
     joint_probe: JointCell
     functional_heads: dict[str, HeadsCell]
     scarcity: ScarcityCell
     ablation: dict[str, MutingCell]
+    claims: tuple[ClaimCell, ...]
+    random_sets_claimed: RandomSetsCell
     specificity: SpecificityCell
     emphasis: EmphasisCell
     wake: WakeCell
@@ -240,7 +340,8 @@ def summarise(study: StudyContents) -> Summary:
     """The summary of a study that has been read."""
     seconds = {stage: study.seconds.get(stage, 0.0) for stage in STAGES}
     seconds["total"] = study.seconds.get("total", sum(seconds.values()))
-    record, atlas, ablation = study.record, study.atlas, study.ablation
+    record, atlas = study.record, study.atlas
+    tests = study.ablation.functions if study.ablation else {}
     joint = atlas.joint if atlas else {}
     names = ("name", "revision", "parameters", "layers", "heads")
     return Summary(
@@ -249,11 +350,14 @@ def summarise(study: StudyContents) -> Summary:
         cases=record.cases if record else SplitCounts(fit=0, select=0, test=0),
         steps=record.steps if record else 0,
         **_accuracies(study),
+        chain=ChainCell.of(study),
         form=_form(study),
         joint_probe=JointCell(**{k: joint.get(k) for k in ("accuracy", "majority", "shuffled")}),
         functional_heads=_heads(atlas) if atlas else {},
         scarcity=_scarcity(atlas) if atlas else ScarcityCell(),
-        ablation={f: MutingCell.of(test) for f, test in (ablation.functions if ablation else {}).items()},
+        ablation={f: MutingCell.of(test) for f, test in tests.items()},
+        claims=tuple(ClaimCell.of(f, test) for f, test in tests.items()),
+        random_sets_claimed=RandomSetsCell.of(tests.values()),
         specificity=_specificity(study),
         emphasis=_emphasis(study),
         wake=_wake(study),

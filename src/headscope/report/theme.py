@@ -15,7 +15,7 @@ OTHER = "#8a6d3b"  # every other function
 MAIN_COLOUR = "#2b2f36"  # main questions
 TREATED = "#b5432a"  # the heads or pictures under test
 CONTROL = "#8b929b"  # whatever they are compared with
-CONTEXTS = {"alone": "#9aa5b1", "own": "#c98a1b", "gold": "#0b6a8f"}
+CONTEXTS = {"alone": "#9aa5b1", "own": "#c98a1b", "gold": "#0b6a8f", "wrong": "#b5432a", "other": "#6b4a8c"}
 STEPS = ("#0b6a8f", "#b5432a", "#c98a1b", "#5d6d31", "#6b4a8c", "#2b2f36", "#8b929b")
 
 # One scale per meaning. Change of accuracy or margin: blue helps, red hurts, white is zero.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from headscope.statistics.resampling import Interval, mean_estimate, wilson_ci
+from headscope.statistics.shares import share_estimate
 
 Row = Mapping[str, Any]
 
@@ -18,9 +18,7 @@ def accuracy_table(
     by: str | Sequence[str] = ("function",),
     *,
     images: Mapping[str, str] | None = None,
-    draws: int = 2000,
     level: float = 0.95,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Accuracy within each combination of the ``by`` columns, in order of first appearance.
 
@@ -29,12 +27,12 @@ def accuracy_table(
             its ``image`` column if it has one, else for ``images[case]``, else for its case.
         by: column name or names. ``held_out`` counts a row once for every way in which it is new, and as
             ``none`` where it is new in no way.
-        draws, level, seed: of the bootstrap by image.
+        level: of the interval.
 
     Returns:
         One dict per combination: the ``by`` columns, ``value`` (share right, 0..1), ``n``, ``images``, ``ci``
-        (by image; where every answer has the same score the bootstrap has no width, and the Wilson interval
-        over images stands instead), ``margin`` (mean, nats per token; None without one).
+        (by image: :func:`headscope.statistics.shares.share_estimate`), ``margin`` (mean, nats per token; None
+        without one).
 
     Example:
         >>> table = accuracy_table([{"case": "a", "function": "counting", "correct": True, "margin": 1.0}])
@@ -49,7 +47,7 @@ def accuracy_table(
     table = []
     for key, members in cells.items():
         groups = [_image(row, images) for row in members]
-        found = mean_estimate([float(r["correct"]) for r in members], groups, draws, level, seed)
+        found = share_estimate([float(r["correct"]) for r in members], groups, level)
         margins = [float(r["margin"]) for r in members if r.get("margin") is not None]
         margins = [m for m in margins if math.isfinite(m)]
         table.append(
@@ -58,7 +56,7 @@ def accuracy_table(
                 "value": found.value,
                 "n": found.n,
                 "images": found.groups,
-                "ci": list(_interval(found.value, found.ci, found.groups, level)),
+                "ci": list(found.ci),
                 "margin": float(np.mean(margins)) if margins else None,
             }
         )
@@ -80,10 +78,3 @@ def _image(row: Row, images: Mapping[str, str] | None) -> str:
         return str(row["image"])
     case = str(row["case"])
     return images.get(case, case) if images else case
-
-
-def _interval(value: float, ci: Interval, groups: int, level: float) -> Interval:
-    """The bootstrap's interval, or Wilson's over images where all answers score the same."""
-    if value in (0.0, 1.0):
-        return wilson_ci(round(value * groups), groups, level)
-    return ci

@@ -28,6 +28,7 @@ __all__ = [
     "bootstrap_ci",
     "bootstrap_weights",
     "draws_p",
+    "finite",
     "gini",
     "group_codes",
     "mean_estimate",
@@ -136,7 +137,7 @@ def bootstrap_ci(
         >>> low < 0.75 < high
         True
     """
-    kept, codes, count = _finite(values, groups)
+    kept, codes, count = finite(values, groups)
     if count < 2:
         return NO_INTERVAL
     if statistic is None:
@@ -157,7 +158,7 @@ def mean_estimate(
     seed: int = 0,
 ) -> Estimate:
     """Mean of the values with its bootstrap interval by group."""
-    kept, codes, count = _finite(values, groups)
+    kept, codes, count = finite(values, groups)
     value = float(kept.mean()) if kept.size else math.nan
     return Estimate(value, bootstrap_ci(kept, codes, None, draws, level, seed), int(kept.size), count)
 
@@ -207,7 +208,7 @@ def sign_flip_p(
         >>> sign_flip_p([1.0, 2.0, 3.0])
         0.25
     """
-    kept, codes, count = _finite(differences, groups)
+    kept, codes, count = finite(differences, groups)
     sums = np.bincount(codes, weights=kept, minlength=count)
     sums = sums[sums != 0]  # flipping a zero changes nothing
     if sums.size == 0:
@@ -255,7 +256,7 @@ def draws_p(observed: float, controls: ArrayLike, larger_is_worse: bool = True) 
     return float((1 + as_bad.sum()) / (1 + found.size))
 
 
-def _finite(values: ArrayLike, groups: Any) -> tuple[Floats, NDArray[np.int64], int]:
+def finite(values: ArrayLike, groups: Any) -> tuple[Floats, NDArray[np.int64], int]:
     """Finite values, their group numbers, and how many groups are left."""
     given = np.asarray(values, dtype=np.float64).reshape(-1)
     codes, _ = group_codes(groups, given.size)

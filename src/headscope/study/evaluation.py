@@ -6,12 +6,18 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headscope.errors import DataError, StudyError
-from headscope.storage import Row
-from headscope.storage import plain as plain_values
-from headscope.study.evaluation_result import EvaluationResult, Intervened
+from headscope.storage import plain
+from headscope.study.evaluation_result import (
+    AnsweredRow,
+    AnswerForm,
+    EvaluatedData,
+    EvaluatedModel,
+    EvaluationResult,
+    InterventionResult,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from headscope.data.cases import Cases
     from headscope.edits.edits import Edit
     from headscope.models.geometry import Head
+    from headscope.models.placement import LoadOptions
     from headscope.models.vlm import VLM
     from headscope.pointing.boxes import CaseBoxes
     from headscope.pointing.regions import Box
@@ -53,7 +60,7 @@ class Loading:
     dtype: str = "float32"
     batch_size: int = 32
     max_new_tokens: int = 16
-    options: Mapping[str, Any] | None = None
+    options: LoadOptions | None = None
 
     def load(self, model: str | Path) -> VLM:
         """The model, so loaded."""
@@ -99,36 +106,37 @@ def evaluate(
     heads = _heads(intervention, vlm) if intervention and intervention.kind != "wake" else ()
     pictures = _pointing(cases, intervention) if intervention and intervention.kind == "wake" else {}
     announce(f"evaluate: {len(cases)} main questions, {len(set(images.values()))} pictures, {vlm.name}")
-    plain = judged(answer_all(vlm, cases, loading), cases.by_id)
-    form = form_of(plain)
-    for said in warnings_of(form):
-        announce(f"evaluate: {said}")
+    said = answer_all(vlm, cases, loading)
+    first, form = judged(_kept(said), cases.by_id), form_of(said)
+    for warning in warnings_of(form):
+        announce(f"evaluate: {warning}")
     intervened = None
     if intervention is not None:
         announce(f"evaluate: again with {describe(intervention)}")
-        changed = judged(_changed(vlm, cases, intervention, heads, pictures, loading), cases.by_id)
+        said = _changed(vlm, cases, intervention, heads, pictures, loading)
+        changed = judged(_kept(said), cases.by_id)
         touched = set(pictures)
-        intervened = Intervened.model_validate(
-            {
-                **{k: str(v) if isinstance(v, Path) else v for k, v in vars(intervention).items()},
-                "chosen": tuple(str(h) for h in heads),
-                "touched": len(touched) if intervention.kind == "wake" else len(cases),
-                "scores": score(changed, cases.by_id, images),
-                "difference": difference(plain, changed, images),
-                "difference_touched": difference(plain, changed, images, touched) if touched else None,
-                "rows": tuple(_kept(r) for r in changed),
-            }
+        intervened = InterventionResult(
+            kind=intervention.kind,
+            what=intervention.what,
+            study=None if intervention.study is None else str(intervention.study),
+            heads=intervention.heads,
+            factor=intervention.factor,
+            chosen=tuple(str(h) for h in heads),
+            touched=len(touched) if intervention.kind == "wake" else len(cases),
+            scores=score(changed, cases.by_id, images),
+            difference=difference(first, changed, images),
+            difference_touched=difference(first, changed, images, touched) if touched else None,
+            rows=tuple(changed),
         )
-    return EvaluationResult.model_validate(
-        {
-            "model": {"name": vlm.name, "revision": vlm.revision},
-            "data": {"path": str(data), "fingerprint": cases.fingerprint, "cases": len(cases)},
-            "loading": plain_values(vars(loading)),
-            "plain": score(plain, cases.by_id, images),
-            "form": form.to_json() if form is not None else None,
-            "intervention": intervened,
-            "rows": tuple(_kept(r) for r in plain),
-        }
+    return EvaluationResult(
+        model=EvaluatedModel(name=vlm.name, revision=vlm.revision),
+        data=EvaluatedData(path=str(data), fingerprint=cases.fingerprint, cases=len(cases)),
+        loading=plain(vars(loading)),
+        plain=score(first, cases.by_id, images),
+        form=None if form is None else AnswerForm(**vars(form)),
+        intervention=intervened,
+        rows=tuple(first),
     )
 
 
@@ -239,6 +247,6 @@ def _pointable(cases: Cases, source: CaseBoxes) -> Iterator[tuple[str, tuple[Box
             yield case.id, boxes
 
 
-def _kept(row: Row) -> Row:
-    keys = ("case", "kind", "question", "truth", "choices", "text", "answer", "correct", "margin", "total")
-    return {key: row[key] for key in keys}
+def _kept(rows: list[AnswerRow]) -> list[AnsweredRow]:
+    names = AnsweredRow.model_fields
+    return [AnsweredRow.model_validate({k: v for k, v in row.items() if k in names}) for row in rows]

@@ -6,143 +6,25 @@ from typing import Literal
 
 from pydantic import Field
 
-from headscope.records import Artefact, Interval, JsonValue, Number, Record
+from headscope.benchmarks.score_types import AnswerChange, AnsweredQuestion, Scores
+from headscope.records import Artefact, JsonValue, Number, Record
 
 
-class Score(Record):
-    """A share of right answers.
-
-    Attributes:
-        value, n, images, ci: the share, questions, pictures, 95 % bootstrap interval by picture.
-        margin: mean margin, nats per token.
-    """
-
-    value: Number
-    n: int
-    images: int
-    ci: Interval
-    margin: Number = None
-
-
-class KindScore(Score):
-    """The same of one kind of main question.
-
-    Attributes:
-        kind: the kind.
-    """
-
-    kind: str
-
-
-class OfficialScore(Record):
-    """One line of a source's own table.
-
-    Attributes:
-        score, group, value, n: what is scored, over which questions, the score, questions.
-    """
-
-    score: str
-    group: str
-    value: Number
-    n: int
-
-
-class ParserScore(Record):
-    """The plain share right as headscope's own parser reads the answers.
-
-    Attributes:
-        value, n: the share, questions.
-    """
-
-    value: Number
-    n: int
-
-
-class Official(Record):
-    """Scores by a source's own rule.
-
-    Attributes:
-        rule, published: its name, and where it is.
-        table: its lines.
-        parser: the share right by headscope's own parser, beside the official figure.
-    """
-
-    rule: str
-    published: str
-    table: tuple[OfficialScore, ...]
-    parser: ParserScore | None = None
-
-
-class Scores(Record):
-    """How well main questions were answered.
-
-    Attributes:
-        accuracy: of all.
-        unreadable: share of answers that amount to no choice; they count as wrong.
-        constant: share right without looking: the best constant answer, or a guess where choices change.
-        by_kind: by kind of question.
-        official: source -> scores by its own rule.
-    """
-
-    accuracy: Score
-    unreadable: float
-    constant: float
-    by_kind: tuple[KindScore, ...]
-    official: dict[str, Official]
-
-
-class PairedDifference(Record):
-    """Changed minus plain on the same questions.
-
-    Attributes:
-        value, ci, p, n, images: the difference, 95 % bootstrap interval and sign-flip p by picture,
-            questions, pictures.
-    """
-
-    value: Number
-    ci: Interval
-    p: Number
-    n: int
-    images: int
-
-
-class AnswerChange(Record):
-    """What an intervention changed.
-
-    Attributes:
-        accuracy, margin: shares and nats per token.
-        to_right, to_wrong: questions whose answer turned.
-    """
-
-    accuracy: PairedDifference
-    margin: PairedDifference
-    to_right: int
-    to_wrong: int
-
-
-class AnsweredRow(Record):
+class AnsweredRow(AnsweredQuestion):
     """One question with what was said.
 
     Attributes:
-        case, kind, question, truth, choices: what was asked.
-        text, answer, correct: what was said, what it amounts to, whether it is right.
-        margin, total: log-probability of the truth less that of the best wrong choice; probability of all
-            choices together.
+        question, truth, choices: what was asked.
+        total: probability of all choices together.
     """
 
-    case: str
-    kind: str
     question: str
     truth: str
     choices: tuple[str, ...] | None
-    text: str
-    answer: str | None
-    correct: bool
-    margin: Number
     total: Number
 
 
-class Intervened(Record):
+class InterventionResult(Record):
     """The same questions under an intervention.
 
     Attributes:
@@ -222,5 +104,5 @@ class EvaluationResult(Artefact):
     loading: dict[str, JsonValue]
     plain: Scores
     form: AnswerForm | None = None
-    intervention: Intervened | None = None
+    intervention: InterventionResult | None = None
     answers: tuple[AnsweredRow, ...] = Field(alias="rows")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from functools import partial
 
 from headscope.capturing.captured import CapturePlan
 from headscope.experiments.causal import CausalScores
@@ -14,6 +14,7 @@ from headscope.probing.settings import ProbeSettings
 READOUTS = ("prompt_last", "answer_mean")
 PROBED = "prompt_last"  # before any token of the answer is there to be read
 CONTEXTS = ("gold", "alone", "own")
+MAIN_CONTEXTS = (*CONTEXTS, "wrong", "other")  # whether true steps help is seen against these two
 
 
 @dataclass(frozen=True)
@@ -30,28 +31,29 @@ class CaptureSettings:
 
 
 def capture(context: ExperimentContext, settings: CaptureSettings) -> CapturePlan:
-    """Every question in every context, and the steps again on a blank picture."""
+    """Every question in its contexts, and the steps again on a blank picture."""
     from headscope.capturing.run import capture as ask_all
     from headscope.pointing.blank import blank_picture
 
     folder = context.folder / "capture"
-    asked = context.vlm, context.cases, context.splits
-    common: dict[str, Any] = {
-        "batch_size": context.batch_size,
-        "taxonomy": context.taxonomy,
-        "announce": context.announce,
+    ask = partial(
+        ask_all,
+        context.vlm,
+        context.cases,
+        context.splits,
+        batch_size=context.batch_size,
+        taxonomy=context.taxonomy,
+        announce=context.announce,
         **asdict(settings),
-    }
-    ask_all(*asked, folder, contexts=CONTEXTS, readouts=READOUTS, **common)
-    ask_all(
-        *asked,
-        context.folder / "capture-blank",
+    )
+    ask(folder=folder, contexts=CONTEXTS, main_contexts=MAIN_CONTEXTS, readouts=READOUTS)
+    ask(
+        folder=context.folder / "capture-blank",
         contexts=("gold",),
         main_contexts=(),
         readouts=(PROBED,),
         pictures=blank_picture,
         pictures_name="blank",
-        **common,
     )
     return CapturePlan.load(folder / "plan.json")
 

@@ -47,7 +47,7 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errn
 
 
 @dataclass(frozen=True)
-class Owner:
+class LockOwner:
     """Who holds a lock.
 
     Attributes:
@@ -69,11 +69,11 @@ class Owner:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
-def this_process() -> Owner:
+def this_process() -> LockOwner:
     """This process as the owner of a lock that it is about to take."""
     pid = os.getpid()
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    return Owner(socket.gethostname(), _machine(), pid, process_start(pid) or "", uuid.uuid4().hex, since)
+    return LockOwner(socket.gethostname(), _machine(), pid, process_start(pid) or "", uuid.uuid4().hex, since)
 
 
 def _machine() -> str:
@@ -128,7 +128,7 @@ class FolderLock:
         self.announce = announce or (lambda _: None)
         self.path = self.folder / FILE
         self._depth = 0
-        self._owner: Owner | None = None
+        self._owner: LockOwner | None = None
         self._stop = threading.Event()
         self._lost = threading.Event()
 
@@ -189,7 +189,7 @@ class FolderLock:
         beating = threading.Thread(target=self._beat, args=(mine, self._stop, self._lost), daemon=True)
         beating.start()
 
-    def _try(self, mine: Owner) -> str | None:
+    def _try(self, mine: LockOwner) -> str | None:
         """Take the lock if it is free, or its owner dead; else who holds it, in words."""
         with self._written(mine) as ready:
             if _put(ready, self.path):
@@ -206,7 +206,7 @@ class FolderLock:
             return None if _put(ready, self.path) else "another process"
 
     @contextmanager
-    def _written(self, owner: Owner) -> Iterator[Path]:
+    def _written(self, owner: LockOwner) -> Iterator[Path]:
         """The content of the lock in a file beside it."""
         ready = self.folder / f".{FILE}.{owner.token}.tmp"
         try:
@@ -218,7 +218,7 @@ class FolderLock:
         finally:
             ready.unlink(missing_ok=True)
 
-    def _read(self, now: float) -> tuple[Owner | None, float] | None:
+    def _read(self, now: float) -> tuple[LockOwner | None, float] | None:
         """The owner (None: not to be read) and seconds since the last sign of life; None without a lock."""
         try:
             with self.path.open("r", encoding="utf-8", errors="replace") as file:
@@ -228,13 +228,13 @@ class FolderLock:
             return None
 
     @staticmethod
-    def _alive(owner: Owner | None, age: float) -> bool:
+    def _alive(owner: LockOwner | None, age: float) -> bool:
         if owner is None or owner.machine != _machine():
             return age < STALE
         found = process_start(owner.pid)
         return found is not None and (not found or not owner.started or found == owner.started)
 
-    def _bury(self, owner: Owner | None) -> bool:
+    def _bury(self, owner: LockOwner | None) -> bool:
         """Move a dead owner's lock away, and no other one; False where somebody else was faster."""
         grave = self.folder / f".{FILE}.{uuid.uuid4().hex}.tmp"
         try:
@@ -272,7 +272,7 @@ class FolderLock:
 
     # holding ----------------------------------------------------------------------------------------------
 
-    def _beat(self, mine: Owner, stop: threading.Event, lost: threading.Event) -> None:
+    def _beat(self, mine: LockOwner, stop: threading.Event, lost: threading.Event) -> None:
         """Show that the owner lives, until it lets go or the lock is another's."""
         while not stop.wait(BEAT):
             try:
@@ -283,7 +283,7 @@ class FolderLock:
             except OSError:
                 continue  # a file system that is away for a moment; the next beat tries again
 
-    def _holds(self, mine: Owner) -> bool:
+    def _holds(self, mine: LockOwner) -> bool:
         found = self._read(now=0.0)
         return found is not None and found[0] is not None and found[0].token == mine.token
 
@@ -297,10 +297,10 @@ class FolderLock:
         return held
 
 
-def _parsed(text: str) -> Owner | None:
+def _parsed(text: str) -> LockOwner | None:
     """The owner that a lock names; None where it cannot be read."""
     try:
-        owner = Owner(**json.loads(text))
+        owner = LockOwner(**json.loads(text))
     except (ValueError, TypeError):
         return None
     return owner if isinstance(owner.pid, int) and owner.pid > 0 else None
@@ -330,7 +330,7 @@ def _linked(ready: Path) -> bool:
     return ready.stat().st_nlink > 1
 
 
-def _sign_of_life(owner: Owner | None, mine: Owner, age: float) -> str:
+def _sign_of_life(owner: LockOwner | None, mine: LockOwner, age: float) -> str:
     if owner is not None and owner.machine == mine.machine:
         return ""
     return f" (last sign of life {max(age, 0):.0f} s ago; after {STALE:.0f} s it counts as dead)"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import MAIN, Taxonomy
+from headscope.records import JsonObject
 from headscope.study.sizes import Size
 from headscope.study.stages import stage_settings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SCANNED = 32  # heads that are timed of a scan
 _EDITS = 16  # edits that are timed together
+LAYERS = 32  # of a model that is not at hand
 _SOME = 2  # prompts that edited readings are timed on
 
 
@@ -63,6 +65,7 @@ class _Asked:
     size: Size
     taxonomy: Taxonomy
     seed: int
+    layers: int
 
     def settings(self, stage: str) -> Any:
         return stage_settings(stage, self.size)
@@ -84,7 +87,12 @@ class _Asked:
 
 
 def stage_work(
-    cases: Cases, splits: Mapping[str, str], size: Size, taxonomy: Taxonomy, seed: int = 0
+    cases: Cases,
+    splits: Mapping[str, str],
+    size: Size,
+    taxonomy: Taxonomy,
+    seed: int = 0,
+    layers: int = LAYERS,
 ) -> tuple[StageWork, ...]:
     """Count what every stage of a study will ask; nothing is loaded or asked.
 
@@ -93,6 +101,7 @@ def stage_work(
         size: how much is read.
         taxonomy: the functions.
         seed: of the choice of questions, as the study's.
+        layers: of the model's decoder; where it is not known, a usual number.
 
     Example:
         >>> from headscope.data.splits import assign_splits
@@ -100,15 +109,15 @@ def stage_work(
         >>> from headscope.study.sizes import size_named
         >>> stage_work(cases, assign_splits(cases, 0), size_named("quick"), DEFAULT)  # doctest: +SKIP
     """
-    asked = _Asked(cases, splits, size, taxonomy, seed)
+    asked = _Asked(cases, splits, size, taxonomy, seed, layers)
     return tuple(count(asked) for count in (_capture, _causal, _ablate, _emphasize, _wake))
 
 
 def _capture(asked: _Asked) -> StageWork:
     from headscope.asking.items import make_items
-    from headscope.study.first_stages import CONTEXTS
+    from headscope.study.first_stages import CONTEXTS, MAIN_CONTEXTS
 
-    shown = len(make_items(asked.cases, asked.taxonomy, CONTEXTS, CONTEXTS))
+    shown = len(make_items(asked.cases, asked.taxonomy, CONTEXTS, MAIN_CONTEXTS))
     blank = len(make_items(asked.cases, asked.taxonomy, ("gold",), ()))
     return StageWork("capture", shown + blank)
 
@@ -125,11 +134,13 @@ def _ablate(asked: _Asked) -> StageWork:
     s = asked.settings("ablate")
     select = asked.choose("select", s.select_items, (), s.held_out)
     test = asked.choose("test", s.test_items, s.main_contexts, s.held_out, ("gold", ALONE))
-    functions = [f for f in asked.taxonomy.functions if f in select and f in test]
-    candidates = len(s.rankings) * len(s.ks)
-    edited = sum(select[f] for f in functions) * candidates * (1 + s.select_draws)
+    measured = [f for f in asked.taxonomy.functions if f in select and f in test]
+    functions = [f for f in measured if not s.functions or f in s.functions]
+    candidates = len(s.rankings) * len(s.ks) * len(functions)
+    edited = sum(select[f] for f in measured) * (candidates + asked.layers * s.layer_sets)
     for name in functions:
-        edited += test[name] * (2 * s.draws + len(s.mutes) + len(s.scopes) + len(functions))
+        edited += test[name] * (s.draws + s.random_draws + len(s.mutes) + len(s.scopes))
+        edited += sum(test[f] for f in measured)
         edited += test.get(f"{name}@{ALONE}", 0) * (1 + s.main_draws)
         controls = s.main_draws if name in asked.taxonomy.spatial else 0
         edited += sum(test.get(f"{MAIN}@{c}", 0) for c in s.main_contexts) * (1 + controls)
@@ -276,7 +287,7 @@ class StudyPlan:
         """Stage -> hours; empty where nothing was timed."""
         return {} if self.seconds is None else {w.stage: self.seconds.of(w) / 3600 for w in self.stages}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain values, hours by stage and in all."""
         hours = self.hours
         return {**asdict(self), "hours": {**hours, "all": sum(hours.values())} if hours else None}
@@ -296,14 +307,15 @@ def plan_study(
     Raises:
         DataError: the cases are too few to be split. StudyError: no question to time.
     """
-    from headscope.capturing.plan import estimate_bytes
+    from headscope.capturing.shard_plan import estimate_bytes
     from headscope.data.splits import assign_splits
     from headscope.study.first_stages import READOUTS
 
     splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
-    work = stage_work(cases, splits, size, taxonomy, seed)
     if vlm is None:
-        return StudyPlan("", size.name, len(cases), work)
+        return StudyPlan("", size.name, len(cases), stage_work(cases, splits, size, taxonomy, seed))
+    layers = sum(site.tower == "decoder" for site in vlm.geometry.sites)
+    work = stage_work(cases, splits, size, taxonomy, seed, layers)
     seconds = unit_seconds(vlm, cases, taxonomy, batch_size, seed)
     written = estimate_bytes(work[0].answers, vlm, READOUTS)
     return StudyPlan(vlm.name, size.name, len(cases), work, seconds, written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field
 
@@ -13,11 +13,12 @@ from headscope.data.cases import Cases
 from headscope.errors import StudyError
 from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
 from headscope.models.training_facts import TrainingFacts
-from headscope.records import Artefact, JsonValue, Record
+from headscope.records import Artefact, JsonObject, Record
 
 if TYPE_CHECKING:
+    from headscope.models.placement import LoadOptions, ModelOptions
     from headscope.models.vlm import VLM
-    from headscope.study.given import Given
+    from headscope.study.requested_settings import RequestedSettings
 
 FILE = "study.json"
 FIRST_IMAGE_BACKEND = "pil"  # what studies read pictures with before they recorded it
@@ -157,12 +158,12 @@ class StudyRecord(Artefact):
     size: str
     seed: int
     batch_size: int
-    stage_settings: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    stage_settings: dict[str, JsonObject] = Field(default_factory=dict)
     device: str
     dtype: str
     placement: dict[str, str] | None = None
     asked: dict[str, str] = Field(default_factory=dict)
-    model_options: dict[str, JsonValue] | None = None
+    model_options: JsonObject | None = None
     probe_device: str | None = None
 
     @property
@@ -170,7 +171,7 @@ class StudyRecord(Artefact):
         """What pictures are read with."""
         return self.image_backend or FIRST_IMAGE_BACKEND
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> LoadOptions:
         """The options that the model is loaded with again, its image backend among them.
 
         Raises:
@@ -184,7 +185,7 @@ class StudyRecord(Artefact):
                     "the study reads its pictures with torchvision; here there is only pil, whose pixels "
                     "differ: pip install torchvision, or start another study"
                 )
-        return {**(self.model_options or {}), "image_backend": self.backend}
+        return cast("LoadOptions", {**(self.model_options or {}), "image_backend": self.backend})
 
 
 def taxonomy_of(path: str | Path | None) -> Taxonomy:
@@ -192,7 +193,7 @@ def taxonomy_of(path: str | Path | None) -> Taxonomy:
     return load_taxonomy(path) if path else DEFAULT
 
 
-def load(name: str, device: str, dtype: str, options: Mapping[str, Any] | None = None) -> VLM:
+def load(name: str, device: str, dtype: str, options: LoadOptions | None = None) -> VLM:
     """The model of a study."""
     from headscope.models.vlm import load_model
 
@@ -200,7 +201,7 @@ def load(name: str, device: str, dtype: str, options: Mapping[str, Any] | None =
     return load_model(name, "cpu" if mapped else device, dtype, **(options or {}))
 
 
-def checked_options(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def checked_options(given: ModelOptions | None) -> ModelOptions | None:
     """Model options as a study records them: plain values, None where there are none.
 
     Raises:
@@ -213,9 +214,10 @@ def checked_options(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return Options.of(given)
 
 
-def recorded_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def recorded_options(options: LoadOptions | None) -> JsonObject | None:
     """Model options as ``study.json`` holds them: the image backend stands there by itself."""
-    return {k: v for k, v in (options or {}).items() if k != "image_backend"} or None
+    kept = {k: v for k, v in (options or {}).items() if k != "image_backend"}
+    return cast(JsonObject, kept) or None
 
 
 def checked_probe_device(name: str | None) -> None:
@@ -230,7 +232,7 @@ def checked_probe_device(name: str | None) -> None:
 
 
 def record_of(
-    vlm: VLM, given: Given, cases: Cases, splits: Mapping[str, str], probe_device: str
+    vlm: VLM, given: RequestedSettings, cases: Cases, splits: Mapping[str, str], probe_device: str
 ) -> StudyRecord:
     """What ``study.json`` records: what was given; device, number format and places as found in the model.
 
@@ -286,13 +288,14 @@ def record_of(
     )
 
 
-def _options_in_memory(vlm: VLM) -> dict[str, Any] | None:
+def _options_in_memory(vlm: VLM) -> LoadOptions | None:
     """Model options of a model that was handed over: its places as found, its kernel as it was asked for."""
     from headscope.models.loaded import loaded_as
 
-    attention = vlm.loading.attention if vlm.loading is not None else None
-    kernel = {"attention": attention} if attention is not None else {}
-    return {**(loaded_as(vlm).options or {}), **kernel} or None
+    found: LoadOptions = {**(loaded_as(vlm).options or {})}
+    if vlm.loading is not None and vlm.loading.attention is not None:
+        found["attention"] = vlm.loading.attention
+    return found or None
 
 
 def _name_to_load(vlm: VLM) -> str | None:

@@ -22,6 +22,10 @@ class Size:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+DEMO_FUNCTIONS = (
+    *("text_reading", "spatial_perception", "orientation_perception", "relational_reasoning", "counting"),
+)
+
 SIZES = {
     # whether every stage runs on a model: nothing in it may be read as a finding
     "smoke": Size(
@@ -32,7 +36,11 @@ SIZES = {
             "causal": {"max_items": 2},
             "ablate": {
                 "draws": 2,
-                "select_draws": 1,
+                "random_draws": 2,
+                "layer_sets": 1,
+                "neutral_pictures": 1,
+                "divergence_items": 1,
+                "damage_draws": 1,
                 "main_draws": 1,
                 "ks": (1,),
                 "mutes": ("zero",),
@@ -70,9 +78,13 @@ SIZES = {
             "causal": {"max_items": 10},
             "ablate": {
                 "draws": 20,
-                "select_draws": 1,
+                "random_draws": 20,
+                "layer_sets": 2,
+                "neutral_pictures": 3,
+                "divergence_items": 3,
+                "damage_draws": 5,
                 "main_draws": 5,
-                "ks": (2, 8),
+                "ks": (4, 8),
                 "select_items": 10,
                 "test_items": 15,
                 "mean_items": 5,
@@ -96,11 +108,12 @@ SIZES = {
             "probe": {"max_steps": 250, "permutations": 100},
             "causal": {"max_items": 20},
             "ablate": {
-                "select_draws": 1,
+                "functions": DEMO_FUNCTIONS,
+                "layer_sets": 4,
                 "main_draws": 10,
-                "ks": (2, 4, 8),
-                "select_items": 16,
-                "test_items": 20,
+                "ks": (3, 4, 6, 8),
+                "select_items": 40,
+                "test_items": 100,
             },
             "emphasize": {
                 "scales": (1.25, 1.5, 2.0),
@@ -127,7 +140,7 @@ SIZES = {
             "causal": {"max_items": 100},
             "ablate": {
                 "draws": 1000,
-                "select_draws": 10,
+                "random_draws": 200,
                 "main_draws": 200,
                 "test_items": 200,
                 "select_items": 100,

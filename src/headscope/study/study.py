@@ -14,7 +14,6 @@ from headscope.data.splits import assign_splits
 from headscope.errors import StudyError
 from headscope.functions import Taxonomy
 from headscope.storage import read_json, write_json
-from headscope.study.given import Given, loaded, refuse_others
 from headscope.study.lock import FolderLock
 from headscope.study.record import (
     FILE,
@@ -25,6 +24,7 @@ from headscope.study.record import (
     record_of,
     taxonomy_of,
 )
+from headscope.study.requested_settings import RequestedSettings, loaded, refuse_others
 from headscope.study.sizes import Size, size_named
 from headscope.study.stages import STAGES, Stage, stage_named, stage_settings
 
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from headscope.experiments.context import ExperimentContext
     from headscope.experiments.emphasis_result import EmphasisResult
     from headscope.experiments.waking.wake_result import WakeResult
+    from headscope.models.placement import ModelOptions
     from headscope.models.vlm import VLM
     from headscope.probing.atlas import Atlas
     from headscope.records import Artefact
 
 
-class Opening(TypedDict, total=False):
+class OpenOptions(TypedDict, total=False):
     """How a study is opened, beside its settings."""
 
     probe_device: str | None
@@ -64,7 +65,7 @@ class Study:
         >>> cases = hs.draw_scenes("data", 12)
         >>> study = hs.Study.create("runs/mine", model="embedded", data=cases, size="smoke")
         >>> study.capture().items  # then atlas = study.probe(), study.ablate() ...; or all: study.run()
-        219
+        236
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Study:
         taxonomy: str | Path | None = None,
         device: str | None = None,
         dtype: str | None = None,
-        model_options: Mapping[str, Any] | None = None,
+        model_options: ModelOptions | None = None,
         batch_size: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         probe_device: str | None = None,
@@ -129,9 +130,11 @@ class Study:
             StudyError: the folder holds a study with another setting than one that is given, or another
                 process works on it.
         """
-        given = Given(model, size, seed, taxonomy, device, dtype, model_options, batch_size, settings)
+        given = RequestedSettings(
+            model, size, seed, taxonomy, device, dtype, model_options, batch_size, settings
+        )
         folder = Path(folder)
-        opening: Opening = {"probe_device": probe_device, "announce": announce, "wait": wait}
+        opening: OpenOptions = {"probe_device": probe_device, "announce": announce, "wait": wait}
         if (folder / FILE).exists():
             return cls.open(folder, given, data, **opening)
         checked_probe_device(probe_device)
@@ -154,7 +157,7 @@ class Study:
     def open(
         cls,
         folder: str | Path,
-        given: Given | None = None,
+        given: RequestedSettings | None = None,
         data: str | Path | Cases | None = None,
         *,
         probe_device: str | None = None,
@@ -167,7 +170,7 @@ class Study:
             StudyError: there is none, or something that is given differs.
         """
         study = cls(folder, announce=announce, wait=wait)
-        given = (given or Given()).checked()
+        given = (given or RequestedSettings()).checked()
         refuse_others(study.folder, study.record, given)
         checked_probe_device(probe_device)
         if data is not None:
@@ -289,7 +292,7 @@ class Study:
         Raises:
             StudyError: there is no such stage.
         """
-        given: dict[str, Any] = dict(self.record.stage_settings.get(stage, {}))
+        given = dict(self.record.stage_settings.get(stage, {}))
         if stage == "probe":
             given["device"] = self.probe_device
         return stage_settings(stage, self.size, given)

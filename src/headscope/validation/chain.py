@@ -21,7 +21,8 @@ from headscope.probing.settings import ProbeSettings
 from headscope.probing.stage import probe
 from headscope.storage import read_json
 from headscope.validation.planted.build import build_planted, build_random
-from headscope.validation.planted.questions import planted_cases
+from headscope.validation.planted.harder_build import build_harder, level_cases
+from headscope.validation.planted.plan import LEVELS
 from headscope.validation.settings import READOUTS, ValidateSettings
 
 READOUT = "prompt_last"  # the one that studies probe
@@ -33,7 +34,7 @@ class PlantedStudy:
 
     Attributes:
         folder: holds ``data``, ``model``, ``capture``, ``capture-blank``, ``causal`` and ``probe``.
-        level: one of ``LEVELS``, or ``random`` for random weights.
+        level: one of ``LEVELS`` or ``NEW_LEVELS``, or ``random`` for random weights.
         seed: of weights, places and pictures.
         settings: sizes.
     """
@@ -46,12 +47,13 @@ class PlantedStudy:
     def __post_init__(self) -> None:
         data, model = self.folder / "data", self.folder / "model"
         if not (data / "cases.jsonl").exists():
-            planted_cases(data, self.settings.cases, self.seed)
+            level_cases(data, self.level, self.settings.cases, self.seed)
         if not (model / "done").exists():
             if self.level == "random":
                 build_random(model, self.seed)
             else:
-                build_planted(model, self.level, self.seed)
+                build = build_planted if self.level in LEVELS else build_harder
+                build(model, self.level, self.seed)
             (model / "done").touch()
         self.cases: Cases = load_cases(data)
         self.splits: dict[str, str] = dict(self.cases.splits)

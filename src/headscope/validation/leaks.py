@@ -69,7 +69,10 @@ def _choices(folder: Path, content: Mapping[str, Any]) -> list[str]:
     found = []
     held = (frozen(folder, "ablation") or {}).get("functions", {})
     for function, dose in content["dose"].items():
-        names = ("ranking", "k", "drop_points", "margin_drop", "control_points", "control_margin")
+        names = (
+            *("ranking", "k", "sets"),
+            *("drop_points", "forced_drop_points", "smooth_points", "elsewhere_points"),
+        )
         tried = [
             Candidate(heads=tuple(parse_head(h) for h in c["heads"]), **{n: c[n] for n in names})
             for c in dose["candidates"]

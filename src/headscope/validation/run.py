@@ -10,12 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import StudyError
 from headscope.storage import Ledger, Row, plain
 from headscope.validation.coverage import coverage
 from headscope.validation.embedded import embedded_muting, embedded_stability
 from headscope.validation.nulls import label_nulls, random_weights
-from headscope.validation.planted.frozen import FROZEN, constructor_fingerprint
+from headscope.validation.planted.frozen import check_frozen
 from headscope.validation.planted_runs import (
     decoy_rejection,
     dependence_unit,
@@ -49,17 +48,13 @@ def validate_method(
         settings: all sizes; by default those of ``quick`` or of the full run.
 
     Raises:
-        StudyError: the constructor of planted models is not the one that was frozen.
+        StudyError: a constructor of planted models is not the one that was frozen.
         StoreError: the folder holds work made with other settings.
     """
     chosen = settings or settings_for(quick, seeds)
     out, say = Path(out), announce or (lambda _: None)
-    if constructor_fingerprint() != FROZEN:
-        raise StudyError(
-            f"the constructor of planted models changed (found {constructor_fingerprint()}, frozen "
-            f"{FROZEN}); put it back, or freeze the new one before any method is scored on it"
-        )
-    ledger = Ledger(out / "units", {**asdict(chosen), "constructor": FROZEN})
+    constructor = check_frozen()
+    ledger = Ledger(out / "units", {**asdict(chosen), "constructor": constructor})
     done: dict[str, Any] = {}
     seconds = 0.0
     work = _units(out, chosen)
@@ -69,7 +64,7 @@ def validate_method(
         done[name] = unit["value"]
         seconds += unit["seconds"]
         shutil.rmtree(out / "work" / name.replace(" ", "-"), ignore_errors=True)
-    summary = _summary(done, chosen, quick, seconds)
+    summary = _summary(done, chosen, quick, seconds, constructor)
     summary.save(out / "summary.json")
     return summary
 
@@ -105,14 +100,16 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
     return units
 
 
-def _summary(done: Row, settings: ValidateSettings, quick: bool, seconds: float) -> ValidationResult:
+def _summary(
+    done: Row, settings: ValidateSettings, quick: bool, seconds: float, constructor: str
+) -> ValidationResult:
     rows = [v for n, v in done.items() if n.startswith("planted ")]
     planted = summarise(rows)
     labels, muting = done["null labels"], done["embedded muting"]
     test = muting["random_heads"]["random accuracy"]
     found = {
         "quick": quick,
-        "constructor": FROZEN,
+        "constructor": constructor,
         "planted": planted,
         "default_ranking": best_ranking(planted),
         "decoy_rejection": decoy_rejection(planted),

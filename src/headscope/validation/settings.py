@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from headscope.errors import StudyError
+from headscope.validation.planted.harder_plan import NEW_LEVELS
 from headscope.validation.planted.plan import LEVELS
 
 READOUTS = ("prompt_last", "answer_mean", "answer_content")
@@ -27,7 +28,7 @@ class ValidateSettings:
         level: false discovery rate of the claims.
     """
 
-    levels: tuple[str, ...] = tuple(LEVELS)
+    levels: tuple[str, ...] = (*LEVELS, *NEW_LEVELS)
     seeds: int = 5
     cases: int = 240
     causal_items: int = 24

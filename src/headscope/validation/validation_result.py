@@ -142,7 +142,8 @@ class Coverage(Record):
     """How often 95 % intervals cover the truth.
 
     Attributes:
-        share, ci, within, simulations: the share, its interval, whether it is from 93 to 97 %, simulations.
+        share, ci, within, simulations: the share, its interval, whether it is from 93 to 97 % (of shares and
+            their differences, which may be cautious: 93 % or more), simulations.
     """
 
     share: float

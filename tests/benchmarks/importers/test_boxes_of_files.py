@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.importing.importer import ImportReport
 from headscope.benchmarks.registry import import_cases
-from headscope.data.box_forms import FORMS, UNITS, doubt_of, parts_of, to_pixels
+from headscope.data.box_forms import FORMS, UNITS, BoxSurvey, parts_of, to_pixels
 from headscope.data.cases import load_cases
 from headscope.data.validation import validate
 from headscope.errors import DataError
@@ -78,7 +78,10 @@ def test_a_file_of_boxes_in_another_form_is_found_out(sizes: str, taken: str, re
         for _ in range(100):
             size = SIZES[sizes](draw)
             rows += [(written(box, real, size), size) for box in boxes_in(size, draw, 1)]
-        doubt = doubt_of(taken, rows)
+        look = BoxSurvey(taken)
+        for values, size in rows:
+            look.add(values, size)
+        doubt = look.doubt()
         assert (doubt is None) == (taken == real), (seed, doubt)
         if doubt and parts_of(real)[1]:
             assert parts_of(doubt[1])[1] == parts_of(real)[1]  # the unit is told; of shares not the layout
@@ -117,7 +120,7 @@ def test_the_collected_boxes_are_refused_or_reported(tmp_path: Path) -> None:
         import_cases("coco", tmp_path / "out", place=SMALL / "coco_boxes.json", images=SMALL)
 
 
-def one_photograph(tmp_path: Path, *boxes: list[float], **more: Any) -> Report:
+def one_photograph(tmp_path: Path, *boxes: list[float], **more: Any) -> ImportReport:
     p._pic(tmp_path / "in", "images/0.png", (640, 427))
     notes = [
         {"id": i, "image_id": 0, "category_id": 1 + (i > 0), "bbox": b, "iscrowd": 0}

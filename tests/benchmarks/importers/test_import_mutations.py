@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.benchmarks.importing.engine import run
 from headscope.benchmarks.importing.files import lines, rows_of
-from headscope.benchmarks.importing.records import Place, Row
+from headscope.benchmarks.importing.importer import run
+from headscope.benchmarks.importing.sources import ImportPlace, SourceRow
 from headscope.benchmarks.registry import import_cases, source
 from headscope.data.jsonstream import Decoder
 from headscope.data.validation import inspect
@@ -79,13 +79,13 @@ def mutated(value: dict[str, Any], draw: random.Random) -> dict[str, Any]:
     return out
 
 
-def place_of(name: str, root: Path) -> Place:
+def place_of(name: str, root: Path) -> ImportPlace:
     found = source(name)
     path = p.folder(root, name)
     files = {"gqa": "val_balanced_questions.json", "clevr": "questions/CLEVR_val_questions.json"}
     file = path / files[name] if name in files else next(x for x in sorted(path.rglob("*")) if _records(x))
     columns = p.COLUMNS if name == "table" else {}
-    return Place(found, path, (file,), p.SPLIT.get(name, ""), None, columns)
+    return ImportPlace(found, path, (file,), p.SPLIT.get(name, ""), None, columns)
 
 
 def _records(path: Path) -> bool:
@@ -117,7 +117,7 @@ def test_mutated_records_are_cases_or_refusals(name: str, tmp_path: Path) -> Non
     draw = random.Random(name)
     count = COUNT // len(p.NAMES) + 1
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[SourceRow]:
         for i in range(count):
             row = draw.choice(good)
             yield row._replace(line=i + 1, value=mutated(row.value, draw))

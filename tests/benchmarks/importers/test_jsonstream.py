@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headscope.data import jsonstream
-from headscope.data.jsonstream import Broken, Decoder, JsonStream
+from headscope.data.jsonstream import BrokenJson, Decoder, JsonStream
 
 values = st.recursive(
     st.none()
@@ -60,7 +60,7 @@ def test_members_are_read_one_at_a_time() -> None:
     ("text", "line"), [("[1, 2", 1), ("[1,\n 2\n x]", 3), ("[1 2]", 1), ("{", 1), ("", 1)]
 )
 def test_broken_json_stops_at_its_line(text: str, line: int) -> None:
-    with pytest.raises(Broken) as found:
+    with pytest.raises(BrokenJson) as found:
         list(JsonStream(io.StringIO(text)).items())
     assert found.value.line == line
 
@@ -74,7 +74,7 @@ def test_oddities_come_with_the_value_and_do_not_stop_the_stream() -> None:
 def test_enormous_records_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonstream, "MAX_RECORD", 1000)
     monkeypatch.setattr(jsonstream, "_CHUNK", 100)
-    with pytest.raises(Broken, match="enormous record"):
+    with pytest.raises(BrokenJson, match="enormous record"):
         list(JsonStream(io.StringIO('["' + "x" * 5000 + '"]')).items())
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from headscope.benchmarks.clevr import program_steps
 from headscope.benchmarks.importing.programs import Phrase, UnknownFunction, execute, scene_of
-from headscope.data.fields import Unfit
+from headscope.data.fields import RecordError
 
 SCENE = scene_of(
     p.SCENE
@@ -113,7 +113,7 @@ def test_words_keep_the_order_of_adjectives_and_know_their_plural() -> None:
     ],
 )
 def test_programs_that_do_not_run_say_where(program: list, field: str) -> None:
-    with pytest.raises(Unfit) as found:
+    with pytest.raises(RecordError) as found:
         execute(program, SCENE)
     assert found.value.finding.field == field
 

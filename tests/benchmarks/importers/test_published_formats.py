@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from pathlib import Path
 
 import published as p
 import pytest
 
 from headscope.benchmarks import registry, sphere
-from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.importing.importer import ImportReport
 from headscope.benchmarks.registry import import_cases, sources
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
 from headscope.data.schema import Case
 from headscope.data.validation import validate
+from headscope.errors import DataError
 
 
-def imported(name: str, tmp_path: Path) -> tuple[Report, Cases]:
+def imported(name: str, tmp_path: Path) -> tuple[ImportReport, Cases]:
     columns = p.COLUMNS if name == "table" else None
     report = import_cases(
         name,
@@ -235,7 +237,7 @@ def test_spheres_average_is_the_authors_over_final_questions(tmp_path: Path) -> 
     reasoning = [share["object_occlusion"], share["object_manipulation"]]
     numbers = [x for part in (single, double, reasoning) for x in (*part, sum(part) / len(part))]
     table = sphere.table(made, right)
-    assert (table[0]["score"], table[0]["value"]) == ("average", pytest.approx(sum(numbers) / 12))
+    assert (table[0].score, table[0].value) == ("average", pytest.approx(sum(numbers) / 12))
 
 
 def test_multihopspatial_boxes_the_answer_and_never_names_it(tmp_path: Path) -> None:
@@ -282,6 +284,16 @@ def test_spatial457_answers_may_be_true_and_false_of_json(tmp_path: Path) -> Non
     assert (case.answer, case.choices, case.kind) == ("true", ("true", "false"), "L1_single")
 
 
+def test_a_gqa_thing_whose_attributes_are_no_list_is_refused_and_stops_nothing(tmp_path: Path) -> None:
+    scenes = deepcopy(p.GQA_SCENES)
+    (scene,) = scenes.values()
+    next(iter(scene["objects"].values()))["attributes"] = 5
+    place = p.folder(tmp_path / "in", "gqa")
+    p.put(place / "sceneGraphs/val_sceneGraphs.json", scenes)
+    with pytest.raises(DataError, match="attributes: wrong value, found 5, expected a list"):
+        import_cases("gqa", tmp_path / "out", place=place, split="val_balanced")
+
+
 def test_gqa_programs_with_blank_and_untrimmed_arguments_are_read(tmp_path: Path) -> None:
     """The form of real programs: ``small `` with a blank, nothing for ``and``, objects by their ids."""
     (record,) = p.GQA.values()
@@ -313,4 +325,4 @@ def test_a_benchmark_is_one_file_and_one_row() -> None:
     for source in sources().values():
         assert source.build.__module__.startswith("headscope.benchmarks.")
         own = source.rule.tabulate.__module__
-        assert own in (source.build.__module__, "headscope.benchmarks.scoring")
+        assert own in (source.build.__module__, "headscope.benchmarks.rule")

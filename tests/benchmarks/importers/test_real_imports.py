@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counted import calls_of
-from headscope.benchmarks.importing.engine import Report
+from headscope.benchmarks.importing.importer import ImportReport
 from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset
@@ -24,7 +24,7 @@ needs = {
 }
 
 
-def imported(name: str, folder: str, out: Path, split: str = "") -> tuple[Report, Cases]:
+def imported(name: str, folder: str, out: Path, split: str = "") -> tuple[ImportReport, Cases]:
     report = import_cases(name, out, place=SHARED / folder, split=split)
     assert report.rows == report.cases + report.refused + report.merged
     assert sum(report.reasons.values()) == report.refused

@@ -20,13 +20,13 @@ from PIL import Image
 from test_import_mutations import COUNT, mutated
 
 from headscope.benchmarks.importing.columns import chosen, options_of, readings, value_of
-from headscope.benchmarks.importing.engine import Report, run
-from headscope.benchmarks.importing.records import Place, Row
+from headscope.benchmarks.importing.importer import ImportReport, run
+from headscope.benchmarks.importing.sources import ImportPlace, SourceRow
 from headscope.benchmarks.registry import import_cases, rule, source
 from headscope.benchmarks.scores import constant
 from headscope.cli.imports import _map
 from headscope.data.cases import Cases, load_cases
-from headscope.data.fields import Unfit
+from headscope.data.fields import RecordError
 from headscope.data.schema import Case
 from headscope.data.validation import inspect
 from headscope.errors import DataError
@@ -35,7 +35,9 @@ from shared_cases import SMALL, needs_cases
 ROW = {"image": "a.png", "question": "Which is red?", "answer": "cup"}
 
 
-def imported(tmp_path: Path, *rows: dict[str, Any], name: str = "table", **more: Any) -> tuple[Report, Cases]:
+def imported(
+    tmp_path: Path, *rows: dict[str, Any], name: str = "table", **more: Any
+) -> tuple[ImportReport, Cases]:
     p._pic(tmp_path / "in", "images/a.png")
     place = p.put(tmp_path / "in/rows.jsonl", [{"id": str(i)} | r for i, r in enumerate(rows)]).parent
     report = import_cases(name, tmp_path / "out", place=place, **more)
@@ -129,7 +131,7 @@ def test_options_are_read_in_every_form(options: Any, expected: tuple[str, ...])
 
 @pytest.mark.parametrize("options", ["cup", 3, [], {}, ["", "cup"], [None], [["a"], ["b", "c"]]])
 def test_options_that_are_none_are_refused(options: Any) -> None:
-    with pytest.raises(Unfit):
+    with pytest.raises(RecordError):
         options_of(options, "choices")
 
 
@@ -167,14 +169,16 @@ def test_an_answer_is_never_another_option_than_every_way_of_reading_it_allows(
     value = data.draw(st.sampled_from([*options, *range(-1, 8), *"ABCDEFG"]))
     try:
         found = chosen(value, options, "ABCDEFGH"[: len(options)])
-    except Unfit:
+    except RecordError:
         return
     ways = {k: v for k, v in readings(value, options, "ABCDEFGH"[: len(options)]).items() if k != "index1"}
     assert set(ways.values()) == {found}
 
 
 def test_a_number_means_what_it_means_in_the_whole_file(tmp_path: Path) -> None:
-    def answers(name: str, values: list[Any], options: list[Any], **more: Any) -> tuple[list[str], Report]:
+    def answers(
+        name: str, values: list[Any], options: list[Any], **more: Any
+    ) -> tuple[list[str], ImportReport]:
         rows = [ROW | {"choices": options, "answer": v} for v in values]
         report, cases = imported(tmp_path / name, *rows, **more)
         return [c.answer for c in cases], report
@@ -393,9 +397,9 @@ def test_mutated_rows_of_rich_tables_are_cases_or_refusals(
     p._pic(tmp_path, "a.png")
     draw = random.Random(boxes)
     columns = {"question": "{meta.hint} {meta.q}", "boxes": "things"}
-    place = Place(source("table"), tmp_path, (), "", tmp_path, columns, boxes)
+    place = ImportPlace(source("table"), tmp_path, (), "", tmp_path, columns, boxes)
     rich = RICH | {"things": [{"label": "cup", "bbox": numbers}]}
-    rows = [Row("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
+    rows = [SourceRow("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
     with contextlib.suppress(DataError):  # a survey may refuse the whole: boxes in another form
         report = run(place, tmp_path / "out", rows=iter(rows))
         assert report.rows == len(rows) == report.cases + report.refused

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from headscope.benchmarks import sphere, vsr
 from headscope.benchmarks import whatsup as whatsup_source
 from headscope.benchmarks.registry import rule, sources
+from headscope.benchmarks.rule import Table
 from headscope.data.schema import Case
 from headscope.models.answers import parse_answer
 
@@ -23,8 +24,8 @@ def case(name: str, answer: str = "yes", choices: tuple[str, ...] = ("yes", "no"
     )
 
 
-def scores(table: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[float | None, int]]:
-    return {(r["score"], r["group"]): (r["value"], r["n"]) for r in table}
+def scores(table: Table) -> dict[tuple[str, str], tuple[float | None, int]]:
+    return {(r.score, r.group): (r.value, r.n) for r in table}
 
 
 def told(cases: list[Case], right: str) -> dict[str, str]:
@@ -78,7 +79,7 @@ def test_no_answer_and_nonsense_are_wrong_under_every_rule(name: str) -> None:
     assert found.right([one], {one.id: "?!"}) == {one.id: False}
     assert found.right([one], {one.id: "Yes"}) == {one.id: True}
     for row in found([one], {one.id: "Yes"}):
-        assert set(row) == {"score", "group", "value", "n"}
+        assert row.value is None or 0 <= row.value <= 1
 
 
 def test_vsr_is_counted_by_relation_and_meta_category() -> None:
@@ -172,7 +173,7 @@ def test_whatsup_agrees_with_the_authors_counting(right: list[bool]) -> None:
 
 def test_whatsup_pairs_of_captions_have_no_sets() -> None:
     cases = [case("whatsup-coco_two-0", "a", ("a", "b"), original={"row": [1, "a", "b"]}, kind="left")]
-    assert {r["score"] for r in rule("whatsup/coco_two")(cases, told(cases, "1"))} == {"individual"}
+    assert {r.score for r in rule("whatsup/coco_two")(cases, told(cases, "1"))} == {"individual"}
 
 
 def test_3dsrbench_forms_of_a_question_are_right_together() -> None:

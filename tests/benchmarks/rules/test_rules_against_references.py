@@ -18,7 +18,7 @@ from num2words import num2words
 
 from headscope.benchmarks import spatial457, sphere, srbench, whatsup
 from headscope.benchmarks.registry import rule
-from headscope.benchmarks.scoring import Table
+from headscope.benchmarks.rule import Table
 from headscope.benchmarks.whatsup import preposition
 from headscope.data.schema import Case
 from headscope.models.answers import parse_answer
@@ -31,7 +31,7 @@ def case(name: str, answer: str = "true", choices: tuple[str, ...] = ("true", "f
 
 
 def scores(table: Table) -> dict[tuple[str, str], float | None]:
-    return {(r["score"], r["group"]): r["value"] for r in table}
+    return {(r.score, r.group): r.value for r in table}
 
 
 def nlvr_metrics(labels: dict[str, str], predictions: dict[str, str]) -> tuple[float, float]:

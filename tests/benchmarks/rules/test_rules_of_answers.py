@@ -8,6 +8,7 @@ import pytest
 
 from headscope.benchmarks import spatial457, spatialeval
 from headscope.benchmarks.registry import rule
+from headscope.benchmarks.rule import Table
 from headscope.data.schema import Case
 
 
@@ -17,8 +18,8 @@ def case(name: str, answer: str = "yes", choices: tuple[str, ...] = ("yes", "no"
     )
 
 
-def scores(table: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[float | None, int]]:
-    return {(r["score"], r["group"]): (r["value"], r["n"]) for r in table}
+def scores(table: Table) -> dict[tuple[str, str], tuple[float | None, int]]:
+    return {(r.score, r.group): (r.value, r.n) for r in table}
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ pytest.importorskip("openai", reason="the openai client is not installed (extra 
 
 from headscope.data.cases import Cases, load_cases
 from headscope.errors import DataError, StoreError
-from headscope.making.decompose.llm import CACHE, Decomposer, Outcome, Settings
+from headscope.making.decompose.chat_server import ChatServer, RequestLimits
+from headscope.making.decompose.llm import CACHE, DecomposedByModel, Decomposer, DecomposeSettings
 from headscope.making.decompose.prompt_files import load_prompts, write_prompts
-from headscope.making.decompose.server import Limits, Server
 
-LIMITS = Limits(seconds=2.0, tries=3, pause=0.0)
+LIMITS = RequestLimits(seconds=2.0, tries=3, pause=0.0)
 
 
 def steps(answer: str = "true", **changes: Any) -> list[dict[str, Any]]:
@@ -64,9 +64,9 @@ def cases(tmp_path: Path) -> Cases:
     return load_cases(tmp_path / "c")
 
 
-def run(server: Any, cases: Cases, limits: Limits = LIMITS, **settings: Any) -> Outcome:
-    asked = Server(server.url, "m", limits=limits, sleep=lambda seconds: None)
-    return Decomposer(asked, cases, cases.folder, Settings(**({"at_once": 1} | settings))).run()
+def run(server: Any, cases: Cases, limits: RequestLimits = LIMITS, **settings: Any) -> DecomposedByModel:
+    asked = ChatServer(server.url, "m", limits=limits, sleep=lambda seconds: None)
+    return Decomposer(asked, cases, cases.folder, DecomposeSettings(**({"at_once": 1} | settings))).run()
 
 
 def test_replies_become_steps_marked_as_guesses(cases: Cases) -> None:
@@ -105,8 +105,8 @@ def test_another_prompt_or_picture_is_asked_anew(cases: Cases, tmp_path: Path) -
         assert len(server.asked) == 5
         mine = write_prompts(tmp_path / "mine")
         (mine / "user.md").write_text("Look: $question")
-        client = Server(server.url, "m", limits=LIMITS)
-        Decomposer(client, cases, cases.folder, Settings(at_once=1), load_prompts(mine)).run()
+        client = ChatServer(server.url, "m", limits=LIMITS)
+        Decomposer(client, cases, cases.folder, DecomposeSettings(at_once=1), load_prompts(mine)).run()
         assert len(server.asked) == 9
         assert server.asked[-1]["messages"][1]["content"][0]["text"].startswith("Look: Is the dog")
 
@@ -122,7 +122,7 @@ def test_another_prompt_or_picture_is_asked_anew(cases: Cases, tmp_path: Path) -
 )  # fmt: skip
 def test_a_failure_that_passes_is_tried_again(cases: Cases, trouble: Any) -> None:
     with serving(trouble, says(reply())) as server:
-        made = run(server, cases[:1], Limits(seconds=0.7, tries=3, pause=0.0))
+        made = run(server, cases[:1], RequestLimits(seconds=0.7, tries=3, pause=0.0))
         assert len(server.asked) == 2
     assert made.failed == {}
     assert made.report["requests"] == {"sent": 2, "failed": 1}
@@ -221,15 +221,15 @@ def test_no_more_requests_are_under_way_than_allowed(cases: Cases) -> None:
 
 def test_the_rate_limit_spreads_requests(cases: Cases) -> None:
     with serving(says(reply())) as server:
-        client = Server(server.url, "m", limits=Limits(per_minute=600))
+        client = ChatServer(server.url, "m", limits=RequestLimits(per_minute=600))
         start = time.monotonic()
-        Decomposer(client, cases, cases.folder, Settings()).run()
+        Decomposer(client, cases, cases.folder, DecomposeSettings()).run()
         assert time.monotonic() - start >= 0.3  # four requests, a tenth of a second apart
 
 
 def test_a_run_that_is_interrupted_keeps_what_was_answered(cases: Cases) -> None:
     with serving(says(reply())) as server:
-        client = Server(server.url, "m", limits=LIMITS)
+        client = ChatServer(server.url, "m", limits=LIMITS)
         plain, count = client.ask, iter(range(100))
 
         def ask(*given: Any) -> Any:
@@ -239,7 +239,7 @@ def test_a_run_that_is_interrupted_keeps_what_was_answered(cases: Cases) -> None
 
         client.ask = ask  # type: ignore[method-assign]
         with pytest.raises(KeyboardInterrupt):
-            Decomposer(client, cases, cases.folder, Settings(at_once=1)).run()
+            Decomposer(client, cases, cases.folder, DecomposeSettings(at_once=1)).run()
         assert len(list((cases.folder / CACHE).glob("*.json"))) == 2
         made = run(server, cases)
         assert all(c.steps for c in made.cases)

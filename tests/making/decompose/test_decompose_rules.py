@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from box_agreement import compare
 from headscope.data.checks import check_case
 from headscope.data.schema import Case, Object
 from headscope.functions import DEFAULT
-from headscope.making.decompose.agreement import compare
 from headscope.making.decompose.claims import Claim, claim_of, parse_claim, read_claim
 from headscope.making.decompose.relations import FAMILIES, FAMILY
 from headscope.making.decompose.rules import decompose, decompose_all
@@ -62,7 +62,7 @@ def test_every_row_of_vsr_becomes_a_valid_chain(split: str, count: int, relation
     assert made.kept == {}
     table = made.table()
     assert len(table) == relations
-    assert sum(r["cases"] for r in table) == count  # type: ignore[misc]
+    assert sum(r.cases for r in table) == count
     for case in made.cases:
         assert len(case.steps) >= 3
         claim = claim_of(case)
@@ -335,5 +335,5 @@ def test_words_around_names() -> None:
 def test_boxes_and_people_agree_where_both_speak() -> None:
     photos = read_instances(SHARED / "tiny_coco" / "annotations" / "instances_train2017.json").photos
     found = compare(rows("random"), {p.image.rpartition("/")[2]: p for p in photos})
-    said = [r for r in found if r["boxes"] is not None]
-    assert Counter(r["boxes"] == r["label"] for r in said) == {True: 2}
+    said = [r for r in found if r.boxes is not None]
+    assert Counter(r.boxes == r.label for r in said) == {True: 2}

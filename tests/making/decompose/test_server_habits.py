@@ -21,13 +21,13 @@ pytest.importorskip("json_repair", reason="json-repair is not installed (extra l
 
 from headscope.data.cases import Cases, load_cases
 from headscope.functions import DEFAULT
-from headscope.making.decompose.llm import Decomposer, Outcome, Settings
+from headscope.making.decompose.chat_server import ChatServer, RequestForm, RequestLimits
+from headscope.making.decompose.llm import DecomposedByModel, Decomposer, DecomposeSettings
 from headscope.making.decompose.reply import read_reply
 from headscope.making.decompose.responses import pause_of
-from headscope.making.decompose.server import Asks, Limits, Server
 from shared_cases import CASES
 
-LIMITS = Limits(seconds=2.0, tries=3, pause=0.0)
+LIMITS = RequestLimits(seconds=2.0, tries=3, pause=0.0)
 STEPS: list[dict[str, Any]] = [
     dict(zip(("question", "answer", "choices", "function", "objects", "depends_on"), step, strict=True))
     for step in (
@@ -51,14 +51,17 @@ def cases(tmp_path: Path) -> Cases:
     return load_cases(tmp_path)
 
 
+Form = RequestForm
+
+
 def with_steps(**changes: Any) -> str:
     """The good reply, each step with what is given made of itself."""
     return json.dumps({"steps": [s | {k: make(s) for k, make in changes.items()} for s in STEPS]})
 
 
-def run(url: str, cases: Cases, limits: Limits = LIMITS, **settings: Any) -> Outcome:
-    asked = Server(url, "m", limits=limits, sleep=lambda seconds: None)
-    return Decomposer(asked, cases, cases.folder, Settings(**({"at_once": 1} | settings))).run()
+def run(url: str, cases: Cases, limits: RequestLimits = LIMITS, **settings: Any) -> DecomposedByModel:
+    asked = ChatServer(url, "m", limits=limits, sleep=lambda seconds: None)
+    return Decomposer(asked, cases, cases.folder, DecomposeSettings(**({"at_once": 1} | settings))).run()
 
 
 # What a reply around the good steps may look like.
@@ -125,25 +128,25 @@ def refuses(key: str, words: str, status: int = 400) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "asks"),
     [
-        (refuses("json_schema", "'response_format.type' must be 'json_object' or 'text'"), Asks("object")),
-        (refuses("json_schema", "json_schema is not supported by this model"), Asks("object")),
-        (refuses("response_format", "response_format is not supported"), Asks("plain")),
-        (refuses("response_format", 'invalid format: expected "json" or a JSON schema'), Asks("plain")),
-        (refuses("response_format", "extra fields not permitted", 422), Asks("plain")),
-        (refuses("response_format", "failed to parse grammar", 500), Asks("plain")),
-        (refuses("response_format", "bad request"), Asks("plain")),
-        (refuses("max_tokens", "use 'max_completion_tokens' instead."), Asks(limit="max_completion_tokens")),
-        (refuses("temperature", "Only the default (1) temperature is supported."), Asks(temperature=False)),
-        (refuses("system", "System role not supported"), Asks(opening="user")),
-        (refuses("temperature", "bad request"), Asks("plain", temperature=False)),
+        (refuses("json_schema", "'response_format.type' must be 'json_object' or 'text'"), Form("object")),
+        (refuses("json_schema", "json_schema is not supported by this model"), Form("object")),
+        (refuses("response_format", "response_format is not supported"), Form("plain")),
+        (refuses("response_format", 'invalid format: expected "json" or a JSON schema'), Form("plain")),
+        (refuses("response_format", "extra fields not permitted", 422), Form("plain")),
+        (refuses("response_format", "failed to parse grammar", 500), Form("plain")),
+        (refuses("response_format", "bad request"), Form("plain")),
+        (refuses("max_tokens", "use 'max_completion_tokens' instead."), Form(limit="max_completion_tokens")),
+        (refuses("temperature", "Only the default (1) temperature is supported."), Form(temperature=False)),
+        (refuses("system", "System role not supported"), Form(opening="user")),
+        (refuses("temperature", "bad request"), Form("plain", temperature=False)),
     ],
 )  # fmt: skip
 def test_a_server_that_takes_less_is_asked_for_less_and_remembered(
-    answer: Answer, asks: Asks, cases: Cases
+    answer: Answer, asks: Form, cases: Cases
 ) -> None:
     with serving(answer) as server:
-        client = Server(server.url, "m", limits=LIMITS, sleep=lambda seconds: None)
-        made = Decomposer(client, cases, cases.folder, Settings(at_once=1)).run()
+        client = ChatServer(server.url, "m", limits=LIMITS, sleep=lambda seconds: None)
+        made = Decomposer(client, cases, cases.folder, DecomposeSettings(at_once=1)).run()
         assert client.asks == asks
         learnt = len(server.asked)
     assert made.failed == {}
@@ -282,7 +285,7 @@ def stand_in() -> Iterator[str]:
 def test_every_habit_of_the_stand_in_ends_in_steps_or_in_its_own_words(
     mode: str, cases: Cases, stand_in: str
 ) -> None:
-    limits = Limits(seconds=0.5 if mode == "slow" else 5.0, tries=3, pause=0.0)
+    limits = RequestLimits(seconds=0.5 if mode == "slow" else 5.0, tries=3, pause=0.0)
     made = run(f"{stand_in}/{mode}/v1", cases, limits)
     if mode in FAIL:
         assert set(made.failed) == {"c0", "c1"}

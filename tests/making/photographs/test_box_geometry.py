@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headscope.making.photographs import geometry as g
+from headscope.making.photographs import box_geometry as g
 
 _sizes = st.floats(20, 200)
 

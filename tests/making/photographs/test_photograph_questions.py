@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from box_agreement import changed_answers
 from headscope.data.cases import load_cases
 from headscope.data.checks import check_case
 from headscope.data.schema import Case, Object
 from headscope.data.validation import validate
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
-from headscope.making.photographs.chain import Photo
+from headscope.making.photographs.box_questions import KINDS, ask_photo, nameable
 from headscope.making.photographs.instances import read_instances
 from headscope.making.photographs.make import make_cases
-from headscope.making.photographs.questions import KINDS, ask_photo, nameable
-from headscope.making.photographs.stability import changed_answers
+from headscope.making.photographs.step_chain import Photo
 
 TINY = Path(__file__).parents[3].parent / "shared" / "data" / "tiny_coco"
 NAMES = {"dog": "animal", "horse": "animal", "cup": "kitchen", "zebra": "animal", "car": "vehicle"}

@@ -12,12 +12,12 @@ import pytest
 from reviewed import HOSTILE, folder_of_cases
 
 from headscope.data.cases import load_cases
-from headscope.making.review.server import Desk, Page
+from headscope.making.review.review_server import ReviewServer, ReviewSession
 
 
 @pytest.fixture
-def page(tmp_path: Path, browser: Any) -> Iterator[Page]:
-    served = Page(Desk(folder_of_cases(tmp_path / "cases"), "ann"))
+def page(tmp_path: Path, browser: Any) -> Iterator[ReviewServer]:
+    served = ReviewServer(ReviewSession(folder_of_cases(tmp_path / "cases"), "ann"))
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     browser.get_log("browser")
@@ -41,11 +41,11 @@ def press(browser: Any, keys: str) -> None:
     browser.find_element("tag name", "body").send_keys(keys)
 
 
-def rulings(page: Page, number: int) -> dict[str, str]:
-    return {k: v["ruling"] for k, v in page.desk.case(number)["verdicts"].items()}
+def rulings(page: ReviewServer, number: int) -> dict[str, str]:
+    return {k: v["ruling"] for k, v in page.session.case(number)["verdicts"].items()}
 
 
-def test_a_case_is_judged_by_keyboard_and_survives_a_reload(browser: Any, page: Page) -> None:
+def test_a_case_is_judged_by_keyboard_and_survives_a_reload(browser: Any, page: ReviewServer) -> None:
     press(browser, "a")
     wait(lambda: rulings(page, 0) == {"s1": "accept"})
     wait(lambda: "step=2" in browser.current_url)
@@ -61,12 +61,12 @@ def test_a_case_is_judged_by_keyboard_and_survives_a_reload(browser: Any, page: 
     assert shown == ["accept", "fix", "reject", "now", ""]
     assert browser.find_element("id", "progress").text == "3 of 10 judged"
     press(browser, "w")
-    wait(lambda: len(load_cases(page.desk.folder)[0].steps) == 3)
-    assert load_cases(page.desk.folder)[0].steps[1].answer == "left"
+    wait(lambda: len(load_cases(page.session.folder)[0].steps) == 3)
+    assert load_cases(page.session.folder)[0].steps[1].answer == "left"
     assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
 
 
-def test_a_fix_is_typed_and_taken_back(browser: Any, page: Page) -> None:
+def test_a_fix_is_typed_and_taken_back(browser: Any, page: ReviewServer) -> None:
     press(browser, "j")
     press(browser, "f")
     field = wait(lambda: browser.find_elements("css selector", "input[name=answer]"))[0]
@@ -74,14 +74,14 @@ def test_a_fix_is_typed_and_taken_back(browser: Any, page: Page) -> None:
     field.clear()
     field.send_keys("in the corner\n")
     wait(lambda: rulings(page, 0) == {"s2": "fix"})
-    assert page.desk.case(0)["verdicts"]["s2"]["answer"] == "in the corner"
+    assert page.session.case(0)["verdicts"]["s2"]["answer"] == "in the corner"
     wait(lambda: "step=3" in browser.current_url)
     press(browser, "k")
     press(browser, "u")
     wait(lambda: rulings(page, 0) == {})
 
 
-def test_a_refused_fix_says_why_and_keeps_what_was_typed(browser: Any, page: Page) -> None:
+def test_a_refused_fix_says_why_and_keeps_what_was_typed(browser: Any, page: ReviewServer) -> None:
     press(browser, "f")
     field = wait(lambda: browser.find_elements("css selector", "input[name=question]"))[0]
     field.clear()
@@ -92,7 +92,7 @@ def test_a_refused_fix_says_why_and_keeps_what_was_typed(browser: Any, page: Pag
     assert rulings(page, 0) == {}
 
 
-def test_hostile_text_shows_as_text(browser: Any, page: Page) -> None:
+def test_hostile_text_shows_as_text(browser: Any, page: ReviewServer) -> None:
     press(browser, "n")
     wait(lambda: "case=2" in browser.current_url)
     assert browser.find_element("id", "question").text == f"Is {HOSTILE} there?"
@@ -103,7 +103,7 @@ def test_hostile_text_shows_as_text(browser: Any, page: Page) -> None:
     assert browser.title == "Review of cases"
 
 
-def test_boxes_lie_where_the_case_says(browser: Any, page: Page) -> None:
+def test_boxes_lie_where_the_case_says(browser: Any, page: ReviewServer) -> None:
     wait(lambda: browser.execute_script("return document.getElementById('picture').naturalWidth") == 40)
     found = browser.execute_script(
         "const f = document.getElementById('picture').getBoundingClientRect();"
@@ -118,7 +118,7 @@ def test_boxes_lie_where_the_case_says(browser: Any, page: Page) -> None:
     assert len(about) == 1
 
 
-def test_the_page_fits_a_phone(browser: Any, page: Page) -> None:
+def test_the_page_fits_a_phone(browser: Any, page: ReviewServer) -> None:
     size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
@@ -130,7 +130,7 @@ def test_the_page_fits_a_phone(browser: Any, page: Page) -> None:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_server_that_is_gone_is_said(browser: Any, page: Page) -> None:
+def test_a_server_that_is_gone_is_said(browser: Any, page: ReviewServer) -> None:
     page.shutdown()
     page.server_close()
     press(browser, "a")

@@ -13,12 +13,12 @@ import pytest
 from reviewed import folder_of_cases
 
 from headscope.errors import DataError
-from headscope.making.review.server import Desk, Page
+from headscope.making.review.review_server import ReviewServer, ReviewSession
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    served = Page(Desk(folder_of_cases(tmp_path / "cases"), "ann"))
+def page(tmp_path: Path) -> Iterator[ReviewServer]:
+    served = ReviewServer(ReviewSession(folder_of_cases(tmp_path / "cases"), "ann"))
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield served
@@ -27,7 +27,9 @@ def page(tmp_path: Path) -> Iterator[Page]:
     thread.join()
 
 
-def ask(page: Page, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, Any]:
+def ask(
+    page: ReviewServer, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, bytes, Any]:
     link = http.client.HTTPConnection(*page.server_address[:2], timeout=10)  # type: ignore[arg-type]
     content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     link.request(method, path, content, {k.replace("_", "-"): v for k, v in headers.items()})
@@ -40,22 +42,22 @@ def ask(page: Page, method: str, path: str, body: Any = None, **headers: str) ->
 VERDICT = {"number": 0, "case": "a", "step": "s1", "ruling": "accept"}
 
 
-def test_it_listens_on_the_loopback_address_alone(page: Page) -> None:
+def test_it_listens_on_the_loopback_address_alone(page: ReviewServer) -> None:
     assert page.server_address[0] == "127.0.0.1"
     assert page.url.startswith("http://127.0.0.1:")
 
 
-def test_the_page_allows_no_foreign_content(page: Page) -> None:
+def test_the_page_allows_no_foreign_content(page: ReviewServer) -> None:
     status, content, headers = ask(page, "GET", "/")
     assert status == 200
-    assert page.desk.token.encode() in content
+    assert page.session.token.encode() in content
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_verdict_is_written_and_read_back(page: Page) -> None:
-    token = page.desk.token
+def test_a_verdict_is_written_and_read_back(page: ReviewServer) -> None:
+    token = page.session.token
     assert ask(page, "POST", "/judge", VERDICT, X_Headscope=token)[0] == 200
     case = json.loads(ask(page, "GET", "/case/0")[1])
     assert case["verdicts"]["s1"]["ruling"] == "accept"
@@ -65,15 +67,15 @@ def test_a_verdict_is_written_and_read_back(page: Page) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"X_Headscope": "guess"}, {"X_Headscope": "é"}])
-def test_without_the_token_nothing_is_written(page: Page, headers: dict[str, str]) -> None:
+def test_without_the_token_nothing_is_written(page: ReviewServer, headers: dict[str, str]) -> None:
     assert ask(page, "POST", "/judge", VERDICT, **headers)[0] == 403
-    assert not (page.desk.folder / "reviews").exists()
+    assert not (page.session.folder / "reviews").exists()
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
-def test_a_foreign_name_or_origin_is_refused(page: Page, headers: dict[str, str]) -> None:
+def test_a_foreign_name_or_origin_is_refused(page: ReviewServer, headers: dict[str, str]) -> None:
     assert ask(page, "GET", "/cases", **headers)[0] == 403
-    assert ask(page, "POST", "/judge", VERDICT, X_Headscope=page.desk.token, **headers)[0] == 403
+    assert ask(page, "POST", "/judge", VERDICT, X_Headscope=page.session.token, **headers)[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -88,14 +90,14 @@ def test_a_foreign_name_or_origin_is_refused(page: Page, headers: dict[str, str]
         "/x",
     ],
 )
-def test_paths_that_are_nothing_are_refused(page: Page, path: str) -> None:
+def test_paths_that_are_nothing_are_refused(page: ReviewServer, path: str) -> None:
     assert ask(page, "GET", path)[0] in (400, 404)
 
 
-def test_a_picture_comes_as_it_is(page: Page) -> None:
+def test_a_picture_comes_as_it_is(page: ReviewServer) -> None:
     status, content, headers = ask(page, "GET", "/picture/0")
     assert (status, headers["Content-Type"]) == (200, "image/png")
-    assert content == (page.desk.folder / "images" / "a.png").read_bytes()
+    assert content == (page.session.folder / "images" / "a.png").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -105,19 +107,21 @@ def test_a_picture_comes_as_it_is(page: Page) -> None:
      VERDICT | {"ruling": "fix", "change": "x"}],
     ids=range(10),
 )  # fmt: skip
-def test_a_request_that_makes_no_sense_gets_a_reason_and_changes_nothing(page: Page, body: Any) -> None:
-    status, content, _ = ask(page, "POST", "/judge", body, X_Headscope=page.desk.token)
+def test_a_request_that_makes_no_sense_gets_a_reason_and_changes_nothing(
+    page: ReviewServer, body: Any
+) -> None:
+    status, content, _ = ask(page, "POST", "/judge", body, X_Headscope=page.session.token)
     assert status == 400
     assert json.loads(content)["error"]
-    assert not list(page.desk.folder.glob("reviews/ann/*"))
+    assert not list(page.session.folder.glob("reviews/ann/*"))
 
 
-def test_an_enormous_request_is_not_read(page: Page) -> None:
-    assert ask(page, "POST", "/judge", b" " * 100_000, X_Headscope=page.desk.token)[0] == 413
+def test_an_enormous_request_is_not_read(page: ReviewServer) -> None:
+    assert ask(page, "POST", "/judge", b" " * 100_000, X_Headscope=page.session.token)[0] == 413
 
 
-def test_writing_back_gives_the_cases_as_judged(page: Page) -> None:
-    token = page.desk.token
+def test_writing_back_gives_the_cases_as_judged(page: ReviewServer) -> None:
+    token = page.session.token
     change = {"ruling": "fix", "change": {"answer": "left"}}
     assert ask(page, "POST", "/judge", VERDICT | {"step": "s2"} | change, X_Headscope=token)[0] == 200
     done = json.loads(ask(page, "POST", "/write", {}, X_Headscope=token)[1])
@@ -125,6 +129,6 @@ def test_writing_back_gives_the_cases_as_judged(page: Page) -> None:
     assert json.loads(ask(page, "GET", "/case/0")[1])["steps"][1]["answer"] == "left"
 
 
-def test_a_port_in_use_is_said_plainly(page: Page) -> None:
+def test_a_port_in_use_is_said_plainly(page: ReviewServer) -> None:
     with pytest.raises(DataError, match="name another with --port"):
-        Page(page.desk, page.server_address[1])
+        ReviewServer(page.session, page.server_address[1])

@@ -13,7 +13,7 @@ from sklearn.metrics import cohen_kappa_score
 from headscope.data.cases import load_cases
 from headscope.data.validation import validate
 from headscope.errors import DataError
-from headscope.making.review.results import agreement, apply_reviews, cohen_kappa, reviewers_of
+from headscope.making.review.applied_reviews import agreement, apply_reviews, cohen_kappa, reviewers_of
 from headscope.making.review.verdicts import Reviews
 
 
@@ -111,12 +111,12 @@ def test_two_reviewers_are_compared_on_what_both_judged(folder: Path) -> None:
     bob.give(cases[0], "s1", "accept")
     bob.give(cases[0], "s2", "fix", {"answer": "left"})
     bob.give(cases[0], "s3", "accept")
-    rows = {r["function"]: r for r in agreement(cases, "ann", "bob")}
-    assert rows["all"]["n"] == 3
-    assert rows["all"]["same"] == pytest.approx(2 / 3)
-    assert rows["all"]["answers"] == pytest.approx(2 / 3)
-    assert rows["spatial_perception"]["same"] == 0
-    assert rows["object_recognition"]["kappa"] is None  # both said one and the same thing throughout
+    rows = {r.function: r for r in agreement(cases, "ann", "bob")}
+    assert rows["all"].n == 3
+    assert rows["all"].same == pytest.approx(2 / 3)
+    assert rows["all"].answers == pytest.approx(2 / 3)
+    assert rows["spatial_perception"].same == 0
+    assert rows["object_recognition"].kappa is None  # both said one and the same thing throughout
     assert reviewers_of(folder) == ["ann", "bob"]
 
 

@@ -174,8 +174,8 @@ def test_hard_scenes_hold_more_things() -> None:
 @pytest.mark.slow
 def test_a_blind_classifier_stays_within_five_points_of_the_majority() -> None:
     cases = [one_case(i, seed=11)[0] for i in range(1, 2001)]
-    rows = {r["function"]: r for r in blind_table(cases, DEFAULT)}
-    leaks = {f: round(100 * r["difference"], 1) for f, r in rows.items() if r["from_picture"] and r["flag"]}
+    rows = {r.function: r for r in blind_table(cases, DEFAULT)}
+    leaks = {f: round(100 * r.difference, 1) for f, r in rows.items() if r.from_picture and r.flag}
     assert set(DEFAULT.from_picture) <= set(rows)
     assert not leaks
 

@@ -19,7 +19,7 @@ from headscope.asking.ask import Outcome, ask
 from headscope.errors import ModelError
 from headscope.models import base
 from headscope.models.proofs.known import known_refusal
-from headscope.models.proofs.steps import Step
+from headscope.models.proofs.proof_steps import Step
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM, load_model
 from models.families.folders import family_folder, skip_unless_readable

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from headscope.acceptance.run import STEPS, check_thoroughly
+from headscope.acceptance.thorough_check import STEPS, check_thoroughly
 from headscope.errors import ModelError
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model

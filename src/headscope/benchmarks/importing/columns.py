@@ -9,10 +9,9 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from headscope.benchmarks.importing.options import LETTERS
-from headscope.data.fields import Unfit, plain_text
+from headscope.benchmarks.importing.answer_options import LETTERS
+from headscope.data.fields import Cell, RecordError, plain_text
 from headscope.data.pictures import show
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
@@ -23,7 +22,7 @@ PAIRS = (("yes", "no"), ("true", "false"))
 READINGS = ("text", "letter", "index", "index1")
 
 
-def value_of(record: Mapping[str, Any], name: str) -> Any:
+def value_of(record: Mapping[str, Cell], name: str) -> Cell:
     """What a column name stands for in a record; None where it is not there.
 
     Example:
@@ -37,7 +36,7 @@ def value_of(record: Mapping[str, Any], name: str) -> Any:
         if any(v is None for v in parts.values()):
             return None
         return _FIELD.sub(lambda m: plain_text(parts[m[1]], m[1]), name)
-    value: Any = record
+    value: Cell = record
     for part in name.split("."):
         value = _opened(value)
         if isinstance(value, Mapping):
@@ -49,25 +48,26 @@ def value_of(record: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _opened(value: Any) -> Any:
+def _opened(value: Cell) -> Cell:
     """A text that is JSON (or Python's way of writing the same) as what it holds."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
     for read in (json.loads, ast.literal_eval):
         try:
-            return read(value)
+            found: Cell = read(value)
+            return found
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
 
 
-def options_of(value: Any, field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(options, their labels) of a list, an object (``{"A": "cup"}``, or texts with labels) or text.
 
     Texts are split at letters (``A. cup B. plate``), lines, ``|`` and ``;``, else at commas.
 
     Raises:
-        Unfit: it is none of these, or an option is empty.
+        RecordError: it is none of these, or an option is empty.
 
     Example:
         >>> options_of("(A) cup (B) plate", "choices")
@@ -76,15 +76,16 @@ def options_of(value: Any, field: str) -> tuple[tuple[str, ...], tuple[str, ...]
     value = _opened(value)
     labels: Sequence[str] = ()
     if isinstance(value, Mapping):
-        if isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
-            labels, value = [str(x) for x in value["label"]], value["text"]
+        texts, names = value.get("text"), value.get("label")
+        if isinstance(texts, list) and isinstance(names, list):
+            labels, value = [str(x) for x in names], texts
         else:
             kept = {str(k): v for k, v in value.items() if v is not None}
             labels, value = list(kept), list(kept.values())
     elif isinstance(value, str):
         labels, value = _split(value)
     if not isinstance(value, list | tuple) or not value:
-        raise Unfit(field, "wrong value", show(value), "a list, an object or text of options")
+        raise RecordError(field, "wrong value", show(value), "a list, an object or text of options")
     options = tuple(plain_text(v, f"{field}[{i}]") for i, v in enumerate(value))
     marks = [re.match(r"\(?([A-H])[).:]\s+(?=\S)", o) for o in options]
     if [m[1] for m in marks if m] == list(LETTERS[: len(options)]):
@@ -101,10 +102,10 @@ def _split(text: str) -> tuple[list[str], list[str]]:
     for mark in ("\n", "|", ";", ","):
         if mark in text.strip():
             return [], [part.strip() for part in text.strip().strip(mark).split(mark)]
-    raise Unfit("choices", "single choice", show(text), "options apart by lines, |, ; or commas")
+    raise RecordError("choices", "single choice", show(text), "options apart by lines, |, ; or commas")
 
 
-def lettered_options(record: Mapping[str, Any]) -> tuple[str, ...]:
+def lettered_options(record: Mapping[str, Cell]) -> tuple[str, ...]:
     """The options in columns ``A``, ``B`` ... up to the first that is empty; none where there is no ``A``."""
     found = []
     for letter in LETTERS:
@@ -117,7 +118,7 @@ def lettered_options(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def readings(value: Any, options: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
+def readings(value: Cell, options: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
     """Every way to take an answer for one of the options: reading -> its number from 0.
 
     Example:
@@ -151,7 +152,7 @@ def _loose(text: str) -> str:
 
 
 def chosen(
-    value: Any, options: Sequence[str], labels: Sequence[str], reading: str = "", field: str = "answer"
+    value: Cell, options: Sequence[str], labels: Sequence[str], reading: str = "", field: str = "answer"
 ) -> int:
     """The number of the option that an answer means, from 0: by its text, its letter, or its number from 0.
 
@@ -159,7 +160,7 @@ def chosen(
         reading: what the whole file showed or the user said an answer to be, one of :data:`READINGS`.
 
     Raises:
-        Unfit: none, or two that differ.
+        RecordError: none, or two that differ.
     """
     found = readings(value, options, labels)
     if reading in found:
@@ -167,11 +168,13 @@ def chosen(
     told = {k: v for k, v in found.items() if k != "index1"}
     if not told:
         expected = f"one of the options, its letter up to {labels[-1]}" if labels else "an option"
-        raise Unfit(field, "no such option", show(value), f"{expected}, or its number")
+        raise RecordError(field, "no such option", show(value), f"{expected}, or its number")
     if len(set(told.values())) > 1:
         ways = ", ".join(f"{options[i]!r} as {k}" for k, i in told.items())
         how = f"--map answer_is={'|'.join(READINGS)}"
-        raise Unfit(field, "ambiguous answer", f"{show(value)}: {ways[:160]}", f"one meaning; say {how}")
+        raise RecordError(
+            field, "ambiguous answer", f"{show(value)}: {ways[:160]}", f"one meaning; say {how}"
+        )
     return next(iter(told.values()))
 
 

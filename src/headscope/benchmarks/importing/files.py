@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headscope.benchmarks.importing.records import Place, Row
+from headscope.benchmarks.importing.sources import ImportPlace, SourceRow
 from headscope.data.checks import Finding
-from headscope.data.jsonstream import Broken, Decoder, JsonStream, open_json
+from headscope.data.fields import Cell
+from headscope.data.jsonstream import BrokenJson, Decoder, JsonStream, open_json
 from headscope.data.pictures import show
-from headscope.data.validation import MAX_LINE
+from headscope.data.validation import MAX_LINE, read_lines
 from headscope.errors import DataError
 
 _PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".zst")
@@ -20,7 +22,7 @@ _MAX_CELL = 64 * 2**20
 _BATCH = 64
 
 
-def rows_of(place: Place) -> Iterator[Row]:
+def rows_of(place: ImportPlace) -> Iterator[SourceRow]:
     """Every record of every file of a place, in order.
 
     Raises:
@@ -36,7 +38,7 @@ def rows_of(place: Place) -> Iterator[Row]:
             raise DataError(f"{path}: cannot be read ({reason}); name a folder, a file or a hub id") from exc
 
 
-def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[Row]]:
+def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[SourceRow]]:
     if path.suffix == ".parquet":
         return parquet
     if path.suffix == ".arrow":
@@ -53,22 +55,17 @@ def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[Row]]:
     return lambda p: array(p, name)
 
 
-def lines(path: Path) -> Iterator[Row]:
+def lines(path: Path) -> Iterator[SourceRow]:
     """One JSON object a line."""
     decoder = Decoder()
-    with path.open("rb") as file:
-        number = 0
-        while chunk := file.readline(MAX_LINE + 1):
-            number += 1
-            if len(chunk) > MAX_LINE:
-                while chunk and not chunk.endswith(b"\n"):
-                    chunk = file.readline(MAX_LINE)
-                yield _faulty(path, number, "enormous line", f"over {MAX_LINE} bytes", "one record")
-            elif chunk.strip():
-                yield _line(path, number, chunk, decoder)
+    for number, chunk in read_lines(path):
+        if chunk is None:
+            yield _faulty(path, number, "enormous line", f"over {MAX_LINE} bytes", "one record")
+        else:
+            yield _line(path, number, chunk, decoder)
 
 
-def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> Row:
+def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> SourceRow:
     try:
         text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as exc:
@@ -78,17 +75,17 @@ def _line(path: Path, number: int, chunk: bytes, decoder: Decoder) -> Row:
     return _row(path, number, value, odd)
 
 
-def _row(path: Path, line: int, value: Any, odd: Finding | None, at: str = "") -> Row:
+def _row(path: Path, line: int, value: Cell, odd: Finding | None, at: str = "") -> SourceRow:
     if odd is None and not isinstance(value, dict):
         odd = Finding("record", "wrong value", show(value), "an object")
-    return Row(str(path), line, value if isinstance(value, dict) else {}, at, odd)
+    return SourceRow(str(path), line, value if isinstance(value, dict) else {}, at, odd)
 
 
-def _faulty(path: Path, line: int, what: str, found: str, expected: str) -> Row:
-    return Row(str(path), line, {}, "", Finding("json", what, found, expected))
+def _faulty(path: Path, line: int, what: str, found: str, expected: str) -> SourceRow:
+    return SourceRow(str(path), line, {}, "", Finding("json", what, found, expected))
 
 
-def array(path: Path, member: str = "") -> Iterator[Row]:
+def array(path: Path, member: str = "") -> Iterator[SourceRow]:
     """The items of an array: the whole file, or one member of the object that it is.
 
     Items that are no objects come wrapped: ``{"row": item}``.
@@ -108,17 +105,17 @@ def array(path: Path, member: str = "") -> Iterator[Row]:
                     yield _faulty(path, 1, "no such member", "none", f'a member "{member}"')
             else:
                 yield from _items(path, stream, "[{}].")
-        except Broken as exc:
-            yield Row(str(path), exc.line, {}, "", exc.finding)
+        except BrokenJson as exc:
+            yield SourceRow(str(path), exc.line, {}, "", exc.finding)
 
 
-def _items(path: Path, stream: JsonStream, at: str) -> Iterator[Row]:
+def _items(path: Path, stream: JsonStream, at: str) -> Iterator[SourceRow]:
     for index, (line, value, odd) in enumerate(stream.items()):
         whole = {"row": value} if isinstance(value, list) else value
         yield _row(path, line, whole, odd, at.format(index))
 
 
-def anything(path: Path) -> Iterator[Row]:
+def anything(path: Path) -> Iterator[SourceRow]:
     """The records of a JSON file, whatever holds them: lines, an array, the first member that is an array of
     objects, or a mapping."""
     with open_json(path) as file:
@@ -145,8 +142,8 @@ def anything(path: Path) -> Iterator[Row]:
                     break
                 for _ in items:
                     pass
-        except Broken as exc:
-            yield Row(str(path), exc.line, {}, "", exc.finding)
+        except BrokenJson as exc:
+            yield SourceRow(str(path), exc.line, {}, "", exc.finding)
             return
     if member:
         yield from array(path, member)
@@ -162,7 +159,7 @@ def _is_record(line: bytes) -> bool:
     return isinstance(value, dict) and not all(isinstance(v, dict) for v in value.values())
 
 
-def mapping(path: Path) -> Iterator[Row]:
+def mapping(path: Path) -> Iterator[SourceRow]:
     """The members of an object, each with its key added as ``_key``."""
     with open_json(path) as file:
         stream = JsonStream(file)
@@ -173,11 +170,11 @@ def mapping(path: Path) -> Iterator[Row]:
                 value, odd = stream.value()
                 whole = {"_key": key, **value} if isinstance(value, dict) else value
                 yield _row(path, line, whole, odd, f"[{show(key)}].")
-        except Broken as exc:
-            yield Row(str(path), exc.line, {}, "", exc.finding)
+        except BrokenJson as exc:
+            yield SourceRow(str(path), exc.line, {}, "", exc.finding)
 
 
-def table(path: Path) -> Iterator[Row]:
+def table(path: Path) -> Iterator[SourceRow]:
     """The rows of a CSV or TSV file with a head; every cell is text, empty cells are null."""
     csv.field_size_limit(_MAX_CELL)
     with path.open(encoding="utf-8-sig", newline="", errors="strict") as file:
@@ -200,55 +197,51 @@ def table(path: Path) -> Iterator[Row]:
                 yield _cells(path, reader.line_num, head, cells)
 
 
-def _cells(path: Path, line: int, head: list[str], cells: list[str]) -> Row:
+def _cells(path: Path, line: int, head: list[str], cells: list[str]) -> SourceRow:
     if len(cells) != len(head):
         return _faulty(path, line, "wrong number of cells", str(len(cells)), f"{len(head)}, as the head has")
-    return Row(str(path), line, {k: v if v else None for k, v in zip(head, cells, strict=True)})
+    return SourceRow(str(path), line, {k: v if v else None for k, v in zip(head, cells, strict=True)})
 
 
-def parquet(path: Path) -> Iterator[Row]:
+def parquet(path: Path) -> Iterator[SourceRow]:
     """The rows of a Parquet file; pictures are ``{"bytes", "path"}``; ``line`` counts rows from 1."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield Row(str(path), number, value)
-    except (pa.ArrowException, ValueError, OSError) as exc:
-        raise DataError(
-            f"{path}: asked for a Parquet table, found {show(str(exc))}; get the file anew"
-        ) from exc
+    with _read_as(path, "a Parquet"), pq.ParquetFile(path) as file:
+        yield from _rows(path, file.iter_batches(batch_size=_BATCH))
 
 
-def arrow(path: Path) -> Iterator[Row]:
+def arrow(path: Path) -> Iterator[SourceRow]:
     """The rows of an Arrow file, stream or not, as ``datasets`` saves them; ``line`` counts rows from 1."""
     import pyarrow as pa
 
+    with _read_as(path, "an Arrow"), pa.memory_map(str(path)) as file:
+        try:
+            batches: Any = pa.ipc.open_stream(file)
+        except pa.ArrowInvalid:
+            file.seek(0)
+            opened = pa.ipc.open_file(file)
+            batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
+        yield from _rows(path, batches)
+
+
+def _rows(path: Path, batches: Iterable[Any]) -> Iterator[SourceRow]:
+    slices = (b.slice(start, _BATCH) for b in batches for start in range(0, b.num_rows, _BATCH))
+    values = (value for piece in slices for value in piece.to_pylist())
+    yield from (SourceRow(str(path), number, value) for number, value in enumerate(values, 1))
+
+
+@contextmanager
+def _read_as(path: Path, kind: str) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with pa.memory_map(str(path)) as file:
-            try:
-                batches: Any = pa.ipc.open_stream(file)
-            except pa.ArrowInvalid:
-                file.seek(0)
-                opened = pa.ipc.open_file(file)
-                batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
-            number = 0
-            for batch in batches:
-                for start in range(0, batch.num_rows, _BATCH):
-                    for value in batch.slice(start, _BATCH).to_pylist():
-                        number += 1
-                        yield Row(str(path), number, value)
+        yield
     except (pa.ArrowException, ValueError, OSError) as exc:
-        raise DataError(
-            f"{path}: asked for an Arrow table, found {show(str(exc))}; get the file anew"
-        ) from exc
+        raise DataError(f"{path}: asked for {kind} table, found {show(str(exc))}; get the file anew") from exc
 
 
-def hub_rows(hub: str, config: str, split: str) -> Iterator[Row]:
+def hub_rows(hub: str, config: str, split: str) -> Iterator[SourceRow]:
     """The rows of a data set on the Hugging Face hub, streamed; ``line`` counts rows from 1.
 
     Raises:
@@ -263,7 +256,7 @@ def hub_rows(hub: str, config: str, split: str) -> Iterator[Row]:
             if isinstance(feature, datasets.Image):
                 found = found.cast_column(name, datasets.Image(decode=False))
         for number, value in enumerate(found, 1):
-            yield Row(f"hub:{place}", number, value)
+            yield SourceRow(f"hub:{place}", number, value)
     except Exception as exc:  # the hub's client raises whatever its transport does
         reason = " ".join(str(exc).split())[:200]
         raise DataError(

@@ -12,17 +12,18 @@ import uuid
 from contextlib import suppress
 from decimal import Decimal
 from io import BytesIO
-from typing import Any
 
 from PIL import Image
 
 from headscope.benchmarks.importing.columns import value_of
-from headscope.benchmarks.importing.records import Place
-from headscope.data.fields import Unfit
+from headscope.benchmarks.importing.sources import ImportPlace
+from headscope.data.fields import Cell, ForeignRecord, RecordError
 from headscope.data.pictures import FORMATS, locate, quiet_bombs, read_size, show, upright_size
+from headscope.records import JsonObject, JsonValue
 
 Size = tuple[int, int]
-INSIDE = {"picture": "the file beside the case"}  # stands in the record where the picture's bytes were
+# Stands in the record where the picture's bytes were.
+INSIDE: JsonObject = {"picture": "the file beside the case"}
 _DATA_URL = re.compile(r"^data:[\w.+/-]*(?:;[\w=.-]+)*,", re.IGNORECASE)
 _LONG = 64  # shorter texts are names: no picture is so small
 _SECOND = re.compile(
@@ -30,14 +31,14 @@ _SECOND = re.compile(
 )
 
 
-def picture_of(record: dict[str, Any], key: str) -> str | bytes:
+def picture_of(record: ForeignRecord, key: str) -> str | bytes:
     """The picture of a record: the bytes of its file, or its name.
 
     The column may be nested or put together (``columns.value_of``), and hold a list of one, the bytes,
     ``{"bytes", "path"}``, a data URL, base64, or a name of any length.
 
     Raises:
-        Unfit: there is none or more than one, or the text is a web address.
+        RecordError: there is none or more than one, or the text is a web address.
     """
     value = _single(value_of(record, key), key)
     if isinstance(value, dict):
@@ -48,20 +49,22 @@ def picture_of(record: dict[str, Any], key: str) -> str | bytes:
     if isinstance(value, bytes) and value:
         return value
     if not isinstance(value, str) or not value.strip():
-        raise Unfit(key, "no picture", show(value), "a picture or its name")
+        raise RecordError(key, "no picture", show(value), "a picture or its name")
     text = value.strip().strip('"')
     marked = _DATA_URL.match(text)
     if re.match(r"https?://", text[:8], re.IGNORECASE):
-        raise Unfit(key, "web address", show(text), "a picture that is here: fetch it, and name its file")
+        raise RecordError(
+            key, "web address", show(text), "a picture that is here: fetch it, and name its file"
+        )
     if not marked and not _is_base64_of_a_picture(text):
         return text.removeprefix("file://")
     try:
         return base64.b64decode(text[marked.end() :] if marked else text, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise Unfit(key, "unreadable picture", f"{len(value)} characters", "base64, or a name") from exc
+        raise RecordError(key, "unreadable picture", f"{len(value)} characters", "base64, or a name") from exc
 
 
-def _single(value: Any, key: str) -> Any:
+def _single(value: Cell, key: str) -> Cell:
     """The one picture of a list; a text that is such a list counts as one."""
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) < 10_000:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
@@ -69,7 +72,7 @@ def _single(value: Any, key: str) -> Any:
             value = read if isinstance(read, list) else value
     if isinstance(value, list | tuple):
         if len(value) > 1:
-            raise Unfit(key, "several pictures", str(len(value)), "one (a case has one picture)")
+            raise RecordError(key, "several pictures", str(len(value)), "one (a case has one picture)")
         return value[0] if value else None
     return value
 
@@ -85,23 +88,25 @@ def _is_base64_of_a_picture(text: str) -> bool:
 _BEGINNINGS = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "Qk", "UDY", "UDU", "UDM")
 
 
-def refuse_several(record: dict[str, Any], key: str) -> None:
+def refuse_several(record: ForeignRecord, key: str) -> None:
     """Refuse a record with a second picture in a column of its own (``image_2``).
 
     Raises:
-        Unfit: so it is.
+        RecordError: so it is.
     """
     for name, value in record.items():
         inside = isinstance(value, dict) and bool(value.get("bytes"))
         if str(name) != key and (inside or (_SECOND.match(str(name)) and value not in (None, "", [], {}))):
-            raise Unfit(str(name), "several pictures", f"{key} and {name}", "one (a case has one picture)")
+            raise RecordError(
+                str(name), "several pictures", f"{key} and {name}", "one (a case has one picture)"
+            )
 
 
-def size_of_picture(record: dict[str, Any], key: str, place: Place) -> Size | None:
+def size_of_picture(record: ForeignRecord, key: str, place: ImportPlace) -> Size | None:
     """The size of a record's picture, by its header; None where it cannot be seen.
 
     Raises:
-        Unfit: the record has none.
+        RecordError: the record has none.
     """
     picture = picture_of(record, key)
     try:
@@ -113,13 +118,13 @@ def size_of_picture(record: dict[str, Any], key: str, place: Place) -> Size | No
         return None
 
 
-def kept(record: dict[str, Any], *pictures: str) -> dict[str, Any]:
+def kept(record: ForeignRecord, *pictures: str) -> JsonObject:
     """The record as JSON can hold it; bytes of pictures are the file beside the case, and marked so.
 
     Raises:
-        Unfit: a value that JSON cannot hold.
+        RecordError: a value that JSON cannot hold.
     """
-    out = {}
+    out: JsonObject = {}
     for key, value in record.items():
         if key in pictures and (inside := _inside(value)) is not None:
             out[key] = inside
@@ -128,7 +133,7 @@ def kept(record: dict[str, Any], *pictures: str) -> dict[str, Any]:
     return out
 
 
-def _inside(value: Any) -> Any:
+def _inside(value: Cell) -> JsonValue:
     """What stands in the record for bytes of a picture; None where the value holds none."""
     if isinstance(value, list | tuple) and len(value) == 1:
         found = _inside(value[0])
@@ -141,7 +146,7 @@ def _inside(value: Any) -> Any:
     return None
 
 
-def _plain(value: Any, at: str) -> Any:
+def _plain(value: Cell, at: str) -> JsonValue:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -165,7 +170,7 @@ def _plain(value: Any, at: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v, f"{at}[{i}]") for i, v in enumerate(value)]
     found = f"{len(value)} bytes" if isinstance(value, bytes | bytearray) else type(value).__name__
-    raise Unfit(at, "wrong value", found, "text, a number, a list or an object")
+    raise RecordError(at, "wrong value", found, "text, a number, a list or an object")
 
 
 _MOST_BYTES = 65_536

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headscope.data.fields import Unfit, take
+from headscope.data.fields import Cell, ForeignRecord, RecordError, take
 from headscope.data.pictures import show
 
 Value = Any  # a set of things (frozenset of indices), one thing (int), a number, a word, or true/false
@@ -23,7 +23,7 @@ _WHERE = {"left": "left of", "right": "right of", "front": "in front of", "behin
 _ATTRIBUTES = ("size", "color", "material", "shape")
 
 
-class UnknownFunction(Unfit):
+class UnknownFunction(RecordError):
     """A program with a function that CLEVR does not have; its answers cannot be found."""
 
 
@@ -72,11 +72,11 @@ class Scene:
     ways: dict[str, tuple[frozenset[int], ...]]
 
 
-def scene_of(record: dict[str, Any]) -> Scene:
+def scene_of(record: ForeignRecord) -> Scene:
     """The scene graph of a CLEVR or Super-CLEVR record.
 
     Raises:
-        Unfit: objects or relationships are missing or do not fit together.
+        RecordError: objects or relationships are missing or do not fit together.
     """
     things: list[dict[str, str]] = []
     for i, thing in enumerate(take(record, "objects", list, "scene.")):
@@ -86,30 +86,31 @@ def scene_of(record: dict[str, Any]) -> Scene:
     for way, lists in take(record, "relationships", dict, "scene.").items():
         at = f"scene.relationships[{way!r}]"
         if not isinstance(lists, list) or len(lists) != len(things):
-            raise Unfit(at, "wrong value", show(lists), f"{len(things)} lists")
+            raise RecordError(at, "wrong value", show(lists), f"{len(things)} lists")
         for near in lists:
             if not isinstance(near, list) or not all(type(k) is int and 0 <= k < len(things) for k in near):
-                raise Unfit(at, "no such object", show(near), "numbers of objects")
+                raise RecordError(at, "no such object", show(near), "numbers of objects")
         ways[way] = tuple(frozenset(near) for near in lists)
     return Scene(tuple(things), ways)
 
 
-def execute(program: list[Any], scene: Scene) -> list[Node]:
+def execute(program: list[Cell], scene: Scene) -> list[Node]:
     """Run a program; one node per step, in order.
 
     Raises:
-        Unfit: an unknown function, inputs that are not there, or ``unique`` on other than one thing.
+        RecordError: an unknown function, inputs that are not there, or ``unique`` on other than one thing.
     """
     nodes: list[Node] = []
     for i, raw in enumerate(program):
         at = f"program[{i}]."
-        name = raw.get("type", raw.get("function")) if isinstance(raw, dict) else None
+        node = raw if isinstance(raw, dict) else {}
+        name = node.get("type", node.get("function"))
         if not isinstance(name, str):
-            raise Unfit(f"{at}function", "missing", "nothing", "the name of a function")
-        inputs = take(raw, "inputs", list, at)
+            raise RecordError(f"{at}function", "missing", "nothing", "the name of a function")
+        inputs = take(node, "inputs", list, at)
         if not all(type(k) is int and 0 <= k < i for k in inputs):
-            raise Unfit(f"{at}inputs", "no such node", show(inputs), "numbers of earlier nodes")
-        values = raw.get("value_inputs", raw.get("side_inputs", []))
+            raise RecordError(f"{at}inputs", "no such node", show(inputs), "numbers of earlier nodes")
+        values = node.get("value_inputs", node.get("side_inputs", []))
         argument = values[0] if isinstance(values, list) and values and isinstance(values[0], str) else ""
         head, _, tail = name.partition("_")
         run = _RUN.get(name) or _RUN.get(f"{head}_")
@@ -118,7 +119,7 @@ def execute(program: list[Any], scene: Scene) -> list[Node]:
                 raise UnknownFunction(f"{at}function", "unknown function", show(name), "a function of CLEVR")
             value, words = run(scene, [nodes[k] for k in inputs], tail, argument)
         except (TypeError, IndexError, KeyError, ValueError, AttributeError) as exc:
-            raise Unfit(f"{at}inputs", "do not fit the function", show(name), "what it takes") from exc
+            raise RecordError(f"{at}inputs", "do not fit the function", show(name), "what it takes") from exc
         nodes.append(Node(name, value, words, tuple(inputs), argument))
     return nodes
 
@@ -162,14 +163,12 @@ def _pair(scene: Scene, inputs: list[Node], tail: str, argument: str) -> tuple[V
 
 def _union(scene: Scene, inputs: list[Node], tail: str, argument: str) -> tuple[Value, Phrase]:
     one, other = inputs
-    rest = f" that are either a {one.words.one} or a {other.words.one}"
-    return one.value | other.value, Phrase(rest=rest)
+    return one.value | other.value, Phrase(rest=f" that are either a {one.words.one} or a {other.words.one}")
 
 
 def _intersect(scene: Scene, inputs: list[Node], tail: str, argument: str) -> tuple[Value, Phrase]:
     one, other = inputs
-    rest = f" that are both a {one.words.one} and a {other.words.one}"
-    return one.value & other.value, Phrase(rest=rest)
+    return one.value & other.value, Phrase(rest=f" that are both a {one.words.one} and a {other.words.one}")
 
 
 def noun_of(shape: str) -> str:

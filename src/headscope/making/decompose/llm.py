@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from headscope.data.cases import Cases
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from headscope.functions import DEFAULT, Taxonomy
+from headscope.making.decompose.chat_server import ChatServer, Message, PicturePart, ServerError, TextPart
 from headscope.making.decompose.prompt_files import Prompts, load_prompts
 from headscope.making.decompose.reply import read_reply, reply_schema
 from headscope.making.decompose.responses import Completion
-from headscope.making.decompose.server import Server, ServerError
 from headscope.progress import track
+from headscope.records import JsonObject
 from headscope.storage import fingerprint, read_json, write_json
 
 CACHE, REFUSED = "decompose/replies", "decompose/refused"
@@ -29,7 +29,7 @@ REPORT = "decompose/report.json"
 
 
 @dataclass(frozen=True)
-class Settings:
+class DecomposeSettings:
     """How a model is asked.
 
     Attributes:
@@ -51,12 +51,42 @@ class Settings:
 
 
 @dataclass
-class Outcome:
-    """What came of a run: all cases in order, and the books."""
+class Counts:
+    """Replies asked for, found in the store and refused by the checks, and the tokens of those asked for."""
+
+    asked: int = 0
+    cached: int = 0
+    invalid: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass
+class DecomposedByModel:
+    """What came of a run.
+
+    Attributes:
+        cases: all of them, in order; those that failed as they were.
+        todo, made: how many cases were to be decomposed, and how many were.
+        failed: case id -> why it was not.
+        stopped: why the run ended before its time; empty where it did not.
+        counts, cost: of replies and tokens, and what these cost.
+        report: what ``decompose/report.json`` holds.
+    """
 
     cases: list[Case] = field(default_factory=list)
+    todo: int = 0
+    made: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
+    stopped: str = ""
+    counts: Counts = field(default_factory=Counts)
+    cost: float = 0.0
+    report: JsonObject = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Cases that were not asked about."""
+        return self.todo - self.made - len(self.failed)
 
 
 class Decomposer:
@@ -71,10 +101,10 @@ class Decomposer:
 
     def __init__(
         self,
-        server: Server,
+        server: ChatServer,
         cases: Cases,
         store: str | Path,
-        settings: Settings = Settings(),  # frozen
+        settings: DecomposeSettings = DecomposeSettings(),  # frozen
         prompts: Prompts | None = None,
         taxonomy: Taxonomy = DEFAULT,
     ) -> None:
@@ -85,9 +115,9 @@ class Decomposer:
         self.verdict = next(f for f in taxonomy.functions if f in taxonomy.chain_only)
         self.schema = reply_schema(taxonomy)
         self._lock = threading.Lock()
-        self._books = dict.fromkeys(("asked", "cached", "invalid", "tokens_in", "tokens_out"), 0)
+        self._counts = Counts()
 
-    def run(self, again: bool = False) -> Outcome:
+    def run(self, again: bool = False) -> DecomposedByModel:
         """Steps for every case that has none; the others are kept as they are.
 
         Usable replies are stored as they come, by a hash of all that was sent: a run that is killed, or
@@ -102,16 +132,17 @@ class Decomposer:
         """
         todo = [c for c in self.cases if again or not c.steps]
         done: dict[str, Case] = {}
-        out = Outcome()
+        out = DecomposedByModel(todo=len(todo), counts=self._counts)
         try:
             self._all(todo, done, out)
         finally:
-            out.cases = [done.get(c.id, c) for c in self.cases]
-            out.report = self._report(len(todo), done, out)
+            out.cases, out.made = [done.get(c.id, c) for c in self.cases], len(done)
+            out.cost = self._cost()
+            out.report = self._report(done, out)
             write_json(self.store / REPORT, out.report)
         return out
 
-    def _all(self, todo: Sequence[Case], done: dict[str, Case], out: Outcome) -> None:
+    def _all(self, todo: Sequence[Case], done: dict[str, Case], out: DecomposedByModel) -> None:
         in_a_row = 0
         waiting: dict[Future[Case], Case] = {}
         line = iter(track(todo, "decompose", unit="cases"))
@@ -138,7 +169,7 @@ class Decomposer:
                             in_a_row += 1
                     if in_a_row >= self.settings.give_up:
                         more = False
-                        out.report["stopped"] = f"{in_a_row} cases in a row failed at the server"
+                        out.stopped = f"{in_a_row} cases in a row failed at the server"
             except BaseException:
                 self.server.stop()
                 raise
@@ -154,7 +185,7 @@ class Decomposer:
         Raises:
             ServerError: the server failed. _Invalid: no reply passed the checks.
         """
-        messages: list[dict[str, Any]] = [
+        messages: list[Message] = [
             {"role": "system", "content": self.prompts.opening(self.taxonomy, self.verdict)},
             {"role": "user", "content": self.prompts.about(case)},
         ]
@@ -177,7 +208,7 @@ class Decomposer:
             refused = self.store / REFUSED / f"{place.stem}-{attempt}.json"
             write_json(refused, {"case": case.id, "model": self.server.model, "faults": faults, **vars(said)})
             with self._lock:
-                self._books["invalid"] += 1
+                self._counts.invalid += 1
             shown = "\n".join(f"- {f}" for f in faults[:10])
             messages += [
                 {"role": "assistant", "content": said.text[:4000]},
@@ -193,24 +224,24 @@ class Decomposer:
             return None
         made, _ = read_reply(str(read_json(place)["text"]), case, self.taxonomy, self.verdict)
         with self._lock:
-            self._books["cached"] += made is not None
+            self._counts.cached += made is not None
         return made
 
-    def _asked(self, case: Case, messages: list[dict[str, Any]]) -> Completion:
+    def _asked(self, case: Case, messages: list[Message]) -> Completion:
         """A new reply to this dialogue and the case's picture."""
-        sent = [dict(m) for m in messages]
+        sent = list(messages)
         if self.settings.pictures:
-            url = {"url": self._picture(case)}
-            parts = [{"type": "text", "text": sent[1]["content"]}, {"type": "image_url", "image_url": url}]
-            sent[1]["content"] = parts
+            words: TextPart = {"type": "text", "text": str(sent[1]["content"])}
+            picture: PicturePart = {"type": "image_url", "image_url": {"url": self._picture(case)}}
+            sent[1] = {**sent[1], "content": [words, picture]}
         said = self.server.ask(sent, self.schema, self.settings.max_tokens)
         with self._lock:
-            self._books["asked"] += 1
-            self._books["tokens_in"] += said.tokens_in
-            self._books["tokens_out"] += said.tokens_out
+            self._counts.asked += 1
+            self._counts.tokens_in += said.tokens_in
+            self._counts.tokens_out += said.tokens_out
         return said
 
-    def _key(self, case: Case, messages: list[dict[str, Any]]) -> str:
+    def _key(self, case: Case, messages: list[Message]) -> str:
         picture = ""
         if self.settings.pictures:
             content = self.cases.image_path(case).read_bytes()
@@ -226,32 +257,35 @@ class Decomposer:
         image.save(sink, "JPEG", quality=90)
         return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}"
 
-    def _report(self, todo: int, done: dict[str, Case], out: Outcome) -> dict[str, Any]:
-        books, settings = self._books, self.settings
-        cost = (books["tokens_in"] * settings.price_in + books["tokens_out"] * settings.price_out) / 1e6
+    def _cost(self) -> float:
+        counts, settings = self._counts, self.settings
+        return (counts.tokens_in * settings.price_in + counts.tokens_out * settings.price_out) / 1e6
+
+    def _report(self, done: dict[str, Case], out: DecomposedByModel) -> JsonObject:
+        counts, settings = self._counts, self.settings
         steps = [s for c in done.values() for s in c.steps]
         return {
             "schema": "headscope/decompose/1",
             "server": self.server.url,
             "model": self.server.model,
             "prompts": fingerprint([t.template for t in vars(self.prompts).values()]),
-            "settings": vars(settings),
+            "settings": dict(vars(settings)),
             "cases": {
                 "all": len(self.cases),
-                "without steps": todo,
-                "made": len(done),
+                "without steps": out.todo,
+                "made": out.made,
                 "failed": len(out.failed),
             },
-            "left": todo - len(done) - len(out.failed),
+            "left": out.left,
             "steps": {"guessed": sum(s.origin == "guessed" for s in steps), "all": len(steps)},
-            "replies": {k: books[k] for k in ("asked", "cached", "invalid")},
+            "replies": {"asked": counts.asked, "cached": counts.cached, "invalid": counts.invalid},
             "requests": {"sent": self.server.requests, "failed": self.server.failures},
-            "tokens": {"in": books["tokens_in"], "out": books["tokens_out"]},
-            "cost": cost,
+            "tokens": {"in": counts.tokens_in, "out": counts.tokens_out},
+            "cost": out.cost,
             "structured": self.server.structured,
             "asked_for": self.server.asks._asdict(),
-            "stopped": out.report.get("stopped", ""),
-            "failed": out.failed,
+            "stopped": out.stopped,
+            "failed": {**out.failed},
         }
 
 

@@ -8,13 +8,13 @@ SPATIAL, ORIENTATION, RELATIONAL = "spatial_perception", "orientation_perception
 ATTRIBUTE = "attribute_perception"
 
 
-class Ask(NamedTuple):
+class StepTemplate(NamedTuple):
     """One step of a family: ``{s}`` and ``{o}`` stand for ``the dog`` and ``the horse``.
 
     Attributes:
         about: ``s``, ``o`` or ``so``: whom it is about. It rests on the steps about the same before it.
         choices: answers, shown in the question or plain; fields are filled in here too.
-        rule: how the answer is found (see answers.py); without one the step stays unanswered.
+        rule: how the answer is found (see evidence.py); without one the step stays unanswered.
         fronted: asked only where the object may have a front.
     """
 
@@ -34,31 +34,31 @@ NO_FRONT = "it has no front"
 _RUNS = ("from left to right", "up and down", "away from the camera")
 
 
-def _column(who: str) -> Ask:
+def _column(who: str) -> StepTemplate:
     question = f"In which part of the picture is {{{who}}}: left, middle or right?"
-    return Ask(SPATIAL, "where/left", question, _COLUMNS, who, "column")
+    return StepTemplate(SPATIAL, "where/left", question, _COLUMNS, who, "column")
 
 
-def _row(who: str) -> Ask:
+def _row(who: str) -> StepTemplate:
     question = f"In which part of the picture is {{{who}}}: top, middle or bottom?"
-    return Ask(SPATIAL, "where/top", question, _ROWS, who, "row")
+    return StepTemplate(SPATIAL, "where/top", question, _ROWS, who, "row")
 
 
-def _face(who: str) -> Ask:
+def _face(who: str) -> StepTemplate:
     question = (
         f"Which way does {{{who}}} face: left, right, towards the camera or away from it{{{who}_front}}?"
     )
-    return Ask(ORIENTATION, "face/0", question, (*WAYS, f"{{{who}_none}}"), who, "front")
+    return StepTemplate(ORIENTATION, "face/0", question, (*WAYS, f"{{{who}_none}}"), who, "front")
 
 
-def _run(who: str) -> Ask:
+def _run(who: str) -> StepTemplate:
     ways = "from left to right, up and down, or away from the camera"
     question = f"Which way does the long side of {{{who}}} run: {ways}?"
-    return Ask(ORIENTATION, "run/0", question, _RUNS, who)
+    return StepTemplate(ORIENTATION, "run/0", question, _RUNS, who)
 
 
-def _between(wording: str, question: str, choices: tuple[str, ...], rule: str = "") -> Ask:
-    return Ask(RELATIONAL, wording, question, choices, "so", rule)
+def _between(wording: str, question: str, choices: tuple[str, ...], rule: str = "") -> StepTemplate:
+    return StepTemplate(RELATIONAL, wording, question, choices, "so", rule)
 
 
 _BOTH_COLUMNS, _BOTH_ROWS = (_column("s"), _column("o")), (_row("s"), _row("o"))
@@ -98,7 +98,7 @@ _INSIDE = "How much of {s} is inside {o}: all, a part or nothing?"
 _HOLDS = "How much of {o} is inside {s}: all, a part or nothing?"
 
 # family -> (relations, steps between "what is there" and the verdict)
-FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
+FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
     "side": (
         (
             "left of",
@@ -247,8 +247,8 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[Ask, ...]]] = {
     "likeness": (
         ("congruent",),
         (
-            Ask(ATTRIBUTE, "shape/0", "What shape is {s}?", (), "s"),
-            Ask(ATTRIBUTE, "shape/0", "What shape is {o}?", (), "o"),
+            StepTemplate(ATTRIBUTE, "shape/0", "What shape is {s}?", (), "s"),
+            StepTemplate(ATTRIBUTE, "shape/0", "What shape is {o}?", (), "o"),
             _between("alike/0", "Are {s} and {o} of the same shape and size?", ("yes", "no")),
         ),
     ),

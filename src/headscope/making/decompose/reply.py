@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from headscope.data.checks import check_case, parse
 from headscope.data.pictures import show
@@ -12,18 +12,29 @@ from headscope.data.schema import UNANSWERED, Case
 from headscope.functions import Taxonomy
 from headscope.making.decompose.prompt_files import LEAST, MOST
 from headscope.models.thinking import without_thoughts
+from headscope.records import JsonObject, JsonValue
 
 LONGEST = 60_000  # characters of a reply that is looked at
 _QUESTION, _ANSWER = 300, 100
 _STARTS = 50  # places in a reply at which JSON is looked for
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)```", re.DOTALL)
-_KEYS = {"question", "answer", "choices", "function", "objects", "depends_on"}
 
 
-def reply_schema(taxonomy: Taxonomy) -> dict[str, Any]:
+class RepliedStep(TypedDict):
+    """A step as a model is asked to write it; ``depends_on`` are numbers of earlier steps, from 1."""
+
+    question: str
+    answer: str | None
+    choices: list[str]
+    function: str
+    objects: list[str]
+    depends_on: list[int]
+
+
+def reply_schema(taxonomy: Taxonomy) -> JsonObject:
     """The JSON schema of a reply, for servers that enforce one (OpenAI's strict subset)."""
-    texts = {"type": "array", "items": {"type": "string"}}
-    step = {
+    texts: JsonObject = {"type": "array", "items": {"type": "string"}}
+    step: JsonObject = {
         "question": {"type": "string"},
         "answer": {"type": ["string", "null"]},
         "choices": texts,
@@ -31,13 +42,18 @@ def reply_schema(taxonomy: Taxonomy) -> dict[str, Any]:
         "objects": texts,
         "depends_on": {"type": "array", "items": {"type": "integer"}},
     }
-    item = {"type": "object", "properties": step, "required": list(step), "additionalProperties": False}
+    required = list[JsonValue](step)
+    item: JsonObject = {"type": "object", "properties": step, "required": required}
+    item["additionalProperties"] = False
     return {
         "type": "object",
         "properties": {"steps": {"type": "array", "items": item}},
         "required": ["steps"],
         "additionalProperties": False,
     }
+
+
+_KEYS = set(RepliedStep.__annotations__)
 
 
 def read_reply(
@@ -67,8 +83,9 @@ def read_reply(
     faults = [f for number, step in enumerate(steps, 1) for f in _step_faults(number, step)]
     if faults:
         return None, faults
-    faults = _chain_faults(steps, case, verdict)
-    made, found = _build(steps, case, taxonomy)
+    proved = cast(list[RepliedStep], steps)
+    faults = _chain_faults(proved, case, verdict)
+    made, found = _build(proved, case, taxonomy)
     return (None, faults + found) if faults or found else (made, [])
 
 
@@ -110,7 +127,7 @@ def _repaired(text: str, starts: list[int]) -> Any:
         return None
 
 
-def _steps_of(raw: Any) -> list[dict[str, Any]] | None:
+def _steps_of(raw: object) -> list[JsonObject] | None:
     """The steps in an object under ``steps``, or in a list of them by itself."""
     steps = raw.get("steps") if isinstance(raw, dict) else raw
     if not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
@@ -118,7 +135,7 @@ def _steps_of(raw: Any) -> list[dict[str, Any]] | None:
     return steps if isinstance(raw, dict) or all("question" in s for s in steps) else None
 
 
-def _plainly(step: dict[str, Any], taxonomy: Taxonomy, case: Case) -> dict[str, Any]:
+def _plainly(step: JsonObject, taxonomy: Taxonomy, case: Case) -> JsonObject:
     """A step without what does not matter: keys of its own, capitals, numbers as text, names for ids."""
     kept = {key: step.get(key) for key in _KEYS if key in step}
     kept |= {key: kept.get(key) or [] for key in ("choices", "objects", "depends_on")}
@@ -145,24 +162,24 @@ def _plainly(step: dict[str, Any], taxonomy: Taxonomy, case: Case) -> dict[str, 
     return kept
 
 
-def _text(value: Any) -> Any:
+def _text(value: JsonValue) -> JsonValue:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
 
 
-def _number(value: Any) -> Any:
+def _number(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(?:s|step)?\s*#?(\d{1,2})\s*", value, re.IGNORECASE)
         return int(found[1]) if found else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _loose(text: Any) -> str:
+def _loose(text: object) -> str:
     return " ".join(str(text).casefold().split()).strip(" .")
 
 
-def _step_faults(number: int, step: dict[str, Any]) -> list[str]:
+def _step_faults(number: int, step: JsonObject) -> list[str]:
     at = f"step {number}"
     if missing := sorted(_KEYS - set(step)):
         return [f"{at}: expected the keys {sorted(_KEYS)}, found no {', '.join(missing)}"]
@@ -185,7 +202,7 @@ def _step_faults(number: int, step: dict[str, Any]) -> list[str]:
     return out
 
 
-def _chain_faults(steps: list[dict[str, Any]], case: Case, verdict: str) -> list[str]:
+def _chain_faults(steps: list[RepliedStep], case: Case, verdict: str) -> list[str]:
     out = []
     last = steps[-1]
     if last["function"] != verdict:
@@ -202,7 +219,7 @@ def _chain_faults(steps: list[dict[str, Any]], case: Case, verdict: str) -> list
     return out
 
 
-def _build(steps: list[dict[str, Any]], case: Case, taxonomy: Taxonomy) -> tuple[Case | None, list[str]]:
+def _build(steps: list[RepliedStep], case: Case, taxonomy: Taxonomy) -> tuple[Case | None, list[str]]:
     made = []
     for number, step in enumerate(steps, 1):
         last = number == len(steps)

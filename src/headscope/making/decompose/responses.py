@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from headscope.records import JsonObject
 
-class Passing(Exception):
+
+class PassingFailure(Exception):
     """A failure that may pass; ``wait`` is what the server asked for, in seconds."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -68,14 +70,14 @@ def said_in(content: bytes) -> Completion:
     """The answer in a response, whole or as a stream of events.
 
     Raises:
-        Passing: it is none; with what stands there.
+        PassingFailure: it is none; with what stands there.
     """
     try:
-        raw = _event_stream(content) if content.lstrip().startswith(b"data:") else json.loads(content)
+        raw: Any = _event_stream(content) if content.lstrip().startswith(b"data:") else json.loads(content)
         if isinstance(raw, dict) and raw.get("error") and not raw.get("choices"):
             error = raw["error"]
             words = error.get("message") if isinstance(error, dict) else error
-            raise Passing(f"an error within a response: {_plain(str(words))}")
+            raise PassingFailure(f"an error within a response: {_plain(str(words))}")
         choice = raw["choices"][0]
         message = choice["message"]
         # A server may hand out the whole reply as reasoning where the model never ended its thought.
@@ -92,10 +94,12 @@ def said_in(content: bytes) -> Completion:
         return Completion(text, finish, counts[0], counts[1], refusal)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as exc:
         shown = _plain(content[:2000].decode("utf-8", errors="replace"))
-        raise Passing(f"a response that is no chat completion ({type(exc).__name__}): {shown}") from exc
+        raise PassingFailure(
+            f"a response that is no chat completion ({type(exc).__name__}): {shown}"
+        ) from exc
 
 
-def _event_stream(content: bytes) -> dict[str, Any]:
+def _event_stream(content: bytes) -> JsonObject:
     """The pieces of a stream put together as one completion."""
     text, finish, usage = "", "stop", None
     for line in content.decode("utf-8").splitlines():

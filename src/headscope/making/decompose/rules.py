@@ -7,23 +7,41 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from headscope.data.schema import UNANSWERED, Case, Object, Origin, Step
-from headscope.making.decompose.answers import Known, answer
 from headscope.making.decompose.claims import Claim, claim_of
-from headscope.making.decompose.relations import FAMILIES, NO_FRONT, Ask
+from headscope.making.decompose.evidence import Evidence, answer
+from headscope.making.decompose.relations import FAMILIES, NO_FRONT, StepTemplate
 from headscope.making.photographs.nouns import a, has_front, plural, there_is
 
 YES_NO = ("yes", "no")
 TRUE_FALSE = ("true", "false")
 
 
+@dataclass(frozen=True)
+class RelationRow:
+    """What the rules made of the statements of one relation.
+
+    Attributes:
+        family: the family of relations whose rule it is.
+        cases, steps: cases, and steps per case.
+        answered, open: steps that have an answer, and that wait for one.
+    """
+
+    relation: str
+    family: str
+    cases: int
+    steps: float
+    answered: int
+    open: int
+
+
 @dataclass
-class Decomposed:
+class DecomposedByRules:
     """Cases with steps, and why others were left as they were."""
 
     cases: list[Case] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)  # case id -> reason
 
-    def table(self) -> list[dict[str, object]]:
+    def table(self) -> list[RelationRow]:
         """One row per relation: cases, steps per case, steps answered and open."""
         rows: dict[str, Counter[str]] = {}
         family: dict[str, str] = {}
@@ -37,25 +55,25 @@ class Decomposed:
             row["steps"] += len(case.steps)
             row["answered"] += sum(s.answered for s in case.steps)
         return [
-            {
-                "relation": relation,
-                "family": family[relation],
-                "cases": row["cases"],
-                "steps": row["steps"] / row["cases"],
-                "answered": row["answered"],
-                "open": row["steps"] - row["answered"],
-            }
+            RelationRow(
+                relation,
+                family[relation],
+                cases=row["cases"],
+                steps=row["steps"] / row["cases"],
+                answered=row["answered"],
+                open=row["steps"] - row["answered"],
+            )
             for relation, row in sorted(rows.items(), key=lambda item: (-item[1]["cases"], item[0]))
         ]
 
 
-def decompose_all(cases: Iterable[Case], *, again: bool = False) -> Decomposed:
+def decompose_all(cases: Iterable[Case], *, again: bool = False) -> DecomposedByRules:
     """Every case with the steps of the rules.
 
     Args:
         again: replace the steps of cases that have some; otherwise these are kept as they are.
     """
-    out = Decomposed()
+    out = DecomposedByRules()
     for case in cases:
         made = decompose(case) if again or not case.steps else "has steps already"
         if isinstance(made, str):
@@ -101,7 +119,7 @@ class _Chain:
     def _take_up(self, claim: Claim) -> None:
         """Ask about this claim from now on."""
         self.claim = claim
-        self.known = Known(claim, self.case, self._find(claim.subject), self._find(claim.object))
+        self.known = Evidence(claim, self.case, self._find(claim.subject), self._find(claim.object))
 
     def _find(self, name: str) -> Object | None:
         """The one object of this name."""
@@ -132,7 +150,7 @@ class _Chain:
         question = question[0].upper() + question[1:]
         self._add("object_recognition", "present/0", question, "yes" if sure else None, YES_NO, who)
 
-    def _ask(self, ask: Ask) -> None:
+    def _ask(self, ask: StepTemplate) -> None:
         claim = self.claim
         if ask.fronted and has_front(claim.object) is False:
             return

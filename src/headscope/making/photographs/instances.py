@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headscope.data.coco import Misread, Photograph, photographs
-from headscope.data.fields import Unfit, box_from_xywh, size_of, text_of
+from headscope.data.coco_format import Misread, Photograph, photographs
+from headscope.data.fields import RecordError, box_from_xywh, size_of, text_of
 from headscope.data.pictures import PictureError, check_path, show
 from headscope.data.schema import Object
 from headscope.errors import DataError
-from headscope.making.photographs.chain import Photo
+from headscope.making.photographs.step_chain import Photo
 
 
 @dataclass
@@ -60,13 +60,13 @@ def read_instances(path: str | Path, folder: str = "images") -> Instances:
     for one in found:
         try:
             if isinstance(one, Misread):
-                raise Unfit(*one.finding)
+                raise RecordError(*one.finding)
             photo = _photo(one, folder)
             if photo.image in seen:
-                raise Unfit("file_name", "given twice", show(photo.image), "each picture once")
+                raise RecordError("file_name", "given twice", show(photo.image), "each picture once")
             seen.add(photo.image)
             out.photos.append(photo)
-        except Unfit as exc:
+        except RecordError as exc:
             named = one.image.get("file_name") if isinstance(one, Photograph) else one.name
             name = f" {show(named)}" if named else ""
             out.refused.append(f"{path}: {one.at.rstrip('.')}{name}: {exc}")
@@ -79,7 +79,7 @@ def _photo(photograph: Photograph, folder: str) -> Photo:
     try:
         check_path(name)
     except PictureError as exc:
-        raise Unfit("file_name", exc.what, exc.found, exc.expected) from exc
+        raise RecordError("file_name", exc.what, exc.found, exc.expected) from exc
     things: list[Object] = []
     crowds: set[str] = set()
     counts: Counter[str] = Counter()
@@ -93,7 +93,9 @@ def _photo(photograph: Photograph, folder: str) -> Photo:
         whole, _ = box_from_xywh(note.get("bbox"), f"{at}bbox")
         box, _ = box_from_xywh(note.get("bbox"), f"{at}bbox", size)
         if max(abs(a - b) for a, b in zip(whole, box, strict=True)) > _SLACK:
-            raise Unfit(f"{at}bbox", "box outside the picture", show(str(note["bbox"])), "within the picture")
+            raise RecordError(
+                f"{at}bbox", "box outside the picture", show(str(note["bbox"])), "within the picture"
+            )
         things.append(Object(id=f"{kind.replace(' ', '_')}{counts[kind]}", name=kind, box=box))
     known = photograph.kinds.values()
     kinds = {str(k.get("name")): str(k.get("supercategory", k.get("name"))) for k in known}

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headscope.data.cases import IMAGES, Cases, picture_target, save_cases
+from headscope.data.cases import IMAGES, Cases, picture_target, put_picture, save_cases
 from headscope.data.pictures import PictureError, locate, read_size
 from headscope.data.schema import Case
 from headscope.errors import DataError
-from headscope.making.photographs.geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs.box_geometry import DEFAULT_MARGINS, Margins
+from headscope.making.photographs.box_questions import KINDS, ask_photo
 from headscope.making.photographs.instances import read_instances
-from headscope.making.photographs.questions import KINDS, ask_photo
-from headscope.storage import disk_error
 
 
 @dataclass
-class Made:
+class PhotographCases:
     """What was made: the cases, photos read and used, cases by kind, and what was refused and why."""
 
     cases: Cases
@@ -35,7 +33,7 @@ def make_cases(
     out: str | Path,
     kinds: Sequence[str] = (),
     margins: Margins = DEFAULT_MARGINS,
-) -> Made:
+) -> PhotographCases:
     """Write cases about every photo of an instances file whose boxes decide a question.
 
     Args:
@@ -66,7 +64,7 @@ def make_cases(
             continue
         asked = ask_photo(photo, margins, kinds or KINDS)
         if asked:
-            _copy(source, picture_target(out, photo.image))
+            put_picture(source, picture_target(out, photo.image))
         cases += asked
     if not cases:
         raise DataError(
@@ -77,12 +75,4 @@ def make_cases(
     counts = Counter(c.kind for c in cases)
     used = len({c.image for c in cases})
     by_kind = {k: counts[k] for k in KINDS if counts[k]}
-    return Made(Cases(out, cases), len(found.photos), used, by_kind, refused)
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        if not (target.exists() and target.samefile(source)):
-            shutil.copyfile(source, target)
-    except OSError as exc:
-        raise disk_error(target, exc) from exc
+    return PhotographCases(Cases(out, cases), len(found.photos), used, by_kind, refused)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from headscope.data.cases import Cases
 from headscope.data.checks import check_case, unwritable
 from headscope.data.schema import UNANSWERED, Case, Step
 from headscope.errors import DataError
 from headscope.functions import DEFAULT, MAIN, Taxonomy
+from headscope.records import JsonValue
 from headscope.storage import fingerprint, read_json, write_json
 
 FOLDER = "reviews"
@@ -82,7 +83,9 @@ class Reviews:
         found = {k: Verdict(**v) for k, v in read_json(path)["verdicts"].items()}
         return {k: v for k, v in found.items() if marks.get(k) == v.about}
 
-    def give(self, case: Case, step_id: str, ruling: str, change: Mapping[str, Any] | None = None) -> Verdict:
+    def give(
+        self, case: Case, step_id: str, ruling: str, change: Mapping[str, JsonValue] | None = None
+    ) -> Verdict:
         """Store a verdict; the file is replaced in one step.
 
         Args:
@@ -117,7 +120,7 @@ class Reviews:
         record = {"schema": "headscope/review/1", "case": case.id, "reviewer": self.reviewer}
         write_json(self._path(case), record | {"verdicts": content})
 
-    def _fixed(self, change: Mapping[str, Any]) -> dict[str, str]:
+    def _fixed(self, change: Mapping[str, JsonValue]) -> dict[str, str]:
         out = {}
         for key, value in change.items():
             if key not in _FIELDS:
@@ -151,25 +154,21 @@ def changed(case: Case, verdicts: Mapping[str, Verdict]) -> Case:
         if step.id in gone:
             continue
         verdict = verdicts.get(step.id)
-        update: dict[str, Any] = {"depends_on": tuple(d for d in step.depends_on if d not in gone)}
         if verdict is not None:
-            update |= _words(step, verdict)
-            update["origin"] = "reviewed" if verdict.answer else UNANSWERED
-        steps.append(step.model_copy(update=update))
-    update = {"steps": tuple(steps)}
-    if (main := verdicts.get(MAIN)) is not None and main.ruling == "fix":
-        words = _words(case.main_step(), main)
-        update |= {k: words[k] for k in ("question", "answer", "choices")}
+            origin = "reviewed" if verdict.answer else UNANSWERED
+            step = _worded(step, verdict).model_copy(update={"origin": origin})
+        rests = tuple(d for d in step.depends_on if d not in gone)
+        steps.append(step.model_copy(update={"depends_on": rests}))
+    case = case.model_copy(update={"steps": tuple(steps)})
+    if (verdict := verdicts.get(MAIN)) is None or verdict.ruling != "fix":
+        return case
+    main = _worded(case.main_step(), verdict)
+    update = {"question": main.question, "answer": main.answer, "choices": main.choices}
     return case.model_copy(update=update)
 
 
-def _words(step: Step, verdict: Verdict) -> dict[str, Any]:
-    choices = step.choices
-    if choices and verdict.answer and verdict.answer not in choices:
-        choices = (*choices, verdict.answer)
-    return {
-        "question": verdict.question,
-        "answer": verdict.answer,
-        "function": verdict.function,
-        "choices": choices,
-    }
+def _worded(step: Step, verdict: Verdict) -> Step:
+    """The step in the verdict's words; an answer outside its choices joins them."""
+    added = () if not step.choices or verdict.answer in ("", *step.choices) else (verdict.answer,)
+    words = {"question": verdict.question, "answer": verdict.answer, "function": verdict.function}
+    return step.model_copy(update={**words, "choices": (*step.choices, *added)})

@@ -10,6 +10,7 @@ from PIL import Image
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
 from headscope.errors import DataError
+from headscope.making.scenes.balance import Balance, kinds_wanted, with_splits
 from headscope.making.scenes.chains import CHAINS, build, draw_kind, seed_example
 from headscope.making.scenes.scene import SIDE, Thing
 from headscope.making.scenes.story import FUNCTION_OF, Story
@@ -122,11 +123,14 @@ def draw_scenes(
     hard_things: tuple[int, int] = (9, 12),
     held_out: float = 0.15,
     card: bool = True,
+    balance: Balance | None = None,
 ) -> Cases:
     """Write ``cases`` scene cases to the folder ``out``: images/*.png, cases.jsonl, README.md (the card).
 
     ``things`` and ``hard_things``: fewest and most things of ordinary and hard scenes; ``hard``: share of
     hard ones; ``held_out``: share of cases that are new to the embedded model in one of three ways.
+    ``balance``: what every function needs on ``test``; further scenes are drawn for ``test`` until it has
+    that, and every case says its split, those that a study with this seed would give.
 
     Raises:
         DataError: a number is out of range, or the folder already holds cases.
@@ -153,16 +157,22 @@ def draw_scenes(
             raise DataError(f"--{name} {share}: expected a share from 0 to 1")
     if (out / "cases.jsonl").exists():
         raise DataError(f"{out}: already holds cases.jsonl; name another folder or delete this one")
-    written = []
+
+    def draw(index: int, kind: str | None = None, new: float = held_out) -> Case:
+        case, story = one_case(
+            index, seed, things=things, hard=hard, hard_things=hard_things, held_out=new, kind=kind
+        )
+        assert story.scene is not None
+        Image.fromarray(story.scene.render()).save(out / case.image, compress_level=1)
+        return case
+
     try:
         (out / "images").mkdir(parents=True, exist_ok=True)
-        for index in track(range(cases), "drawing scenes", unit="cases"):
-            case, story = one_case(
-                index, seed, things=things, hard=hard, hard_things=hard_things, held_out=held_out
-            )
-            assert story.scene is not None
-            Image.fromarray(story.scene.render()).save(out / case.image, compress_level=1)
-            written.append(case)
+        written = [draw(index) for index in track(range(cases), "drawing scenes", unit="cases")]
+        if balance is not None:
+            written = with_splits(written, seed)
+            for kind in track(kinds_wanted(balance, written), "drawing scenes for test", unit="cases"):
+                written.append(draw(len(written), kind, 0.0).model_copy(update={"split": "test"}))
     except OSError as exc:
         raise disk_error(out, exc) from exc
     made = save_cases(written, out)

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from headscope.models.grids.layouts import Settings, Size, cells
+from headscope.models.grids.layouts import ImageSettings, Size, cells
 from headscope.models.types import ImageGrid
 
 
 def merged(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
     """Qwen2-VL and its kin: ``image_grid_thw`` patches, ``merge_size`` x ``merge_size`` to a token."""
-    merge = int(Settings(processor).merge_size)
+    merge = int(ImageSettings(processor).merge_size)
     _, rows, columns = (int(n) for n in inputs["image_grid_thw"][item])
     shape = (rows // merge, columns // merge)
     return ImageGrid(cells(size, *shape), shape)
@@ -30,7 +30,7 @@ def pixtral(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) ->
 
 def gemma4(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
     """Gemma 4: ``pooling_kernel_size`` x ``pooling_kernel_size`` patches pooled to a token, by position."""
-    pooled = int(Settings(processor).pooling_kernel_size)
+    pooled = int(ImageSettings(processor).pooling_kernel_size)
     columns, rows = (int(n) + 1 for n in inputs["image_position_ids"][item].amax(dim=0))
     shape = (rows // pooled, columns // pooled)
     return ImageGrid(cells(size, *shape), shape)

@@ -117,7 +117,7 @@ def side(count: int) -> int:
     return root if root * root == count else 0
 
 
-class Settings:
+class ImageSettings:
     """A processor's image settings as they are used.
 
     The processor's own come before the image processor's: InternVL cuts pictures into tiles although its

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from headscope.models.grids.layouts import (
+    ImageSettings,
     Rect,
-    Settings,
     Size,
     back,
     crop_start,
@@ -26,7 +26,7 @@ def llava(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> 
     """LLaVA: patches of one picture, carried back through crop, resize and padding."""
     patch = int(processor.patch_size)
     rows, columns = (int(n) // patch for n in inputs["pixel_values"].shape[-2:])
-    boxes = view(_seen(Settings(processor), size, columns * patch, rows * patch), rows, columns)
+    boxes = view(_seen(ImageSettings(processor), size, columns * patch, rows * patch), rows, columns)
     # Class tokens and the like stand before the patches and for no place; strategy "default" drops the first
     # token.
     extra = int(getattr(processor, "num_additional_image_tokens", 0) or 0)
@@ -46,7 +46,7 @@ def padded(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
     """DeepSeek-VL and Janus: one picture in the middle of a square, a square grid of tokens."""
     n = side(int(processor.num_image_tokens))
     edge = int(inputs["pixel_values"].shape[-1])
-    least = int(Settings(processor).min_size)
+    least = int(ImageSettings(processor).min_size)
     wide, high = (max(round(length * edge / max(size)), least) for length in size)
     rect = Rect(0.0, 0.0, float(edge), float(edge))
     rect = back(rect, (wide / size[0], high / size[1]), ((edge - wide) // 2, (edge - high) // 2))

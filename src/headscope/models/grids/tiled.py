@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from headscope.models.grids.layouts import (
+    ImageSettings,
     Rect,
-    Settings,
     Size,
     Span,
     between,
@@ -34,7 +34,7 @@ def anyres(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
     (``vision_aspect_ratio`` anyres_max_N).
     """
     height, width = (int(n) for n in inputs["pixel_values"].shape[-2:])
-    images = Settings(processor)
+    images = ImageSettings(processor)
     edge = images.size.get("shortest_edge") or images.size.get("height")
     if (edge, edge) != (height, width):
         return ImageGrid(
@@ -135,14 +135,14 @@ def _shrunk(processor: Any, shape: tuple[int, int], rows: int) -> tuple[int, int
 def internvl(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
     """InternVL: tiles of the stretched picture row by row, then the whole picture if there are several."""
     del inputs, item
-    return _canvas(Settings(processor), size, int(processor.image_seq_length))
+    return _canvas(ImageSettings(processor), size, int(processor.image_seq_length))
 
 
 def aya(processor: Any, size: Size, inputs: dict[str, Tensor], item: int) -> ImageGrid:
     """Aya Vision: as InternVL; tile names are text tokens, not image tokens."""
     del inputs, item
     n = int(processor.img_size) // int(processor.patch_size)
-    return _canvas(Settings(processor), size, n * n)
+    return _canvas(ImageSettings(processor), size, n * n)
 
 
 def _canvas(images: Any, size: Size, count: int) -> ImageGrid:
@@ -172,7 +172,7 @@ def _tiled(size: Size, rows: int, columns: int, n: int) -> ImageGrid:
 def idefics3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) -> ImageGrid:
     """Idefics3 and SmolVLM: tiles row by row, then the whole picture; tags and lines are text tokens."""
     del inputs
-    images = Settings(processor)
+    images = ImageSettings(processor)
     n = side(int(processor.image_seq_len))
     if not n:
         return ImageGrid(None, None, f"{processor.image_seq_len} tokens a tile form no square grid")
@@ -216,7 +216,7 @@ def gemma3(processor: Any, size: Size, inputs: dict[str, Tensor], _item: int) ->
     """Gemma 3: the whole picture, pooled to a square grid; with pan-and-scan its crops after it."""
     del inputs
     n = side(int(processor.image_seq_length))
-    images = Settings(processor)
+    images = ImageSettings(processor)
     names = ("do_pan_and_scan", *(f"pan_and_scan_{x}" for x in _PAN))
     options = {name: getattr(images, name) for name in names}
     parts = [whole(size)]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from headscope.models.geometry import Geometry, Site, has_plain_matrix
-from headscope.models.proofs import edits
-from headscope.models.proofs.rounding import Compared, in_halves, limit_of, wide
-from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step
+from headscope.models.proofs import edit_proof
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, REFUSED, Step
+from headscope.models.proofs.rounding import RoundedDifference, in_halves, limit_of, wide
 
 # No power of two, so that rounding shows.
 _FACTOR = 1.7
@@ -24,7 +24,7 @@ _SHOWN = (
 )
 
 
-def compare_baked(site: Site, z: Tensor) -> Compared:
+def compare_baked(site: Site, z: Tensor) -> RoundedDifference:
     """The outputs of a site's projection under a hook and with scaled columns, on the same z.
 
     What follows the projection is the same computation either way, so that the two are compared here, where
@@ -37,7 +37,7 @@ def compare_baked(site: Site, z: Tensor) -> Compared:
     """
     rows, head = z.reshape(-1, site.width)[-ROWS:], site.n_heads - 1
     plain: Tensor = site.projection(rows)
-    with edits.scaled(site, {head: _FACTOR}):
+    with edit_proof.scaled(site, {head: _FACTOR}):
         hooked: Tensor = site.projection(rows)
     with scaled_columns(site, head):
         columns: Tensor = site.projection(rows)
@@ -46,11 +46,11 @@ def compare_baked(site: Site, z: Tensor) -> Compared:
     gap = float((hooked.to(kind) - columns.to(kind)).norm())
     noise = float((in_halves(site.projection, rows).to(kind) - plain.to(kind)).norm())
     if effect == 0:  # a head that is silent here
-        return Compared(0.0 if gap == 0 else torch.inf, limit_of(plain.dtype, 0.0), site.path)
-    return Compared(gap / effect, limit_of(plain.dtype, noise / effect), site.path)
+        return RoundedDifference(0.0 if gap == 0 else torch.inf, limit_of(plain.dtype, 0.0), site.path)
+    return RoundedDifference(gap / effect, limit_of(plain.dtype, noise / effect), site.path)
 
 
-def baked_step(model: nn.Module, geometry: Geometry, compared: list[Compared]) -> Step:
+def baked_step(model: nn.Module, geometry: Geometry, compared: list[RoundedDifference]) -> Step:
     """The step ``baked``, from what was compared at the sites."""
     reason = why_not(model, geometry.sites)
     if reason:

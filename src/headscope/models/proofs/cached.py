@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from headscope.models.geometry import Site
 from headscope.models.memory import is_out_of_memory
-from headscope.models.proofs import edits, places
-from headscope.models.proofs.rounding import Compared, logit_difference, other_order
-from headscope.models.proofs.steps import NOT_APPLICABLE, REFUSED, Step, logits_of, number_format
+from headscope.models.proofs import edit_proof, places
+from headscope.models.proofs.proof_steps import NOT_APPLICABLE, REFUSED, Step, logits_of, number_format
+from headscope.models.proofs.rounding import RoundedDifference, logit_difference, other_order
 
 _TOKENS = 4
 _SHOWN = f"{_TOKENS} tokens generated with a cache under an edit, against none; relative difference"
@@ -31,7 +31,7 @@ def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Ste
     if not sites:
         return _refused("none of the heads asked for is the decoder's", status=NOT_APPLICABLE)
     site, tokens = sites[0], _words(model, inputs)
-    with edits.watched(sites, site, 0, 0.0) as faults, _read(sites) as calls:
+    with edit_proof.watched(sites, site, 0, 0.0) as faults, _read(sites) as calls:
         _generated(model, inputs, tokens)
     odd = next((path for path, seen in calls.items() if seen[1:] != [1] * (_TOKENS - 1)), None)
     if odd is not None:
@@ -62,7 +62,7 @@ def prove_cached(model: nn.Module, inputs: Inputs, sites: Sequence[Site]) -> Ste
     return step
 
 
-def _refused(reason: str, worst: Compared | None = None, status: str = REFUSED) -> Step:
+def _refused(reason: str, worst: RoundedDifference | None = None, status: str = REFUSED) -> Step:
     figure, limit = (worst.figure, worst.limit) if worst is not None else (float("nan"), float("nan"))
     return Step("cached", _SHOWN, figure, status, reason, limit=limit)
 
@@ -77,10 +77,10 @@ class _Comparison:
     among: list[places.Place]
     tokens: Tensor
 
-    def with_one_forward(self) -> Compared:
+    def with_one_forward(self) -> RoundedDifference:
         """Beside one forward over the prompt and the tokens; not every family can be given these."""
         whole = continued(self.inputs, self.tokens[:, :-1])
-        with edits.scaled(self.muted, {0: 0.0}):
+        with edit_proof.scaled(self.muted, {0: 0.0}):
             trace = places.record(self.among, lambda: logits_of(self.model, whole))
             trace.logits = trace.logits[-_TOKENS:]
             compared = places.recorded(self.among, {0: trace})
@@ -88,13 +88,13 @@ class _Comparison:
                 noise = places.compare(compared, {0: trace}, lambda: logits_of(self.model, whole))[0]
             return self._generation(compared, trace, noise)
 
-    def with_generation(self) -> Compared:
+    def with_generation(self) -> RoundedDifference:
         """Beside generation without a cache, which not every family can do; its last forward reads all."""
 
         def whole() -> Tensor:
             return _generated(self.model, self.inputs, self.tokens, use_cache=False)
 
-        with edits.scaled(self.muted, {0: 0.0}):
+        with edit_proof.scaled(self.muted, {0: 0.0}):
             trace = places.record(self.among, whole)
             compared = places.recorded(self.among, {0: trace})
             with other_order(self.model):
@@ -105,7 +105,7 @@ class _Comparison:
 
     def _generation(
         self, compared: list[places.Place], trace: places.Trace, noise: Mapping[str, float]
-    ) -> Compared:
+    ) -> RoundedDifference:
         found = places.compare(compared, {0: trace}, lambda: _generated(self.model, self.inputs, self.tokens))
         return places.worst(found[0], noise, number_format(self.model))
 

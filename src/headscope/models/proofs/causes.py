@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headscope.models.families import family_named
-from headscope.models.proofs.steps import REFUSED, Step
+from headscope.models.proofs.proof_steps import REFUSED, Step
 
 
 def explained(step: Step, family: str) -> Step:

@@ -13,14 +13,21 @@ from headscope.models.base import BaseVLM
 from headscope.models.families import family_named, image_grids
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Geometry, Site
-from headscope.models.proofs.batches import padded_batch, prove_batch
+from headscope.models.proofs.batch_proof import padded_batch, prove_batch
 from headscope.models.proofs.cached import prove_cached
 from headscope.models.proofs.causes import explained
-from headscope.models.proofs.heads import prove_heads
+from headscope.models.proofs.head_proof import prove_heads
 from headscope.models.proofs.known import known_refusal
-from headscope.models.proofs.pictures import prove_picture
-from headscope.models.proofs.spans import prove_spans
-from headscope.models.proofs.steps import NOT_APPLICABLE, ON_CHECKPOINT, Proof, Step, attempt, number_format
+from headscope.models.proofs.picture_proof import prove_picture
+from headscope.models.proofs.proof_steps import (
+    NOT_APPLICABLE,
+    ON_CHECKPOINT,
+    Proof,
+    Step,
+    attempt,
+    number_format,
+)
+from headscope.models.proofs.span_proof import prove_spans
 from headscope.models.types import Prompt
 
 Items = tuple[list[dict[str, Tensor]], dict[str, Tensor]]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from headscope.models.proofs.steps import HELD, REFUSED, Step
+from headscope.models.proofs.proof_steps import HELD, REFUSED, Step
 from headscope.models.survey import load
 
 

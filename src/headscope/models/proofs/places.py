@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from headscope.models.geometry import Site
 from headscope.models.proofs.rounding import (
-    Compared,
+    RoundedDifference,
     difference,
     limit_of,
     logit_difference,
@@ -211,7 +211,7 @@ def compare(
     return found
 
 
-def worst(found: Mapping[str, float], noise: Mapping[str, float], kind: torch.dtype) -> Compared:
+def worst(found: Mapping[str, float], noise: Mapping[str, float], kind: torch.dtype) -> RoundedDifference:
     """The place where a difference takes the greatest share of its limit.
 
     Args:
@@ -219,5 +219,7 @@ def worst(found: Mapping[str, float], noise: Mapping[str, float], kind: torch.dt
         noise: place -> the model's own rounding there.
         kind: number format that the model computes in.
     """
-    compared = [Compared(figure, limit_of(kind, noise.get(p, 0.0)), p) for p, figure in found.items()]
+    compared = [
+        RoundedDifference(figure, limit_of(kind, noise.get(p, 0.0)), p) for p, figure in found.items()
+    ]
     return max(compared, key=lambda c: c.share)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from headscope.models.proofs.steps import vocabulary_map
+from headscope.models.proofs.proof_steps import vocabulary_map
 
 # Below these a difference is never a fault: what the number format does to a single layer.
 TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 5e-2, torch.float16: 1e-2}
@@ -43,7 +43,7 @@ def limit_of(kind: torch.dtype, noise: float) -> float:
     return min(CEILING, max(TOLERANCES.get(kind, TOLERANCES[torch.bfloat16]), own))
 
 
-class Compared(NamedTuple):
+class RoundedDifference(NamedTuple):
     """A difference, the limit that it is held to, and where it was found."""
 
     figure: float

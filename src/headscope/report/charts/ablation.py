@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headscope.experiments.ablation_result import AblationResult, MutingTest
+from headscope.experiments.controls import CLAIM_SETS
 from headscope.experiments.effects import ControlledEffect
 from headscope.functions import MAIN
 from headscope.report import theme
@@ -21,7 +22,7 @@ from headscope.report.charts.base import (
     zero_line,
 )
 from headscope.report.contents import StudyContents
-from headscope.report.estimates import Estimate, estimate, lost, margin_lost
+from headscope.report.estimates import Estimate, estimate, forced_lost, lost, margin_lost
 from headscope.report.theme import number, p_value
 from headscope.storage import Row
 
@@ -138,8 +139,13 @@ _HEADER = (
     "controls: mean, greatest",
     "draws (distinct sets)",
     "layer-matched",
-    "p against the sets",
+    "p: free, forced, random sets",
     "q over functions",
+    "forced choice lost, points",
+    "beyond the others, points",
+    "unreadable, %",
+    "first tokens moved, nats: neutral, others",
+    "random sets claimed",
     "sign flip by image",
     "n",
     "verdict",
@@ -178,11 +184,29 @@ def _test_cells(test: Muted) -> tuple[str, ...]:
         f"{number(cell.control_mean)}, {number(cell.control_max)}",
         f"{cell.draws} ({cell.sets})" if cell.draws else "–",
         f"{matched} ({cell.reason})" if cell.reason else matched,
-        p_value(cell.p) if cell.draws else "–",
+        _p_values(test) if cell.draws else "–",
         number(own.q if test.own else None, 3),
+        interval(forced_lost(cell)),
+        *(_claim_cells(own) if test.own else ("–",) * 4),
         p_value(cell.p_paired),
         str(cell.n or "–"),
         (own.verdict if test.own else "") or "–",
+    )
+
+
+def _p_values(test: Muted) -> str:
+    found = [test.effect.p, test.effect.forced_p, *([test.test.p_random] if test.own else [])]
+    return ", ".join(number(p, 3) for p in found)
+
+
+def _claim_cells(test: MutingTest) -> tuple[str, str, str, str]:
+    """Loss beyond the others, unreadable answers, divergence, random sets that would be claimed."""
+    beyond, damage, random = test.elsewhere, test.damage, test.random_sets
+    return (
+        interval(estimate(beyond.beyond_points, beyond.beyond_ci, test.n)) if beyond else "–",
+        f"{number(test.unreadable_clean)} → {number(test.unreadable)}",
+        f"{number(damage.kl_neutral, 2)}, {number(damage.kl_elsewhere, 2)}" if damage else "–",
+        f"{random.claimed} of {random.sets}" if random else "–",
     )
 
 
@@ -231,24 +255,28 @@ def dose(study: StudyContents) -> Figure | None:
     for function, point in points:
         name, frozen = words(function), study.ablation.functions.get(function)
         picked = frozen is not None and (point.ranking, point.k) == (frozen.ranking, frozen.k)
-        drop, control = point.drop_points, point.control_points
-        for series, value in ((point.ranking, drop), (f"random, as {point.ranking}", control)):
+        own, others = point.smooth_points, point.elsewhere_points
+        for kind, value in ((_OWN, own), (_OTHERS, others)):
             if value is not None:
-                tip = f"{name}, {point.k} heads, {series}: {number(value)} points lost on select"
+                tip = f"{name}, {point.k} heads ({point.ranking}), {kind}: {number(value)} points lost"
                 row = {"f": name, "k": point.k, "value": value, "tip": tip, "ranking": point.ranking}
-                kind = "first heads" if series == point.ranking else "random heads"
-                rows.append(row | {"kind": kind, "chosen": picked and kind == "first heads"})
+                rows.append(row | {"kind": kind, "chosen": picked and kind == _OWN})
+        cells = (number(own), number(others), number(point.score), number(point.drop_points))
         chosen = "chosen" if picked else ""
-        table.append((name, point.ranking, str(point.k), number(drop), number(control), chosen))
+        table.append((name, point.ranking, str(point.k), *cells, str(point.sets), chosen))
     return Figure(
         "dose",
         "How many heads it takes",
         _dose_chart(rows),
-        "Points of accuracy lost on select when the first k heads of each ranking are muted (solid), and "
-        "the mean loss under a few random sets of as many heads (dashed). Ringed: the head set frozen for "
-        "test, the one that loses most beyond its random sets. Nothing here is read from test.",
+        "Points of smoothed forced choice (100 times the logistic function of the margin) lost on select "
+        "when the first k heads of each ranking are muted: by the function (solid), and by the others "
+        "on average (dashed). Ringed: the set frozen for test, the one with the greatest difference among "
+        f"those that {CLAIM_SETS} sets match layer by layer. Nothing here is read from test.",
         "Small line charts: loss against number of muted heads, for each function and ranking.",
-        ("function", "ranking", "k", "points lost", "random heads", ""),
+        (
+            *("function", "ranking", "k", "lost by the function", "lost by others", "difference"),
+            *("free answers lost", "sets that match", ""),
+        ),
         tuple(table),
     )
 
@@ -268,15 +296,15 @@ def _dose_chart(rows: list[Row]) -> Any:
     )
     dash = alt.StrokeDash(
         "kind:N",
-        scale=alt.Scale(domain=["first heads", "random heads"], range=[[1, 0], [3, 3]]),
-        legend=alt.Legend(title="muted", symbolType="stroke"),
+        scale=alt.Scale(domain=[_OWN, _OTHERS], range=[[1, 0], [3, 3]]),
+        legend=alt.Legend(title="measured on", symbolType="stroke"),
     )
     y = alt.Y("value:Q", title="points lost", scale=padded([r["value"] for r in rows]))
     base = base.encode(y=y)
     ring = base.transform_filter("datum.chosen").mark_point(size=120, strokeWidth=1.6, aria=False)
     layers = alt.layer(
         base.mark_line(strokeWidth=1.8, aria=False).encode(strokeDash=dash),
-        base.transform_filter("datum.kind == 'first heads'")
+        base.transform_filter(f"datum.kind == '{_OWN}'")
         .mark_point(filled=True, size=26, opacity=1)
         .encode(description="tip:N"),
         ring.encode(color=alt.value(theme.INK)),
@@ -301,7 +329,8 @@ def variants(study: StudyContents) -> Figure | None:
         "scopes",
         "How and where heads are muted",
         f"Change of accuracy on {SPLIT}, in percentage points, of each function when its "
-        "own heads are set to zero, to a small factor or to their mean over fit, at all positions; and "
+        "own heads are set to zero, to a small factor, to their mean over fit, or to what they hold on "
+        "another case asked in the same words, at all positions; and "
         "set to zero at the positions of the picture, of the question, at the last of the prompt, or at "
         "the answer's. Hover shows the 95 % bootstrap interval over images.",
         "heads of",
@@ -309,7 +338,8 @@ def variants(study: StudyContents) -> Figure | None:
     )
 
 
-_WAYS = {"small": "small factor", "mean": "mean over fit"}
+_OWN, _OTHERS = "the function", "the others, mean"
+_WAYS = {"small": "small factor", "mean": "mean over fit", "resample": "another case"}
 
 
 def specificity(study: StudyContents) -> Figure | None:
@@ -319,13 +349,13 @@ def specificity(study: StudyContents) -> Figure | None:
         return None
     change = tuple(
         tuple(negative(estimate(*cell)) for cell in zip(*line, strict=True))
-        for line in zip(table.drop_points, table.ci, table.n, strict=True)
+        for line in zip(table.forced_drop_points, table.forced_ci, table.n, strict=True)
     )
     return change_matrix(
         Matrix(table.muted, table.measured, change),
         "specificity",
         "What else breaks",
-        f"Change of accuracy on {SPLIT}, in percentage points, of each function (column) "
+        f"Change of forced choice on {SPLIT}, in percentage points, of each function (column) "
         "when the heads of another (row) are muted. The diagonal is what was aimed at; losses off it are "
         "side effects. Hover shows the 95 % bootstrap interval over images.",
         "muted heads of",

@@ -27,7 +27,7 @@ _HELD_OUT = (
     "cases in which a combination, wording or sprite is held out, apart from the others; which of them are "
     "new to this model is not known"
 )
-_INTERVAL = "Bars: 95 % bootstrap intervals over images."
+_INTERVAL = "Bars: 95 % intervals by image."
 
 
 def by_function(study: StudyContents) -> Figure | None:
@@ -98,8 +98,10 @@ def by_context(study: StudyContents) -> Figure | None:
         "Asked at once, or step by step",
         chart,
         "Accuracy on test when a question is asked alone, after the steps with the model's own answers "
-        f"(own), and after the steps with the true answers (gold). {_INTERVAL}",
-        "Dots with intervals: accuracy of the main question and of each function in three contexts.",
+        "(own), and after the steps with the true answers (gold); steps that give the main question's answer "
+        "are not shown before it. Controls: one true answer replaced by a wrong one (wrong), the steps of "
+        f"another case (other). {_INTERVAL}",
+        "Dots with intervals: accuracy of the main question and of each function in each context.",
         ("question", *(f"{c}, %" for c in theme.CONTEXTS)),
         tuple(table),
     )
@@ -132,8 +134,8 @@ def by_things(study: StudyContents) -> Figure | None:
         "accuracy-by-things",
         "Accuracy by crowding",
         _crowding_chart(rows, counts, trained),
-        f"Accuracy on test (context gold) by the number of things in the picture.{note} Bars: 95 % bootstrap "
-        "intervals over images.",
+        f"Accuracy on test (context gold) by the number of things in the picture.{note} Bars: 95 % "
+        "intervals by image.",
         "Lines: accuracy of spatial functions, other functions and the main question as pictures get "
         "crowded.",
         ("things", *(f"{title}, % (n)" for title, _ in _groups(study))),

@@ -1,0 +1,321 @@
+"""The import itself: rows to drafts to cases on disk, streaming, with a report of what was done and
+refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import TextIO, cast
+
+from pydantic import ValidationError
+
+from headscope.benchmarks.importing.files import rows_of
+from headscope.benchmarks.importing.picture_copies import UNKNOWN, Pictures
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, SourceRow
+from headscope.data.cases import case_line
+from headscope.data.checks import Finding, check_case, path_of
+from headscope.data.fields import RecordError, box_of
+from headscope.data.pictures import show
+from headscope.data.schema import Case, Object
+from headscope.data.validation import CASES_FILE, Fault, is_picture_to_come
+from headscope.errors import DataError
+from headscope.functions import DEFAULT
+from headscope.progress import track
+from headscope.records import JsonObject
+from headscope.storage import disk_error, write_json
+
+REPORT_FILE = "import.json"
+REFUSED_FILE = "refused.jsonl"
+_BATCH = 256
+_MARK = re.compile(
+    r"<image(?:[ _]?\d+)?>|<img>|<\|image(?:_\d+)?\|>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>"
+    r"|<ImageHere>|<image_placeholder>|\[IMAGE\]|\[IMG\]",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 512  # rows of a stream from the hub that a survey sees
+_SHOWN = 20
+
+
+@dataclass
+class ImportReport:
+    """What an import did; ``rows == cases + refused + merged`` always.
+
+    Attributes:
+        merged: rows that became part of another row's case (a step).
+        reasons: refusals by field and fault; ``first`` holds the first of them whole.
+        derived, guessed, left_out: what the importer did, with the number of cases.
+    """
+
+    source: str
+    place: str
+    split: str = ""
+    rows: int = 0
+    cases: int = 0
+    refused: int = 0
+    merged: int = 0
+    pictures: int = 0
+    looked: tuple[str, ...] = ()
+    without_picture: int = 0
+    steps: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    first: list[str] = field(default_factory=list)
+    derived: Counter[str] = field(default_factory=Counter)
+    guessed: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> JsonObject:
+        """The report as ``import.json`` holds it, commonest first."""
+        ordered = ("reasons", "derived", "guessed", "left_out")
+        counts = {key: dict(getattr(self, key).most_common()) for key in ordered}
+        return vars(self) | counts | {"looked": list(self.looked)}
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        split = f" {self.split}" if self.split else ""
+        out = [
+            f"{self.source}{split}: {self.rows} rows in = {self.cases} cases + {self.refused} refused + "
+            f"{self.merged} merged; {self.steps} steps, {self.pictures} pictures"
+        ]
+        for title in ("derived", "guessed", "left_out"):
+            out += [
+                f"  {title.replace('_', ' ')}: {what} ({n})" for what, n in getattr(self, title).most_common()
+            ]
+        out += [f"  refused: {what} ({n})" for what, n in self.reasons.most_common(_SHOWN)]
+        out += [f"    {line}" for line in self.first[:5]]
+        if self.without_picture:
+            out.append(
+                f"  {self.without_picture} cases have no picture yet: they can be decomposed and read, "
+                f"not asked; looked for in {', '.join(self.looked) or 'the records'}; "
+                "import again with --images FOLDER"
+            )
+        return out
+
+
+def run(
+    place: ImportPlace, out: str | Path, limit: int | None = None, rows: Iterator[SourceRow] | None = None
+) -> ImportReport:
+    """Import a place into a new folder of cases.
+
+    Streams: one batch of records is in memory at a time. ``cases.jsonl`` appears last, whole or not at all;
+    beside it ``import.json`` (the report) and ``refused.jsonl`` (every refusal: file, line, field, reason).
+
+    Args:
+        place: what to read.
+        out: folder for the cases; it must hold none yet.
+        limit: stop after so many rows.
+        rows: the rows, where they do not come from the place's files (the hub).
+
+    Raises:
+        DataError: the folder holds cases already, or no row could be imported.
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    out = Path(out)
+    if (out / CASES_FILE).exists():
+        raise DataError(f"{out}: holds cases already; name a new folder by --out")
+    report = ImportReport(place.source.name, str(place.root), place.split, looked=place.looked)
+    made = not out.exists()
+    found = _surveyed(place, rows)
+    temporary = {name: out / f".{name}.{os.getpid()}.tmp" for name in (CASES_FILE, REFUSED_FILE)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (
+            temporary[CASES_FILE].open("w", encoding="utf-8", newline="\n") as cases,
+            temporary[REFUSED_FILE].open("w", encoding="utf-8", newline="\n") as refused,
+        ):
+            _Run(place, report, Pictures(place.images, out), cases, refused).all(
+                track(islice(found, limit) if limit else found, "rows", unit="rows")
+            )
+            for file in (cases, refused):
+                file.flush()
+                os.fsync(file.fileno())
+        temporary[REFUSED_FILE].replace(out / REFUSED_FILE)
+        write_json(out / REPORT_FILE, report.as_json())
+        if not report.cases:
+            first = f"; first: {report.first[0]}" if report.first else ""
+            raise DataError(
+                f"{place.root}: {report.rows} rows, none became a case{first} (all: {out / REFUSED_FILE})"
+            )
+        temporary[CASES_FILE].replace(out / CASES_FILE)
+    except OSError as exc:
+        raise disk_error(out, exc) from exc
+    finally:
+        for path in temporary.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # nothing could be read: the new folder is empty, and goes
+                out.rmdir()
+    return report
+
+
+def _asked(draft: CaseDraft) -> CaseDraft:
+    """The draft without the mark for the picture in its question, which every model's template writes itself.
+
+    Raises:
+        RecordError: several pictures are meant, or nothing else is asked.
+    """
+    marks = _MARK.findall(draft.question)
+    if not marks:
+        return draft
+    if len(marks) > 1:
+        found = ", ".join(marks[:4])
+        raise RecordError("question", "several pictures", found, "one (a case has one picture)")
+    draft.question = re.sub(r"[ \t]+(?=\n|$)|(?<=\n)[ \t]+", "", _MARK.sub(" ", draft.question)).strip()
+    draft.question = re.sub(r"[ \t]{2,}", " ", draft.question)
+    draft.derived += ("question: the mark for the picture taken out",)
+    return draft
+
+
+def _boxed(draft: CaseDraft, size: tuple[int, int]) -> tuple[Object, ...]:
+    """The objects of a draft with boxes in pixels, which had to wait for the picture's size."""
+    if not draft.box_form:
+        return draft.objects
+    known = None if size == UNKNOWN else size
+    return tuple(
+        o
+        if o.box is None
+        else o.model_copy(update={"box": box_of(o.box, f"box of {o.id}", draft.box_form, known)[0]})
+        for o in draft.objects
+    )
+
+
+def _surveyed(place: ImportPlace, rows: Iterator[SourceRow] | None) -> Iterator[SourceRow]:
+    """The rows, after the source's look at them: at all of a place's files, at the first of a stream."""
+
+    def read() -> Iterator[SourceRow]:
+        return place.source.rows(place) if place.source.rows else rows_of(place)
+
+    survey = place.source.survey
+    if rows is None:
+        if survey:
+            survey((row for row in read() if row.fault is None), place)
+        return read()
+    if survey:
+        first = list(islice(rows, _LOOKED_AT))
+        survey((row for row in first if row.fault is None), place)
+        rows = chain(first, rows)
+    return rows
+
+
+class _Run:
+    """One import under way."""
+
+    def __init__(
+        self, place: ImportPlace, report: ImportReport, pictures: Pictures, cases: TextIO, refused: TextIO
+    ) -> None:
+        self.place, self.report, self.pictures = place, report, pictures
+        self.cases, self.refused = cases, refused
+        self.ids: set[str] = set()
+
+    def all(self, rows: Iterator[SourceRow]) -> None:
+        """Every row, batch by batch."""
+        batch: list[tuple[SourceRow, CaseDraft]] = []
+        for row in rows:
+            self.report.rows += 1 + row.merged
+            draft = self._draft(row)
+            if draft is not None:
+                batch.append((row, draft))
+                self.report.merged += row.merged
+            if len(batch) == _BATCH:
+                self._write(batch)
+                batch = []
+        self._write(batch)
+        self.report.pictures = self.pictures.written
+
+    def _draft(self, row: SourceRow) -> CaseDraft | None:
+        finding = row.fault
+        if finding is None:
+            try:
+                return _asked(self.place.source.build(row, self.place))
+            except RecordError as exc:
+                finding = exc.finding
+        self._refuse(row, finding)
+        return None
+
+    def _refuse(self, row: SourceRow, finding: Finding) -> None:
+        rows = 1 + row.merged
+        fault: Fault = row.refuse(finding)
+        self.report.refused += rows
+        self.report.reasons[f"{re.sub(r'[0-9]+', '', finding.field)}: {finding.what}"] += rows
+        if len(self.report.first) < _SHOWN:
+            self.report.first.append(str(fault))
+        self.refused.write(json.dumps(vars(fault), ensure_ascii=True) + "\n")
+
+    def _write(self, batch: list[tuple[SourceRow, CaseDraft]]) -> None:
+        settled = self.pictures.settle([draft for _, draft in batch])
+        for (row, draft), picture in zip(batch, settled, strict=True):
+            made = picture if isinstance(picture, Finding) else self._made(draft, *picture)
+            if isinstance(made, Finding):
+                self.report.merged -= row.merged
+                self._refuse(row, made)
+                continue
+            case, line = made
+            self.ids.add(case.id)
+            self.cases.write(line + "\n")
+            self._count(draft, case)
+
+    def _made(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> tuple[Case, str] | Finding:
+        """The case and its line; rows of tables may hold what JSON in UTF-8 cannot."""
+        case = self._case(draft, image, size)
+        try:
+            return case if isinstance(case, Finding) else (case, case_line(case))
+        except DataError as exc:
+            return Finding("original", "not JSON", show(str(exc.__cause__)), "plain values")
+
+    def _case(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> Case | Finding:
+        """The draft as a case that breaks no rule, or the first rule that it breaks."""
+        if draft.size and size not in (draft.size, UNKNOWN):
+            return Finding(
+                "image", "wrong size", f"{size[0]} x {size[1]}", f"{draft.size[0]} x {draft.size[1]}"
+            )
+        place = self.place
+        try:
+            objects = _boxed(draft, size)
+        except RecordError as exc:
+            return exc.finding
+        try:
+            case = Case(
+                id=draft.id,
+                image=image,
+                width=size[0],
+                height=size[1],
+                question=draft.question,
+                answer=draft.answer,
+                choices=draft.choices,
+                kind=draft.kind,
+                wording=draft.wording,
+                objects=objects,
+                named=draft.named,
+                steps=draft.steps,
+                source="/".join(x for x in (place.source.name, place.split) if x),
+                original=cast(JsonObject, draft.original),  # proved by the case's own type
+            )
+        except ValidationError as exc:
+            error = exc.errors(include_url=False)[0]
+            return Finding(path_of(error["loc"]), "wrong value", show(error["input"]), error["msg"])
+        raw = case.model_dump()
+        for finding in check_case(raw, DEFAULT):
+            if not is_picture_to_come(raw, finding):
+                return finding
+        if case.id in self.ids:
+            return Finding("id", "id given twice", show(case.id), "each record once")
+        return case
+
+    def _count(self, draft: CaseDraft, case: Case) -> None:
+        report = self.report
+        report.cases += 1
+        report.steps += len(case.steps)
+        report.without_picture += not self.pictures.there(draft)
+        for counter, notes in (
+            (report.derived, draft.derived),
+            (report.guessed, draft.guessed),
+            (report.left_out, draft.left_out),
+        ):
+            counter.update(dict.fromkeys(notes, 1))

@@ -1,0 +1,114 @@
+"""Patching: z of heads taken from another run of the same layout, position by position of the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headscope.errors import EditError
+from headscope.models.geometry import Geometry, Head, Site
+from headscope.models.types import Encoded
+from headscope.models.vlm import VLM
+
+
+def prompt_z(vlm: VLM, encoded: Encoded, heads: Sequence[Head]) -> dict[Site, Tensor]:
+    """What the output projections of these heads' layers receive while prompts are read.
+
+    Returns:
+        site -> (item, position, heads x width of that layer), on the model's device.
+
+    Example:
+        >>> source = prompt_z(vlm, encoded, [Head(3, 1)])  # doctest: +SKIP
+    """
+    found: dict[Site, Tensor] = {}
+    encoded = encoded.to(vlm.device)
+
+    def keep(site: Site) -> Callable[[Any, tuple[Any, ...]], None]:
+        def hook(_module: Any, args: tuple[Any, ...]) -> None:
+            found[site] = args[0].detach().clone()
+
+        return hook
+
+    with ExitStack() as stack, torch.no_grad(), vlm.reading(encoded):
+        for site in _sites(vlm.geometry, heads):
+            stack.callback(site.projection.register_forward_pre_hook(keep(site)).remove)
+        vlm.model(**encoded.inputs, use_cache=False)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Heads whose z is another run's at the prompt's positions; tokens of the answer keep their own.
+
+    It is held while a batch is asked that has as many prompts, of as many positions, as the source.
+
+    Attributes:
+        heads: heads touched, of the decoder.
+        source: what :func:`prompt_z` found, of as many prompts.
+
+    Raises:
+        EditError: when applied: a head that the model or the source does not have; when the batch is read:
+            prompts of another number or length than the source's.
+    """
+
+    heads: tuple[Head, ...]
+    source: Mapping[Site, Tensor]
+
+    @contextmanager
+    def applied(self, vlm: VLM) -> Iterator[None]:
+        """Hold the patch until the block is left; the weights are never touched."""
+        sites = _sites(vlm.geometry, self.heads)
+        lacking = [site for site in sites if site not in self.source]
+        if lacking:
+            raise EditError(
+                f"patch: the source holds nothing of {lacking[0].tower} layer {lacking[0].layer}; take it "
+                "with prompt_z(vlm, encoded, heads) of the same heads"
+            )
+        with ExitStack() as stack:
+            for site in sites:
+                hook = self._hook(vlm, site, [h.head for h in self.heads if vlm.geometry.site_of(h) is site])
+                stack.callback(site.projection.register_forward_pre_hook(hook).remove)
+            yield
+
+    def _hook(self, vlm: VLM, site: Site, heads: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
+        source, width = self.source[site], site.head_dim
+        taken = torch.zeros(site.n_heads * width, dtype=torch.bool)
+        for head in heads:
+            taken[head * width : (head + 1) * width] = True
+
+        def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            z: Tensor = args[0]
+            frame, length = vlm.frame, source.shape[1]
+            if frame is None or frame.prompt_length != length or frame.encoded.items != len(source):
+                held = "no batch" if frame is None else f"{frame.encoded.items} of {frame.prompt_length}"
+                raise EditError(
+                    f"patch: the source has {len(source)} prompts of {length} positions, what is being read "
+                    f"{held}; patch between prompts of one layout"
+                )
+            where = frame.prompt_slice(z.shape[1])
+            if where is None:  # tokens of the answer
+                return args
+            rows = source[:, where].repeat_interleave(frame.repeats(z.shape[0]), dim=0).to(z)
+            edited, count = z.clone(), rows.shape[1]
+            edited[:, :count] = torch.where(taken.to(z.device), rows, z[:, :count])
+            return (edited, *args[1:])
+
+        return hook
+
+
+def _sites(geometry: Geometry, heads: Sequence[Head]) -> list[Site]:
+    """The layers of these heads, each once; only the decoder's see the prompt's positions."""
+    known = set(geometry.heads)
+    for head in heads:
+        if head not in known:
+            raise EditError(f"patch: this model has no head {head}; it has {len(known)} heads")
+        if head.tower != "decoder":
+            raise EditError(
+                f"patch: head {head} is of the {head.tower} tower, which sees no prompt positions"
+            )
+    return list(dict.fromkeys(geometry.site_of(h) for h in heads))

@@ -1,0 +1,93 @@
+"""Which scenes to draw further so that every function has enough questions, from enough pictures, on test."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from headscope.data.schema import Case
+from headscope.data.splits import assign_splits
+from headscope.errors import DataError
+from headscope.making.scenes.chains import CHAINS, build
+from headscope.making.scenes.story import FUNCTION_OF
+
+FUNCTIONS = tuple(dict.fromkeys(FUNCTION_OF.values()))
+_SAMPLES = 20  # stories drawn once of each kind, to know what its steps ask
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What every function needs on ``test``, scenes with something held out not counted.
+
+    Attributes:
+        questions, pictures: at least so many, from at least so many pictures.
+
+    Raises:
+        DataError: a number below 1, or more pictures than questions.
+    """
+
+    questions: int = 100
+    pictures: int = 60
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pictures <= self.questions:
+            raise DataError(
+                f"asked for {self.questions} test questions a function from {self.pictures} pictures; "
+                "expected at least 1 picture, and no more pictures than questions"
+            )
+
+    def lacking(self, cases: Iterable[Case]) -> dict[str, tuple[int, int]]:
+        """Function -> questions and pictures that are missing; functions that have enough are left out."""
+        questions, pictures = Counter[str](), defaultdict[str, set[str]](set)
+        for case in cases:
+            if case.split == "test" and not case.held_out:
+                questions.update(s.function for s in case.steps)
+                for step in case.steps:
+                    pictures[step.function].add(case.image)
+        found = {
+            f: (max(0, self.questions - questions[f]), max(0, self.pictures - len(pictures[f])))
+            for f in FUNCTIONS
+        }
+        return {f: missing for f, missing in found.items() if any(missing)}
+
+
+def with_splits(cases: Sequence[Case], seed: int) -> list[Case]:
+    """The cases with the splits that a study with this seed would give them, written down."""
+    splits = assign_splits(cases, seed)
+    return [case.model_copy(update={"split": splits[case.id]}) for case in cases]
+
+
+def kinds_wanted(balance: Balance, cases: list[Case]) -> Iterator[str]:
+    """The kind of main question to be drawn next for ``test``, until nothing is missing.
+
+    Each is the one whose steps make up most of what is missing. ``cases`` grows meanwhile: the caller adds
+    the case of every kind before it asks for the next.
+    """
+    usual = _usual_steps()
+    drawn = Counter[str]()
+    while missing := balance.lacking(cases):
+
+        def gain(kind: str, missing: dict[str, tuple[int, int]] = missing) -> float:
+            steps = usual[kind]
+            return sum(
+                min(steps[f], questions) / balance.questions + min(steps[f], 1, pictures) / balance.pictures
+                for f, (questions, pictures) in missing.items()
+            )
+
+        kind = max(CHAINS, key=lambda k: (gain(k), -drawn[k]))
+        drawn[kind] += 1
+        yield kind
+
+
+def _usual_steps() -> dict[str, dict[str, float]]:
+    """Kind of main question -> function -> steps of it, on average over a few stories."""
+    found = {}
+    for kind in CHAINS:
+        counts = Counter[str]()
+        for number in range(_SAMPLES):
+            story = build(random.Random(f"usual/{kind}/{number}"), kind, 4)
+            counts.update(FUNCTION_OF[step.name] for step in story.steps)
+        found[kind] = {f: counts[f] / _SAMPLES for f in FUNCTIONS}
+    return found
