@@ -62,13 +62,12 @@ def results(summary: dict[str, Any]) -> str:
             f"| {_lost(claim['elsewhere_points'], claim['elsewhere_ci'])} | {_q(claim['q'])} "
             f"| {_verdict(claim)} |"
         )
-    random = summary["random_sets_claimed"]
+    random, lines = summary["random_sets_claimed"], [*lines, ""]
     if random["sets"]:
-        lines += [
-            "",
-            f"- Random sets of the same layers, put through the same test: {100 * random['share']:.1f} % of ",
-        ]
-        lines[-1] += f"{random['sets']} would be claimed."
+        lines.append(
+            f"- Random sets of the same layers, put through the same test: {100 * random['share']:.1f} % of "
+            f"{random['sets']} would be claimed."
+        )
     lines += [_asking(summary), _pointing(summary["pointing"]), _turning_up(summary["emphasis"])]
     lines.append(_scarcity(summary["scarcity"]))
     return "\n".join(lines)

@@ -14,7 +14,6 @@ decides which heads a probe selects, at which level, is in :mod:`headscope.probi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,9 +30,10 @@ from headscope.statistics.resampling import (
     benjamini_hochberg,
     draws_p,
     paired_difference,
+    percentile_interval,
     sign_flip_p,
 )
-from headscope.statistics.shares import difference_interval, share_difference
+from headscope.statistics.shares import difference_draws, picture_weights, share_difference
 from headscope.storage import Row
 
 Floats = NDArray[np.float64]
@@ -170,35 +170,32 @@ def elsewhere(
 ) -> Elsewhere:
     """The mean loss of the other functions, and what the function loses beyond it, with intervals by picture.
 
-    Each function's mean counts once. Intervals of single functions are those of a difference of shares, which
-    hold at 0 and n too; those of the mean and of the difference follow by the method of variance estimates
-    recovery (Zou and Donner 2008). Pictures that several functions share make it wider than it need be.
+    A picture is resampled with all its questions, whatever their functions; each function's mean counts once.
 
     Args:
         losses: function -> (item,) forced choice lost, 0, 1 or -1.
         groups: function -> (item,) picture.
     """
     others = tuple(f for f in losses if f != function)
-    own, low, high = _with_interval(losses[function], groups[function], seed)
-    found = [_with_interval(losses[f], groups[f], seed) for f in others]
-    table = np.array(found if found else [(np.nan,) * 3])
-    mean = float(table[:, 0].mean())
-    down, up = (float(np.sqrt(((table[:, 0] - table[:, k]) ** 2).sum())) / len(table) for k in (1, 2))
-    below, above = math.hypot(own - low, up), math.hypot(high - own, down)
+    names = sorted({g for f in losses for g in groups[f]})
+    code = {name: i for i, name in enumerate(names)}
+    weights = picture_weights(len(names), DRAWS, seed)
+
+    def means(name: str) -> Floats:
+        codes = np.array([code[g] for g in groups[name]])
+        drawn = difference_draws(losses[name], codes, weights, seed + list(losses).index(name))
+        return POINTS * np.concatenate([[losses[name].mean()], drawn])
+
+    own = means(function)
+    mean = np.mean([means(f) for f in others], axis=0) if others else np.full(DRAWS + 1, np.nan)
+    spread = percentile_interval(mean[1:], len(names)), percentile_interval((own - mean)[1:], len(names))
     return Elsewhere(
         functions=others,
-        points=mean,
-        ci=(mean - down, mean + up),
-        beyond_points=own - mean,
-        beyond_ci=(own - mean - below, own - mean + above),
+        points=float(mean[0]),
+        ci=spread[0],
+        beyond_points=float((own - mean)[0]),
+        beyond_ci=spread[1],
     )
-
-
-def _with_interval(lost: Floats, groups: Sequence[str], seed: int) -> tuple[float, float, float]:
-    """Mean loss in points with the ends of its interval; of a single picture, those of the scale."""
-    low, high = difference_interval(lost, groups, draws=DRAWS, seed=seed)
-    low, high = (low, high) if np.isfinite([low, high]).all() else (-1.0, 1.0)
-    return POINTS * float(lost.mean()), POINTS * low, POINTS * high
 
 
 def q_over_functions(p: Mapping[str, float | None]) -> dict[str, float | None]:
