@@ -15,6 +15,8 @@ COLUMNS = (
     *("k", "heads", "draw", "n", "images"),
     *("accuracy_clean", "accuracy", "delta_points", "ci_low", "ci_high", "p_paired"),
     *("margin_clean", "margin_delta", "margin_ci_low", "margin_ci_high", "margin_p_paired"),
+    *("forced_clean", "forced_delta_points", "forced_ci_low", "forced_ci_high"),
+    *("unreadable_clean", "unreadable"),
 )
 
 
