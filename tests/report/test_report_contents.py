@@ -99,7 +99,7 @@ def test_a_taxonomy_brought_by_the_user_is_used(study: StudyContents, tmp_path: 
     assert study.record is not None
     study.record.model_copy(update={"taxonomy": TaxonomyRecord.of(mine)}).save(tmp_path / "study.json")
     assert read_contents(tmp_path).taxonomy == mine
-    assert replace(study, record=None).taxonomy.name == "cogvsr-9"
+    assert replace(study, record=None).taxonomy.name == "headscope-9"
 
 
 def test_an_unfinished_capture_is_said_to_be_so(study_folder: Path, tmp_path: Path) -> None:

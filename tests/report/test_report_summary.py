@@ -29,6 +29,7 @@ FORM = {
     "form": dict.fromkeys(("n", "median", "below_1_percent", "thoughts"), 0),
     "joint_probe": {"accuracy": 0, "majority": 0, "shuffled": 0},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
+    "scarcity": {"difference": 0, "relabel_p": 0, "effective_heads": {"spatial_perception": 0}},
     "ablation": {
         "spatial_perception": dict.fromkeys(
             ("k", "n", "drop_points", "control_mean", "control_max", "draws", "distinct", "p", "q"), 0
@@ -148,6 +149,12 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
         "sets": sum(r["sets"] for r in random),
     }
     assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
+    atlas = json.loads((study_folder / "probe" / "atlas.json").read_text())
+    contrast = atlas["scarcity"][atlas["default_criterion"]]
+    assert summary["scarcity"]["difference"] == contrast["difference"]
+    assert summary["scarcity"]["relabel_p"] == contrast["relabel_p"]
+    for name, cell in atlas["sparsity"][atlas["default_criterion"]].items():
+        assert summary["scarcity"]["effective_heads"][name] == cell["effective"]
     emphasis = json.loads((study_folder / "emphasis.json").read_text())
     best = emphasis["functions"][emphasis["headline"]["function"]]
     assert summary["emphasis"]["delta_points"] == best["delta_points"]

@@ -249,7 +249,7 @@ def test_another_taxonomy_is_refused_and_one_that_was_edited_since_too(
     mine.write_text(json.dumps({"name": "mine", "functions": {"seeing": "what is there"}}))
     done = command("capture", "--study", study, "--taxonomy", mine)
     assert isinstance(done.exception, StudyError)
-    assert "taxonomy 'cogvsr-9 (object_recognition" in str(done.exception)
+    assert "taxonomy 'headscope-9 (object_recognition" in str(done.exception)
     assert "asked for 'mine (seeing)'" in str(done.exception)
     from headscope.functions import DEFAULT
 

@@ -125,7 +125,7 @@ def pairs(
 @data_app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="Folder of cases, or its cases.jsonl.")],
-    taxonomy: Annotated[Path | None, typer.Option(help="JSON file with other functions.")] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="cogvsr (the paper's), or a JSON file.")] = None,
 ) -> None:
     """Report every fault as file:line: field: what, found, expected; exit 1 if there is any.
 

@@ -34,7 +34,8 @@ def plan(
         int | None, typer.Option("--batch-size", min=1, help="Questions in one forward.")
     ] = None,
     taxonomy: Annotated[
-        Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")
+        Path | None,
+        typer.Option("--taxonomy", help="cogvsr (the paper's), or a JSON file."),
     ] = None,
     device_map: DeviceMapOption = None,
     max_memory: MaxMemoryOption = None,
@@ -54,7 +55,7 @@ def plan(
             f"plan: {unused[0]!r} says how a model is run, but none was named; add --model, or leave it out"
         )
     functions = taxonomy_of(taxonomy)
-    cases = load_cases(data, functions, pictures=model is not None)
+    cases = load_cases(data, functions, pictures=model is not None).in_taxonomy(functions)
     wanted = size_named(size)
     vlm = load(model, device or "cpu", dtype or "float32", options) if model is not None else None
     found = plan_study(cases, wanted, functions, vlm=vlm, batch_size=batch_size or 64, seed=seed)

@@ -19,7 +19,7 @@ def review(
     folder: Annotated[Path, typer.Argument(help="Folder of cases.")],
     reviewer: Annotated[str, typer.Option(help="Whose verdicts these are.")] = "me",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
-    taxonomy: Annotated[Path | None, typer.Option(help="JSON file with other functions.")] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="cogvsr (the paper's), or a JSON file.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     apply: Annotated[
         bool, typer.Option("--apply", help="Write the verdicts to the cases, and stop.")

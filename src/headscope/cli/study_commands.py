@@ -59,7 +59,9 @@ ProbeDeviceOption = Annotated[
         "the study began with.",
     ),
 ]
-TaxonomyOption = Annotated[Path | None, typer.Option("--taxonomy", help="JSON file with other functions.")]
+TaxonomyOption = Annotated[
+    Path | None, typer.Option("--taxonomy", help="cogvsr (the paper's), or a JSON file.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="A stage's setting, such as ablate.draws=500; may be given several times."),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from headscope.data.checks import check_case, unwritable
 from headscope.data.pictures import PictureError, check_path, key_of, locate, read_rgb
-from headscope.data.schema import Case, Split
+from headscope.data.schema import Case, Split, Step
 from headscope.data.splits import assign_splits, group_by_content
 from headscope.data.validation import CASES_FILE, inspect
 from headscope.errors import DataError
@@ -140,6 +140,18 @@ class Cases(Sequence[Case]):
             kept = [c for c in self.cases if c.id in wanted]
         return Cases(self.folder, kept, whole=self._whole or self)
 
+    def in_taxonomy(self, taxonomy: Taxonomy) -> Cases:
+        """The same cases, every step labelled with the taxonomy's own function (``Taxonomy.own``).
+
+        Splits and pictures stay those of the cases as they were; where no label changes, so do they.
+        """
+        if all(taxonomy.own(s.function) == s.function for c in self.cases for s in c.steps):
+            return self
+        renamed = (
+            c.model_copy(update={"steps": tuple(_owned(s, taxonomy) for s in c.steps)}) for c in self.cases
+        )
+        return Cases(self.folder, renamed, whole=self._whole or self)
+
     def __len__(self) -> int:
         return len(self.cases)
 
@@ -157,6 +169,10 @@ class Cases(Sequence[Case]):
 
     def __repr__(self) -> str:
         return f"Cases({len(self)} cases, {str(self.folder)!r})"
+
+
+def _owned(step: Step, taxonomy: Taxonomy) -> Step:
+    return step.model_copy(update={"function": taxonomy.own(step.function)})
 
 
 def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT, *, pictures: bool = True) -> Cases:

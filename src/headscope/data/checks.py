@@ -159,7 +159,7 @@ def _check_steps(
         if isinstance(name, str) and (name == MAIN or "/" in name):
             yield Finding(f"{at}.id", "reserved id", show(name), f"an id without '/' that is not '{MAIN}'")
         function = step.get("function")
-        if taxonomy and isinstance(function, str) and function not in taxonomy.functions:
+        if taxonomy and isinstance(function, str) and taxonomy.own(function) not in taxonomy.functions:
             allowed = ", ".join(taxonomy.functions)
             yield Finding(f"{at}.function", "unknown function", show(function), f"one of {allowed}")
         yield from _check_answer(step, f"{at}.", unanswered=step.get("origin") == UNANSWERED)

@@ -28,13 +28,12 @@ from headscope.experiments.effects import POINTS, Effect, drops
 from headscope.statistics.resampling import (
     Difference,
     benjamini_hochberg,
-    bootstrap_weights,
     draws_p,
     paired_difference,
     percentile_interval,
     sign_flip_p,
 )
-from headscope.statistics.shares import share_difference
+from headscope.statistics.shares import difference_draws, picture_weights, share_difference
 from headscope.storage import Row
 
 Floats = NDArray[np.float64]
@@ -80,7 +79,7 @@ def paired_change(
 def effect(clean: Reading, edited: Reading, groups: Sequence[str], seed: int = 0) -> Effect:
     """What an edit costs on the same items; ``groups`` (item,) names each item's picture."""
     lost = paired_change((clean.correct, clean.margin), (edited.correct, edited.margin), groups, seed)
-    forced = paired_difference(clean.forced, edited.forced, groups, seed=seed)
+    forced = share_difference(clean.forced, edited.forced, groups, seed=seed)
     return Effect(
         n=len(groups),
         images=len(set(groups)),
@@ -180,13 +179,11 @@ def elsewhere(
     others = tuple(f for f in losses if f != function)
     names = sorted({g for f in losses for g in groups[f]})
     code = {name: i for i, name in enumerate(names)}
-    weights = bootstrap_weights(len(names), DRAWS, seed)
+    weights = picture_weights(len(names), DRAWS, seed)
 
     def means(name: str) -> Floats:
-        codes = [code[g] for g in groups[name]]
-        sums = np.bincount(codes, weights=losses[name], minlength=len(names))
-        with np.errstate(invalid="ignore"):  # a draw without any picture of the function has no mean
-            drawn = weights @ sums / (weights @ np.bincount(codes, minlength=len(names)))
+        codes = np.array([code[g] for g in groups[name]])
+        drawn = difference_draws(losses[name], codes, weights, seed + list(losses).index(name))
         return POINTS * np.concatenate([[losses[name].mean()], drawn])
 
     own = means(function)

@@ -14,6 +14,7 @@ from headscope.statistics.resampling import (
     Alternative,
     Difference,
     Estimate,
+    Floats,
     finite,
     percentile_interval,
     sign_flip_p,
@@ -160,12 +161,29 @@ def difference_interval(
     values, codes, count = finite(differences, groups)
     if count < 2:
         return NO_INTERVAL
-    usual = values.size / count  # questions of a picture
-    sums = np.concatenate([np.bincount(codes, weights=values, minlength=count), usual * _SUPPORT])
-    sizes = np.concatenate([np.bincount(codes, minlength=count), np.full(len(_SUPPORT), usual)])
-    shape = np.concatenate([np.ones(count), np.full(len(_SUPPORT), _PRIOR)])
-    weights = np.random.default_rng(seed).standard_gamma(shape, size=(draws, len(shape)))
-    low, high = percentile_interval((weights @ sums) / (weights @ sizes), count, level)
+    drawn = difference_draws(values, codes, picture_weights(count, draws, seed), seed)
+    low, high = percentile_interval(drawn, count, level)
     value = float(values.mean())
     # All that can change has changed: the limit is the end of the scale, which no draw reaches.
     return (-1.0 if value == -1 else min(low, value)), (1.0 if value == 1 else max(high, value))
+
+
+def picture_weights(pictures: int, draws: int, seed: int = 0) -> Floats:
+    """Weights of pictures in a Bayesian bootstrap, (draw, picture), each 1 on average."""
+    return np.random.default_rng(seed).standard_exponential((draws, pictures))
+
+
+def difference_draws(values: Floats, codes: NDArray[np.int64], weights: Floats, seed: int) -> Floats:
+    """(draw,) mean difference of shares under drawn weights of pictures, and of the three that are the prior.
+
+    Args:
+        values: (item,) from -1 to 1. codes: (item,) picture, a column of ``weights``.
+        weights: (draw, picture) from :func:`picture_weights`; may hold pictures without a question here.
+        seed: of the prior's weights; sets of questions on the same pictures take one each.
+    """
+    sums = np.bincount(codes, weights=values, minlength=weights.shape[1])
+    sizes = np.bincount(codes, minlength=weights.shape[1])
+    usual = values.size / np.count_nonzero(sizes)  # questions of a picture
+    prior = usual * np.random.default_rng([seed, 1]).standard_gamma(_PRIOR, (len(weights), len(_SUPPORT)))
+    found: Floats = (weights @ sums + prior @ _SUPPORT) / (weights @ sizes + prior.sum(axis=1))
+    return found

@@ -56,6 +56,7 @@ class TaxonomyRecord(Record):
     Attributes:
         name, functions, titles: as in the taxonomy's file.
         spatial, chain_only, from_picture: groups of functions.
+        stands_for: functions of other taxonomies -> the own one that takes them in.
     """
 
     name: str
@@ -64,6 +65,7 @@ class TaxonomyRecord(Record):
     spatial: tuple[str, ...] = ()
     chain_only: tuple[str, ...] = ()
     from_picture: tuple[str, ...] = ()
+    stands_for: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, taxonomy: Taxonomy) -> TaxonomyRecord:
@@ -75,6 +77,7 @@ class TaxonomyRecord(Record):
             spatial=tuple(sorted(taxonomy.spatial)),
             chain_only=tuple(sorted(taxonomy.chain_only)),
             from_picture=tuple(sorted(taxonomy.from_picture)),
+            stands_for=dict(taxonomy.stands_for),
         )
 
     @property
@@ -87,11 +90,12 @@ class TaxonomyRecord(Record):
             chain_only=frozenset(self.chain_only),
             from_picture=frozenset(self.from_picture),
             titles=self.titles,
+            stands_for=self.stands_for,
         )
 
     def same_as(self, other: TaxonomyRecord) -> bool:
         """Whether both have the same functions in the same groups."""
-        names = ("functions", "spatial", "chain_only", "from_picture")
+        names = ("functions", "spatial", "chain_only", "from_picture", "stands_for")
         return all(getattr(self, n) == getattr(other, n) for n in names)
 
 
@@ -135,7 +139,7 @@ class StudyRecord(Artefact):
         training: what the model states of its training.
         data: the cases.
         cases, steps: how many, by split.
-        taxonomy, taxonomy_file: the functions, and the user's file of them.
+        taxonomy, taxonomy_file: the functions, and the user's file of them, or the name of shipped ones.
         versions: of the packages that the study began with.
         size, seed, batch_size: as given.
         stage_settings: stage -> settings that were given for it, beside those of the size.
@@ -189,7 +193,7 @@ class StudyRecord(Artefact):
 
 
 def taxonomy_of(path: str | Path | None) -> Taxonomy:
-    """The user's taxonomy, or the default nine."""
+    """A shipped taxonomy by name, the user's, or the default nine."""
     return load_taxonomy(path) if path else DEFAULT
 
 

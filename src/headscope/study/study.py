@@ -113,7 +113,7 @@ class Study:
             data: a folder of cases, or loaded cases.
             size: ``quick``, ``demo`` (default) or ``full``; see :mod:`headscope.study.sizes`.
             seed: of the splits and of everything drawn at random; default 0.
-            taxonomy: a JSON file with other functions than the default nine.
+            taxonomy: ``cogvsr``, the paper's eight functions, or a JSON file; default our nine.
             device, dtype: how the model is loaded; default "cpu" and "float32". A model in memory is
                 recorded, and loaded again, as it is.
             model_options: ``device_map``, ``max_memory``, ``quantization``, ``attention``,
@@ -139,8 +139,7 @@ class Study:
             return cls.open(folder, given, data, **opening)
         checked_probe_device(probe_device)
         given = given.checked().filled()
-        chosen = taxonomy_of(taxonomy)
-        cases = data if isinstance(data, Cases) else load_cases(data, chosen)
+        cases = _read(data, taxonomy_of(taxonomy))
         vlm = loaded(given)
         splits = {str(k): str(v) for k, v in assign_splits(cases, given.seed or 0).items()}
         record = record_of(vlm, given, cases, splits, probe_device or "cpu")
@@ -174,7 +173,7 @@ class Study:
         refuse_others(study.folder, study.record, given)
         checked_probe_device(probe_device)
         if data is not None:
-            study._cases = data if isinstance(data, Cases) else load_cases(data, study.taxonomy)
+            study._cases = _read(data, study.taxonomy)
             _ = study.cases  # refused where they are others
         if given.model is not None and not isinstance(given.model, str):
             study._vlm = given.model
@@ -231,7 +230,7 @@ class Study:
         """
         began = self.record.data
         if self._cases is None:
-            self._cases = load_cases(began.path, self.taxonomy)
+            self._cases = _read(began.path, self.taxonomy)
         found = self._cases.fingerprint
         if found != began.fingerprint:
             raise StudyError(
@@ -373,3 +372,9 @@ class Study:
                 if not row.asks or getattr(self.settings(row.name), row.asks):
                     self.stage(row.name)
         return self.folder / "report.html"
+
+
+def _read(data: str | Path | Cases, taxonomy: Taxonomy) -> Cases:
+    """The cases, labelled with the taxonomy's own functions."""
+    cases = data if isinstance(data, Cases) else load_cases(data, taxonomy)
+    return cases.in_taxonomy(taxonomy)
