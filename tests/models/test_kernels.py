@@ -15,7 +15,7 @@ from transformers import LlavaForConditionalGeneration
 
 from headscope.errors import ModelError
 from headscope.models import kernels
-from headscope.models.placement import Options
+from headscope.models.placement import RecordedOptions
 from headscope.models.vlm import VLM, load_model
 
 FLASH = "flash_attention_2"
@@ -137,4 +137,4 @@ def test_flash_attention_is_refused_where_it_cannot_run(
 
 
 def test_a_study_records_the_kernel() -> None:
-    assert Options.of({"attention": "sdpa"}) == {"attention": "sdpa"}
+    assert RecordedOptions.of({"attention": "sdpa"}) == {"attention": "sdpa"}

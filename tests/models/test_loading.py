@@ -17,7 +17,7 @@ from headscope.errors import EditError, ModelError
 from headscope.experiments.waking.awakening import ContributionNorms
 from headscope.models import placement
 from headscope.models.geometry import Head
-from headscope.models.placement import Options, Placement
+from headscope.models.placement import Placement, RecordedOptions
 from headscope.models.types import Prompt
 from headscope.models.vlm import VLM, load_model
 
@@ -182,14 +182,18 @@ def test_eight_bits_want_half_precision() -> None:
 
 
 def test_options_of_a_study_are_plain_and_only_those_that_were_given() -> None:
-    assert Options.of(None) is Options.of({}) is Options.of({"tower": "decoder"}) is None
-    assert Options.of({"max_memory": {0: "1GiB"}, "quantization": None}) == {"max_memory": {"0": "1GiB"}}
+    assert (
+        RecordedOptions.of(None) is RecordedOptions.of({}) is RecordedOptions.of({"tower": "decoder"}) is None
+    )
+    assert RecordedOptions.of({"max_memory": {0: "1GiB"}, "quantization": None}) == {
+        "max_memory": {"0": "1GiB"}
+    }
     with pytest.raises(
         ModelError, match="'speed'; there are: device_map, max_memory, quantization, attention, tower"
     ):
-        Options.of({"speed": 3})
+        RecordedOptions.of({"speed": 3})
     with pytest.raises(ModelError, match="depends on the picture alone"):
-        Options.of({"tower": "vision"})
+        RecordedOptions.of({"tower": "vision"})
 
 
 def test_an_error_of_the_models_own_during_the_proof_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ _SHORT = {"y": "yes", "n": "no", "t": "true", "f": "false"}
 FROM_0 = "answers: numbers taken for places in the list of options, counted from 0"
 
 
-class Columns:
+class ColumnMap:
     """What a place's map of columns says, with the names that a record has where nothing is mapped."""
 
     def __init__(self, place: ImportPlace) -> None:
@@ -87,7 +87,7 @@ class Columns:
 
 def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     """One row, by the map of columns."""
-    columns, record = Columns(place), row.value
+    columns, record = ColumnMap(place), row.value
     question = plain_text(columns.need(record, "question"), columns.name(record, "question"))
     image = columns.name(record, "image")
     picture = picture_of(record, image)
@@ -121,7 +121,7 @@ def answered(
     value: Cell,
     options: tuple[str, ...],
     labels: tuple[str, ...],
-    columns: Columns,
+    columns: ColumnMap,
     place: ImportPlace,
 ) -> AnsweredFields:
     """Question, answer, choices, and what was derived, guessed and left out of them.
@@ -186,7 +186,7 @@ _NAMES = ("name", "label", "category", "class", "phrase", "category_id")
 
 def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
     """What all rows show: how answers name options, and whether boxes are what they are taken for."""
-    columns, look = Columns(place), BoxSurvey(place.box_form)
+    columns, look = ColumnMap(place), BoxSurvey(place.box_form)
     ways: Counter[str] = Counter()
     first = last = False
     open_answers: set[str] = set()

@@ -16,7 +16,7 @@ from headscope.benchmarks.importing.columns import lettered_options, options_of
 from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.picture_fields import kept, picture_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
-from headscope.benchmarks.table import LETTER, Columns, answered
+from headscope.benchmarks.table import LETTER, ColumnMap, answered
 from headscope.data.checks import Finding
 from headscope.data.fields import ForeignRecord, RecordError, plain_text, text_of
 from headscope.data.pictures import show
@@ -59,7 +59,7 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
         raise RecordError(
             "answer", "letter without options", show(record["answer"]), "columns A, B ... or options"
         )
-    said = answered(question, record.get("answer"), options, labels, Columns(place), place)
+    said = answered(question, record.get("answer"), options, labels, ColumnMap(place), place)
     said["left_out"] = ("boxes: the rows have none", "steps: none in the source", *said["left_out"])
     image = "image" if record.get("image") else "image_path"
     kinds = [plain_text(record[k], k) for k in ("l2-category", "category") if record.get(k) not in (None, "")]

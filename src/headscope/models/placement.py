@@ -105,7 +105,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Options:
+class RecordedOptions:
     """What a study records about how its model is loaded, beside device and dtype; plain values only."""
 
     device_map: str | dict[str, str | int] | None = None

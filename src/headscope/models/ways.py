@@ -33,7 +33,7 @@ SCHEMA = "headscope/ways/1"
 FILE = "ways.json"
 
 
-class Named(Protocol):
+class NamedModel(Protocol):
     """What has a name: a model."""
 
     name: str
@@ -86,7 +86,7 @@ _OPEN: WeakKeyDictionary[Any, _Record] = WeakKeyDictionary()
 
 
 @contextmanager
-def kept_ways(vlm: Named, folder: str | Path) -> Iterator[None]:
+def kept_ways(vlm: NamedModel, folder: str | Path) -> Iterator[None]:
     """While inside, ways of the model are those recorded in ``folder/ways.json``; new ones are added to it.
 
     What the process found for other work is left aside. Of nested blocks the outermost holds: all stages of a
@@ -120,11 +120,11 @@ def _read(path: Path) -> dict[str, Way]:
     raise StoreError(f"{path}: schema {held['schema']!r}, expected {SCHEMA!r}; use the release that wrote it")
 
 
-def _record(vlm: Named) -> _Record:
+def _record(vlm: NamedModel) -> _Record:
     return _OPEN[vlm] if vlm in _OPEN else _MEMORY.setdefault(vlm, _Record())
 
 
-def decided(vlm: Named, way: str, find: Callable[[], Way], *, instead: str = "") -> Way:
+def decided(vlm: NamedModel, way: str, find: Callable[[], Way], *, instead: str = "") -> Way:
     """How a way is taken on a model: as it is recorded, else as a trial finds it now, which is recorded.
 
     Where memory ran out at the trial, it is tried again when next asked for, unless there is a record: a
@@ -149,7 +149,7 @@ def decided(vlm: Named, way: str, find: Callable[[], Way], *, instead: str = "")
     return found
 
 
-def note_short(vlm: Named, work: str, exc: BaseException) -> None:
+def note_short(vlm: NamedModel, work: str, exc: BaseException) -> None:
     """Record that memory ran out on one piece of work, which is then done in another way.
 
     Only where there is a record, and for that work alone: the same run started again does it in the same way,
@@ -161,18 +161,18 @@ def note_short(vlm: Named, work: str, exc: BaseException) -> None:
         record.write()
 
 
-def fell_short(vlm: Named, work: str) -> bool:
+def fell_short(vlm: NamedModel, work: str) -> bool:
     """Whether memory ran out on this piece of work before."""
     return work in _record(vlm).ways
 
 
-def taken(vlm: Named, way: str) -> bool:
+def taken(vlm: NamedModel, way: str) -> bool:
     """Whether a way may still be taken: no trial has refused it."""
     known = _record(vlm).ways.get(way)
     return known is None or not known.refusal
 
 
-def note_way(vlm: Named, way: str, refusal: str = "", *, instead: str = "", usual: bool = False) -> None:
+def note_way(vlm: NamedModel, way: str, refusal: str = "", *, instead: str = "", usual: bool = False) -> None:
     """Keep whether a model takes a quick way, and say once where it does not; nothing is decided by it.
 
 
@@ -191,13 +191,13 @@ def note_way(vlm: Named, way: str, refusal: str = "", *, instead: str = "", usua
         record.write()
 
 
-def _say(vlm: Named, way: str, refusal: str, instead: str, usual: bool, known: Way | None) -> None:
+def _say(vlm: NamedModel, way: str, refusal: str, instead: str, usual: bool, known: Way | None) -> None:
     if known is None or refusal not in (known.refusal, known.noted):
         level = logging.INFO if usual else logging.WARNING
         log.log(level, "%s: %s instead of %s: %s", vlm.name, instead, way, refusal)
 
 
-def ways_of(vlm: Named) -> dict[str, str]:
+def ways_of(vlm: NamedModel) -> dict[str, str]:
     """Way -> why it is not taken (empty where it is); only ways that were tried or noted."""
     return {name: way.noted or way.refusal for name, way in sorted(_record(vlm).ways.items())}
 

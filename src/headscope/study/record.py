@@ -213,9 +213,9 @@ def checked_options(given: ModelOptions | None) -> ModelOptions | None:
     """
     if not given:
         return None
-    from headscope.models.placement import Options
+    from headscope.models.placement import RecordedOptions
 
-    return Options.of(given)
+    return RecordedOptions.of(given)
 
 
 def recorded_options(options: LoadOptions | None) -> JsonObject | None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.import_report import ImportReport
-from headscope.benchmarks.importing.picture_copies import UNKNOWN, Pictures
+from headscope.benchmarks.importing.picture_copies import UNKNOWN, PictureCopier
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, SourceRow
 from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
@@ -72,7 +72,7 @@ def run(
             temporary[CASES_FILE].open("w", encoding="utf-8", newline="\n") as cases,
             temporary[REFUSED_FILE].open("w", encoding="utf-8", newline="\n") as refused,
         ):
-            _Run(place, report, Pictures(place.images, out), cases, refused).all(
+            _Run(place, report, PictureCopier(place.images, out), cases, refused).all(
                 track(islice(found, limit) if limit else found, "rows", unit="rows")
             )
             for file in (cases, refused):
@@ -151,7 +151,12 @@ class _Run:
     """One import under way."""
 
     def __init__(
-        self, place: ImportPlace, report: ImportReport, pictures: Pictures, cases: TextIO, refused: TextIO
+        self,
+        place: ImportPlace,
+        report: ImportReport,
+        pictures: PictureCopier,
+        cases: TextIO,
+        refused: TextIO,
     ) -> None:
         self.place, self.report, self.pictures = place, report, pictures
         self.cases, self.refused = cases, refused

@@ -37,7 +37,7 @@ _SUFFIX = {
 }
 
 
-class Pictures:
+class PictureCopier:
     """Finds the pictures of drafts and copies them to ``out``.
 
     Args:

@@ -51,7 +51,7 @@ class DecomposeSettings:
 
 
 @dataclass
-class Counts:
+class ReplyCounts:
     """Replies asked for, found in the store and refused by the checks, and the tokens of those asked for."""
 
     asked: int = 0
@@ -79,7 +79,7 @@ class DecomposedByModel:
     made: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
-    counts: Counts = field(default_factory=Counts)
+    counts: ReplyCounts = field(default_factory=ReplyCounts)
     cost: float = 0.0
     report: JsonObject = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ class Decomposer:
         self.verdict = next(f for f in taxonomy.functions if f in taxonomy.chain_only)
         self.schema = reply_schema(taxonomy)
         self._lock = threading.Lock()
-        self._counts = Counts()
+        self._counts = ReplyCounts()
 
     def run(self, again: bool = False) -> DecomposedByModel:
         """Steps for every case that has none; the others are kept as they are.
