@@ -32,9 +32,9 @@ RULE = (
     "A layer is left out if muting a quarter of its heads, drawn at random, costs more than the limit, in "
     "points of forced choice on select, averaged over functions and sets. Per function, on select: of all "
     "rankings and k, the heads with the greatest score: what the function loses minus the mean of what the "
-    "others lose, in points of smoothed forced choice (100 times the logistic function of the margin); of those "
-    f"within {NEAR_POINTS:g} point or {100 * NEAR_SHARE:g} % of it the one with the fewest heads, then of "
-    "the ranking named first. At most a quarter of a layer's heads are taken; where some set leaves "
+    "others lose, in points of smoothed forced choice (100 times the logistic function of the margin); of "
+    f"those within {NEAR_POINTS:g} point or {100 * NEAR_SHARE:g} % of it the one with the fewest heads, then "
+    "of the ranking named first. At most a quarter of a layer's heads are taken; where some set leaves "
     f"{CLAIM_SETS} distinct sets to match it layer by layer, only such sets."
 )
 
