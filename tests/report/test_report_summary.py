@@ -11,7 +11,8 @@ import pytest
 
 from headscope.capturing.store import open_answers
 from headscope.cli.summary_table import summary_table
-from headscope.report.summary import Summary, write_summary
+from headscope.report.study_summary import Summary
+from headscope.report.summary import write_summary
 
 CONTEXTS = ("alone", "own", "gold", "wrong", "other")
 FORM = {

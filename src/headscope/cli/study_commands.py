@@ -217,6 +217,6 @@ def show_summary(study: Study) -> None:
     from rich.console import Console
 
     from headscope.cli.summary_table import summary_table
-    from headscope.report.summary import Summary
+    from headscope.report.study_summary import Summary
 
     Console().print(summary_table(Summary.load(study.folder / "summary.json")))

@@ -8,7 +8,7 @@ from headscope.asking.form import Form, warnings_of
 from headscope.experiments.waking.summary_records import PointingSummary
 from headscope.records import Interval
 from headscope.report.charts.base import words
-from headscope.report.summary import Summary
+from headscope.report.study_summary import Summary
 from headscope.report.theme import number, percent
 from headscope.study.evaluation_result import AnswerForm
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from headscope.experiments.context import ExperimentContext
 from headscope.report.page import write_report
-from headscope.report.summary import Summary, write_summary
+from headscope.report.study_summary import Summary
+from headscope.report.summary import write_summary
 from headscope.validation.leaks import check_leaks
 
 __all__ = ["ReportSettings", "Summary", "report", "write_seconds"]
