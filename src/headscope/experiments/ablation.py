@@ -166,11 +166,12 @@ class _Ablation:
         out = [key for key, layer in self.layers.items() if layer.left_out]
         wanted = {f: candidates(geometry, self._scores(f), s.ks, out) for f in self.functions}
         for name in [f for f, some in wanted.items() if not some]:
-            self.skipped[name] = "no heads to try: the layers that are not left out hold fewer than every k"
+            self.skipped[name] = (
+                f"no heads to try: the layers that are not left out ({len(self.layers) - len(out)} of "
+                f"{len(self.layers)}) hold fewer than every k, at a quarter of their heads"
+            )
             self.functions.remove(name)
             del wanted[name]
-        if not self.functions:
-            raise StudyError(f"ablate: nothing to test: {self.skipped}; give smaller ks or more layer_limit")
         self.doses = read_doses(readers, wanted)
         choice = {
             f: {"ranking": d.chosen.ranking, "k": d.chosen.k, "heads": [str(h) for h in d.chosen.heads]}
