@@ -49,8 +49,8 @@ def make_sides(vlm: Any, cases: Any, batch_size: int, folder: Path) -> dict[str,
     from headscope.asking.ask import ask
     from headscope.asking.batches import encode_batch
     from headscope.asking.items import make_items
+    from headscope.capturing.captured import read_plan
     from headscope.capturing.run import capture
-    from headscope.capturing.store import read_plan
     from headscope.functions import DEFAULT
     from headscope.models.answering.generation import greedy_config
 
@@ -63,7 +63,7 @@ def make_sides(vlm: Any, cases: Any, batch_size: int, folder: Path) -> dict[str,
 
     captured(True)
     items = {i.id: i for i in make_items(cases, DEFAULT, ("gold",))}
-    batches = [[items[i] for i in ids] for s in read_plan(folder)["shards"] for ids in s["batches"]]
+    batches = [[items[i] for i in ids] for s in read_plan(folder).shards for ids in s.batches]
 
     def encode(batch: list[Any]) -> Any:
         return encode_batch(vlm, batch, lambda i: cases.image(i.case))

@@ -104,22 +104,36 @@ def write_store(folder: Path, n_steps: int) -> None:
     """A finished capture with random z: nine functions, twenty steps a picture, 64 heads of 24."""
     import numpy as np
 
-    from headscope.capturing.store import SCHEMA, write_plan, write_shard
+    from headscope.capturing.captured import (
+        SCHEMA,
+        CapturedHeads,
+        CapturedSettings,
+        CapturePlan,
+        Shard,
+        write_plan,
+    )
+    from headscope.capturing.store import write_shard
     from headscope.functions import DEFAULT
 
     labels = [f"L{i // 8}H{i % 8}" for i in range(HEADS)]
-    heads = {"head": labels, "layer": [i // 8 for i in range(HEADS)], "head_width": [WIDTH] * HEADS}
-    settings = {"readouts": ["prompt_last"]}
-    shards = [{"name": f"{k:05d}", "batches": []} for k in range(n_steps // SHARD)]
-    plan = {"schema": SCHEMA, "settings": settings, "heads": heads, "width": WIDTH, "shards": shards,
-            "model": "noise", "cases": "noise"}  # fmt: skip
+    layers = tuple(i // 8 for i in range(HEADS))
+    heads = CapturedHeads(head=tuple(labels), layer=layers, head_width=(WIDTH,) * HEADS)
+    settings = CapturedSettings(
+        contexts=("gold",), main_contexts=(), readouts=("prompt_last",), batch_size=1, max_new_tokens=1,
+        shard_items=SHARD, score=True, taxonomy="noise", pictures="plain", splits="noise",
+    )  # fmt: skip
+    shards = tuple(Shard(name=f"{k:05d}", batches=()) for k in range(n_steps // SHARD))
+    plan = CapturePlan(
+        schema=SCHEMA, settings=settings, heads=heads, width=WIDTH, shards=shards, model="noise",
+        model_name="noise", dtype="float32", items=n_steps, cases="noise",
+    )  # fmt: skip
     write_plan(folder, plan)
     rng = np.random.default_rng(0)
     functions = DEFAULT.functions
     for k, shard in enumerate(shards):
         rows = [_row(i, functions[i % len(functions)]) for i in range(k * SHARD, (k + 1) * SHARD)]
         z = {"prompt_last": rng.normal(size=(SHARD, HEADS, WIDTH)).astype(np.float32)}
-        write_shard(folder, shard["name"], rows, z, heads, {})
+        write_shard(folder, shard.name, rows, z, heads, {})
 
 
 def _row(i: int, function: str) -> dict[str, Any]:

@@ -62,14 +62,14 @@ def results(summary: dict[str, Any]) -> str:
             f"| {_lost(claim['elsewhere_points'], claim['elsewhere_ci'])} | {_q(claim['q'])} "
             f"| {_verdict(claim)} |"
         )
-    random = summary["random_sets_claimed"]
+    random, lines = summary["random_sets_claimed"], [*lines, ""]
     if random["sets"]:
-        lines += [
-            "",
-            f"- Random sets of the same layers, put through the same test: {100 * random['share']:.1f} % of ",
-        ]
-        lines[-1] += f"{random['sets']} would be claimed."
-    lines += [_asking(summary), _pointing(summary["wake"]["both"]), _turning_up(summary["emphasis"])]
+        lines.append(
+            f"- Random sets of the same layers, put through the same test: {100 * random['share']:.1f} % of "
+            f"{random['sets']} would be claimed."
+        )
+    lines += [_asking(summary), _pointing(summary["pointing"]), _turning_up(summary["emphasis"])]
+    lines.append(_scarcity(summary["scarcity"]))
     return "\n".join(lines)
 
 
@@ -105,22 +105,53 @@ def _asking(summary: dict[str, Any]) -> str:
     )
 
 
-def _pointing(both: dict[str, Any]) -> str:
-    points = {k: signed(both[f"{k}_delta_points"]) for k in ("random_box", "equal_area", "reverse_mask")}
+def _pointing(found: dict[str, Any]) -> str:
+    headline, controls, leaky = found["headline"], found["controls"], found["leaky"]
+    if headline["delta_points"] is None:
+        return "- Pointing at the named objects: no question to test it on."
+    points = ", ".join(
+        f"{name} {signed(controls[key])}"
+        for name, key in (
+            ("background masked instead", "equal_area"),
+            ("other things boxed", "other_boxes"),
+            ("an empty window", "empty_window"),
+        )
+    )
     return (
-        "- Pointing at the named objects (`both`), on pictures more crowded than any in training: "
-        f"{signed(both['delta_points'], both['ci'])} points; boxes elsewhere {points['random_box']}, "
-        f"equal area masked {points['equal_area']}, reverse mask {points['reverse_mask']}; within the "
-        f"training range {signed(both['delta_points_in_training_range'])}."
+        f"- Pointing at the named objects (`both`) where neither box nor window tells the answer: "
+        f"{signed(headline['delta_points'], headline['ci'])} points (n {headline['n']}, "
+        f"{headline['pictures']} pictures, plain {headline['plain']:.1f} %); {points}; with the spatial "
+        f"heads muted {signed(found['with_spatial_heads_muted'])}. Where box or window tell it: "
+        f"{signed(leaky['delta_points'])} (n {leaky['n']}); asked for a thing that is not there, the model "
+        f"gives the box's place {_or_dash(controls['wrong_name_share'])} % of the time, "
+        f"{signed(controls['wrong_name'])} points more than without a box."
     )
 
 
 def _turning_up(found: dict[str, Any]) -> str:
+    if not found["testable"]:
+        return f"- Turning heads up: not testable ({found['reason']})."
     what = f"{found['function'].replace('_', ' ')}, {found['edit']} {found['strength']:g}"
     return (
-        f"- Turning heads up ({what}): {signed(found['delta_points'], found['ci'])} points; worst change "
-        f"elsewhere {signed(found['worst_side_effect_points'])}."
+        f"- Turning heads up ({what}; {found['clean']:.1f} % right before, n {found['n']}): "
+        f"{signed(found['delta_points'], found['ci'])} points; {found['random_sets']} random head sets of "
+        f"the same layers turned up alike {signed(found['random_sets_mean'])} on average, "
+        f"{signed(found['random_sets_max'])} at most (p {_q(found['p'])}); worst change elsewhere "
+        f"{signed(found['worst_side_effect_points'])}."
     )
+
+
+def _scarcity(found: dict[str, Any]) -> str:
+    few = found["effective_heads"]
+    told = ", ".join(f"{f.replace('_', ' ')} {n:.1f}" for f, n in few.items() if n is not None)
+    return (
+        f"- Effective number of heads: {told}. Spatial functions less the others: "
+        f"{signed(found['difference'])} (relabelling functions: p {_q(found['relabel_p'])})."
+    )
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def filled(readme: str, summary: dict[str, Any]) -> str:

@@ -14,8 +14,8 @@ from asking.naive import SETTINGS, SPLITS, picture, some_items
 from headscope.asking.batches import encode_batch, plan_batches
 from headscope.asking.picture_cache import SharedPixels, case_pictures, shared_pixels
 from headscope.asking.preparing import prepared
+from headscope.capturing.captured import read_plan
 from headscope.capturing.run import capture
-from headscope.capturing.store import read_plan
 from headscope.data.cases import Cases
 from headscope.errors import DataError
 from headscope.models.vlm import VLM

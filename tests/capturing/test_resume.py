@@ -16,8 +16,9 @@ import pytest
 from asking.naive import SETTINGS, SPLITS, tree
 from headscope.asking.ask import ask
 from headscope.capturing import run, store
+from headscope.capturing.captured import read_plan
 from headscope.capturing.run import capture
-from headscope.capturing.store import missing_shards, open_answers, read_plan
+from headscope.capturing.store import missing_shards, open_answers
 from headscope.data.cases import Cases
 from headscope.errors import StoreError
 from headscope.models.vlm import VLM

@@ -14,9 +14,10 @@ from asking.naive import SETTINGS, SPLITS, picture, tree, whole_forward
 from headscope.asking.items import make_items
 from headscope.asking.readouts import READOUTS
 from headscope.capturing import run
+from headscope.capturing.captured import read_plan
 from headscope.capturing.run import capture
 from headscope.capturing.shard_plan import estimate_bytes
-from headscope.capturing.store import open_activations, open_answers, read_plan
+from headscope.capturing.store import open_activations, open_answers
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError, StudyError
 from headscope.functions import DEFAULT

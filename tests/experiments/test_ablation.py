@@ -73,7 +73,7 @@ def test_the_whole_experiment_is_written_as_documented(finished, content, run, t
         assert set(result["elsewhere"]["functions"]) == set(content["functions"]) - {name}
         assert (result["damage"]["prompts"], result["damage"]["draws"]) == (4, 2)
         assert result["damage"]["kl_neutral"] > 0 < result["damage"]["kl_elsewhere_controls"]
-        assert list(result["mutes"]) == ["zero", "small", "mean"]
+        assert list(result["mutes"]) == ["zero", "small", "mean", "resample"]
         assert list(result["scopes"]) == ["all", "image", "question", "last", "answer"]
         assert set(result["main"]) == {"alone", "gold"}
         assert {"drop_points", "ci", "control_mean", "p"} <= set(result["alone"])

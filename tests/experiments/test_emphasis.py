@@ -151,8 +151,8 @@ def test_what_a_claim_that_turning_up_helps_needs(changes, claimed, says):
 
 def test_heads_frozen_by_the_ablation_are_tried_too_and_kept_in_choices(atlas, tmp_path, context):
     few = AblationSettings(
-        draws=2, random_draws=2, layer_sets=1, ks=(3,), main_draws=0, mutes=("zero",), scopes=("all",), select_items=3,
-        test_items=3,
+        draws=2, random_draws=2, layer_sets=1, ks=(3,), main_draws=0, mutes=("zero",), scopes=("all",),
+        select_items=3, test_items=3,
     )  # fmt: skip
     ablation = ablate(context, atlas, few)
     before = read_json(tmp_path / "choices.json")["ablation"]

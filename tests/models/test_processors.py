@@ -18,8 +18,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import is_torchvision_available
 
+from checkpoint_statements import state_image_backend
 from headscope.errors import ModelError
-from headscope.models.processors import image_backend_of, load_processor, state_image_backend
+from headscope.models.processors import image_backend_of, load_processor
 from headscope.models.types import Prompt
 from headscope.models.vlm import load_model
 from models.families.folders import family_folder, tokenizer_of

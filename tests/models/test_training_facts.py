@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from checkpoint_statements import write_training_facts
 from headscope.errors import ModelError
 from headscope.models.embedded import weights_folder
-from headscope.models.training_facts import FILE, TrainingFacts, training_facts, write_training_facts
+from headscope.models.training_facts import FILE, TrainingFacts, training_facts
 
 
 def test_the_embedded_model_states_it_wherever_its_folder_lies(tmp_path: Path) -> None:

@@ -117,6 +117,12 @@ def test_what_follows_from_the_scores_is_derived_for_every_criterion() -> None:
     assert atlas.sparsity["independent"]["counting"].by_layer == [1, 0, 1]
     assert atlas.scarcity["independent"].difference == pytest.approx(0)
     assert "answer" not in atlas.scarcity  # judged for spatial functions only
+    joint = {f: np.abs(atlas.scores(f, "joint")) for f in FUNCTIONS}
+    effective = {f: np.nansum(v) ** 2 / np.nansum(v**2) for f, v in joint.items()}
+    assert atlas.scarcity["joint"].effective == pytest.approx(effective)
+    judged = with_causal(atlas, {"counting": {"score": [0.3, 0.1, 0.6, -1.0, 0.0, 0.0], "p": [0.01] * 6}})
+    assert judged.sparsity["causal"]["counting"].above == {"0.1": 1 / 2, "0.25": 1 / 3, "0.5": 1 / 6}
+    assert judged.sparsity["causal"]["counting"].effective == pytest.approx(1.0 / (0.09 + 0.01 + 0.36))
     assert derive(atlas).model_dump() == atlas.model_dump()
 
 
@@ -125,7 +131,7 @@ def test_an_atlas_survives_saving_and_loading(tmp_path) -> None:
     atlas.save(tmp_path / "atlas.json")
     text = (tmp_path / "atlas.json").read_text()
     assert "NaN" not in text
-    assert json.loads(text)["schema"] == "headscope/atlas/1"
+    assert json.loads(text)["schema"] == "headscope/atlas/2"
     assert Atlas.load(tmp_path / "atlas.json") == atlas
 
 
@@ -151,6 +157,6 @@ def test_what_an_atlas_does_not_hold_is_refused_with_what_it_does(tmp_path) -> N
     path.write_text('{"schema": "headscope/atlas/9"}')
     with pytest.raises(StoreError, match="atlas/9"):
         Atlas.load(path)
-    path.write_text('{"schema": "headscope/atlas/1", "heads": 3}')
+    path.write_text('{"schema": "headscope/atlas/2", "heads": 3}')
     with pytest.raises(StoreError, match="heads"):
         Atlas.load(path)

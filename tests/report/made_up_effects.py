@@ -218,8 +218,6 @@ def emphasis(folder: Path, functions: Sequence[str], labels: list[str], rng: np.
         results[name] = EmphasisTest(
             **best.content(),
             **change(best.gain_points).content(),
-            forced_delta_points=best.gain_points,
-            forced_ci=(best.gain_points - 3, best.gain_points + 3),
             random_sets=60,
             layer_matched=True,
             random_sets_mean=0.2,

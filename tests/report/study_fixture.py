@@ -12,8 +12,8 @@ import numpy as np
 from made_up_effects import LOSSES, ablation, emphasis, wake
 from PIL import Image
 
-from headscope.capturing.captured import SCHEMA, CapturePlan
-from headscope.capturing.store import write_plan, write_shard
+from headscope.capturing.captured import SCHEMA, CapturePlan, write_plan
+from headscope.capturing.store import write_shard
 from headscope.data.cases import Cases, save_cases
 from headscope.data.schema import Case, Object, Step
 from headscope.functions import DEFAULT

@@ -138,6 +138,25 @@ def test_emphasis_at_the_ceiling_is_not_testable_and_never_a_gain_of_nothing(
     assert (cell.testable, cell.reason, cell.delta_points) == (False, why, None)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says", "told"),
+    [
+        ({"difference": -3.0, "relabel_p": 0.012}, HOLDS, "scarcer than"),
+        ({"difference": 3.0, "relabel_p": 0.012}, OPPOSITE, "more numerous than"),
+        ({"difference": -3.0, "relabel_p": 0.095}, UNCLEAR, "not clearly scarcer than"),
+    ],
+)
+def test_whether_spatial_heads_are_scarce_is_decided_by_relabelling_functions(
+    study, changes, says, told
+) -> None:
+    held = study.atlas
+    contrast = held.default_scarcity.model_copy(update=changes)
+    table = {**held.scarcity, held.default_criterion: contrast}
+    changed = study.having(probe=held.model_copy(update={"scarcity": table}))
+    assert _of(changed, "scarcity") == [says]
+    assert f"Spatial heads are {told} others" in paragraph(changed)
+
+
 def waked(study: StudyContents, part: str, **changes: Any) -> StudyContents:
     """The study with other numbers in one part of what pointing found."""
     assert study.wake is not None

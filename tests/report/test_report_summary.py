@@ -30,6 +30,7 @@ FORM = {
     "joint_probe": dict.fromkeys(("accuracy", "words_alone", "majority", "shuffled", "beyond_words", "n"), 0)
     | {"words_by": "", "beyond_words_ci": [0, 0]},
     "functional_heads": {"spatial_perception": {"significant": 0, "share": 0, "elbow": 0}},
+    "scarcity": {"difference": 0, "relabel_p": 0, "effective_heads": {"spatial_perception": 0}},
     "ablation": {
         "spatial_perception": dict.fromkeys(
             ("k", "n", "drop_points", "control_mean", "control_max", "draws", "distinct", "p", "q"), 0
@@ -149,6 +150,12 @@ def test_points_are_those_of_the_stages(summary: dict, study_folder: Path) -> No
         "sets": sum(r["sets"] for r in random),
     }
     assert summary["specificity"]["drop_points"] == ablation["specificity"]["drop_points"]
+    atlas = json.loads((study_folder / "probe" / "atlas.json").read_text())
+    contrast = atlas["scarcity"][atlas["default_criterion"]]
+    assert summary["scarcity"]["difference"] == contrast["difference"]
+    assert summary["scarcity"]["relabel_p"] == contrast["relabel_p"]
+    for name, cell in atlas["sparsity"][atlas["default_criterion"]].items():
+        assert summary["scarcity"]["effective_heads"][name] == cell["effective"]
     emphasis = json.loads((study_folder / "emphasis.json").read_text())
     best = emphasis["functions"][emphasis["headline"]["function"]]
     assert summary["emphasis"]["delta_points"] == best["delta_points"]
@@ -167,7 +174,9 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
     assert summary["claims"] == []
     assert summary["random_sets_claimed"] == {"share": None, "sets": 0}
+    assert set(summary["joint_probe"]) == set(FORM["joint_probe"])  # type: ignore[call-overload]
     assert set(summary["joint_probe"].values()) == {None, "", 0}
+    assert summary["chain"] == dict.fromkeys(FORM["chain"]) | {"n": 0}  # type: ignore[call-overload]
     assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 
 

@@ -192,7 +192,7 @@ def test_captions_name_every_thing_and_no_place() -> None:
     assert said > 40
 
 
-def test_every_sort_of_question_can_be_drawn(recipe: Recipe) -> None:
+def test_every_sort_of_question_can_bedrawn(recipe: Recipe) -> None:
     drawn: Counter[str] = Counter()
     for number in range(250):
         rng = random.Random(number)
@@ -299,7 +299,7 @@ def test_an_unknown_diet_is_refused(tmp_path: Path) -> None:
 
 def test_measured_shares_are_those_of_the_answers(processor) -> None:  # type: ignore[no-untyped-def]
     """A model whose head always says one token: right exactly where every answer token is that one."""
-    from embedded_training.measuring import Asked, _drawn, measure, pages_of
+    from embedded_training.measuring import Asked, drawn, measure, pages_of
 
     model = build_model(processor.tokenizer, 1, SMALL).eval()
     model.set_attn_implementation(PAGED)
@@ -316,13 +316,13 @@ def test_measured_shares_are_those_of_the_answers(processor) -> None:  # type: i
             return logits
 
     says = Says()
-    asked = Asked(6, 3, (2, 4))
-    rows = [(scene, pages_of(case)[0]) for scene, case in _drawn(asked)]
+    asked = Asked(6, 3, (2, 4), new_wordings=True)
+    rows = [(scene, pages_of(case)[0]) for scene, case in drawn(asked)]
     targets = Paginator(processor.tokenizer, SMALL, 3, 176).lay(rows).targets
     says.ends = (targets[targets != IGNORE] == end).tolist()
     model.lm_head = says
     found = measure(model, processor.tokenizer, SMALL, asked)
-    answers = [case.answer == "true" for _, case in _drawn(asked)]
+    answers = [case.answer == "true" for _, case in drawn(asked)]
     assert found["main"]["n"] == 6
     assert found["main"]["value"] == pytest.approx(np.mean(answers), abs=5e-4)
     assert found["gold/main"]["value"] == pytest.approx(np.mean(answers), abs=5e-4)

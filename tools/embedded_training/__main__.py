@@ -27,7 +27,7 @@ SETS = {
 
 
 def train(options: argparse.Namespace) -> None:
-    """Both parts, then the checkpoint folder and ``accuracy.json``."""
+    """Both parts, then the checkpoint folder and ``accuracy.json``; a part that is done is only loaded."""
     recipe = read_recipe(options.recipe)
     run = Run(options.diet, options.seed, options.size, options.device, not options.float32)
     if run.diet not in recipe.diets:
@@ -39,20 +39,19 @@ def train(options: argparse.Namespace) -> None:
     until = min(options.until or steps, steps)
     trainer.talk(until, watch=options.watch)
     folder = trainer.export()
-    if until == steps:
-        accuracy(options, folder.parent, trainer)
+    accuracy(options, folder.parent, trainer, until)
 
 
-def accuracy(options: argparse.Namespace, folder: Path, trainer: DietTrainer) -> None:
+def accuracy(options: argparse.Namespace, folder: Path, trainer: DietTrainer, step: int) -> None:
     """Measure on all sets and write ``accuracy.json``."""
-    found = {}
+    found: dict[str, object] = {"steps": step}
     for name, asked in SETS.items():
         asked = replace(asked, cases=options.cases)
         tokenizer = trainer.processor.tokenizer
-        found[name] = measure(trainer.model, tokenizer, trainer.size, asked, options.device)
+        cells = measure(trainer.model, tokenizer, trainer.size, asked, options.device)
+        print(f"{name}: {by_function(cells)}", flush=True)
+        found[name] = cells
     write_json(folder / "accuracy.json", found)
-    for name, cells in found.items():
-        print(f"{name}: {by_function(cells)}")
 
 
 def shares(options: argparse.Namespace) -> None:

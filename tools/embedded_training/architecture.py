@@ -208,7 +208,7 @@ def save(model: Any, processor: Any, folder: Path) -> None:
     """Write an ordinary checkpoint folder; weights in float16, computed with in float32."""
     import torch
 
-    from headscope.models.processors import state_image_backend
+    from checkpoint_statements import state_image_backend
 
     state = {k: v.detach().to(torch.float16) for k, v in model.state_dict().items()}
     model.config.dtype = torch.float32

@@ -56,11 +56,14 @@ class Questions:
         return [turn] if turn else None
 
     def _caption(self) -> Block | None:
-        """Every thing, by kind and not by place: ``a small red dog, a big blue tree``."""
+        """Every thing in alphabetical order, its kind first: ``dog red small, sign blue big A``.
+
+        With the kind first, each further word is what a question about that thing asks for.
+        """
         if len(self.scene.things) > MOST_CAPTIONED:
             return None
         said = [
-            named(" ".join(filter(None, (t.size, t.colour, t.kind, t.letter))), "a")
+            " ".join(filter(None, (t.kind, t.colour, t.size, t.letter)))
             for t in sorted(self.scene.things, key=lambda t: (t.kind, t.colour, t.size))
         ]
         return [(self.rng.choice(CAPTIONS), ", ".join(said), "caption")]

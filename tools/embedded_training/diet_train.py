@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from checkpoint_statements import write_training_facts
 from embedded_training import checkpoints
 from embedded_training.architecture import build_model, build_processor
 from embedded_training.blocks import rows_of
@@ -27,7 +28,7 @@ from embedded_training.paging import PAGED, Pages, Paginator
 from embedded_training.recipe import Recipe, size_named
 from embedded_training.train import DenseHeads, Optimizers
 from headscope.making.scenes.generate import NEW
-from headscope.models.training_facts import TrainingFacts, write_training_facts
+from headscope.models.training_facts import TrainingFacts
 
 WATCHED = {"few": Asked(40, 5001, (2, 6)), "crowds": Asked(40, 5002, (7, 20))}
 VISION, LANGUAGE = "vision", "language"

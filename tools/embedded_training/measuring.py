@@ -11,14 +11,26 @@ from typing import Any
 import torch
 
 from embedded_training.architecture import Size
-from embedded_training.episodes import Block
+from embedded_training.episodes import Asker, Block
 from embedded_training.packing import IGNORE
 from embedded_training.paging import Paginator, Row
 from headscope.data.schema import Case
 from headscope.making.scenes.chains import build, draw_kind
 from headscope.making.scenes.generate import case_of
 from headscope.making.scenes.scene import Scene
+from headscope.making.scenes.story import FUNCTION_OF
 
+SINGLES = {
+    "present": 2,
+    "pair": 2,
+    "coloured": 4,
+    "colour": 6,
+    "size": 2,
+    "letter": 10,
+    "look": 2,
+    "where": 9,
+}
+"""Sorts of question asked about every picture once more, in trained-on wordings, and their choices."""
 AT_ONCE = 20  # pictures
 ROOM = 176  # tokens a page: all questions of a case alone, or in order
 
@@ -33,7 +45,8 @@ class Asked:
     new_wordings: bool = False
 
 
-def _drawn(asked: Asked) -> Iterator[tuple[Scene, Case]]:
+def drawn(asked: Asked) -> Iterator[tuple[Scene, Case]]:
+    """Pictures and cases, a function of what is asked for."""
     held = ("wording",) if asked.new_wordings else ()
     for number in range(asked.cases):
         rng = random.Random(f"measure/{asked.seed}/{number}")
@@ -69,6 +82,21 @@ def pages_of(case: Case) -> tuple[list[list[Block]], dict[str, float]]:
     return [blocks, [[*chain[:-1], last]], [chain]], chances
 
 
+def singles_of(scene: Scene, rng: random.Random) -> tuple[list[Block], dict[str, float]]:
+    """One question of each sort about random things, with its chance, where the picture allows it."""
+    asker = Asker(rng, scene)
+    blocks: list[Block] = []
+    chances: dict[str, float] = {}
+    for sort, choices in SINGLES.items():
+        turn = next((t for t in (asker.ask(sort) for _ in range(8)) if t), None)
+        if turn:
+            name = turn[2].removeprefix("alone/")
+            tag = f"{FUNCTION_OF[name]}|single {name}"
+            blocks.append([(turn[0], turn[1], tag)])
+            chances[tag] = 1 / choices
+    return blocks, chances
+
+
 Cell = dict[str, float | int]
 
 
@@ -81,16 +109,20 @@ def measure(
     Earlier turns hold true answers, so for one answer this is what greedy generation gives. Chance is the
     mean of one over the number of choices; a free answer can fall below it.
     """
-    paginator = Paginator(tokenizer, size, 3, ROOM)
+    paginator = Paginator(tokenizer, size, 3 if asked.new_wordings else 4, ROOM)
     right: dict[str, list[bool]] = defaultdict(list)
     chance: dict[str, list[float]] = defaultdict(list)
-    drawn = list(_drawn(asked))
-    for at in range(0, len(drawn), AT_ONCE):
+    cases = list(drawn(asked))
+    for at in range(0, len(cases), AT_ONCE):
         rows: list[Row] = []
         known: dict[str, float] = {}
-        for scene, case in drawn[at : at + AT_ONCE]:
+        for scene, case in cases[at : at + AT_ONCE]:
             asked_of, chances = pages_of(case)
             known |= chances
+            if not asked.new_wordings:
+                further, chances = singles_of(scene, random.Random(f"single/{asked.seed}/{case.id}"))
+                known |= chances
+                asked_of = [*asked_of, further]
             rows.append((scene, asked_of))
         pages = paginator.lay(rows).to(device)
         with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bfloat16):

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from checkpoint_statements import write_training_facts
 from embedded_training import checkpoints
 from embedded_training.architecture import build_model, build_processor
 from embedded_training.episodes import Mix, episode, plain_scene
@@ -26,7 +27,7 @@ from embedded_training.muon import Muon
 from embedded_training.packing import DENSE, IGNORE, Packed, Packer, dense_labels, pixels_of
 from headscope.errors import HeadscopeError
 from headscope.making.scenes.generate import NEW
-from headscope.models.training_facts import TrainingFacts, write_training_facts
+from headscope.models.training_facts import TrainingFacts
 
 STAGES = (
     # until this share of the language steps -> what is asked

@@ -163,7 +163,7 @@ def _training(content: Row | None) -> str:
         "main, true steps",
         "heads, spatial",
         "heads, other",
-        "difference",
+        "difference (relabelling functions)",
         "muted functions hit",
     ]
     first = _table([*header, "pointing, points"], [_training_row(r) for r in models])
@@ -173,10 +173,19 @@ def _training(content: Row | None) -> str:
         for f in functions
     ]
     second = _table(["function", *(r["name"] for r in models), "muting hits"], rows)
+    over = repeats["over_models"]
+    if over:
+        mean = _heads(over["difference"], over["unit"])
+        first += f"\n\nDifference over models: {mean} ({over['unit']}), sign-flip p {over['p']:.3f} with "
+        first += f"{over['models']} models."
     return (
         f"{first}\n\nEach function: accuracy with true steps; share of heads found (causal criterion); "
         f"points lost by muting, and by muting random heads.\n\n{second}"
     )
+
+
+def _heads(value: float, unit: str) -> str:
+    return _percent(value) if unit == "share of heads" else f"{value:.1f}"
 
 
 def _held(cell: Row) -> str:
@@ -197,9 +206,8 @@ def _training_row(r: Row) -> list[str]:
     hit = sum(m["p"] <= 0.05 and m["drop_points"] > m["control_mean"] for m in r["muting"].values())
     shares = ["–"] * 3
     if c:
-        low, high = c["ci"]
-        shares = [_percent(c["spatial"]), _percent(c["other"])]
-        shares.append(f"{_percent(c['difference'])} [{_percent(low)}, {_percent(high)}]")
+        shares = [_heads(c[k], c["unit"]) for k in ("spatial", "other", "difference")]
+        shares[-1] += f" (p {c['relabel_p']:.3f})"
     gain = _f(wake["delta_points"], 1)
     if wake.get("ci"):
         gain += f" [{', '.join(_f(v, 1) for v in wake['ci'])}]"

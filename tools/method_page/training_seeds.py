@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from headscope.errors import StoreError
+from headscope.probing.sparsity import over_models
 from headscope.storage import read_json
 
 SCHEMA = "headscope/training-seeds/1"
 Row = dict[str, Any]
+_CONTRAST = ("spatial", "other", "difference", "relabel_p")
 
 
 def training_row(name: str, summary: Mapping[str, Any], atlas: Mapping[str, Any] | None = None) -> Row:
@@ -32,7 +34,9 @@ def training_row(name: str, summary: Mapping[str, Any], atlas: Mapping[str, Any]
         "accuracy": {f: c["value"] for f, c in accuracy.items()},
         "main_by_context": dict(summary["main_by_context"]),
         "head_share": heads,
-        "spatial_vs_other": dict(contrast) if contrast else None,
+        "spatial_vs_other": {"unit": "effective heads", **{k: contrast[k] for k in _CONTRAST}}
+        if contrast
+        else None,
         "muting": {
             f: {k: c[k] for k in ("k", "drop_points", "ci", "control_mean", "p")}
             for f, c in summary["ablation"].items()
@@ -84,9 +88,18 @@ def training_seeds(rows: Sequence[Row], level: float = 0.05) -> Row:
             },
             "spatial_fewer": _share([c["difference"] < 0 for c in contrasts]),
             "spatial_more": _share([c["difference"] > 0 for c in contrasts]),
+            "over_models": _over_models(contrasts),
             "pointing_helps": _share([_above_zero(r["wake"]["ci"]) for r in rows]),
         },
     }
+
+
+def _over_models(contrasts: Sequence[Row]) -> Row | None:
+    """Mean difference over models and its sign-flip p: the unit is the model."""
+    if not contrasts:
+        return None
+    mean, p = over_models([c["difference"] for c in contrasts])
+    return {"models": len(contrasts), "unit": contrasts[0]["unit"], "difference": mean, "p": p}
 
 
 def _hurt(cell: Mapping[str, Any], level: float) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from headscope.acceptance.grid import check_grid
 from headscope.acceptance.results import Acceptance, StepFinding, StepResult
 from headscope.acceptance.span_step import check_spans
 from headscope.acceptance.use import check_asking, check_capture, check_study, make_cases
+from headscope.models.placement import LoadOptions
 from headscope.models.proofs.proof_steps import REFUSED
 from headscope.models.vlm import VLM
 
@@ -26,7 +26,7 @@ def check_thoroughly(
     device: str = "cpu",
     dtype: str = "float32",
     *,
-    options: Mapping[str, Any] | None = None,
+    options: LoadOptions | None = None,
     batch_size: int = 8,
     leave_out: Collection[str] = (),
     each: Callable[[StepResult], None] | None = None,
@@ -51,7 +51,7 @@ def check_thoroughly(
             each(result)
         return result.status == "held"
 
-    if not step("load", lambda: _load(found, loaded, model, device, dtype, dict(options or {}))):
+    if not step("load", lambda: _load(found, loaded, model, device, dtype, options or {})):
         return found
     vlm = loaded[0]
     step("check", lambda: _prove(found, vlm))
@@ -91,7 +91,7 @@ def _load(
     model: str | Path,
     device: str,
     dtype: str,
-    options: Mapping[str, Any],
+    options: LoadOptions,
 ) -> StepFinding:
     from headscope.models.vlm import load_model
 

@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 from headscope.benchmarks.importing.files import hub_rows
-from headscope.benchmarks.importing.importer import ImportReport, run
+from headscope.benchmarks.importing.import_report import ImportReport
+from headscope.benchmarks.importing.importer import run
 from headscope.benchmarks.importing.sources import ImportPlace, Source
 from headscope.benchmarks.rule import ACCURACY, Rule
 from headscope.data.box_forms import FORMS

@@ -1,14 +1,24 @@
-"""A capture as its ``plan.json`` says it is: model, cases, settings, heads, which item in which shard."""
+"""A capture's ``plan.json``: model, cases, settings, heads, which item in which shard."""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from functools import partial
+from pathlib import Path
+from typing import Literal, cast
 
 from pydantic import Field
 
-from headscope.records import Artefact, Record
+from headscope.errors import StoreError
+from headscope.records import Artefact, JsonObject, JsonValue, Record
+from headscope.storage import read_json, write_atomic
 
 SCHEMA: Literal["headscope/capture/4"] = "headscope/capture/4"
+PLAN = "plan.json"
+# Parts of a plan that say where something lay or how much it is, not what is computed.
+_DESCRIPTIVE = ("bytes", "model_name")
+# What holds of a plan that was written before plans said it.
+_BEFORE = {"image_backend": "pil"}
 
 
 class CapturedHeads(Record):
@@ -91,3 +101,49 @@ class CapturePlan(Artefact):
     items: int
     bytes: int = 0
     shards: tuple[Shard, ...]
+
+
+def write_plan(folder: Path, plan: CapturePlan) -> None:
+    """Write the plan, or check that the one that is there is the same.
+
+    Raises:
+        StoreError: the folder holds work made with another plan, or cannot be written.
+    """
+    path = folder / PLAN
+    wanted = plan.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if not path.exists():
+        write_atomic(path, _text(wanted))
+        return
+    found = {**_BEFORE, **read_json(path)}
+    keys = [k for k in {**found, **wanted} if k not in _DESCRIPTIVE and found.get(k) != wanted.get(k)]
+    if keys:
+        how = "; ".join(_difference(found.get(k), wanted.get(k), k) for k in keys[:4])
+        raise StoreError(
+            f"{folder}: holds a capture made otherwise ({how}); "
+            "use another folder, or delete this one to capture afresh"
+        )
+
+
+def _text(plan: JsonObject) -> str:
+    """JSON with a line a key and a line a shard, since there may be a hundred thousand questions in it."""
+    line = partial(json.dumps, ensure_ascii=False)
+    parts = [f"{line(k)}: {line(v)}" for k, v in plan.items() if k != "shards"]
+    shards = ",\n  ".join(line(shard) for shard in cast(list[JsonValue], plan["shards"]))
+    return "{\n " + ",\n ".join([*parts, f'"shards": [\n  {shards}\n ]']) + "\n}\n"
+
+
+def _difference(there: JsonValue, asked: JsonValue, key: str) -> str:
+    if isinstance(there, dict) and isinstance(asked, dict):
+        inner = [k for k in {**there, **asked} if there.get(k) != asked.get(k)]
+        return "; ".join(f"{k}: there {there.get(k)!r}, asked {asked.get(k)!r}" for k in inner[:4])
+    lists = isinstance(there, list) or isinstance(asked, list)
+    return f"{key} differ" if lists else f"{key}: there {there!r}, asked {asked!r}"
+
+
+def read_plan(folder: str | Path) -> CapturePlan:
+    """The plan of a capture.
+
+    Raises:
+        StoreError: there is none, or it is not a capture's plan.
+    """
+    return CapturePlan.load(Path(folder) / PLAN)

@@ -22,9 +22,9 @@ from headscope.asking.picture_cache import picture_cache
 from headscope.asking.picture_features import shared_features
 from headscope.asking.preparing import prepared
 from headscope.asking.readouts import check_readouts
-from headscope.capturing.captured import CapturedSettings, CapturePlan, Shard
+from headscope.capturing.captured import CapturedSettings, CapturePlan, Shard, write_plan
 from headscope.capturing.shard_plan import make_plan
-from headscope.capturing.store import attributes, clear_unfinished, iter_answers, missing_shards, write_plan
+from headscope.capturing.store import attributes, clear_unfinished, iter_answers, missing_shards
 from headscope.capturing.writer import ShardWriter
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError

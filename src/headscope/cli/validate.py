@@ -15,6 +15,7 @@ def validate_method(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the results; by default under runs/.")
     ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the work.")] = 2,
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, help="Planted models of each level; full: 5, quick: 1.")
     ] = None,
@@ -24,7 +25,7 @@ def validate_method(
     from headscope.validation.run import validate_method as measure
 
     folder = out or Path("runs/validate-method-quick" if quick else "runs/validate-method")
-    summary = measure(folder, quick=quick, seeds=seeds, announce=say)
+    summary = measure(folder, quick=quick, seeds=seeds, workers=workers, announce=say)
     page = write_validation_page(folder)
     from rich.console import Console
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from headscope.edits.edits import Edit
 from headscope.edits.means import Direction
 from headscope.engine.readings import Reader
@@ -17,7 +15,7 @@ from headscope.experiments.candidates import candidates
 from headscope.experiments.choices import freeze
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import Controls, draw
-from headscope.experiments.effects import POINTS, Gain, flat
+from headscope.experiments.effects import Gain, flat
 from headscope.experiments.emphasis_result import (
     COLUMNS,
     EmphasisResult,
@@ -38,7 +36,6 @@ from headscope.experiments.significance import (
 from headscope.functions import MAIN
 from headscope.models.geometry import Head, parse_head
 from headscope.models.ways import kept_ways
-from headscope.statistics.resampling import Difference, paired_difference
 from headscope.storage import Row, fingerprint
 
 FILE = "emphasis.json"
@@ -206,12 +203,11 @@ class _Emphasis:
 
     def _judged(self, name: str, edit: Edit, held: Row, q: float | None) -> EmphasisTest:
         own = self._gain("test", name, name, edit)
-        forced = self._forced(name, edit)
         sure, words = emphasis_claim(
             q=q,
             sets=held["random_sets"],
             low=own.ci[0],
-            forced_low=POINTS * forced.ci[0],
+            forced_low=own.forced_ci[0],
             alpha=self.settings.alpha,
             matched=held["layer_matched"],
             why_not=held["reason"],
@@ -225,8 +221,6 @@ class _Emphasis:
             **self.chosen[name].record().content(),
             **own.content(),
             **held,
-            forced_delta_points=POINTS * forced.value,
-            forced_ci=(POINTS * forced.ci[0], POINTS * forced.ci[1]),
             q=q,
             claimed=sure,
             verdict=words,
@@ -237,14 +231,6 @@ class _Emphasis:
             steering=Steering(right=direction.right, wrong=direction.wrong, reason=direction.reason),
             tried=tuple(o.record() for o in self.tried[name]),
         )
-
-    def _forced(self, name: str, edit: Edit) -> Difference:
-        """Change of the share of questions whose true answer is the likeliest choice."""
-        reader = self.readers["test"][name]
-        after, before = (
-            np.where(np.isfinite(r.margin), r.margin > 0, np.nan) for r in (reader.read(edit), reader.clean)
-        )
-        return paired_difference(after, before, reader.groups, seed=self.context.seed)
 
     def _gain(self, phase: str, name: str, measured: str, edit: Edit) -> Gain:
         reader = self.readers["test" if phase == "test" else "side"][measured]

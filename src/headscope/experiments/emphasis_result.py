@@ -75,7 +75,6 @@ class EmphasisTest(TriedOption, Gain):
     """The option frozen for one function, judged on ``test``.
 
     Attributes:
-        forced_delta_points, forced_ci: change by forced choice, and its interval.
         random_sets, layer_matched, reason: distinct random head sets that were turned up alike, whether they
             have as many heads in every layer, and what else to know of them.
         random_sets_mean, random_sets_max: their gains.
@@ -88,8 +87,6 @@ class EmphasisTest(TriedOption, Gain):
         tried: every option, with its gain on ``select``.
     """
 
-    forced_delta_points: Number = None
-    forced_ci: Interval = (None, None)
     random_sets: int = 0
     layer_matched: bool | None = None
     reason: str = ""

@@ -72,7 +72,7 @@ def _moved(folder: Path, model: nn.Module, place: torch.device) -> nn.Module:
         raise
 
 
-def _from_pretrained(folder: Path, keywords: Mapping[str, Any]) -> Any:
+def _from_pretrained(folder: Path, keywords: _Keywords) -> Any:
     from transformers import AutoModelForImageTextToText
 
     return AutoModelForImageTextToText.from_pretrained(

@@ -21,6 +21,9 @@ ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_a
 DeviceMap = Mapping[str, str | int]
 """Name of a module or weight -> device: ``cuda:1``, 1, ``cpu``, ``disk``."""
 
+MaxMemory = Mapping[str, str | int] | Mapping[int, str | int] | Mapping[str | int, str | int]
+"""Device -> most bytes, as a number or text: ``{0: "20GiB", "cpu": "60GiB"}``."""
+
 
 class LoadOptions(TypedDict, total=False):
     """Options of :func:`headscope.models.vlm.load_model` beside device and number format, in plain values."""
@@ -58,7 +61,7 @@ class Placement:
     device: str = "cpu"
     dtype: str = "float32"
     device_map: str | DeviceMap | None = None
-    max_memory: Mapping[str, str | int] | Mapping[str | int, str | int] | None = None
+    max_memory: MaxMemory | None = None
     quantization: str | None = None
     attention: str | None = None
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from headscope.errors import ModelError, in_one_line
 from headscope.models.library_messages import quiet
-from headscope.storage import read_json, write_json
 
 IMAGE_BACKENDS = ("auto", "pil", "torchvision")
 # The one processor class that names torchvision although its image processor has a PIL form.
@@ -34,9 +33,9 @@ def load_processor(folder: Path, config: Any, image_backend: str = "auto") -> An
     Args:
         folder: the checkpoint folder.
         config: the model's configuration.
-        image_backend: one of ``IMAGE_BACKENDS``; "auto" is what the folder states
-            (:func:`state_image_backend`), else what transformers itself takes: torchvision where it is
-            installed and the family has that form, else PIL.
+        image_backend: one of ``IMAGE_BACKENDS``; "auto" is what the folder states (``image_backend``
+            in processor_config.json), else what transformers itself takes: torchvision where it is installed
+            and the family has that form, else PIL.
 
     Raises:
         ModelError: the folder's processor files cannot be used, or not with that image backend here.
@@ -90,15 +89,6 @@ def prepared(processor: Any, where: str) -> Any:
 def image_backend_of(processor: Any) -> str:
     """What a processor turns pictures into numbers with: ``torchvision`` or ``pil``."""
     return "torchvision" if getattr(processor.image_processor, "backend", "") == "torchvision" else "pil"
-
-
-def state_image_backend(folder: Path, name: str) -> None:
-    """Write into a folder what its pictures are read with unless another backend is asked for.
-
-    For a model that was trained on, or whose published figures rest on, the pixels of one backend.
-    """
-    path = folder / "processor_config.json"
-    write_json(path, read_json(path) | {"image_backend": name})
 
 
 def _stated(folder: Path) -> str:

@@ -64,10 +64,3 @@ def read_facts(raw: Any) -> TrainingFacts:
     if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
         raise ValueError(f"held_out {tags!r}, expected a list of words")
     return TrainingFacts((low, high) if raw["things"] else None, tuple(tags))
-
-
-def write_training_facts(folder: Path, facts: TrainingFacts) -> None:
-    """State them in a checkpoint's folder."""
-    from headscope.storage import write_json
-
-    write_json(folder / FILE, {"schema": SCHEMA, "training": facts.to_json()})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import transformers
@@ -23,7 +23,7 @@ from headscope.models.library_messages import quiet
 from headscope.models.loading import load_weights
 from headscope.models.memory import is_out_of_memory, refuse_out_of_memory
 from headscope.models.other_formats import naming_own_code
-from headscope.models.placement import Placement, device_named
+from headscope.models.placement import DeviceMap, MaxMemory, Placement, device_named
 from headscope.models.processors import check_image_backend, load_processor
 from headscope.models.prompts import Template
 from headscope.models.proofs.full import proof_inputs, prove
@@ -94,8 +94,8 @@ def load_model(
     dtype: str = "float32",
     prove: bool = True,
     *,
-    device_map: str | Mapping[str, Any] | None = None,
-    max_memory: Mapping[Any, Any] | None = None,
+    device_map: str | DeviceMap | None = None,
+    max_memory: MaxMemory | None = None,
     quantization: str | None = None,
     attention: str | None = None,
     towers: Sequence[str] = ("decoder",),

@@ -75,6 +75,8 @@ class Sparsity(Record):
     Attributes:
         significant, share, ci: heads selected, their share of all, its Wilson interval with heads as trials.
         gini: of the scores' sizes (AUROC above 0.5, other scores above 0, importance by size).
+        effective: effective number of heads, (sum of sizes)^2 / sum of squares; null where all are 0.
+        above: fixed cut in nats -> share of all heads with at least that effect; causal scores only.
         by_layer: heads selected in each attention layer.
     """
 
@@ -82,26 +84,39 @@ class Sparsity(Record):
     share: float
     ci: tuple[float | None, float | None]
     gini: float | None
+    effective: float | None = None
+    above: dict[str, float] = Field(default_factory=dict)
     by_layer: list[int]
 
 
-class Scarcity(Record):
-    """Share of heads for spatial functions less that for the others, by one criterion.
+class Contrast(Record):
+    """Spatial functions against the others; the unit is the function.
 
     Attributes:
-        functions: those compared.
-        spatial, other, difference: mean shares, and the one less the other.
-        ci: resamples heads, all functions of a head together: how far the difference hangs on which heads
-            the model happens to have, not on which cases were asked.
-        p: against every other way to call as many functions spatial; with 3 of 9 it cannot fall below 1/84.
+        spatial, other, difference: means over functions, and the one less the other.
+        relabel_p: two-sided, among all ways to call as many functions spatial.
+        ways: how many there are; with 3 of 9 functions p cannot fall below 1/84.
     """
 
-    functions: list[str]
     spatial: float
     other: float
     difference: float
-    ci: tuple[float | None, float | None]
-    p: float
+    relabel_p: float
+    ways: int
+
+
+class Scarcity(Contrast):
+    """Effective number of heads of spatial functions less that of the others, by one criterion's scores.
+
+    Attributes:
+        functions: those compared.
+        effective: function -> effective number of heads.
+        above: fixed cut in nats -> the same contrast of the share of heads above it; causal scores only.
+    """
+
+    functions: list[str]
+    effective: dict[str, float]
+    above: dict[str, Contrast] = Field(default_factory=dict)
 
 
 class Correlation(Record):
@@ -182,7 +197,7 @@ class Atlas(Artefact):
         True
     """
 
-    schema_: Literal["headscope/atlas/1"] = Field(default="headscope/atlas/1", alias="schema")
+    schema_: Literal["headscope/atlas/2"] = Field(default="headscope/atlas/2", alias="schema")
     heads: list[AtlasHead]
     functions: list[str]
     spatial: list[str] = Field(default_factory=list)
@@ -205,6 +220,11 @@ class Atlas(Artefact):
     joint: Row = Field(default_factory=dict)
     independent: Row = Field(default_factory=dict)
     provenance: Provenance = Field(default_factory=Provenance)
+
+    @property
+    def default_scarcity(self) -> Scarcity | None:
+        """Spatial functions against the others by the default criterion; None where there are not both."""
+        return self.scarcity.get(self.default_criterion)
 
     def scores(self, function: str, by: str | None = None) -> NDArray[np.float64]:
         """Scores of one ranking, (head,), NaN where not computed.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headscope.errors import StudyError
 from headscope.probing.atlas import WAYS, Atlas, Scarcity, Sparsity
 from headscope.probing.significance import elbow, finite_or_none
-from headscope.probing.sparsity import scarcity, sparsity
+from headscope.probing.sparsity import scarcity, shares_above, sparsity
 from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import benjamini_hochberg
 
@@ -38,7 +38,7 @@ def derive(atlas: Atlas, seed: int = 0, default_ranking: str | None = None) -> A
     few, contrasts = {}, {}
     for way, table in selected.items():
         few[way] = _sparsity(atlas, way, table)
-        contrast = _scarcity(atlas, way, table, seed)
+        contrast = _scarcity(atlas, way, few[way], seed)
         if contrast is not None:
             contrasts[way] = contrast
     return atlas.model_copy(
@@ -64,18 +64,23 @@ def _sparsity(atlas: Atlas, way: str, table: Mapping[str, list[bool] | None]) ->
     """How few heads serve each function that a criterion could judge."""
     rows = head_rows(atlas)
     found = {f: sparsity(c, _size(atlas, way, f), rows) for f, c in table.items() if c is not None}
+    if way == "causal":
+        found = {f: {**v, "above": shares_above(atlas.scores(f, way))} for f, v in found.items()}
     return {f: Sparsity.model_validate(_plain(v)) for f, v in found.items()}
 
 
-def _scarcity(atlas: Atlas, way: str, table: Mapping[str, list[bool] | None], seed: int) -> Scarcity | None:
+def _scarcity(atlas: Atlas, way: str, few: Mapping[str, Sparsity], seed: int) -> Scarcity | None:
     """Spatial functions against the others, by one criterion; None where there are not both."""
-    judged = {f: chosen for f, chosen in table.items() if chosen is not None}
+    known = {f: s.effective for f, s in few.items() if s.effective is not None}
     if way == "decoding":  # functions judged by the weaker half of it are no fair comparison
-        judged = {f: chosen for f, chosen in judged.items() if f in _pictured(atlas)}
-    contrast = scarcity(list(judged.values()), [f in atlas.spatial for f in judged], seed=seed)
+        known = {f: value for f, value in known.items() if f in _pictured(atlas)}
+    group = [f in atlas.spatial for f in known]
+    contrast = scarcity(list(known.values()), group, seed=seed)
     if contrast is None:
         return None
-    return Scarcity.model_validate({**_plain(contrast), "functions": list(judged)})
+    cuts = dict.fromkeys(cut for f in known for cut in few[f].above)
+    above = {cut: scarcity([few[f].above[cut] for f in known], group, seed=seed) for cut in cuts}
+    return Scarcity.model_validate({**contrast, "functions": list(known), "effective": known, "above": above})
 
 
 def with_causal(atlas: Atlas, causal: Mapping[str, Any] | None, default_ranking: str | None = None) -> Atlas:

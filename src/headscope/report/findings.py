@@ -13,9 +13,9 @@ from headscope.experiments.waking.gain_records import WakingMeasure
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
+from headscope.probing.atlas import Contrast
 from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
-from headscope.report.charts.heads import CRITERIA, scarcity_estimate
 from headscope.report.charts.wake import unread
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import Estimate, estimate, forced_lost, gained, lost
@@ -65,13 +65,22 @@ def _steps(study: StudyContents, context: str) -> Finding:
 
 def _scarcity(study: StudyContents) -> Finding:
     claim = "Fewer heads serve a spatial function than another function"
-    atlas = study.atlas
-    found = scarcity_estimate(atlas, atlas.default_criterion) if atlas else None
-    if atlas is None or found is None:
+    found = study.atlas.default_scarcity if study.atlas else None
+    if found is None:
         return Finding(claim, "no atlas with both kinds of function", NOT_RUN, "sparsity-section")
-    name = CRITERIA.get(atlas.default_criterion, atlas.default_criterion)
-    text = f"{interval(scaled(found), 1, True)} percentage points of all heads (criterion: {name})"
-    return Finding(claim, text, verdict(found, -1), "scarcity")
+    text = (
+        f"{number(found.spatial)} effective heads on average, other functions {number(found.other)} "
+        f"(difference {number(found.difference, 1, True)}; relabelling functions "
+        f"p = {number(found.relabel_p, 3)}, {found.ways} ways)"
+    )
+    return Finding(claim, text, scarcity_verdict(found), "scarcity")
+
+
+def scarcity_verdict(found: Contrast, alpha: float = 0.05) -> str:
+    """By the relabelling of functions: no interval over heads decides."""
+    if found.relabel_p >= alpha:
+        return UNCLEAR
+    return HOLDS if found.difference < 0 else OPPOSITE
 
 
 def spatial_tests(study: StudyContents) -> dict[str, MutingTest]:
@@ -151,8 +160,7 @@ def _emphasis(study: StudyContents) -> Finding:
     edit = f"{best.edit} {best.strength:g}, {len(best.heads)} heads"
     text = (
         f"{words(best.function)}, chosen on select ({edit}): {interval(delta, 1, True)} points, "
-        f"n = {delta.n}; "
-        f"random heads {number(best.random_sets_mean, 1, True)} on average, "
+        f"n = {delta.n}; random heads {number(best.random_sets_mean, 1, True)} on average, "
         f"{number(best.random_sets_max, 1, True)} at most ({best.random_sets} sets, q = {number(best.q, 3)})"
     )
     return Finding(claim, text + side, emphasis_verdict(best), "emphasis")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from headscope.functions import MAIN
 from headscope.report.chain import beside
 from headscope.report.charts.base import interval, scaled, words
-from headscope.report.charts.heads import CRITERIA, scarcity_estimate
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import Estimate, estimate, lost
 from headscope.report.findings import (
@@ -16,6 +15,7 @@ from headscope.report.findings import (
     emphasis_verdict,
     own_worst,
     pointed,
+    scarcity_verdict,
     spatial_tests,
     verdict,
     waking_verdict,
@@ -81,19 +81,16 @@ def _steps(study: StudyContents) -> str:
 
 
 def _heads(study: StudyContents) -> str:
-    atlas = study.atlas
-    difference = scarcity_estimate(atlas, atlas.default_criterion) if atlas else None
-    if atlas is None or difference is None:
+    found = study.atlas.default_scarcity if study.atlas else None
+    if found is None:
         return ""
     says = {HOLDS: "scarcer than", OPPOSITE: "more numerous than"}.get(
-        verdict(difference, -1), "not clearly scarcer than"
+        scarcity_verdict(found), "not clearly scarcer than"
     )
-    found = atlas.scarcity[atlas.default_criterion]
-    name = CRITERIA.get(atlas.default_criterion, atlas.default_criterion)
     return (
-        f"Spatial heads are {says} others: {percent(found.spatial)} of all heads serve a spatial function "
-        f"on average, {percent(found.other)} another (difference "
-        f"{interval(scaled(difference), 1, True)} percentage points; criterion: {name})."
+        f"Spatial heads are {says} others: a spatial function rests on {number(found.spatial)} effective "
+        f"heads on average, another on {number(found.other)} (relabelling functions: p = "
+        f"{number(found.relabel_p, 3)})."
     )
 
 

@@ -80,8 +80,9 @@ class JointCell(Record):
     @classmethod
     def of(cls, joint: Row) -> JointCell:
         """From the atlas; fields that an older one lacks are empty."""
-        found = {k: joint[k] for k in cls.model_fields if joint.get(k) is not None}
-        return cls(**{**found, "n": int((joint.get("steps") or {}).get("test", 0))})
+        found = {k: joint.get(k) for k in cls.model_fields}
+        n = int((joint.get("steps") or {}).get("test", 0))
+        return cls.model_validate({**found, "words_by": joint.get("words_by") or "", "n": n})
 
 
 class HeadsCell(Record):
@@ -277,6 +278,20 @@ class WakeCell(Record):
     unread: str = ""
 
 
+class ScarcityCell(Record):
+    """Spatial functions against the others; the unit is the function.
+
+    Attributes:
+        difference: mean effective number of heads of spatial functions less that of the others.
+        relabel_p: two-sided, among all ways to call as many functions spatial.
+        effective_heads: function -> effective number of heads.
+    """
+
+    difference: Number = None
+    relabel_p: Number = None
+    effective_heads: dict[str, Number] = Field(default_factory=dict)
+
+
 class Summary(Artefact):
     """A study in one small record.
 
@@ -292,7 +307,7 @@ class Summary(Artefact):
         main_by_context: context -> share of right main questions.
         chain: the same on the same questions, with controls.
         form: how probable the choices are together.
-        joint_probe, functional_heads: the atlas in a few numbers.
+        joint_probe, functional_heads, scarcity: the atlas in a few numbers.
         claims, random_sets_claimed: what may be claimed of which heads, and how often the same test claims
             random heads.
         ablation, specificity, emphasis, wake, pointing: the experiments in a few numbers.
@@ -310,6 +325,7 @@ class Summary(Artefact):
     form: AnswerForm | Row
     joint_probe: JointCell
     functional_heads: dict[str, HeadsCell]
+    scarcity: ScarcityCell
     ablation: dict[str, MutingCell]
     claims: tuple[ClaimCell, ...]
     random_sets_claimed: RandomSetsCell
@@ -353,6 +369,7 @@ def summarise(study: StudyContents) -> Summary:
         form=_form(study),
         joint_probe=JointCell.of(atlas.joint if atlas else {}),
         functional_heads=_heads(atlas) if atlas else {},
+        scarcity=_scarcity(atlas) if atlas else ScarcityCell(),
         ablation={f: MutingCell.of(test) for f, test in tests.items()},
         claims=tuple(ClaimCell.of(f, test) for f, test in tests.items()),
         random_sets_claimed=RandomSetsCell.of(tests.values()),
@@ -406,6 +423,16 @@ def _heads(atlas: Atlas) -> dict[str, HeadsCell]:
         f: HeadsCell(significant=found.significant, share=found.share, elbow=elbows.get(f))
         for f, found in atlas.sparsity.get(atlas.default_criterion, {}).items()
     }
+
+
+def _scarcity(atlas: Atlas) -> ScarcityCell:
+    found = atlas.default_scarcity
+    few = atlas.sparsity.get(atlas.default_criterion, {})
+    return ScarcityCell(
+        difference=found.difference if found else None,
+        relabel_p=found.relabel_p if found else None,
+        effective_heads={f: cell.effective for f, cell in few.items()},
+    )
 
 
 def _specificity(study: StudyContents) -> SpecificityCell:

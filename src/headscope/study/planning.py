@@ -174,7 +174,7 @@ def _wake(asked: _Asked) -> StageWork:
     }
     select = choose(found["select"], s.select_items, asked.seed)
     test = choose(found["test"], s.max_items, asked.seed)
-    tested = sum(q.kind == NAMED for q in test)
+    tested = min(s.mediation_items, sum(q.kind == NAMED for q in test))
     # plain, the fixed style, the chosen one where it is another, and every control that there is room for
     shown = len(select) * (1 + len(s.styles)) + len(test) * (3 + len(s.controls))
     shown += 2 * min(s.wrong_names, len(found["test"]))

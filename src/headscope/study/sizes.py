@@ -123,7 +123,13 @@ SIZES = {
                 "select_items": 60,
                 "side_items": 30,
             },
-            "wake": {"max_items": 400, "select_items": 80, "mediation_draws": 5},
+            "wake": {
+                "max_items": 400,
+                "select_items": 80,
+                "wrong_names": 60,
+                "mediation_items": 100,
+                "mediation_draws": 20,
+            },
         },
     ),
     # for a paper: more items, the same design
@@ -140,7 +146,13 @@ SIZES = {
                 "select_items": 100,
             },
             "emphasize": {"random_sets": 200, "test_items": 1000, "select_items": 300, "side_items": 200},
-            "wake": {"max_items": 3000, "select_items": 600, "wrong_names": 500, "mediation_draws": 50},
+            "wake": {
+                "max_items": 3000,
+                "select_items": 600,
+                "wrong_names": 500,
+                "mediation_items": 800,
+                "mediation_draws": 50,
+            },
         },
     ),
 }

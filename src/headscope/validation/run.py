@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headscope.storage import Ledger, Row, plain
+from headscope.validation.claim_cases import ClaimSizes
+from headscope.validation.claim_scores import summarise_claims
+from headscope.validation.claims import ClaimSettings, KnownClaim, claims_on_known_answers
 from headscope.validation.coverage import coverage
 from headscope.validation.embedded import embedded_muting, embedded_stability
 from headscope.validation.nulls import label_nulls, random_weights
@@ -35,6 +40,7 @@ def validate_method(
     quick: bool = False,
     seeds: int | None = None,
     settings: ValidateSettings | None = None,
+    workers: int = 1,
     announce: Callable[[str], None] | None = None,
 ) -> ValidationResult:
     """Run the whole chain on models with known answers and on models with none; write ``summary.json``.
@@ -46,6 +52,7 @@ def validate_method(
         out: folder; ``quick`` and full runs need one each.
         seeds: planted models of each level.
         settings: all sizes; by default those of ``quick`` or of the full run.
+        workers: processes; units of work do not depend on each other.
 
     Raises:
         StudyError: a constructor of planted models is not the one that was frozen.
@@ -55,18 +62,36 @@ def validate_method(
     out, say = Path(out), announce or (lambda _: None)
     constructor = check_frozen()
     ledger = Ledger(out / "units", {**asdict(chosen), "constructor": constructor})
-    done: dict[str, Any] = {}
-    seconds = 0.0
     work = _units(out, chosen)
-    for number, (name, compute) in enumerate(work.items(), 1):
-        say(f"validate-method {number}/{len(work)}: {name}")
-        unit = ledger.get_or(name, partial(_timed, compute))
-        done[name] = unit["value"]
-        seconds += unit["seconds"]
+    missing = {name: compute for name, compute in work.items() if name not in ledger}
+    for number, (name, unit) in enumerate(_computed(missing, workers), 1):
+        ledger.put(name, unit)
+        say(f"validate-method {number}/{len(missing)}: {name}, {unit['seconds']:.0f} s")
         shutil.rmtree(out / "work" / name.replace(" ", "-"), ignore_errors=True)
-    summary = _summary(done, chosen, quick, seconds, constructor)
+    units = {name: ledger.get(name) for name in work}
+    done = {name: unit["value"] for name, unit in units.items()}
+    summary = _summary(done, chosen, quick, sum(u["seconds"] for u in units.values()), constructor)
     summary.save(out / "summary.json")
     return summary
+
+
+def _computed(work: Mapping[str, Callable[[], Any]], workers: int) -> Iterator[tuple[str, Row]]:
+    """Units with their seconds, as they are done."""
+    if workers < 2:
+        yield from ((name, _timed(compute)) for name, compute in work.items())
+        return
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=_one_thread) as pool:
+        names = {pool.submit(_timed, compute): name for name, compute in work.items()}
+        for future in as_completed(names):
+            yield names[future], future.result()
+
+
+def _one_thread() -> None:
+    """Models this small are slower on several threads than on one."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _timed(compute: Callable[[], Any]) -> Row:
@@ -82,6 +107,10 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
         return out / "work" / name.replace(" ", "-")
 
     units: dict[str, Callable[[], Any]] = {}
+    for seed in range(FIRST, FIRST + s.claim_seeds):
+        for level in s.claim_levels:
+            name = f"claims {level} {seed}"
+            units[name] = partial(claims_unit, place(name), level, seed, s)
     for level in s.levels:
         for seed in range(FIRST, FIRST + s.seeds):
             name = f"planted {level} {seed}"
@@ -100,17 +129,28 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
     return units
 
 
+def claims_unit(folder: Path, level: str, seed: int, s: ValidateSettings) -> list[Row]:
+    """One planted model through the muting experiment: each claim beside the truth."""
+    sizes = ClaimSizes(test_pictures=s.claim_pictures, test_questions=s.claim_questions)
+    default = ClaimSettings()
+    ablation = replace(default.ablation, test_items=s.claim_questions)
+    chosen = replace(default, sizes=sizes, ablation=ablation)
+    return [claim.content() for claim in claims_on_known_answers(folder, level, seed, chosen)]
+
+
 def _summary(
     done: Row, settings: ValidateSettings, quick: bool, seconds: float, constructor: str
 ) -> ValidationResult:
     rows = [v for n, v in done.items() if n.startswith("planted ")]
     planted = summarise(rows)
+    claims = [KnownClaim.model_validate(c) for n, v in done.items() if n.startswith("claims ") for c in v]
     labels, muting = done["null labels"], done["embedded muting"]
     test = muting["random_heads"]["random accuracy"]
     found = {
         "quick": quick,
         "constructor": constructor,
         "planted": planted,
+        "claims": {level: cell.content() for level, cell in summarise_claims(claims).items()},
         "default_ranking": best_ranking(planted),
         "decoy_rejection": decoy_rejection(planted),
         "null": {

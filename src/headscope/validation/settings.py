@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from headscope.errors import StudyError
-from headscope.validation.planted.harder_plan import NEW_LEVELS
+from headscope.validation.planted.harder_plan import HARDER_LEVELS, NEW_LEVELS
 from headscope.validation.planted.plan import LEVELS
 
+# Where bystanders leak, every head matters a little, and no reading can be spared: a run would take hours.
+CLAIM_LEVELS = tuple(level for level in HARDER_LEVELS if level != "leaky")
 READOUTS = ("prompt_last", "answer_mean", "answer_content")
 
 
@@ -19,6 +21,8 @@ class ValidateSettings:
         levels: which kinds of planted models; ``seeds``: how many of each.
         cases: pictures per planted model, four questions each.
         causal_items, permutations, draws, epochs: of the chain on each planted model.
+        claim_levels, claim_seeds: kinds of planted models on which claims are judged, and how many of each.
+        claim_questions, claim_pictures: questions of each function on ``test``, and the pictures they show.
         dependence_seeds: planted models on which readouts and scopes are compared.
         label_permutations: runs of the probes on permuted labels; null_permutations: of each run's own null.
         sets, items, replicates: of the muting test with randomly drawn heads.
@@ -35,6 +39,10 @@ class ValidateSettings:
     permutations: int = 100
     draws: int = 500
     epochs: int = 40
+    claim_levels: tuple[str, ...] = CLAIM_LEVELS
+    claim_seeds: int = 2
+    claim_questions: int = 100
+    claim_pictures: int = 60
     dependence_seeds: int = 2
     label_permutations: int = 300
     null_permutations: int = 60
@@ -59,6 +67,10 @@ QUICK = ValidateSettings(
     permutations=30,
     draws=200,
     epochs=15,
+    claim_levels=("early_generalist",),
+    claim_seeds=1,
+    claim_questions=40,
+    claim_pictures=30,
     dependence_seeds=0,
     label_permutations=200,
     null_permutations=40,

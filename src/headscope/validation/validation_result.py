@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from headscope.records import Artefact, Interval, JsonValue, Number, Record
+from headscope.validation.claim_scores import LevelClaims
 
 
 class RankingErrors(Record):
@@ -202,8 +203,10 @@ class ValidationResult(Artefact):
     """The method's errors.
 
     Attributes:
-        quick, constructor, settings, wall_s: which run, of which planted models, how large, seconds.
+        quick, constructor, settings: which run, of which planted models, how large.
+        wall_s: seconds of all units of work; several may run at once.
         planted: level -> each ranking against the truth.
+        claims: level -> how often claims of the muting experiment are false there, and their power.
         default_ranking: the criterion with the greatest F1 on the plain models.
         decoy_rejection: criterion -> share of decoys that it does not name.
         null: where there is nothing to find.
@@ -218,6 +221,7 @@ class ValidationResult(Artefact):
     quick: bool
     constructor: str
     planted: dict[str, PlantedLevel]
+    claims: dict[str, LevelClaims] = Field(default_factory=dict)
     default_ranking: str
     decoy_rejection: dict[str, float]
     null: Nulls

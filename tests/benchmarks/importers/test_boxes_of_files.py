@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.benchmarks.importing.importer import ImportReport
+from headscope.benchmarks.importing.import_report import ImportReport
 from headscope.benchmarks.registry import import_cases
 from headscope.data.box_forms import FORMS, UNITS, BoxSurvey, parts_of, to_pixels
 from headscope.data.cases import load_cases

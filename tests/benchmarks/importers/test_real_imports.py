@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counted import calls_of
-from headscope.benchmarks.importing.importer import ImportReport
+from headscope.benchmarks.importing.import_report import ImportReport
 from headscope.benchmarks.registry import import_cases
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import from_dataset, to_dataset

@@ -20,7 +20,8 @@ from PIL import Image
 from test_import_mutations import COUNT, mutated
 
 from headscope.benchmarks.importing.columns import chosen, options_of, readings, value_of
-from headscope.benchmarks.importing.importer import ImportReport, run
+from headscope.benchmarks.importing.import_report import ImportReport
+from headscope.benchmarks.importing.importer import run
 from headscope.benchmarks.importing.sources import ImportPlace, SourceRow
 from headscope.benchmarks.registry import import_cases, rule, source
 from headscope.benchmarks.scores import constant

@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO, cast
@@ -17,6 +15,7 @@ from typing import TextIO, cast
 from pydantic import ValidationError
 
 from headscope.benchmarks.importing.files import rows_of
+from headscope.benchmarks.importing.import_report import ImportReport
 from headscope.benchmarks.importing.picture_copies import UNKNOWN, Pictures
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, SourceRow
 from headscope.data.cases import case_line
@@ -40,62 +39,6 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _LOOKED_AT = 512  # rows of a stream from the hub that a survey sees
-_SHOWN = 20
-
-
-@dataclass
-class ImportReport:
-    """What an import did; ``rows == cases + refused + merged`` always.
-
-    Attributes:
-        merged: rows that became part of another row's case (a step).
-        reasons: refusals by field and fault; ``first`` holds the first of them whole.
-        derived, guessed, left_out: what the importer did, with the number of cases.
-    """
-
-    source: str
-    place: str
-    split: str = ""
-    rows: int = 0
-    cases: int = 0
-    refused: int = 0
-    merged: int = 0
-    pictures: int = 0
-    looked: tuple[str, ...] = ()
-    without_picture: int = 0
-    steps: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    first: list[str] = field(default_factory=list)
-    derived: Counter[str] = field(default_factory=Counter)
-    guessed: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-
-    def as_json(self) -> JsonObject:
-        """The report as ``import.json`` holds it, commonest first."""
-        ordered = ("reasons", "derived", "guessed", "left_out")
-        counts = {key: dict(getattr(self, key).most_common()) for key in ordered}
-        return vars(self) | counts | {"looked": list(self.looked)}
-
-    def lines(self) -> list[str]:
-        """The report for people."""
-        split = f" {self.split}" if self.split else ""
-        out = [
-            f"{self.source}{split}: {self.rows} rows in = {self.cases} cases + {self.refused} refused + "
-            f"{self.merged} merged; {self.steps} steps, {self.pictures} pictures"
-        ]
-        for title in ("derived", "guessed", "left_out"):
-            out += [
-                f"  {title.replace('_', ' ')}: {what} ({n})" for what, n in getattr(self, title).most_common()
-            ]
-        out += [f"  refused: {what} ({n})" for what, n in self.reasons.most_common(_SHOWN)]
-        out += [f"    {line}" for line in self.first[:5]]
-        if self.without_picture:
-            out.append(
-                f"  {self.without_picture} cases have no picture yet: they can be decomposed and read, "
-                f"not asked; looked for in {', '.join(self.looked) or 'the records'}; "
-                "import again with --images FOLDER"
-            )
-        return out
 
 
 def run(
@@ -242,10 +185,7 @@ class _Run:
     def _refuse(self, row: SourceRow, finding: Finding) -> None:
         rows = 1 + row.merged
         fault: Fault = row.refuse(finding)
-        self.report.refused += rows
-        self.report.reasons[f"{re.sub(r'[0-9]+', '', finding.field)}: {finding.what}"] += rows
-        if len(self.report.first) < _SHOWN:
-            self.report.first.append(str(fault))
+        self.report.refuse(finding, fault, rows)
         self.refused.write(json.dumps(vars(fault), ensure_ascii=True) + "\n")
 
     def _write(self, batch: list[tuple[SourceRow, CaseDraft]]) -> None:
@@ -259,7 +199,7 @@ class _Run:
             case, line = made
             self.ids.add(case.id)
             self.cases.write(line + "\n")
-            self._count(draft, case)
+            self.report.add(draft, case, pictured=self.pictures.there(draft))
 
     def _made(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> tuple[Case, str] | Finding:
         """The case and its line; rows of tables may hold what JSON in UTF-8 cannot."""
@@ -307,15 +247,3 @@ class _Run:
         if case.id in self.ids:
             return Finding("id", "id given twice", show(case.id), "each record once")
         return case
-
-    def _count(self, draft: CaseDraft, case: Case) -> None:
-        report = self.report
-        report.cases += 1
-        report.steps += len(case.steps)
-        report.without_picture += not self.pictures.there(draft)
-        for counter, notes in (
-            (report.derived, draft.derived),
-            (report.guessed, draft.guessed),
-            (report.left_out, draft.left_out),
-        ):
-            counter.update(dict.fromkeys(notes, 1))

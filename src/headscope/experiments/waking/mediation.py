@@ -13,7 +13,7 @@ from headscope.experiments.effects import POINTS
 from headscope.experiments.significance import among_random
 from headscope.experiments.waking.comparison import Readings, tests_pointing
 from headscope.experiments.waking.measuring import Meter
-from headscope.experiments.waking.questions import BOTH, PLAIN, Question
+from headscope.experiments.waking.questions import BOTH, PLAIN, Question, choose
 from headscope.experiments.waking.wake_result import Comparison, Mediation
 from headscope.functions import Taxonomy
 from headscope.models.geometry import Geometry, Head, parse_head
@@ -39,17 +39,18 @@ def mediation(
     Args:
         meter: reads.
         heads: to be muted at all tokens.
-        questions: as they were read.
+        questions: as they were read; of those that test pointing ``mediation_items`` are read again.
         rows: variant -> rows of ``questions``, ``plain`` and ``both`` among them.
     """
+    settings, seed = meter.settings, meter.seed
     tested = {row["item"] for row in rows[PLAIN] if tests_pointing(row)}
-    asked = [q for q in questions if q.item.id in tested]
+    asked = choose([q for q in questions if q.item.id in tested], settings.mediation_items, seed)
     if not heads or not asked:
         why = "no question tests pointing" if heads else "no heads are frozen for a spatial function"
         return Mediation(reason=why)
-    clean = {v: [row for row in rows[v] if row["item"] in tested] for v in (PLAIN, BOTH)}
+    wanted = {q.item.id for q in asked}
+    clean = {v: [row for row in rows[v] if row["item"] in wanted] for v in (PLAIN, BOTH)}
     muted = _muted(meter, heads, asked)
-    settings, seed = meter.settings, meter.seed
     images = [row["image"] for row in clean[PLAIN]]
     left = paired_difference(_gain(clean), _gain(muted), images, settings.draws, seed=seed)
     controls = draw(meter.vlm.geometry, heads, settings.mediation_draws, seed + 1)

@@ -45,7 +45,8 @@ class WakeSettings:
         top_heads: heads per spatial function counted as spatial where no ablation froze any; 0: a sixteenth
             of all, at least one.
         wrong_names: questions asked with the name of an absent thing.
-        mediation_draws: random head sets muted beside the spatial heads.
+        mediation_items, mediation_draws: questions read again with the spatial heads muted, and random head
+            sets that are muted beside them; fewer than 20 sets cannot show p < 0.05.
         head_sets: random head sets, as many per layer as spatial ones, that waking is held against.
         draws: bootstrap draws for intervals.
         unit_items: questions in one unit of the ledger.
@@ -62,6 +63,7 @@ class WakeSettings:
     training_things: tuple[int, int] | None = None
     top_heads: int = 0
     wrong_names: int = 120
+    mediation_items: int = 200
     mediation_draws: int = 20
     head_sets: int = 2000
     draws: int = 2000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headscope.probing.atlas import Atlas, Scores
+from headscope.probing.atlas import Atlas, Contrast, Scores
 from headscope.report import theme
 from headscope.report.charts.base import Figure, dots, group, group_scale, heat, interval, scaled, words
 from headscope.report.contents import StudyContents
-from headscope.report.estimates import Estimate, estimate
-from headscope.report.theme import number, p_value
+from headscope.report.estimates import estimate
+from headscope.report.theme import number
 from headscope.storage import Row
 
 CRITERIA = {
@@ -68,12 +68,6 @@ def places(atlas: Atlas) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
     return names, tuple((rows[site], h.head) for site, h in zip(sites, atlas.heads, strict=True))
 
 
-def scarcity_estimate(atlas: Atlas, criterion: str) -> Estimate | None:
-    """Share of heads for spatial functions less that for others (0..1), by one criterion."""
-    found = atlas.scarcity.get(criterion)
-    return estimate(found.difference, found.ci, len(atlas.heads)) if found else None
-
-
 def sparsity(study: StudyContents) -> Figure | None:
     """Share of heads that serve each function, by every criterion."""
     import altair as alt
@@ -90,7 +84,9 @@ def sparsity(study: StudyContents) -> Figure | None:
         tip = f"{words(function)}, {name}: {count}, {interval(share)} %"
         values = {"value": share.value, "low": share.low, "high": share.high, "tip": tip, "criterion": name}
         rows.append({"label": words(function), "group": group(function, study.taxonomy), **values})
-        table.append((words(function), name, str(item.significant), interval(share), number(item.gini, 2)))
+        above = ", ".join(f"{number(100 * v)} % of {cut}" for cut, v in item.above.items()) or "–"
+        cells = (str(item.significant), interval(share), number(item.effective), above, number(item.gini, 2))
+        table.append((words(function), name, *cells))
     order = [words(f) for f in dict.fromkeys(f for _, f, _ in every)]
     shown = [CRITERIA[c] for c in CRITERIA if any(c == have for have, _, _ in every)]
     scale = group_scale(rows)
@@ -109,54 +105,56 @@ def sparsity(study: StudyContents) -> Figure | None:
         "elbow of the joint probe's importance; significant and selective independent probe; the step's "
         "answer decoded beyond the question and a blank picture; both of these; margin lost when the head "
         f"alone is muted. Benjamini-Hochberg over heads, level {atlas.level:g}. The findings use "
-        f"“{default}”. Bars: 95 % Wilson intervals, heads as trials. Gini in the table: 1 if all strength "
-        "lies in one head.",
+        f"“{default}”. Bars: 95 % Wilson intervals, heads as trials. In the table: effective number of "
+        "heads, share of heads above fixed cuts of the causal score, and Gini (1 if all strength lies in one "
+        "head).",
         "Dots with intervals: share of heads that serve each function, one panel a criterion.",
-        ("function", "criterion", "heads", "share, %", "Gini"),
+        ("function", "criterion", "heads", "share, %", "effective", "heads of so many nats", "Gini"),
         tuple(table),
     )
 
 
 def scarcity(study: StudyContents) -> Figure | None:
-    """Spatial functions against the others, by every criterion."""
+    """Effective number of heads of each function, and spatial functions against the others."""
     atlas = study.atlas
-    if atlas is None or not atlas.scarcity:
+    found = atlas.default_scarcity if atlas else None
+    if atlas is None or found is None:
         return None
     rows: list[Row] = []
-    table = []
-    for criterion, item in atlas.scarcity.items():
-        name = CRITERIA.get(criterion, criterion)
-        difference = scaled(estimate(item.difference, item.ci, len(atlas.heads)))
-        tip = f"{name}: {interval(difference, 1, True)} percentage points, {p_value(item.p)}"
-        values = {"value": difference.value, "low": difference.low, "high": difference.high}
-        mark = "the findings' criterion" if criterion == atlas.default_criterion else "other criteria"
-        rows.append({"label": name, "tip": tip, "mark": mark, **values})
-        shares = [number(100 * v) for v in (item.spatial, item.other)]
-        table.append((name, *shares, interval(difference, 1, True), p_value(item.p)))
-    import altair as alt
-
-    scale = alt.Scale(
-        domain=["the findings' criterion", "other criteria"], range=[theme.SPATIAL, theme.CONTROL]
-    )
+    for name, value in found.effective.items():
+        tip = f"{words(name)}: {number(value)} of {len(atlas.heads)} heads"
+        kind = {"group": group(name, study.taxonomy), "value": value, "low": value, "high": value}
+        rows.append({"label": words(name), "tip": tip, **kind})
     chart = dots(
         rows,
         order=[r["label"] for r in rows],
-        x="share for spatial − share for other functions, percentage points of heads",
-        colour="mark",
-        scale=scale,
+        x="effective number of heads",
+        scale=group_scale(rows),
+        legend="functions",
         zero=True,
     )
+    table = []
+    for criterion, item in atlas.scarcity.items():
+        table.append(_contrast(f"effective heads, {CRITERIA.get(criterion, criterion)}", item, 1.0))
+        table += [_contrast(f"% of heads of {cut} nats or more", c, 100.0) for cut, c in item.above.items()]
     return Figure(
         "scarcity",
         "Are spatial heads scarcer?",
         chart,
-        "Mean share of heads that serve a spatial function minus mean share that serve another. Negative: "
-        "spatial heads are scarcer. Bars: 95 % bootstrap intervals over heads. p: among all ways to call "
-        "as many functions spatial.",
-        "Dots with intervals: share of heads for spatial functions minus share for others.",
-        ("criterion", "spatial, %", "other, %", "difference, points", "relabelling"),
+        "Effective number of heads of each function: (sum of effects)^2 / sum of their squares, over heads "
+        "with a positive one: 1 where one head does it all. The unit is the function, so that no interval "
+        "over heads is drawn. Relabelling: among all ways to call as many functions spatial.",
+        "Dots: effective number of heads of each function.",
+        ("measure", "spatial, mean", "other, mean", "difference", "relabelling p", "ways"),
         tuple(table),
     )
+
+
+def _contrast(name: str, found: Contrast, scale: float) -> tuple[str, ...]:
+    values = (found.spatial, found.other)
+    means = [number(scale * v, 1) for v in values]
+    difference = number(scale * found.difference, 1, True)
+    return (name, *means, difference, number(found.relabel_p, 3), str(found.ways))
 
 
 def layers(study: StudyContents) -> Figure | None:
