@@ -175,7 +175,9 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
     assert summary["accuracy"] == summary["ablation"] == summary["emphasis"] == summary["wake"] == {}
     assert summary["claims"] == []
     assert summary["random_sets_claimed"] == {"share": None, "sets": 0}
-    assert set(summary["joint_probe"].values()) <= {None, "", 0}
+    assert set(summary["joint_probe"]) == set(FORM["joint_probe"])  # type: ignore[call-overload]
+    assert set(summary["joint_probe"].values()) == {None, "", 0}
+    assert summary["chain"] == dict.fromkeys(FORM["chain"]) | {"n": 0}  # type: ignore[call-overload]
     assert "Not run: emphasize, wake, ablate" in _printed(tmp_path)
 
 

@@ -211,7 +211,8 @@ def _point(context: ExperimentContext, settings: PaperSettings) -> list[PaperPoi
                 images=len(set(groups)),
                 accuracy=reading.accuracy,
                 delta_points=100 * more.value,
-                ci=(100 * more.ci[0], 100 * more.ci[1]),
+                # Of the plain picture less itself nothing is uncertain.
+                ci=(0.0, 0.0) if style == PLAIN else (100 * more.ci[0], 100 * more.ci[1]),
             )
         )
     return rows

@@ -32,9 +32,13 @@ class ChainCell(Record):
     def of(cls, study: StudyContents) -> ChainCell:
         """From the answers of a study; contexts that were not asked are null."""
         rows = asked_alike(study, MAIN)
-        names = {"gold_without_verdict" if c == "gold" else c: found for c, found in rows.items() if found}
-        shares = {c: 100 * float(np.mean([bool(r["correct"]) for r in found])) for c, found in names.items()}
-        return cls(**shares, n=max(map(len, names.values()), default=0))
+        shares = {
+            "gold_without_verdict" if context == "gold" else context: 100 * float(np.mean(right))
+            for context, found in rows.items()
+            if (right := [bool(r["correct"]) for r in found])
+        }
+        n = max(map(len, rows.values()), default=0)
+        return cls.model_validate({**dict.fromkeys(cls.model_fields), **shares, "n": n})
 
 
 def beside(study: StudyContents) -> str:

@@ -67,8 +67,9 @@ class JointCell(Record):
     @classmethod
     def of(cls, joint: Row) -> JointCell:
         """From the atlas; fields that an older one lacks are empty."""
-        found = {k: joint[k] for k in cls.model_fields if joint.get(k) is not None}
-        return cls(**{**found, "n": int((joint.get("steps") or {}).get("test", 0))})
+        found = {k: joint.get(k) for k in cls.model_fields}
+        n = int((joint.get("steps") or {}).get("test", 0))
+        return cls.model_validate({**found, "words_by": joint.get("words_by") or "", "n": n})
 
 
 class HeadsCell(Record):
