@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,11 +10,11 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 
-def test_the_table_of_results_is_made_from_the_summary_beside_it() -> None:
-    from readme import SUMMARY, filled
+def test_the_table_of_results_is_made_from_the_studies_beside_it() -> None:
+    from readme import filled, summaries
 
     text = (ROOT / "README.md").read_text("utf-8")
-    assert filled(text, json.loads(SUMMARY.read_text("utf-8"))) == text
+    assert filled(text, summaries()) == text
 
 
 def test_the_lines_on_pointing_and_turning_up_carry_their_n_and_controls() -> None:
@@ -36,7 +35,7 @@ def test_the_lines_on_pointing_and_turning_up_carry_their_n_and_controls() -> No
     assert "with the spatial heads muted -." in told
     assert "tell it: +11.2 (n 80)" in told
     assert "84.0 % of the time, +70.5 points more" in told
-    assert _turning_up({"testable": False, "reason": "no headroom"}).endswith("not testable (no headroom).")
+    assert _turning_up([{"testable": False, "reason": "no headroom"}]).endswith("not testable (no headroom).")
     few = {"counting": 3.04, "text_reading": None}
     said = _scarcity({"effective_heads": few, "difference": -1.25, "relabel_p": 0.2})
     assert said.startswith("- Effective number of heads: counting 3.0. ")

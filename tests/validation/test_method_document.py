@@ -40,9 +40,10 @@ def test_every_measurement_of_a_summary_reaches_its_table() -> None:
 
 def test_training_seeds_count_what_repeats() -> None:
     summary = read_json(DOCS / "demo-summary.json")
+    summary["ablation"]["counting"] |= {"p": 0.001, "drop_points": 40.0, "control_mean": 5.0}
     one = training_row("a", summary)
     other = {**one, "revision": "other", "muting": {f: {**c, "p": 1.0} for f, c in one["muting"].items()}}
-    found = training_seeds([one, other])["repeats"]["muting"]["attribute_perception"]
+    found = training_seeds([one, other])["repeats"]["muting"]["counting"]
     assert found == {"holds": 1, "of": 2}
     with pytest.raises(StoreError, match="of one model"):
         training_seeds([one, one])

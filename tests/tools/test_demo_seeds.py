@@ -1,0 +1,55 @@
+"""README's studies: seeds that follow from a commit, and medians over them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import demo_seeds
+
+
+def test_seeds_follow_from_the_commit_alone_and_are_none_of_development() -> None:
+    found = demo_seeds.seeds_of("a" * 40)
+    assert found == demo_seeds.seeds_of("a" * 40)
+    assert len(set(found)) == demo_seeds.COUNT
+    assert found != demo_seeds.seeds_of("b" * 40)
+    assert not set(found) & set(demo_seeds.DEVELOPMENT)
+    assert all(1000 <= seed < 10_000 for seed in found)
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"),
+    [
+        ([1, 5, 2], 2.0),
+        ([1, None, 3], 2.0),
+        ([None, None], None),
+        ([[1, 2], [3, 8], [5, 5]], [3.0, 5.0]),
+        ([{"a": 1, "b": "x"}, {"a": 4, "b": "x"}], {"a": 2.5, "b": "x"}),
+        ([{"b": "x"}, {"b": "y"}], {"b": "various"}),
+        ([True, False], False),
+    ],
+)
+def test_medians_are_taken_number_by_number(values: list[object], middle: object) -> None:
+    assert demo_seeds.median_of(values) == middle
+
+
+def test_the_page_is_made_from_the_studies_beside_it() -> None:
+    content = json.loads(demo_seeds.STUDIES.read_text("utf-8"))
+    assert demo_seeds.PAGE.read_text("utf-8") == demo_seeds.page(content["studies"], content["commit"])
+    assert [s["seed"] for s in content["studies"]] == [
+        seed
+        for seed in demo_seeds.seeds_of(content["commit"])
+        if seed in {s["seed"] for s in content["studies"]}
+    ]
+
+
+def test_every_study_of_readme_has_matched_sets_behind_what_it_claims() -> None:
+    for study in json.loads(demo_seeds.STUDIES.read_text("utf-8"))["studies"]:
+        for claim in study["summary"]["claims"]:
+            if claim["claimed"]:
+                assert claim["layer_matched"]
+                assert claim["distinct"] >= 200
+                assert claim["ci"][0] > 0 < claim["forced_ci"][0]
+                assert claim["beyond_ci"][0] > 0
+                assert claim["q"] < 0.05
