@@ -36,7 +36,10 @@ def test_by_load_model_and_by_an_edit(tiny: Any, tiny_llava_folder: Path) -> Non
         ({"size": "quik"}, "'quik'; there are: smoke, quick, demo, full"),
         ({"model_options": {"quantisation": "4bit"}}, "'quantisation'; there are: device_map"),
         ({"settings": {"ablat": {}}}, "stage 'ablat'; there are: capture, causal, probe, ablate"),
-        ({"settings": {"ablate": {"drws": 3}}}, "ablate: asked for option 'drws'; there are: draws"),
+        (
+            {"settings": {"ablate": {"drws": 3}}},
+            "ablate: asked for option 'drws'; there are: functions, draws",
+        ),
         ({"settings": {"ablate": {"draws": "many"}}}, "ablate.draws: .*valid integer.*'many'"),
     ],
 )

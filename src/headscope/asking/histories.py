@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from headscope.data.schema import Case, Step
+from headscope.data.splits import picture_groups
 from headscope.functions import MAIN, Taxonomy
 from headscope.models.answers import words
 
@@ -64,11 +65,12 @@ def with_one_wrong(case: Case, step: Step, taxonomy: Taxonomy) -> tuple[Step, ..
     return tuple(said if t is replaced else t for t in turns)
 
 
-def like_cases(cases: Iterable[Case], taxonomy: Taxonomy) -> dict[str, Case]:
+def like_cases(cases: Sequence[Case], taxonomy: Taxonomy) -> dict[str, Case]:
     """Case id -> another case, of another picture, whose chain asks the same kinds of questions in order.
 
     Drawn by the ids, whatever order the cases come in; cases without such another are left out.
     """
+    picture = picture_groups(cases)
     groups: dict[tuple[object, ...], list[Case]] = defaultdict(list)
     for case in cases:
         groups[_form(case, taxonomy)].append(case)
@@ -77,7 +79,7 @@ def like_cases(cases: Iterable[Case], taxonomy: Taxonomy) -> dict[str, Case]:
         ordered = sorted(group, key=lambda c: hashlib.sha256(c.id.encode()).hexdigest())
         for at, case in enumerate(ordered):
             others = ordered[at + 1 :] + ordered[:at]
-            other = next((c for c in others if c.image != case.image), None)
+            other = next((c for c in others if picture[c.id] != picture[case.id]), None)
             if other is not None:
                 found[case.id] = other
     return found

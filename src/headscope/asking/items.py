@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headscope.asking.histories import earlier_steps, like_cases, of_another, with_one_wrong
@@ -104,7 +104,7 @@ def make_items(
     for_steps = wanted if "own" in wanted or "own" not in mains else (*wanted, "own")
     items: dict[str, Item] = {}
     if others is None and "other" in (*wanted, *mains):
-        cases = list(cases)
+        cases = cases if isinstance(cases, Sequence) else list(cases)
         others = like_cases(cases, taxonomy)
     for case in cases:
         asked = [(s, c) for c in for_steps for s in case.steps if s.answered]

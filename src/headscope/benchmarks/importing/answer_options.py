@@ -52,7 +52,7 @@ def distinct(options: Sequence[str]) -> tuple[str, ...]:
 
 
 class QuestionFields(TypedDict):
-    """What a question with options gives to a :class:`headscope.benchmarks.importing.sources.Draft`."""
+    """What a question with options gives to a :class:`headscope.benchmarks.importing.sources.CaseDraft`."""
 
     question: str
     answer: str
