@@ -39,7 +39,7 @@ SMALL = Size(
     "small",
     {
         "causal": {"max_items": 2},
-        "ablate": {"draws": 7, "random_draws": 4, "layer_rounds": 1, "main_draws": 3, "ks": (1, 2),
+        "ablate": {"draws": 7, "random_draws": 4, "layer_rounds": 1, "main_draws": 3, "ks": (2, 3),
                    "select_items": 3, "test_items": 3, "mean_items": 2},
         "emphasize": {"scales": (1.5,), "strengths": (1.0,), "ks": (2,), "select_items": 3, "test_items": 3,
                       "side_items": 3, "random_sets": 3, "headroom": (0.0, 100.0)},
@@ -62,7 +62,7 @@ def splits(cases: Cases) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def planned(cases: Cases, splits: dict[str, str]) -> dict[str, StageWork]:
-    return {work.stage: work for work in stage_work(cases, splits, SMALL, DEFAULT, layers=3)}
+    return {work.stage: work for work in stage_work(cases, splits, SMALL, DEFAULT, quarters=12)}
 
 
 class Asked:

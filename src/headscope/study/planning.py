@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 _SCANNED = 32  # heads that are timed of a scan
 _EDITS = 16  # edits that are timed together
-QUARTERS = 5  # of a layer, at most, where its heads are no multiple of four
-LAYERS = 32  # of a model that is not at hand
+QUARTERS = 4 * 32  # of the heads of all layers, of a model that is not at hand
 _SOME = 2  # prompts that edited readings are timed on
 
 
@@ -66,7 +66,7 @@ class _Asked:
     size: Size
     taxonomy: Taxonomy
     seed: int
-    layers: int
+    quarters: int
 
     def settings(self, stage: str) -> Any:
         return stage_settings(stage, self.size)
@@ -93,7 +93,7 @@ def stage_work(
     size: Size,
     taxonomy: Taxonomy,
     seed: int = 0,
-    layers: int = LAYERS,
+    quarters: int = QUARTERS,
 ) -> tuple[StageWork, ...]:
     """Count what every stage of a study will ask; nothing is loaded or asked.
 
@@ -102,7 +102,7 @@ def stage_work(
         size: how much is read.
         taxonomy: the functions.
         seed: of the choice of questions, as the study's.
-        layers: of the model's decoder; where it is not known, a usual number.
+        quarters: parts of the heads of all decoder layers; of an unknown model, a usual number.
 
     Example:
         >>> from headscope.data.splits import assign_splits
@@ -110,7 +110,7 @@ def stage_work(
         >>> from headscope.study.sizes import size_named
         >>> stage_work(cases, assign_splits(cases, 0), size_named("quick"), DEFAULT)  # doctest: +SKIP
     """
-    asked = _Asked(cases, splits, size, taxonomy, seed, layers)
+    asked = _Asked(cases, splits, size, taxonomy, seed, quarters)
     return tuple(count(asked) for count in (_capture, _causal, _ablate, _emphasize, _wake))
 
 
@@ -138,7 +138,7 @@ def _ablate(asked: _Asked) -> StageWork:
     measured = [f for f in asked.taxonomy.functions if f in select and f in test]
     functions = [f for f in measured if not s.functions or f in s.functions]
     candidates = len(s.rankings) * len(s.ks) * len(functions)
-    edited = sum(select[f] for f in measured) * (candidates + asked.layers * QUARTERS * s.layer_rounds)
+    edited = sum(select[f] for f in measured) * (candidates + asked.quarters * s.layer_rounds)
     for name in functions:
         edited += test[name] * (s.draws + s.random_draws + len(s.mutes) + len(s.scopes))
         edited += sum(test[f] for f in measured)
@@ -315,8 +315,9 @@ def plan_study(
     splits = {str(k): str(v) for k, v in assign_splits(cases, seed).items()}
     if vlm is None:
         return StudyPlan("", size.name, len(cases), stage_work(cases, splits, size, taxonomy, seed))
-    layers = sum(site.tower == "decoder" for site in vlm.geometry.sites)
-    work = stage_work(cases, splits, size, taxonomy, seed, layers)
+    heads = (site.n_heads for site in vlm.geometry.sites if site.tower == "decoder")
+    quarters = sum(math.ceil(n / max(1, n // 4)) for n in heads)
+    work = stage_work(cases, splits, size, taxonomy, seed, quarters)
     seconds = unit_seconds(vlm, cases, taxonomy, batch_size, seed)
     written = estimate_bytes(work[0].answers, vlm, READOUTS)
     return StudyPlan(vlm.name, size.name, len(cases), work, seconds, written)
