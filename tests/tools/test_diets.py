@@ -72,7 +72,7 @@ def test_diets_show_the_same_pictures(recipe: Recipe, processor) -> None:  # typ
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("names = 24.2", "names = 25.2", "sum to 101"),
+        ("names = 24.8", "names = 25.8", "sum to 101"),
         ("[diets.web]\ncaptions = 10.0", "[diets.web]\ncaption = 10.0", "has groups"),
         ("[schedule.base]", "[schedule.large]", "schedules of"),
         ("until = 1.0", "until = 0.9", "has to end at 1.0"),

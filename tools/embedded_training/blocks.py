@@ -145,7 +145,7 @@ def _with_signs(rng: random.Random, count: int) -> Scene:
     while True:
         draft = Draft(rng, count)
         try:
-            for colour in rng.sample(list(COLOURS), min(count - 1, rng.choice((0, 1, 2, 2, 3, 3)))):
+            for colour in rng.sample(list(COLOURS), min(count - 1, rng.choice((0, 1, 2, 3, 3, 3)))):
                 draft.add(SIGN, colour=colour)
             while len(draft.things) < count:
                 twice = draft.things and rng.random() < 0.2
@@ -156,10 +156,10 @@ def _with_signs(rng: random.Random, count: int) -> Scene:
 
 
 def picture(rng: random.Random, fewest: int, most: int) -> tuple[Scene, Story | None]:
-    """A picture: half are made for a main question, half are of random things and signs."""
+    """A picture: two in five are made for a main question, the others are of random things and signs."""
     count = fewest + int((most + 1 - fewest) * rng.random() ** CROWD_TAIL) if most > 7 else 0
     count = count or rng.randint(fewest, most)
-    if rng.random() < 0.5:
+    if rng.random() < 0.6:
         return _with_signs(rng, count), None
     story = build(rng, draw_kind(rng), count)
     assert story.scene is not None

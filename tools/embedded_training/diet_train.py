@@ -48,9 +48,7 @@ class Run:
 class DietTrainer:
     """Both parts of a run: log and checkpoints in ``folder``; the tower's, to be shared, in ``vision``."""
 
-    def __init__(
-        self, run: Run, recipe: Recipe, folder: Path, vision: Path, every: int = 50, save: int = 100
-    ):
+    def __init__(self, run: Run, recipe: Recipe, folder: Path, vision: Path, every: int = 50, save: int = 50):
         self.run, self.recipe, self.folder, self.vision = run, recipe, folder, vision
         self.every, self.save, self.watch = every, save, 0
         self.schedule = recipe.schedules[run.size]

@@ -100,7 +100,9 @@ def read_recipe(path: Path = FILE) -> Recipe:
                 f"{path}: diet {diet} has groups {sorted(shares)}, sorts has {sorted(recipe.sorts)}"
             )
         if abs(sum(shares.values()) - 100) > 1e-6:
-            raise DataError(f"{path}: the shares of diet {diet} sum to {sum(shares.values())}, expected 100")
+            raise DataError(
+                f"{path}: the shares of diet {diet} sum to {sum(shares.values()):.6g}, expected 100"
+            )
     if set(recipe.schedules) != set(SIZES):
         raise DataError(f"{path}: schedules of {sorted(recipe.schedules)}, expected of {sorted(SIZES)}")
     if not recipe.stages or recipe.stages[-1].until != 1.0:
