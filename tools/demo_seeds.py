@@ -63,8 +63,8 @@ def page(studies: Sequence[Mapping[str, Any]], commit: str) -> str:
         "# The studies behind README",
         "",
         f"`make demo` on {len(studies)} of {COUNT} seeds that follow from commit `{commit[:12]}`, after "
-        "which the code of the study was not changed. `python tools/demo_seeds.py run COMMIT --out FOLDER`, then "
-        "`collect`. Points are percentage points lost by muting; intervals are 95 % by picture.",
+        "which the code of the study was not changed. `python tools/demo_seeds.py run COMMIT --out FOLDER`, "
+        "then `collect`. Points are percentage points lost by muting; intervals are 95 % by picture.",
         "",
         "| seed | function | n (pictures) | heads | free answers | forced choice | by others | q | claimed |",
         "|---|---|---|---|---|---|---|---|---|",
