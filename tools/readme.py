@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from demo_seeds import STUDIES, median_of
+from demo_seeds import COUNT, STUDIES, median_of
 from headscope.making.scenes.generate import one_case
 
 ROOT = Path(__file__).parent.parent
@@ -50,8 +50,10 @@ def signed(value: float | None, ci: list[float | None] | None = None) -> str:
 def results(studies: Sequence[dict[str, Any]]) -> str:
     """The README's table and lines: medians over the summaries of studies."""
     lines = [
+        f"From {len(studies)} of {COUNT} studies:" if len(studies) < COUNT else f"From {COUNT} studies:",
+        "",
         "| function | clean, %: free, forced | heads | lost by muting them, points: free | forced choice "
-        "| under random heads of the same layers | by other functions | q | may be called functional |",
+        "| under random heads of the same layers | by other functions, mean | q | may be called functional |",
         "|---|---|---|---|---|---|---|---|---|",
         *(_claim_line(cells) for cells in _by_function(studies).values()),
         "",
@@ -73,8 +75,14 @@ def results(studies: Sequence[dict[str, Any]]) -> str:
 def _by_function(studies: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Function -> its claim in each study."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for claim in (c for s in studies for c in s["claims"]):
-        found.setdefault(claim["function"], []).append(claim)
+    for study in studies:
+        table = study["specificity"]
+        for claim in study["claims"]:
+            row = table["drop_points"][table["muted"].index(claim["function"])]
+            others = {f: v for f, v in zip(table["measured"], row, strict=True) if f != claim["function"]}
+            worst = max(others, key=others.__getitem__)
+            cell = {**claim, "worst": worst, "worst_points": others[worst]}
+            found.setdefault(claim["function"], []).append(cell)
     return found
 
 
@@ -89,7 +97,8 @@ def _claim_line(cells: list[dict[str, Any]]) -> str:
         f"| {m['function'].replace('_', ' ')} (n {m['n']:.0f}, {m['pictures']:.0f} pictures) "
         f"| {m['clean_free']:.1f}, {m['clean_forced']:.1f} | {m['heads']:.0f} "
         f"| {_lost(m['drop_points'], m['ci'])} | {_lost(m['forced_drop_points'], m['forced_ci'])} "
-        f"| {_controls(m)} | {_lost(m['elsewhere_points'], m['elsewhere_ci'])} | {_q(m['q'])} | {verdict} |"
+        f"| {_controls(m)} | {_lost(m['elsewhere_points'], m['elsewhere_ci'])}, most: "
+        f"{m['worst'].replace('_', ' ')} {m['worst_points']:.1f} | {_q(m['q'])} | {verdict} |"
     )
 
 
