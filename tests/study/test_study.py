@@ -38,6 +38,8 @@ def run_command(cases: Path, model: Path, study: Path) -> list[str]:
         "run",
         *("--model", str(model), "--data", str(cases), "--study", str(study)),
         *("--size", "quick", "--batch-size", "32"),
+        # Layers of four heads, of which one may be taken; of a random model none carries everything.
+        *("--set", "ablate.ks=[1, 2]", "--set", "ablate.layer_limit=100"),
     ]
 
 
