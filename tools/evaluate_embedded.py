@@ -115,6 +115,7 @@ def tables(found: dict[str, Any]) -> str:
     return "\n\n".join(
         (
             "### 2 to 3 things, trained-on wordings (accuracy in %, by context)",
+            "Before main questions the steps that give their answer are left out.",
             table(["function", *CONTEXTS], first),
             "### By number of things (trained on 2 to 7)",
             table(["things", "steps alone", *(f"main {c}" for c in CONTEXTS)], crowd),
