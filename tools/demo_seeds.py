@@ -62,8 +62,8 @@ def page(studies: Sequence[Mapping[str, Any]], commit: str) -> str:
     lines = [
         "# The studies behind README",
         "",
-        f"`make demo` on {len(studies)} of {COUNT} seeds that follow from commit `{commit[:12]}`, after "
-        "which the code of the study was not changed. `python tools/demo_seeds.py run COMMIT --out FOLDER`, "
+        f"`make demo` with the code of commit `{commit[:12]}`, on {len(studies)} of the {COUNT} seeds that "
+        "follow from its id. `python tools/demo_seeds.py run COMMIT --out FOLDER`, "
         "then `collect`. Points are percentage points lost by muting; intervals are 95 % by picture.",
         "",
         "| seed | function | n (pictures) | heads | free answers | forced choice | by others | q | claimed |",
