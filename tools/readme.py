@@ -76,13 +76,8 @@ def _by_function(studies: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, 
     """Function -> its claim in each study."""
     found: dict[str, list[dict[str, Any]]] = {}
     for study in studies:
-        table = study["specificity"]
         for claim in study["claims"]:
-            row = table["drop_points"][table["muted"].index(claim["function"])]
-            others = {f: v for f, v in zip(table["measured"], row, strict=True) if f != claim["function"]}
-            worst = max(others, key=others.__getitem__)
-            cell = {**claim, "worst": worst, "worst_points": others[worst]}
-            found.setdefault(claim["function"], []).append(cell)
+            found.setdefault(claim["function"], []).append(claim)
     return found
 
 

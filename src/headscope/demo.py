@@ -15,7 +15,7 @@ from headscope.storage import read_json, write_json
 from headscope.study.lock import FolderLock
 from headscope.study.study import Study
 
-CASES, SEED = 500, 1
+CASES, SEED = 400, 1
 
 
 def run_demo(
@@ -30,7 +30,8 @@ def run_demo(
 ) -> Study:
     """Draw ``cases`` scenes into ``folder/data``, then run every stage; resumes like any study.
 
-    By default 500, and more for ``test`` until every function has 100 questions from 60 pictures there.
+    By default 400, and more for ``test`` until every function has 100 questions from 60 pictures there, and
+    for ``select`` until it has 60 from 36.
 
     Raises:
         StudyError: the folder holds a demo with other scenes or settings than those that are given, or

@@ -124,6 +124,12 @@ def evidence(**more):
         (evidence(forced_low=-1.0), "forced choice may lose nothing (from -1.0 points)"),
         (evidence(forced_low=None), "forced choice may lose nothing"),
         (evidence(beyond_low=-3.0), "others may lose as much"),
+        (
+            evidence(worst="counting", worst_points=17.5),
+            "not functional: counting loses as much or more (17.5 points)",
+        ),
+        (evidence(worst="counting", worst_points=15.0), "counting loses as much or more"),
+        (evidence(worst="counting", worst_points=None), "loses as much or more (unknown points)"),
         (evidence(damage=None), "general damage was not measured"),
         (evidence(damage=DAMAGE.model_copy(update={"unreadable_points": 40.0})), "40.0 points more answers"),
         (
@@ -151,6 +157,10 @@ def test_a_claim_says_what_is_lost_and_on_how_many_sets_it_rests():
     )
 
 
+def test_another_function_may_lose_something_less():
+    assert claim(evidence(worst="counting", worst_points=14.9))[0]
+
+
 def test_all_parts_that_fail_are_named_together():
     _, verdict = claim(evidence(forced_low=-1.0, beyond_low=-2.0))
     assert verdict.startswith("not functional: ")
@@ -171,6 +181,7 @@ def test_what_a_function_loses_beyond_the_others_is_the_difference_of_means():
     found = elsewhere("own", losses, groups)
     assert found.functions == ("a", "b")
     assert found.points == pytest.approx((0.0 + 20.0) / 2)
+    assert (found.worst, found.worst_points) == ("b", pytest.approx(20.0))
     assert found.beyond_points == pytest.approx(100 * losses["own"].mean() - 10.0)
     # The pictures differ, so the variances of the three means add up (normal approximation).
     parts = [np.var(losses["own"]) / 80, 0.25 * np.var(losses["b"]) / 20]

@@ -56,7 +56,7 @@ def demo(
     study: StudyOption = Path("runs/demo"),
     cases: Annotated[
         int | None,
-        typer.Option("--cases", help="How many scenes; default 500 and what functions lack on test."),
+        typer.Option("--cases", help="How many scenes; default 400 and what functions lack."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of scenes, splits and everything else; default 1.")

@@ -35,13 +35,16 @@ def draw_scenes(
     ] = 0.15,
     balance: Annotated[
         str | None,
-        typer.Option(help="`functions`: further scenes for test until every function has enough questions."),
+        typer.Option(help="`functions`: further scenes until every function has enough on test and select."),
     ] = None,
     test_questions: Annotated[
         int | None, typer.Option(help="With --balance: questions of every function on test.  [default: 100]")
     ] = None,
     test_pictures: Annotated[
         int | None, typer.Option(help="With --balance: from at least so many pictures.  [default: 60]")
+    ] = None,
+    select_share: Annotated[
+        float | None, typer.Option(help="With --balance: the share of both on select.  [default: 0.6]")
     ] = None,
     shared_wordings: Annotated[
         bool,
@@ -53,7 +56,7 @@ def draw_scenes(
     """Draw scenes with exact ground truth, and ask about them step by step."""
     from headscope.making.scenes.generate import draw_scenes
 
-    wanted = _balance(balance, test_questions, test_pictures)
+    wanted = _balance(balance, test_questions, test_pictures, select_share)
     made = draw_scenes(
         out,
         cases,
@@ -69,21 +72,26 @@ def draw_scenes(
     typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
 
 
-def _balance(balance: str | None, questions: int | None, pictures: int | None) -> Balance | None:
+def _balance(
+    balance: str | None, questions: int | None, pictures: int | None, select: float | None
+) -> Balance | None:
     from headscope.errors import DataError
     from headscope.making.scenes.balance import Balance
 
-    given = {"questions": questions, "pictures": pictures}
-    named = {name: number for name, number in given.items() if number is not None}
+    given = {"--test-questions": questions, "--test-pictures": pictures, "--select-share": select}
+    named = [option for option, number in given.items() if number is not None]
     if balance is None:
         if named:
-            raise DataError(
-                f"--test-{next(iter(named))} says what --balance functions is to reach; name it too"
-            )
+            raise DataError(f"{named[0]} says what --balance functions is to reach; name it too")
         return None
     if balance != "functions":
         raise DataError(f"--balance {balance}: asked for what is not there; expected functions")
-    return Balance(**named)
+    default = Balance()
+    return Balance(
+        default.questions if questions is None else questions,
+        default.pictures if pictures is None else pictures,
+        default.select if select is None else select,
+    )
 
 
 @data_app.command()

@@ -50,55 +50,83 @@ class Patch:
     Attributes:
         heads: heads touched, of the decoder.
         source: what :func:`prompt_z` found, of as many prompts.
+        positions: (item, position) bool, where z is replaced; None: at all positions of the prompt.
 
     Raises:
-        EditError: when applied: a head that the model or the source does not have; when the batch is read:
-            prompts of another number or length than the source's.
+        EditError: when made: positions of another shape than the source; when applied: a head that the model
+            or the source does not have; when the batch is read: prompts of another number or length than the
+            source's.
     """
 
     heads: tuple[Head, ...]
     source: Mapping[Site, Tensor]
+    positions: Tensor | None = None
 
-    @contextmanager
-    def applied(self, vlm: VLM) -> Iterator[None]:
-        """Hold the patch until the block is left; the weights are never touched."""
-        sites = _sites(vlm.geometry, self.heads)
+    def __post_init__(self) -> None:
+        for site, z in self.source.items():
+            if self.positions is not None and self.positions.shape != z.shape[:2]:
+                raise EditError(
+                    f"patch: asked for positions {tuple(self.positions.shape)}; the source of {site.tower} "
+                    f"layer {site.layer} has prompts and positions {tuple(z.shape[:2])}"
+                )
+
+    def sites(self, geometry: Geometry) -> list[tuple[Site, list[int]]]:
+        """The layers that are touched, each with the numbers of its heads.
+
+        Raises:
+            EditError: a head that the model or the source does not have.
+        """
+        sites = _sites(geometry, self.heads)
         lacking = [site for site in sites if site not in self.source]
         if lacking:
             raise EditError(
                 f"patch: the source holds nothing of {lacking[0].tower} layer {lacking[0].layer}; take it "
                 "with prompt_z(vlm, encoded, heads) of the same heads"
             )
+        return [(s, [h.head for h in self.heads if geometry.site_of(h) is s]) for s in sites]
+
+    @contextmanager
+    def applied(self, vlm: VLM) -> Iterator[None]:
+        """Hold the patch until the block is left; the weights are never touched."""
         with ExitStack() as stack:
-            for site in sites:
-                hook = self._hook(vlm, site, [h.head for h in self.heads if vlm.geometry.site_of(h) is site])
+            for site, heads in self.sites(vlm.geometry):
+                hook = self._hook(vlm, site, heads)
                 stack.callback(site.projection.register_forward_pre_hook(hook).remove)
             yield
 
     def _hook(self, vlm: VLM, site: Site, heads: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
-        source, width = self.source[site], site.head_dim
-        taken = torch.zeros(site.n_heads * width, dtype=torch.bool)
-        for head in heads:
-            taken[head * width : (head + 1) * width] = True
+        source, taken = self.source[site], head_columns(site, heads)
 
         def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
             z: Tensor = args[0]
             frame, length = vlm.frame, source.shape[1]
             if frame is None or frame.prompt_length != length or frame.encoded.items != len(source):
-                held = "no batch" if frame is None else f"{frame.encoded.items} of {frame.prompt_length}"
+                read = "no batch" if frame is None else f"{frame.encoded.items} of {frame.prompt_length}"
                 raise EditError(
                     f"patch: the source has {len(source)} prompts of {length} positions, what is being read "
-                    f"{held}; patch between prompts of one layout"
+                    f"{read}; patch between prompts of one layout"
                 )
             where = frame.prompt_slice(z.shape[1])
             if where is None:  # tokens of the answer
                 return args
-            rows = source[:, where].repeat_interleave(frame.repeats(z.shape[0]), dim=0).to(z)
+            times = frame.repeats(z.shape[0])
+            rows = source[:, where].repeat_interleave(times, dim=0).to(z)
+            swapped = taken.to(z.device)
+            if self.positions is not None:
+                held = self.positions[:, where].repeat_interleave(times, dim=0).to(z.device)
+                swapped = held[..., None] & swapped
             edited, count = z.clone(), rows.shape[1]
-            edited[:, :count] = torch.where(taken.to(z.device), rows, z[:, :count])
+            edited[:, :count] = torch.where(swapped, rows, z[:, :count])
             return (edited, *args[1:])
 
         return hook
+
+
+def head_columns(site: Site, heads: Sequence[int]) -> Tensor:
+    """(heads * width,) bool: the columns of the projection's input that these heads of the layer write."""
+    columns = torch.zeros(site.n_heads, site.head_dim, dtype=torch.bool)
+    columns[list(heads)] = True
+    return columns.flatten()
 
 
 def _sites(geometry: Geometry, heads: Sequence[Head]) -> list[Site]:

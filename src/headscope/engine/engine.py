@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.asking.answers import AnswerRow
-from headscope.asking.ask import ask
+from headscope.asking.ask import ask, scored_choices
 from headscope.asking.batches import Pictures, encode_batch, length_key, plan_batches, tile
 from headscope.asking.items import Item
 from headscope.asking.picture_features import PictureFeatures, shared_features
@@ -176,7 +176,7 @@ class Engine:
             return str(exc)
 
     def _may_go_on(self, replay: Replay, limits: Ints, item: Item) -> bool:
-        short = limits[self._place[item.id]] == 1 and one_token(self.vlm, item)
+        short = limits[self._place[item.id]] == 1 and one_token(self.vlm, scored_choices(item))
         return replay.goes_on or short
 
     # shared prefix ----------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,24 @@ from headscope.edits.hooks import Pair
 from headscope.engine.trace import Call
 from headscope.models.geometry import Site
 
-Variant = dict[Site, Pair]  # per touched site factor and offset, as compile_edit gives them
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """z of some columns of a projection, replaced by another run's at some of the prompt's positions.
+
+    Attributes:
+        columns: (heads * width,) bool.
+        positions: (position,) bool.
+        source: (position, heads * width) z of the other run; a trimmed one has the last positions alone.
+    """
+
+    columns: Tensor
+    positions: Tensor
+    source: Tensor
+
+
+# Per touched site: factor and offset as compile_edit gives them, or a swap.
+Variant = Mapping[Site, Pair | Swap]
 
 
 class AttentionReached(Exception):
@@ -23,7 +41,10 @@ class AttentionReached(Exception):
 
 
 class Change(NamedTuple):
-    """z' = factor * z + offset, (variant, heads * width) each; the offset may be None."""
+    """z' = factor * z + offset; the offset may be None.
+
+    Each is (variant, heads * width), or, where a variant swaps z, (variant, position, heads * width).
+    """
 
     factor: Tensor
     offset: Tensor | None
@@ -33,16 +54,41 @@ def change_of(variants: Sequence[Variant], site: Site, like: Tensor) -> Change |
     """What the variants do at one site; None where none of them touches it."""
     if not any(site in v for v in variants):
         return None
+    if any(isinstance(v.get(site), Swap) for v in variants):
+        return _swapped(variants, site, like)
     factor = like.new_ones(len(variants), site.width)
     offset = None
     for i, variant in enumerate(variants):
-        if site in variant:
-            own, added = variant[site]
+        pair = variant.get(site)
+        if pair is not None and not isinstance(pair, Swap):
+            own, added = pair
             factor[i] = torch.from_numpy(own).to(factor)
             if added is not None:
                 offset = torch.zeros_like(factor) if offset is None else offset
                 offset[i] = torch.from_numpy(added).to(factor)
     return Change(factor, offset)
+
+
+def _swapped(variants: Sequence[Variant], site: Site, like: Tensor) -> Change:
+    """The same position by position; the last positions alone where ``like`` has no others."""
+    length = like.shape[1]
+    factor = like.new_ones(len(variants), length, site.width)
+    offset = torch.zeros_like(factor)
+    for i, variant in enumerate(variants):
+        found = variant.get(site)
+        if isinstance(found, Swap):
+            where = (found.positions[-length:, None] & found.columns).to(like.device)
+            factor[i].masked_fill_(where, 0)
+            offset[i] = torch.where(where, found.source[-length:].to(like), 0)
+        elif found is not None:
+            factor[i] = torch.from_numpy(found[0]).to(factor)
+            offset[i] = 0 if found[1] is None else torch.from_numpy(found[1]).to(factor)
+    return Change(factor, offset)
+
+
+def _by_position(value: Tensor, read: slice) -> Tensor:
+    """(variant, position or 1, heads * width) of what is the same at all positions, or differs."""
+    return value[:, None] if value.ndim == 2 else value[:, read]
 
 
 @contextmanager
@@ -51,13 +97,15 @@ def changed(site: Site, change: Change | None, axis: int) -> Iterator[None]:
     if change is None:
         yield
         return
-    shape = (-1, 1, site.width) if axis == 0 else (1, -1, site.width)
-    factor = change.factor.view(shape)
-    offset = None if change.offset is None else change.offset.view(shape)
+
+    def fitted(value: Tensor, z: Tensor) -> Tensor:
+        if axis == 0:
+            return _by_position(value, slice(-z.shape[1], None))
+        return (value if value.ndim == 2 else value[:, -1])[None]
 
     def hook(_m: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        z = args[0] * factor
-        return (z if offset is None else z + offset, *args[1:])
+        z = args[0] * fitted(change.factor, args[0])
+        return (z if change.offset is None else z + fitted(change.offset, args[0]), *args[1:])
 
     handle = site.projection.register_forward_pre_hook(hook)
     try:
@@ -160,29 +208,31 @@ def attended_under(call: Call, change: Change, variants: Sequence[Variant], read
     weight: Tensor = projection.weight if type(projection) is Conv1D else projection.weight.T
     z, clean = call.z[0, read], call.attended[0, read]
     touched = [_touched(v, site) for v in variants]
-    moved = z * (change.factor[:, None] - 1) if change.offset is not None else None
-    if moved is not None and change.offset is not None:
-        moved = moved + change.offset[:, None]
     if all(len(t) == 1 for t in touched):
         heads = torch.tensor([t[0] for t in touched], device=z.device)
-        own = z.unflatten(1, (site.n_heads, -1))[:, heads].transpose(0, 1)  # (variant, position, width)
-        factor = change.factor.unflatten(1, (site.n_heads, -1))[torch.arange(len(heads)), heads]
-        step = own * (factor[:, None] - 1)
+
+        def own(value: Tensor) -> Tensor:  # (variant, position or 1, width) of the head that is touched
+            blocks = _by_position(value, read).unflatten(2, (site.n_heads, -1))
+            return blocks[torch.arange(len(heads)), :, heads]
+
+        step = z.unflatten(1, (site.n_heads, -1))[:, heads].transpose(0, 1) * (own(change.factor) - 1)
         if change.offset is not None:
-            step = (
-                step
-                + change.offset.unflatten(1, (site.n_heads, -1))[torch.arange(len(heads)), heads][:, None]
-            )
+            step = step + own(change.offset)
         columns = weight.unflatten(0, (site.n_heads, -1))[heads]
         return torch.baddbmm(clean.expand(len(heads), -1, -1), step, columns)
-    if moved is None:
-        moved = z * (change.factor[:, None] - 1)
+    moved = z * (_by_position(change.factor, read) - 1)
+    if change.offset is not None:
+        moved = moved + _by_position(change.offset, read)
     return clean + moved @ weight
 
 
 def _touched(variant: Variant, site: Site) -> list[int]:
     if site not in variant:
         return []
-    factor, offset = variant[site]
+    found = variant[site]
+    if isinstance(found, Swap):
+        columns: list[int] = found.columns.view(site.n_heads, -1).any(dim=1).nonzero()[:, 0].tolist()
+        return columns
+    factor, offset = found
     other = factor != 1 if offset is None else (factor != 1) | (offset != 0)
     return other.reshape(site.n_heads, -1).any(axis=1).nonzero()[0].tolist()

@@ -49,9 +49,9 @@ class ItemReading:
         return cls(margin, correct, readable, strategy)
 
 
-def one_token(vlm: VLM, item: Item) -> bool:
-    """Whether the item's choices are scored from the prompt's last logits alone."""
-    answers = vlm.encode_answers(list(scored_choices(item)))
+def one_token(vlm: VLM, choices: Sequence[str]) -> bool:
+    """Whether choices are scored from the prompt's last logits alone."""
+    answers = vlm.encode_answers(list(choices))
     return all(len(a) == 1 for a in answers) and not (vlm.end_ids and needs_end(answers))
 
 
@@ -84,7 +84,7 @@ def read_item(
     Raises:
         ModelError: the answers have to go on and the model's cache is more than keys and values.
     """
-    kept = most > 1 or not one_token(vlm, item)
+    kept = most > 1 or not one_token(vlm, scored_choices(item))
     size = together(vlm, trace, replay.scope, memory, kept)
     parts = [
         _read_part(vlm, trace, item, edits[i : i + size], replay, kept, most)

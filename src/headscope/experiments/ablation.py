@@ -291,6 +291,8 @@ class _Ablation:
             forced_low=found.forced_ci[0],
             beyond_low=others.beyond_ci[0],
             damage=damage,
+            worst=others.worst,
+            worst_points=others.worst_points,
         )
         claimed, verdict = claim(evidence, self.bounds)
         random = None if why_not else parts.random_sets(name, own, self.bounds, some)

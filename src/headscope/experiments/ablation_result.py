@@ -27,6 +27,7 @@ class Elsewhere(Record):
         functions: the other functions that were measured.
         points, ci: mean over them of the points lost, and its 95 % bootstrap interval by picture.
         beyond_points, beyond_ci: own loss minus that mean, and its interval: what is specific.
+        worst, worst_points: the one that loses most, and what it loses; None where there are no others.
     """
 
     functions: tuple[str, ...]
@@ -34,6 +35,8 @@ class Elsewhere(Record):
     ci: Interval
     beyond_points: Number
     beyond_ci: Interval
+    worst: str | None = None
+    worst_points: Number = None
 
 
 class GeneralDamage(Record):

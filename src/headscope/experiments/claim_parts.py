@@ -143,6 +143,7 @@ class ClaimParts:
             above_zero(hurt.ci[0]) and above_zero(hurt.forced_ci[0])
         ):  # spares the readings on other functions
             return None
+        others = self.elsewhere(function, heads)
         return Evidence(
             why_not="",
             distinct=distinct,
@@ -151,8 +152,10 @@ class ClaimParts:
             free_low=hurt.ci[0],
             forced=hurt.forced_drop_points,
             forced_low=hurt.forced_ci[0],
-            beyond_low=self.elsewhere(function, heads).beyond_ci[0],
+            beyond_low=others.beyond_ci[0],
             damage=self.damage(function, heads, edited, controls),
+            worst=others.worst,
+            worst_points=others.worst_points,
         )
 
 

@@ -186,8 +186,9 @@ def elsewhere(
         drawn = difference_draws(losses[name], codes, weights, seed + list(losses).index(name))
         return POINTS * np.concatenate([[losses[name].mean()], drawn])
 
-    own = means(function)
-    mean = np.mean([means(f) for f in others], axis=0) if others else np.full(DRAWS + 1, np.nan)
+    own, theirs = means(function), {f: means(f) for f in others}
+    mean = np.mean(list(theirs.values()), axis=0) if others else np.full(DRAWS + 1, np.nan)
+    worst = max(theirs, key=lambda f: theirs[f][0], default=None)
     spread = percentile_interval(mean[1:], len(names)), percentile_interval((own - mean)[1:], len(names))
     return Elsewhere(
         functions=others,
@@ -195,6 +196,8 @@ def elsewhere(
         ci=spread[0],
         beyond_points=float((own - mean)[0]),
         beyond_ci=spread[1],
+        worst=worst,
+        worst_points=None if worst is None else float(theirs[worst][0]),
     )
 
 
@@ -248,6 +251,7 @@ class Evidence:
         q: over functions, of the greatest p against controls.
         free, free_low, forced, forced_low: lost of free answers and of forced choice.
         beyond_low: lost by forced choice beyond the mean of the other functions.
+        worst, worst_points: the other function that loses most by forced choice, and what it loses.
         damage: on what has nothing to do with the function.
     """
 
@@ -260,6 +264,8 @@ class Evidence:
     forced_low: float | None
     beyond_low: float | None
     damage: GeneralDamage | None
+    worst: str | None = None
+    worst_points: float | None = None
 
     def faults(self, bounds: ClaimBounds) -> list[str]:
         """Each part of the claim that does not hold, in words."""
@@ -272,6 +278,8 @@ class Evidence:
             found.append(f"forced choice may lose nothing (from {_number(self.forced_low)} points)")
         if not above_zero(self.beyond_low):
             found.append(f"others may lose as much (own minus theirs from {_number(self.beyond_low)} points)")
+        if self.worst is not None and not _more(self.forced, self.worst_points):
+            found.append(f"{self.worst} loses as much or more ({_number(self.worst_points)} points)")
         return found + self._damaged(bounds)
 
     def _damaged(self, bounds: ClaimBounds) -> list[str]:
@@ -302,8 +310,8 @@ def claim(evidence: Evidence, bounds: ClaimBounds = ClaimBounds()) -> tuple[bool
 
     All parts have to hold (docs/concepts.md): enough control sets match the heads layer by layer; the loss is
     beyond theirs (q over functions); free answers and forced choice both lose; the function loses more than
-    the others do; and there is no general damage. Random heads of other layers are no control: heads that
-    everything passes through would be called specialists.
+    the others do on average, and more than any of them; and there is no general damage. Random heads of other
+    layers are no control: heads that everything passes through would be called specialists.
     """
     if evidence.why_not:
         return False, f"not testable: {evidence.why_not}"
@@ -322,6 +330,10 @@ def claim(evidence: Evidence, bounds: ClaimBounds = ClaimBounds()) -> tuple[bool
 def above_zero(low: float | None) -> bool:
     """Whether an interval with this lower end excludes zero; one that is not there does not."""
     return low is not None and low > 0
+
+
+def _more(own: float | None, other: float | None) -> bool:
+    return own is not None and other is not None and own > other
 
 
 def _number(value: float | None, digits: int = 1) -> str:

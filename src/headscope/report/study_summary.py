@@ -127,6 +127,7 @@ class ClaimCell(Record):
         drop_points, ci, forced_drop_points, forced_ci: lost of free answers, and of forced choice.
         elsewhere_points, elsewhere_ci: mean lost by the other functions, by forced choice.
         beyond_points, beyond_ci: own loss of forced choice minus that mean.
+        worst, worst_points: the other function that loses most, by forced choice.
         unreadable_share: share of free answers that are none of the choices when muted, 0 to 1.
         kl_neutral, kl_elsewhere: nats by which first tokens move on neutral prompts and on other functions.
         layer_matched, distinct, control_mean, control_max, forced_control_mean, forced_control_max: random
@@ -150,6 +151,8 @@ class ClaimCell(Record):
     elsewhere_ci: Interval | None
     beyond_points: Number
     beyond_ci: Interval | None
+    worst: str | None
+    worst_points: Number
     unreadable_share: Number
     kl_neutral: Number
     kl_elsewhere: Number
@@ -183,6 +186,8 @@ class ClaimCell(Record):
             elsewhere_ci=others.ci if others else None,
             beyond_points=others.beyond_points if others else None,
             beyond_ci=others.beyond_ci if others else None,
+            worst=others.worst if others else None,
+            worst_points=others.worst_points if others else None,
             unreadable_share=None if test.unreadable is None else test.unreadable / 100,
             kl_neutral=damage.kl_neutral if damage else None,
             kl_elsewhere=damage.kl_elsewhere if damage else None,

@@ -1,4 +1,4 @@
-"""Balanced scenes: every function has its questions and pictures on test, whatever the study's seed."""
+"""Balanced scenes: every function has its questions and pictures, whatever the study's seed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from headscope.making.scenes.balance import FUNCTIONS, Balance
 from headscope.making.scenes.generate import draw_scenes
 
 
-def on_test(cases: Cases, splits: dict[str, str]) -> dict[str, tuple[int, int]]:
-    """Function -> questions and pictures on test, scenes with something held out left out."""
+def asked_on(cases: Cases, splits: dict[str, str], split: str = "test") -> dict[str, tuple[int, int]]:
+    """Function -> questions and pictures on the split, scenes with something held out left out."""
     asked: dict[str, list[str]] = defaultdict(list)
     for case in cases:
-        if splits[case.id] == "test" and not case.held_out:
+        if splits[case.id] == split and not case.held_out:
             for step in case.steps:
                 asked[step.function].append(case.image)
     return {f: (len(images), len(set(images))) for f, images in asked.items()}
@@ -39,9 +39,18 @@ def test_every_function_has_its_questions_and_pictures_on_test_with_any_seed_of_
 ) -> None:
     assert set(FUNCTIONS) == set(DEFAULT.functions)
     for seed in (0, 3):
-        found = on_test(balanced, assign_splits(balanced, seed))
+        found = asked_on(balanced, assign_splits(balanced, seed))
         assert set(found) == set(DEFAULT.functions)
         assert all(n >= 12 and images >= 8 for n, images in found.values()), found
+
+
+def test_every_function_has_its_share_of_them_on_select(balanced: Cases, tmp_path: Path) -> None:
+    found = asked_on(balanced, assign_splits(balanced, 0), "select")
+    assert set(found) == set(DEFAULT.functions)
+    assert all(n >= 8 and images >= 5 for n, images in found.values()), found  # 0.6 of 12 and of 8
+    alone = draw_scenes(tmp_path, 40, seed=3, balance=Balance(12, 8, select=0), card=False)
+    assert {c.split for c in alone[40:]} == {"test"}
+    assert list(alone) == list(balanced[: len(alone)])
 
 
 def test_the_first_scenes_are_those_drawn_without_balance_in_the_splits_of_the_seed(
@@ -52,7 +61,7 @@ def test_the_first_scenes_are_those_drawn_without_balance_in_the_splits_of_the_s
     assert all(case.split is None for case in plain)
     assert [c.model_copy(update={"split": None}) for c in balanced[:40]] == list(plain)
     assert {c.id: c.split for c in balanced[:40]} == splits
-    assert {c.split for c in balanced[40:]} == {"test"}
+    assert {c.split for c in balanced[40:]} == {"test", "select"}
     assert not any(c.held_out for c in balanced[40:])
     image = plain[7].image
     assert (balanced.folder / image).read_bytes() == (tmp_path / image).read_bytes()
@@ -60,7 +69,7 @@ def test_the_first_scenes_are_those_drawn_without_balance_in_the_splits_of_the_s
 
 def test_few_scenes_come_on_top_and_none_where_nothing_is_missing(balanced: Cases, tmp_path: Path) -> None:
     # Signs, knowledge, counting, facing and qualified things are asked for in scenes of their own kinds.
-    assert len(balanced) - 40 <= 5 * 12
+    assert len(balanced) - 40 <= 5 * (12 + 8)
     assert len(draw_scenes(tmp_path, 120, seed=3, balance=Balance(1, 1), card=False)) == 120
 
 
@@ -69,6 +78,8 @@ def test_few_scenes_come_on_top_and_none_where_nothing_is_missing(balanced: Case
     [
         (("--balance", "kinds"), "expected functions"),
         (("--test-pictures", "9"), "--balance functions"),
+        (("--select-share", "0.5"), "--select-share says what --balance functions"),
+        (("--balance", "functions", "--select-share", "2"), "expected one from 0 to 1"),
         (("--balance", "functions", "--test-questions", "5"), "no more pictures than questions"),
         (("--balance", "functions", "--test-questions", "0", "--test-pictures", "0"), "at least 1 picture"),
     ],

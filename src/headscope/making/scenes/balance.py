@@ -1,7 +1,8 @@
-"""Which scenes to draw further so that every function has enough questions, from enough pictures, on test."""
+"""Which scenes to draw further so that every function has enough questions, from enough pictures."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,17 +20,22 @@ _SAMPLES = 20  # stories drawn once of each kind, to know what its steps ask
 
 @dataclass(frozen=True)
 class Balance:
-    """What every function needs on ``test``, scenes with something held out not counted.
+    """What every function needs on ``test`` and ``select``, scenes with something held out not counted.
+
+    Heads are chosen on ``select`` and judged on ``test``: were only one balanced, a function would be asked
+    about in scenes of other kinds there, and found easier or harder.
 
     Attributes:
-        questions, pictures: at least so many, from at least so many pictures.
+        questions, pictures: on ``test``: at least so many, from at least so many pictures.
+        select: the share of both that ``select`` needs, from 0 to 1.
 
     Raises:
-        DataError: a number below 1, or more pictures than questions.
+        DataError: a number below 1, more pictures than questions, or a share out of range.
     """
 
     questions: int = 100
     pictures: int = 60
+    select: float = 0.6
 
     def __post_init__(self) -> None:
         if not 1 <= self.pictures <= self.questions:
@@ -37,18 +43,25 @@ class Balance:
                 f"asked for {self.questions} test questions a function from {self.pictures} pictures; "
                 "expected at least 1 picture, and no more pictures than questions"
             )
+        if not 0 <= self.select <= 1:
+            raise DataError(f"asked for a share of {self.select} on select; expected one from 0 to 1")
 
-    def lacking(self, cases: Iterable[Case]) -> dict[str, tuple[int, int]]:
+    def needed(self, split: str) -> tuple[int, int]:
+        """Questions and pictures of every function on this split."""
+        share = {"test": 1.0, "select": self.select}[split]
+        return math.ceil(share * self.questions), math.ceil(share * self.pictures)
+
+    def lacking(self, cases: Iterable[Case], split: str) -> dict[str, tuple[int, int]]:
         """Function -> questions and pictures that are missing; functions that have enough are left out."""
+        wanted = self.needed(split)
         questions, pictures = Counter[str](), defaultdict[str, set[str]](set)
         for case in cases:
-            if case.split == "test" and not case.held_out:
+            if case.split == split and not case.held_out:
                 questions.update(s.function for s in case.steps)
                 for step in case.steps:
                     pictures[step.function].add(case.image)
         found = {
-            f: (max(0, self.questions - questions[f]), max(0, self.pictures - len(pictures[f])))
-            for f in FUNCTIONS
+            f: (max(0, wanted[0] - questions[f]), max(0, wanted[1] - len(pictures[f]))) for f in FUNCTIONS
         }
         return {f: missing for f, missing in found.items() if any(missing)}
 
@@ -59,20 +72,21 @@ def with_splits(cases: Sequence[Case], seed: int) -> list[Case]:
     return [case.model_copy(update={"split": splits[case.id]}) for case in cases]
 
 
-def kinds_wanted(balance: Balance, cases: list[Case]) -> Iterator[str]:
-    """The kind of main question to be drawn next for ``test``, until nothing is missing.
+def kinds_wanted(balance: Balance, cases: list[Case], split: str) -> Iterator[str]:
+    """The kind of main question to be drawn next for the split, until nothing is missing there.
 
     Each is the one whose steps make up most of what is missing. ``cases`` grows meanwhile: the caller adds
     the case of every kind before it asks for the next.
     """
     usual = _usual_steps()
     drawn = Counter[str]()
-    while missing := balance.lacking(cases):
+    each, images = balance.needed(split)
+    while missing := balance.lacking(cases, split):
 
         def gain(kind: str, missing: dict[str, tuple[int, int]] = missing) -> float:
             steps = usual[kind]
             return sum(
-                min(steps[f], questions) / balance.questions + min(steps[f], 1, pictures) / balance.pictures
+                min(steps[f], questions) / each + min(steps[f], 1, pictures) / images
                 for f, (questions, pictures) in missing.items()
             )
 

@@ -139,9 +139,9 @@ def draw_scenes(
 
     ``things`` and ``hard_things``: fewest and most things of ordinary and hard scenes; ``hard``: share of
     hard ones; ``held_out``: share of cases that are new to the embedded model in one of three ways.
-    ``balance``: what every function needs on ``test``; further scenes are drawn for ``test`` until it has
-    that, and every case says its split, those that a study with this seed would give. ``shared``: a step
-    that asks again about another thing is worded ``And the horse?``, whatever its function.
+    ``balance``: what every function needs on ``test`` and ``select``; further scenes are drawn for them until
+    they have that, and every case says its split, those that a study with this seed would give. ``shared``: a
+    step that asks again about another thing is worded ``And the horse?``, whatever its function.
 
     Raises:
         DataError: a number is out of range, or the folder already holds cases.
@@ -189,8 +189,10 @@ def draw_scenes(
         written = [draw(index) for index in track(range(cases), "drawing scenes", unit="cases")]
         if balance is not None:
             written = with_splits(written, seed)
-            for kind in track(kinds_wanted(balance, written), "drawing scenes for test", unit="cases"):
-                written.append(draw(len(written), kind, 0.0).model_copy(update={"split": "test"}))
+            for split in ("test", "select"):
+                wanted = kinds_wanted(balance, written, split)
+                for kind in track(wanted, f"drawing scenes for {split}", unit="cases"):
+                    written.append(draw(len(written), kind, 0.0).model_copy(update={"split": split}))
     except OSError as exc:
         raise disk_error(out, exc) from exc
     made = save_cases(written, out)
