@@ -105,6 +105,8 @@ def test_a_model_that_refuses_replay_is_read_by_whole_runs_with_the_reason(
     with kept_ways(vlm, tmp_path):
         prompt = PatchedPrompt(vlm, target, CHOICES)
         found = prompt.scores(patches)
-        assert prompt.strategy("all", patches[0]) == "whole runs: the model raised RuntimeError: not like this"
+        assert (
+            prompt.strategy("all", patches[0]) == "whole runs: the model raised RuntimeError: not like this"
+        )
     for a, b in zip(found, wanted, strict=True):
         assert a == pytest.approx(b, abs=1e-5)

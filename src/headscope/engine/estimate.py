@@ -1,4 +1,4 @@
-"""What muting each head would do, estimated for all heads at once: gradient x activation.
+"""What muting or patching each head would do, estimated for all heads at once: gradient x change of z.
 
 To first order a margin changes by the sum over positions of its gradient in z times the change of z (Nanda,
 "Attribution patching", 2023). One forward and one backward give it for every head of a prompt.
@@ -6,7 +6,7 @@ To first order a margin changes by the sum over positions of its gradient in z t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from headscope.models.answering.generation import Prefill, generate, pad_id, rep
 from headscope.models.answering.rows import END
 from headscope.models.answering.scoring import needs_end
 from headscope.models.caches import returned_cache
+from headscope.models.geometry import Site
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 
@@ -63,6 +64,43 @@ def estimate_drops(
         each = (grad[:, mask] * moved).double().sum(dim=(0, 1))
         own = each.unflatten(0, (site.n_heads, -1)).sum(dim=1)
         drops[vlm.geometry.slice_of(site)] += own.cpu().numpy()
+    return float(margin.detach()), drops
+
+
+def estimate_patches(
+    vlm: VLM, encoded: Encoded, item: Item, source: Mapping[Site, Tensor]
+) -> tuple[float, Tensor]:
+    """The clean margin of one item, and by how much taking z of another run would lower it.
+
+    Args:
+        source: what :func:`headscope.edits.patching.prompt_z` found of the other run, all heads.
+
+    Returns:
+        Margin, and (head, position) nats per token, to first order; heads in flat order. A patch of several
+        heads and positions is estimated by the sum over them.
+
+    Raises:
+        ModelError: more than one prompt, or a model that does not read a prompt in one forward.
+    """
+    if encoded.items != 1 or encoded.apart:
+        raise ModelError("an estimate takes one prompt of a model whose decoder reads it")
+    encoded = encoded.to(vlm.device)
+    seen: list[tuple[int, Tensor]] = []
+    tokens = _tokens(vlm, item)
+    position = _position(vlm, encoded) if any(len(t) > 1 for t in tokens) else None
+    with _grad_from_z(vlm, seen), vlm.reading(encoded):
+        margin = _margin(vlm, encoded, item, tokens, position)
+        # Forwards after the first read tokens behind the prompt, which keep their own z.
+        first = dict(reversed(seen))
+        grads = torch.autograd.grad(margin, list(first.values()), allow_unused=True)
+    drops = torch.zeros(len(vlm.geometry.heads), encoded.length, dtype=torch.float64)
+    for (number, z), grad in zip(first.items(), grads, strict=True):
+        site = vlm.geometry.sites[number]
+        if grad is None or site not in source:
+            continue
+        moved = z.detach()[0] - source[site][0][-z.shape[1] :].to(z)
+        each = (grad[0] * moved).double().unflatten(1, (site.n_heads, -1)).sum(dim=2)
+        drops[vlm.geometry.slice_of(site), -z.shape[1] :] += each.T.cpu()
     return float(margin.detach()), drops
 
 

@@ -1,0 +1,1 @@
+"""Counterfactual pairs: which heads carry the fact that differs between two pictures."""

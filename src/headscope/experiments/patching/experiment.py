@@ -1,0 +1,307 @@
+"""The patching experiment: which heads carry the fact that differs between two pictures?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headscope.data.splits import picture_groups
+from headscope.edits.patching import Patch, prompt_z
+from headscope.engine.patched_prompt import PatchedPrompt
+from headscope.errors import DataError, StudyError
+from headscope.experiments.context import ExperimentContext
+from headscope.experiments.controls import draw
+from headscope.experiments.patching.asked_pair import GROUPS, AskedPair, open_pair
+from headscope.experiments.patching.head_sets import Found, HeadSet, Kind, greedy, judged, stand_ins
+from headscope.experiments.patching.readings import PairReading, Place, estimated_moves, read_pair
+from headscope.experiments.patching.result import (
+    CarryingSet,
+    MirrorControl,
+    PatchedFunction,
+    PatchedGroup,
+    PatchResult,
+)
+from headscope.experiments.patching.statistics import recovered, share_of_runs
+from headscope.making.pairs.schema import Pair, Pairs, load_pairs
+from headscope.models.ways import kept_ways
+from headscope.progress import track
+from headscope.statistics.ranking import strongest
+from headscope.statistics.resampling import spearman
+from headscope.storage import Row, fingerprint
+
+FILE = "patch.json"
+FEWEST = 5  # pairs answered right both ways, on each split, below which no set is looked for
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """What the patching experiment reads; cost is counted in runs of the layers above a patch.
+
+    Attributes:
+        pairs: folder that ``headscope data pairs`` wrote.
+        functions: those that are patched; empty: all that the pairs hold.
+        groups: positions at which every head is patched alone (:data:`asked_pair.GROUPS`).
+        select_pairs, test_pairs: pairs of each function, on each split.
+        estimate: whether the gradient's estimate stands beside every patch.
+        pool: how many of the strongest heads the searches take from.
+        most, aim, gain: of a search: most heads, share of runs that is aimed at, and the rise of share or
+            carried difference below which it stops.
+        draws: random sets of the same layers, on ``test``.
+        stand_ins: among how many of the strongest heads pairs are tried.
+    """
+
+    pairs: str = ""
+    functions: tuple[str, ...] = ()
+    groups: tuple[str, ...] = GROUPS
+    select_pairs: int = 40
+    test_pairs: int = 60
+    estimate: bool = True
+    pool: int = 16
+    most: int = 12
+    aim: float = 0.8
+    gain: float = 0.01
+    draws: int = 100
+    stand_ins: int = 6
+
+
+def patch(context: ExperimentContext, settings: PatchSettings = PatchSettings()) -> PatchResult:
+    """Carry single heads and sets of heads from one run of a pair into the other, both ways.
+
+    1. On ``select``, among pairs that are answered right both ways: every head alone, by group of positions.
+    2. On ``select``: the smallest sets, by a greedy search; pairs of heads that stand in for each other.
+    3. On ``test``: these sets against random sets of the same layers, and on questions whose answer must not
+       change.
+
+    Writes ``patch.json`` and ``patch.parquet`` (docs/file-formats-interventions.md); resumes.
+
+    Raises:
+        DataError: the folder holds no pairs.
+        StudyError: an unknown group, or a function without pairs.
+        StoreError: work with other settings or pairs is in the folder.
+    """
+    pairs = load_pairs(settings.pairs)
+    unknown = [g for g in settings.groups if g not in GROUPS]
+    if unknown or "all" not in settings.groups:
+        raise StudyError(
+            f"patch: asked for groups {', '.join(settings.groups)}; give `all` and any of {', '.join(GROUPS)}"
+        )
+    work = _Patching(context, pairs, settings)
+    with kept_ways(context.vlm, context.folder):
+        result = work.result()
+    result.save(context.folder / FILE)
+    return result
+
+
+@dataclass
+class _Split:
+    """Pairs of one function on one split."""
+
+    asked: list[Pair] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    readings: list[PairReading] = field(default_factory=list)
+
+    def right(self) -> list[int]:
+        """Numbers of the pairs answered right both ways."""
+        return [i for i, r in enumerate(self.readings) if r.right.all()]
+
+
+class _Patching:
+    def __init__(self, context: ExperimentContext, pairs: Pairs, settings: PatchSettings) -> None:
+        self.context, self.pairs, self.settings = context, pairs, settings
+        self.heads = tuple(h for h in context.vlm.geometry.heads if h.tower == "decoder")
+        self.places: list[Place] = [((h,), g) for g in settings.groups for h in self.heads]
+        self.ledger = context.ledger("patch", settings, pairs_used=pairs.cases.fingerprint)
+        self.groups: Mapping[str, str] = picture_groups(pairs.cases)
+        self.strategy = ""
+
+    def result(self) -> PatchResult:
+        """All functions."""
+        there = list(dict.fromkeys(p.function for p in self.pairs if not p.control))
+        wanted = self.settings.functions or tuple(there)
+        lacking = [f for f in wanted if f not in there]
+        if lacking:
+            raise StudyError(f"patch: asked for {', '.join(lacking)}; the pairs hold {', '.join(there)}")
+        rows: list[Row] = []
+        found = {f: self._function(f, rows) for f in wanted}
+        return PatchResult(
+            settings=self.context.recorded(self.settings),
+            pairs_folder=Path(self.settings.pairs).name,
+            fingerprint=self.pairs.cases.fingerprint,
+            strategy=self.strategy,
+            heads=tuple(map(str, self.heads)),
+            functions=found,
+        ).with_rows(rows)
+
+    # one function -----------------------------------------------------------------------------------------
+
+    def _function(self, name: str, rows: list[Row]) -> PatchedFunction:
+        chosen = self._scanned(name, "select", self.places)
+        kept = chosen.right()
+        asked, readings = [chosen.asked[i] for i in kept], [chosen.readings[i] for i in kept]
+        drawn = [*chosen.asked, *self._chosen(name, "test")]
+        found = PatchedFunction(
+            facts=dict(Counter(p.fact for p in drawn)),
+            pairs=len(chosen.asked),
+            refused=dict(chosen.refused),
+            right=len(kept),
+            pictures=len(set(self._pictures(asked))),
+            difference=float(np.mean([r.difference for r in readings])) if kept else None,
+            groups={},
+        )
+        if len(kept) < FEWEST:
+            why = (
+                f"{len(kept)} of {len(chosen.asked)} pairs of select are answered right both ways; "
+                f"{FEWEST} are needed"
+            )
+            return found.model_copy(update={"untested": why})
+        groups = self._alone(asked, readings, rows, name)
+        return found.model_copy(update={"groups": groups, **self._sets(name, asked, groups["all"])})
+
+    def _chosen(self, name: str, split: str, control: bool = False) -> list[Pair]:
+        """Pairs of a function on a split, in the order of their ids' hashes."""
+        s = self.settings
+        splits = self.pairs.cases.splits
+        found = [
+            p for p in self.pairs if p.function == name and p.control == control and splits[p.first] == split
+        ]
+        order = sorted(found, key=lambda p: fingerprint([self.context.seed, p.id]))
+        return order[: s.test_pairs if split == "test" else s.select_pairs]
+
+    def _scanned(self, name: str, split: str, places: Sequence[Place], control: bool = False) -> _Split:
+        """Pairs of a function read at every place; those whose tokens do not line up are counted."""
+        found = _Split()
+        for pair in track(self._chosen(name, split, control), f"{name}: {split}", unit="pair"):
+            try:
+                reading = self._read(pair, places)
+            except DataError as exc:
+                found.refused[str(exc).split(": ", 2)[-1]] += 1
+                continue
+            found.asked.append(pair)
+            found.readings.append(reading)
+        return found
+
+    def _read(self, pair: Pair, places: Sequence[Place]) -> PairReading:
+        key = f"{pair.id} {fingerprint([[[str(h) for h in heads], group] for heads, group in places])}"
+        if key not in self.ledger:
+            asked = open_pair(self.context.vlm, self.pairs, pair)
+            self.ledger.put(key, read_pair(self.context.vlm, asked, places).to_json())
+            self._note(asked)
+        return PairReading.from_json(self.ledger.get(key))
+
+    def _note(self, asked: AskedPair) -> None:
+        """How patched runs are read, once."""
+        if not self.strategy:
+            z = prompt_z(self.context.vlm, asked.encoded[1], self.heads[:1])
+            probe = Patch(self.heads[:1], z)
+            self.strategy = PatchedPrompt(self.context.vlm, asked.encoded[0], asked.choices).strategy(
+                "all", probe
+            )
+
+    def _pictures(self, asked: Sequence[Pair]) -> list[str]:
+        return [self.groups[p.first] for p in asked]
+
+    # every head alone -------------------------------------------------------------------------------------
+
+    def _alone(
+        self, asked: Sequence[Pair], readings: Sequence[PairReading], rows: list[Row], name: str
+    ) -> dict[str, PatchedGroup]:
+        pictures, count = self._pictures(asked), len(self.heads)
+        found = recovered(readings, pictures, self.context.seed)
+        guessed = self._estimates(asked)
+        estimate = None if guessed is None else recovered(readings, pictures, 0, guessed).value
+        groups = {}
+        for g, group in enumerate(self.settings.groups):
+            which = slice(g * count, (g + 1) * count)
+            if not found.pairs[which].any():
+                continue
+            values = found.value[which]
+            guess = None if estimate is None else estimate[which]
+            groups[group] = PatchedGroup(
+                pairs=int(found.pairs[which][0]),
+                recovered=tuple(values.tolist()),
+                ci=tuple(found.ci(i) for i in range(which.start, which.stop)),
+                estimate=(None,) * count if guess is None else tuple(guess.tolist()),
+                spearman=None if guess is None else spearman(values, guess),
+            )
+            for head, value, ci in zip(self.heads, values, groups[group].ci, strict=True):
+                rows.append(
+                    {"function": name, "group": group, "head": str(head), "recovered": float(value),
+                     "ci_low": ci[0], "ci_high": ci[1], "n": groups[group].pairs}
+                )  # fmt: skip
+        return groups
+
+    def _estimates(self, asked: Sequence[Pair]) -> Floats | None:
+        """(pair, place) nats by which patches move the margin, to first order."""
+        if not self.settings.estimate:
+            return None
+        found = [self.ledger.get_or(f"{p.id} estimate", lambda p=p: self._estimate(p)) for p in asked]
+        return np.array([[np.nan if v is None else v for v in one] for one in found])
+
+    def _estimate(self, pair: Pair) -> list[float | None]:
+        asked = open_pair(self.context.vlm, self.pairs, pair)
+        found = estimated_moves(self.context.vlm, asked, self.heads, self.settings.groups)
+        return [float(v) if np.isfinite(v) else None for v in found]
+
+    # sets of heads ----------------------------------------------------------------------------------------
+
+    def _sets(self, name: str, asked: Sequence[Pair], alone: PatchedGroup) -> dict[str, object]:
+        s, pictures = self.settings, self._pictures(asked)
+
+        def on_select(sets: Sequence[HeadSet]) -> list[PairReading]:
+            return [self._read(p, [(heads, "all") for heads in sets]) for p in asked]
+
+        order = strongest(list(alone.recovered))
+        pool = [self.heads[i] for i in order[: s.pool]]
+        pairs = stand_ins(on_select, pool[: s.stand_ins], pictures, self.context.seed)
+        made: dict[str, object] = {"stand_ins": tuple(pairs)}
+        kinds: tuple[Kind, ...] = ("sufficient", "necessary")
+        for kind in track(kinds, f"{name}: sets", unit="set"):
+            found = greedy(on_select, pool, kind, s.aim, s.most, s.gain)
+            if not found.heads:
+                made["untested"] = f"no head moves the answer on select ({kind} set)"
+                continue
+            held = self._judge(name, found, kind)
+            if held is None:
+                made["untested"] = f"fewer than {FEWEST} pairs of test are answered right both ways"
+                continue
+            made[kind] = held
+            if kind == "sufficient":
+                made["mirror_control"] = self._mirror(name, found.heads)
+        return made
+
+    def _judge(self, name: str, found: Found, kind: Kind) -> CarryingSet | None:
+        clean = self._scanned(name, "test", [((self.heads[0],), "all")])
+        asked = [clean.asked[i] for i in clean.right()]
+        if len(asked) < FEWEST:
+            return None
+        controls = draw(self.context.vlm.geometry, found.heads, self.settings.draws, self.context.seed + 1)
+
+        def on_test(sets: Sequence[HeadSet]) -> list[PairReading]:
+            places: list[Place] = [(heads, "all") for heads in sets]
+            return [self._read(p, places) for p in track(asked, f"{name}: {kind} on test", unit="pair")]
+
+        return judged(found, kind, on_test, controls, self._pictures(asked), self.context.seed)
+
+    def _mirror(self, name: str, heads: HeadSet) -> MirrorControl | None:
+        """Questions of the same function whose answer is the same in the mirror image, on ``test``."""
+        controls = draw(self.context.vlm.geometry, heads, min(20, self.settings.draws), self.context.seed + 1)
+        places: list[Place] = [(some, "all") for some in (heads, *controls.draws)]
+        found = self._scanned(name, "test", places, control=True)
+        kept = found.right()
+        if not kept:
+            return None
+        runs = np.array([found.readings[i].follows for i in kept])
+        share, ci = share_of_runs(runs[:, :, 0], self._pictures([found.asked[i] for i in kept]))
+        return MirrorControl(
+            n=len(kept),
+            clean=float(np.mean([r.right.mean() for r in found.readings])),
+            kept=share,
+            ci=ci,
+            control_mean=float(runs[:, :, 1:].mean()) if controls.draws else None,
+        )

@@ -1,0 +1,157 @@
+"""The result of the patching experiment: ``patch.json`` and ``patch.parquet``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from headscope.records import Artefact, Interval, JsonValue, Number, Record
+from headscope.statistics.ranking import strongest
+
+
+class PatchedGroup(Record):
+    """Every head patched alone at one group of positions; lists in the order of ``PatchResult.heads``.
+
+    Attributes:
+        pairs: pairs that have such positions.
+        recovered: share of the margin's difference between the two runs that the patch carries over: 0
+            nothing, 1 all of it; mean of both ways, ratio of means over pairs.
+        ci: its 95 % bootstrap interval; pictures are resampled.
+        estimate: the same to first order, gradient x difference; null without it.
+        spearman: rank correlation of the two over heads.
+    """
+
+    pairs: int
+    recovered: tuple[Number, ...]
+    ci: tuple[Interval, ...]
+    estimate: tuple[Number, ...]
+    spearman: Number = None
+
+
+class CarryingSet(Record):
+    """Heads found on ``select`` by a greedy search, judged on ``test`` against random sets of their layers.
+
+    Attributes:
+        heads: labels, in the order in which they were taken.
+        reached: whether the share that was aimed at was reached on ``select``.
+        share, ci: share of runs whose answer follows the other run (sufficient), or is not their own any more
+            (necessary), when z of the heads is the other run's; 95 % interval, pictures are resampled.
+        recovered, recovered_ci: share of the margin's difference carried over.
+        n, pictures: pairs, read both ways, and pictures.
+        control_mean, control_max, control_recovered: the share under random sets of the same layers: mean
+            and greatest, and the mean share of the difference carried over.
+        distinct: how many such sets there are; draws: how many were read.
+        p: of random sets with at least this share.
+        path: the share on ``select`` after each head.
+    """
+
+    heads: tuple[str, ...]
+    reached: bool
+    share: Number
+    ci: Interval
+    recovered: Number
+    recovered_ci: Interval
+    n: int
+    pictures: int
+    control_mean: Number
+    control_max: Number
+    control_recovered: Number
+    distinct: int
+    draws: int
+    p: Number
+    path: tuple[float, ...]
+
+
+class StandIns(Record):
+    """Two heads that stand in for each other: together they carry more than one by one.
+
+    Attributes:
+        heads: labels.
+        together: recovered by patching both.
+        apart: the sum of what each recovers alone.
+        beyond, ci: the difference, and its 95 % interval; pictures are resampled.
+    """
+
+    heads: tuple[str, str]
+    together: Number
+    apart: Number
+    beyond: Number
+    ci: Interval
+
+
+class MirrorControl(Record):
+    """Questions whose answer must not change although the picture does.
+
+    Attributes:
+        n: pairs, read both ways.
+        clean: share of runs answered right.
+        kept, ci: of these, share whose answer is the same with z of the sufficient set from the mirror image.
+        control_mean: the same under random sets of the same layers.
+    """
+
+    n: int
+    clean: Number
+    kept: Number
+    ci: Interval
+    control_mean: Number
+
+
+class PatchedFunction(Record):
+    """What patching says of one function.
+
+    Attributes:
+        facts: what differs between the pictures -> pairs on ``select`` and ``test``.
+        pairs: pairs on ``select`` that line up; ``refused``: reason -> pairs that do not.
+        right: of these, pairs that are answered right both ways: only they are patched.
+        pictures: pictures that these show.
+        difference: mean nats between the two runs.
+        groups: group of positions -> every head patched alone.
+        sufficient: the smallest set found with which answers follow the other run.
+        necessary: the smallest set found without whose own z answers are lost.
+        stand_ins: pairs among the strongest heads, the most super-additive first.
+        mirror_control: null where the pairs hold no controls.
+        untested: why there are no sets; empty where there are.
+    """
+
+    facts: dict[str, int]
+    pairs: int
+    refused: dict[str, int]
+    right: int
+    pictures: int
+    difference: Number
+    groups: dict[str, PatchedGroup]
+    sufficient: CarryingSet | None = None
+    necessary: CarryingSet | None = None
+    stand_ins: tuple[StandIns, ...] = ()
+    mirror_control: MirrorControl | None = None
+    untested: str = ""
+
+
+class PatchResult(Artefact):
+    """Which heads carry the fact that differs between two pictures.
+
+    Attributes:
+        settings: all of them.
+        pairs_folder: where the pairs are, by name; ``fingerprint`` of their cases.
+        strategy: how patched runs were read.
+        heads: labels, in flat order.
+        functions: function -> what was found.
+    """
+
+    TABLE: ClassVar[bool] = True
+    schema_: Literal["headscope/patch/1"] = Field(default="headscope/patch/1", alias="schema")
+    settings: dict[str, JsonValue]
+    pairs_folder: str
+    fingerprint: str
+    strategy: str
+    heads: tuple[str, ...]
+    functions: dict[str, PatchedFunction]
+
+    def top(self, function: str, count: int = 5, group: str = "all") -> list[tuple[str, float, Interval]]:
+        """The heads that carry most of the difference: label, share recovered, interval."""
+        own = self.functions[function].groups[group]
+        values: Sequence[float] = np.array(own.recovered, dtype=float).tolist()
+        return [(self.heads[j], values[j], own.ci[j]) for j in strongest(values, count)]
