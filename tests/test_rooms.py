@@ -17,6 +17,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "headscope"
 ORDER = (
     ("errors", "version"),
     ("functions", "progress", "storage"),
+    ("workers",),
     ("records",),
     ("data", "statistics"),
     ("models", "pointing"),

@@ -27,6 +27,7 @@ def run_demo(
     model: str | None = None,
     announce: Callable[[str], None] | None = None,
     wait: bool = False,
+    workers: int | None = None,
 ) -> Study:
     """Draw ``cases`` scenes into ``folder/data``, then run every stage; resumes like any study.
 
@@ -50,7 +51,7 @@ def run_demo(
     if seed is None and not (folder / "study.json").exists():
         seed = SEED
     seconds = round(time.perf_counter() - start, 2)
-    telling: dict[str, Any] = {"announce": announce, "wait": wait}
+    telling: dict[str, Any] = {"announce": announce, "wait": wait, "workers": workers}
     study = Study.create(folder, model=model, data=found, size=size, seed=seed, **telling)
     with study.lock:
         path = folder / "timings.json"

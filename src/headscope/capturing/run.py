@@ -24,7 +24,14 @@ from headscope.asking.preparing import prepared
 from headscope.asking.readouts import check_readouts
 from headscope.capturing.captured import CapturedSettings, CapturePlan, Shard, write_plan
 from headscope.capturing.shard_plan import make_plan
-from headscope.capturing.store import attributes, clear_unfinished, iter_answers, missing_shards
+from headscope.capturing.store import (
+    attributes,
+    clear_unfinished,
+    iter_answers,
+    missing_shards,
+    shard_path,
+    write_shard,
+)
 from headscope.capturing.writer import ShardWriter
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError
@@ -33,6 +40,7 @@ from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.storage import fingerprint
+from headscope.workers import several, share_out
 
 log = logging.getLogger(__name__)
 SHARD_ITEMS = 512
@@ -62,7 +70,8 @@ def capture(
     that is killed, interrupted or out of disk leaves complete shards only; the same call again makes the
     missing ones and ends with the same bytes. Nothing is random. All questions of a case are in one shard,
     so that its picture is read and processed once; ``own`` steps are asked after the answers before them.
-    A thread writes a shard while the next one is asked: up to three shards' readouts are in memory.
+    A thread writes a shard while the next one is asked: up to three shards' readouts are in memory. Inside
+    :func:`headscope.workers.sharing_work` several processes ask and write a shard each.
 
     Args:
         vlm: a :class:`headscope.models.vlm.VLM`.
@@ -117,20 +126,41 @@ def capture(
         return {i.id: i for i in make_items(here, taxonomy, asked, mains, others)}
 
     work = _Work(cases, items_of, pictures, names, max_new_tokens, score)
+
+    def asked_shard(shard: Shard, done: Callable[[], None]) -> tuple[Any, ...]:
+        outcome = _ask_shard(vlm, shard, work, done)
+        for row in outcome.rows:
+            row["split"] = splits[row["case"]]
+        return folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan)
+
+    with kept_ways(vlm, folder):
+        if several():
+            share_out(
+                shards,
+                lambda shard: write_shard(*asked_shard(shard, lambda: None)),
+                lambda shard: shard_path(folder, shard.name).is_dir(),
+                "capture",
+                "shards",
+            )
+        else:
+            _write_behind(shards, asked_shard)
+    for said in warnings_of(form_of(iter_answers(folder))) if shards and score else ():
+        (announce or log.warning)(f"capture: {said}")
+
+
+def _write_behind(
+    shards: Sequence[Shard], asked_shard: Callable[[Shard, Callable[[], None]], tuple[Any, ...]]
+) -> None:
+    """Shard by shard, each written by a thread while the next one is asked."""
     ticks = closing(_ticks(sum(len(s.batches) for s in shards)))
-    with kept_ways(vlm, folder), ShardWriter() as writer, ticks as tick:
+    with ShardWriter() as writer, ticks as tick:
 
         def done() -> None:
             writer.check()
             next(tick, None)
 
         for shard in shards:
-            outcome = _ask_shard(vlm, shard, work, done)
-            for row in outcome.rows:
-                row["split"] = splits[row["case"]]
-            writer.write(folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan))
-    for said in warnings_of(form_of(iter_answers(folder))) if shards and score else ():
-        (announce or log.warning)(f"capture: {said}")
+            writer.write(*asked_shard(shard, done))
 
 
 def _check(items: Sequence[Item], splits: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from headscope.cli.study_commands import (
     StudyModelOption,
     StudyOption,
     WaitOption,
+    WorkersOption,
     add_stages,
     show_summary,
 )
@@ -64,11 +65,14 @@ def demo(
     size: SizeOption = None,
     model: StudyModelOption = None,
     wait: WaitOption = False,
+    workers: WorkersOption = None,
 ) -> None:
     """Draw scenes, run the whole study on the embedded model, write the report."""
     from headscope.demo import run_demo
 
-    opened = run_demo(study, cases=cases, seed=seed, size=size, model=model, announce=say, wait=wait)
+    opened = run_demo(
+        study, cases=cases, seed=seed, size=size, model=model, announce=say, wait=wait, workers=workers
+    )
     show_summary(opened)
     say(f"report: {opened.folder / 'report.html'}")
 

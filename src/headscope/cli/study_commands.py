@@ -70,6 +70,14 @@ SetOption = Annotated[
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait while another process works on the study; else it is refused.")
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        help="Processes that share the work, for a model on the CPU.  [default: one a thread, up to 8]",
+        show_default=False,
+    ),
+]
 
 
 def add_stages(app: typer.Typer) -> None:
@@ -152,6 +160,7 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         probe_device: ProbeDeviceOption = None,
         settings: SetOption = None,
         wait: WaitOption = False,
+        workers: WorkersOption = None,
         protocol: str | None = protocol_option,
     ) -> None:
         from headscope.study.requested_settings import RequestedSettings
@@ -162,7 +171,9 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         )
         if protocol is not None:
             given = _in_protocol(given, protocol, name, study)
-        opened = open_study(study, data, given, {"probe_device": probe_device, "wait": wait})
+        opened = open_study(
+            study, data, given, {"probe_device": probe_device, "wait": wait, "workers": workers}
+        )
         if protocol is not None:
             show_paper(opened)
         elif name in ("run", "report"):

@@ -18,8 +18,8 @@ from headscope.engine.engine import SHARED_PREFIX, Engine
 from headscope.models.geometry import Head
 from headscope.models.vlm import VLM
 from headscope.models.ways import kept_ways
-from headscope.progress import track
 from headscope.storage import Ledger, fingerprint
+from headscope.workers import share_out
 
 Floats = NDArray[np.float64]
 UNIT = 2_000  # answers in one unit of the ledger, about
@@ -163,12 +163,16 @@ class Reader:
         chunk = max(25, min(self.rows, UNIT // max(1, len(self.items))))
         order = sorted(range(len(edits)), key=lambda i: self._depth(edits[i]))
         parts = [order[i : i + chunk] for i in range(0, len(order), chunk)]
+        keys = [f"{self._name} {fingerprint([edits[i].describe() for i in part])}" for part in parts]
+        missing = {key: part for key, part in zip(keys, parts, strict=True) if key not in self.ledger}
+
+        def read(key: str) -> None:
+            self.ledger.put(key, [r.to_json() for r in self._run([edits[i] for i in missing[key]])])
+
+        share_out(list(missing), read, self.ledger.__contains__, label)
         found: dict[int, Reading] = {}
-        for part in track(parts, label, unit="unit") if label else parts:
-            some = [edits[i] for i in part]
-            key = f"{self._name} {fingerprint([e.describe() for e in some])}"
-            stored = self.ledger.get_or(key, lambda s=some: [r.to_json() for r in self._run(s)])
-            found.update(zip(part, map(Reading.from_json, stored), strict=True))
+        for key, part in zip(keys, parts, strict=True):
+            found.update(zip(part, map(Reading.from_json, self.ledger.get(key)), strict=True))
         return [found[i] for i in range(len(edits))]
 
     def _depth(self, edit: Edit) -> int:

@@ -27,6 +27,7 @@ from headscope.study.record import (
 from headscope.study.requested_settings import RequestedSettings, loaded, refuse_others
 from headscope.study.sizes import Size, size_named
 from headscope.study.stages import STAGES, Stage, stage_named, stage_settings
+from headscope.workers import default_workers, sharing_work
 
 if TYPE_CHECKING:
     from headscope.capturing.captured import CapturePlan
@@ -46,6 +47,7 @@ class OpenOptions(TypedDict, total=False):
     probe_device: str | None
     announce: Callable[[str], None] | None
     wait: bool
+    workers: int | None
 
 
 class Study:
@@ -59,6 +61,8 @@ class Study:
         folder: of the study.
         announce: gets a line when a stage begins, or somebody is waited for.
         wait: whether to wait while another process works on the folder.
+        workers: processes that share the work of a stage, for a model on the CPU (:mod:`headscope.workers`);
+            None: :func:`headscope.workers.default_workers`.
 
     Example:
         >>> import headscope as hs
@@ -69,10 +73,15 @@ class Study:
     """
 
     def __init__(
-        self, folder: str | Path, *, announce: Callable[[str], None] | None = None, wait: bool = False
+        self,
+        folder: str | Path,
+        *,
+        announce: Callable[[str], None] | None = None,
+        wait: bool = False,
+        workers: int | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.announce = announce or (lambda _: None)
+        self.announce, self.workers = announce or (lambda _: None), workers
         self.lock = FolderLock(self.folder, wait, self.announce)
         if not (self.folder / FILE).exists():
             raise StudyError(
@@ -102,6 +111,7 @@ class Study:
         probe_device: str | None = None,
         announce: Callable[[str], None] | None = None,
         wait: bool = False,
+        workers: int | None = None,
     ) -> Study:
         """Start a study, or open the one in ``folder`` if nothing that is given differs from it.
 
@@ -123,7 +133,7 @@ class Study:
                 Those of a stage that is not complete may be given when the study is opened again.
             probe_device: ``device`` of :class:`headscope.probing.settings.ProbeSettings`; None: what the
                 study in the folder began with, "cpu" in a new one. It may change from run to run.
-            announce, wait: as in :class:`Study`.
+            announce, wait, workers: as in :class:`Study`.
 
         Raises:
             DataError: the cases cannot be read. ModelError: the model cannot be loaded.
@@ -134,7 +144,12 @@ class Study:
             model, size, seed, taxonomy, device, dtype, model_options, batch_size, settings
         )
         folder = Path(folder)
-        opening: OpenOptions = {"probe_device": probe_device, "announce": announce, "wait": wait}
+        opening: OpenOptions = {
+            "probe_device": probe_device,
+            "announce": announce,
+            "wait": wait,
+            "workers": workers,
+        }
         if (folder / FILE).exists():
             return cls.open(folder, given, data, **opening)
         checked_probe_device(probe_device)
@@ -148,7 +163,7 @@ class Study:
                 return cls.open(folder, given, cases, **opening)
             write_json(folder / "splits.json", splits)
             record.save(folder / FILE)
-        study = cls(folder, announce=announce, wait=wait)
+        study = cls(folder, announce=announce, wait=wait, workers=workers)
         study._vlm, study._cases = vlm, cases
         return study
 
@@ -162,13 +177,14 @@ class Study:
         probe_device: str | None = None,
         announce: Callable[[str], None] | None = None,
         wait: bool = False,
+        workers: int | None = None,
     ) -> Study:
         """The study in ``folder``; settings that are given, and data, must be what it began with.
 
         Raises:
             StudyError: there is none, or something that is given differs.
         """
-        study = cls(folder, announce=announce, wait=wait)
+        study = cls(folder, announce=announce, wait=wait, workers=workers)
         given = (given or RequestedSettings()).checked()
         refuse_others(study.folder, study.record, given)
         checked_probe_device(probe_device)
@@ -317,7 +333,10 @@ class Study:
         return row.load(self.folder)
 
     def _make(self, row: Stage, needs: list[Artefact], settings: Any) -> None:
-        with self._timed(row.name):
+        spread = self.record.options().get("device_map") is not None
+        device = "several devices" if spread else self.record.device.split(":")[0]
+        count = default_workers(device) if self.workers is None else self.workers
+        with self._timed(row.name), sharing_work(count, device):
             row.work(self.context, *needs, settings)
         row.finished()(self.context)
         write_json(self.folder / "done" / f"{row.name}.json", {"stage": row.name})
