@@ -123,7 +123,7 @@ def _single_thread() -> Iterator[None]:
 
 @contextmanager
 def _forked(units: Sequence[Unit], work: Callable[[Unit], None], count: int) -> Iterator[Any]:
-    """Within, so many forks take units too; leaving waits for them, or ends them where something went wrong."""
+    """Within, so many forks take units too; leaving waits for them, or ends them after an error."""
     taken = multiprocessing.get_context("fork").Value("l", 0)
     children = [_fork(taken, units, work) for _ in range(count)]
     try:

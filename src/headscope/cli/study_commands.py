@@ -141,6 +141,13 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         hidden=name != "run",
     )
 
+    pairs_option = typer.Option(
+        None,
+        "--pairs",
+        help="Folder of `headscope data pairs`: carry heads' output between the pictures of a pair.",
+        hidden=name not in ("run", "patch"),
+    )
+
     def command(
         study: StudyOption,
         model: StudyModelOption = None,
@@ -162,6 +169,7 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         wait: WaitOption = False,
         workers: WorkersOption = None,
         protocol: str | None = protocol_option,
+        pairs: str | None = pairs_option,
     ) -> None:
         from headscope.study.requested_settings import RequestedSettings
 
@@ -169,6 +177,8 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         given = RequestedSettings(
             model, size, seed, taxonomy, device, dtype, options, batch_size, parse_settings(settings) or None
         )
+        if pairs is not None:
+            given = _with_pairs(given, pairs, name)
         if protocol is not None:
             given = _in_protocol(given, protocol, name, study)
         opened = open_study(
@@ -200,6 +210,24 @@ def _in_protocol(given: RequestedSettings, protocol: str, command: str, folder: 
     settings["paper"] = {**settings.get("paper", {}), "protocol": protocol}
     begun = (folder / "study.json").exists()  # a study keeps the functions that it began with
     return replace(given, settings=settings, taxonomy=given.taxonomy or (None if begun else "cogvsr"))
+
+
+def _with_pairs(given: RequestedSettings, pairs: str, command: str) -> RequestedSettings:
+    """The settings of a study that patches between these pairs.
+
+    Raises:
+        StudyError: another command, or two folders.
+    """
+    if command not in ("run", "patch"):
+        raise StudyError(
+            f"--pairs is for `headscope patch` and `headscope run`; not for `headscope {command}`"
+        )
+    settings = {**(given.settings or {})}
+    own = settings.get("patch", {})
+    if own.get("pairs", pairs) != pairs:
+        raise StudyError(f"--pairs {pairs} and --set patch.pairs={own['pairs']}: name one folder")
+    settings["patch"] = {**own, "pairs": pairs}
+    return replace(given, settings=settings)
 
 
 def show_paper(study: Study) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headscope.report.charts import ablation, accuracy, compare, emphasis, heads, wake, waking
+from headscope.report.charts import ablation, accuracy, compare, emphasis, heads, patching, wake, waking
 from headscope.report.charts.base import Figure
 from headscope.report.contents import StudyContents
 from headscope.study.stages import stage_named
@@ -66,6 +66,12 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
             waking.head_gain,
             wake.on_select,
         ),
+    ),
+    (
+        "patch",
+        "What heads carry",
+        "patch",
+        (patching.by_position, patching.sets, patching.stand_ins, patching.mirror),
     ),
     ("compare", "Another study", "compare", (compare.overlap, compare.over_depth)),
 )

@@ -142,6 +142,17 @@ STAGES = (
         result="WakeResult",
     ),
     Stage(
+        "patch",
+        "Carry heads' output between two pictures that differ in one fact (--set patch.pairs=FOLDER).",
+        needs=(),
+        file="patch.json",
+        home="headscope.experiments.patching.experiment",
+        run="patch",
+        settings="PatchSettings",
+        result="PatchResult",
+        asks="pairs",
+    ),
+    Stage(
         "compare",
         "Hold the ranking of heads against that of another study (--set compare.other=FOLDER).",
         needs=("probe",),

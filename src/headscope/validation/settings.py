@@ -40,7 +40,7 @@ class ValidateSettings:
     draws: int = 500
     epochs: int = 40
     claim_levels: tuple[str, ...] = CLAIM_LEVELS
-    claim_seeds: int = 2
+    claim_seeds: int = 6
     claim_questions: int = 100
     claim_pictures: int = 60
     dependence_seeds: int = 2

@@ -16,7 +16,7 @@ from headscope.engine.patched_prompt import PatchedPrompt
 from headscope.errors import DataError, StudyError
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
-from headscope.experiments.patching.asked_pair import GROUPS, AskedPair, open_pair
+from headscope.experiments.patching.asked_pair import GROUPS, open_pair
 from headscope.experiments.patching.head_sets import Found, HeadSet, Kind, greedy, judged, stand_ins
 from headscope.experiments.patching.readings import PairReading, Place, estimated_moves, read_pair
 from headscope.experiments.patching.result import (
@@ -118,7 +118,6 @@ class _Patching:
         self.places: list[Place] = [((h,), g) for g in settings.groups for h in self.heads]
         self.ledger = context.ledger("patch", settings, pairs_used=pairs.cases.fingerprint)
         self.groups: Mapping[str, str] = picture_groups(pairs.cases)
-        self.strategy = ""
 
     def result(self) -> PatchResult:
         """All functions."""
@@ -133,7 +132,7 @@ class _Patching:
             settings=self.context.recorded(self.settings),
             pairs_folder=Path(self.settings.pairs).name,
             fingerprint=self.pairs.cases.fingerprint,
-            strategy=self.strategy,
+            strategy=self._strategy(self.pairs[0]),
             heads=tuple(map(str, self.heads)),
             functions=found,
         ).with_rows(rows)
@@ -191,17 +190,18 @@ class _Patching:
         if key not in self.ledger:
             asked = open_pair(self.context.vlm, self.pairs, pair)
             self.ledger.put(key, read_pair(self.context.vlm, asked, places).to_json())
-            self._note(asked)
         return PairReading.from_json(self.ledger.get(key))
 
-    def _note(self, asked: AskedPair) -> None:
-        """How patched runs are read, once."""
-        if not self.strategy:
-            z = prompt_z(self.context.vlm, asked.encoded[1], self.heads[:1])
-            probe = Patch(self.heads[:1], z)
-            self.strategy = PatchedPrompt(self.context.vlm, asked.encoded[0], asked.choices).strategy(
-                "all", probe
-            )
+    def _strategy(self, pair: Pair) -> str:
+        """How patched runs are read."""
+
+        def found() -> str:
+            vlm, asked = self.context.vlm, open_pair(self.context.vlm, self.pairs, pair)
+            tried = Patch(self.heads[:1], prompt_z(vlm, asked.encoded[1], self.heads[:1]))
+            return PatchedPrompt(vlm, asked.encoded[0], asked.choices).strategy("all", tried)
+
+        strategy: str = self.ledger.get_or("strategy", found)
+        return strategy
 
     def _pictures(self, asked: Sequence[Pair]) -> list[str]:
         return [self.groups[p.first] for p in asked]
