@@ -76,29 +76,33 @@ def several() -> bool:
 
 def share_out(
     units: Sequence[Unit],
-    work: Callable[[Unit], None],
+    work: Callable[[Unit], object],
     done: Callable[[Unit], bool],
     label: str = "",
     unit: str = "unit",
+    alone_first: bool = True,
 ) -> None:
     """Do every unit once, by as many processes as :func:`sharing_work` allows.
 
-    The first is done here and alone, so that what it finds out about the model is known to all. A worker that
-    ends before its time loses the unit in its hands, which is then done here.
+    A worker that ends before its time loses the unit in its hands, which is then done here.
 
     Args:
         units: in the order in which they are taken.
         work: does one and keeps the result on disk.
         done: whether a unit's result is there.
         label: of the progress bar; none without it.
+        alone_first: whether the first is done before the others, so that what it finds out about the model is
+            known to all.
     """
-    count = min(_COUNT.get(), len(units) - 1)
+    ahead = 1 if alone_first else 0
+    count = min(_COUNT.get(), len(units) - ahead)
     if count < 2:
         for one in track(units, label, unit=unit) if label else units:
             work(one)
         return
-    work(units[0])
-    rest = units[1:]
+    for one in units[:ahead]:
+        work(one)
+    rest = units[ahead:]
     with _single_thread(), _forked(rest, work, count - 1) as taken:
         claimed = _claims(taken, len(rest))
         for i in track(claimed, label, total=len(rest), unit=unit) if label else claimed:
@@ -122,7 +126,7 @@ def _single_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _forked(units: Sequence[Unit], work: Callable[[Unit], None], count: int) -> Iterator[Any]:
+def _forked(units: Sequence[Unit], work: Callable[[Unit], object], count: int) -> Iterator[Any]:
     """Within, so many forks take units too; leaving waits for them, or ends them after an error."""
     taken = multiprocessing.get_context("fork").Value("l", 0)
     children = [_fork(taken, units, work) for _ in range(count)]
@@ -139,7 +143,7 @@ def _forked(units: Sequence[Unit], work: Callable[[Unit], None], count: int) -> 
                 log.warning("a worker ended early (status %d); what it had in hand is done again", status)
 
 
-def _fork(taken: Any, units: Sequence[Unit], work: Callable[[Unit], None]) -> int:
+def _fork(taken: Any, units: Sequence[Unit], work: Callable[[Unit], object]) -> int:
     """A worker's process id; in the worker it does not return."""
     parent, sys_streams = os.getpid(), (sys.stdout, sys.stderr)
     for stream in sys_streams:

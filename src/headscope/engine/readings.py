@@ -14,15 +14,15 @@ from PIL import Image
 from headscope.asking.items import Item
 from headscope.data.splits import picture_groups
 from headscope.edits.edits import Edit, Operation
-from headscope.engine.engine import SHARED_PREFIX, Engine
+from headscope.engine.engine import FEWEST, SHARED_PREFIX, Engine
 from headscope.models.geometry import Head
 from headscope.models.vlm import VLM
-from headscope.models.ways import kept_ways
+from headscope.models.ways import FAN, is_decided, kept_ways
 from headscope.storage import Ledger, fingerprint
 from headscope.workers import share_out
 
 Floats = NDArray[np.float64]
-UNIT = 2_000  # answers in one unit of the ledger, about
+UNIT = 1_000  # answers in one unit of the ledger, about
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class Reader:
         together is written together first: a run killed between two units has them all, and reads none in
         other company.
         """
-        keys = {f"{self._name} {fingerprint([e.describe()])}": e for e in edits}
+        keys = self._single_keys(edits)
         every = f"{self._name} each {fingerprint(sorted(keys))}"
         missing = {key: e for key, e in keys.items() if key not in self.ledger}
         if every not in self.ledger and len(missing) < 2:
@@ -158,18 +158,32 @@ class Reader:
             if key not in self.ledger:
                 self.ledger.put(key, [reading])
 
+    def has_read(self, edits: Sequence[Edit]) -> bool:
+        """Whether :meth:`read` finds the readings of all these edits done."""
+        return all(key in self.ledger for key in self._single_keys(edits))
+
+    def _single_keys(self, edits: Sequence[Edit]) -> dict[str, Edit]:
+        return {f"{self._name} {fingerprint([e.describe()])}": e for e in edits}
+
     def read_edits(self, edits: Sequence[Edit], label: str = "") -> list[Reading]:
         """One reading per edit, all of one scope; edits with near lowest layers form a unit of the ledger."""
         chunk = max(25, min(self.rows, UNIT // max(1, len(self.items))))
         order = sorted(range(len(edits)), key=lambda i: self._depth(edits[i]))
-        parts = [order[i : i + chunk] for i in range(0, len(order), chunk)]
+        count = -(-len(order) // chunk)
+        count += count % 2 if len(order) >= 2 * FEWEST else 0  # two workers end together
+        parts = [order[i * len(order) // count : (i + 1) * len(order) // count] for i in range(count)]
         keys = [f"{self._name} {fingerprint([edits[i].describe() for i in part])}" for part in parts]
         missing = {key: part for key, part in zip(keys, parts, strict=True) if key not in self.ledger}
 
         def read(key: str) -> None:
             self.ledger.put(key, [r.to_json() for r in self._run([edits[i] for i in missing[key]])])
 
-        share_out(list(missing), read, self.ledger.__contains__, label)
+        if missing:
+            self._clean_and_tokens()
+        way = f"{FAN}, scope {edits[0].scope}" if edits else ""
+        with self._kept_ways():
+            known = bool(edits) and is_decided(self.vlm, way)
+            share_out(list(missing), read, self.ledger.__contains__, label, alone_first=not known)
         found: dict[int, Reading] = {}
         for key, part in zip(keys, parts, strict=True):
             found.update(zip(part, map(Reading.from_json, self.ledger.get(key)), strict=True))

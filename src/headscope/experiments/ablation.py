@@ -53,6 +53,7 @@ from headscope.models.geometry import Head, parse_head
 from headscope.models.ways import kept_ways
 from headscope.statistics.ranking import strongest
 from headscope.storage import Row, fingerprint
+from headscope.workers import share_out
 
 FILE = "ablation.json"
 STAGE = "ablation"
@@ -301,10 +302,14 @@ class _Ablation:
 
     def _read_ahead(self, ways: list[Operation]) -> None:
         """What is asked at scope ``all`` below, read together: all functions' heads, all ways to mute."""
-        for name, reader in self.readers["test"].items():
-            own = [Edit(self.heads[name], way) for way in ways] if name in self.functions else []
-            if name in self.measured or name.startswith(MAIN):
-                reader.read_each([*(Edit(heads, _ZERO) for heads in self.heads.values()), *own])
+        asked = {n: r for n, r in self.readers["test"].items() if n in self.measured or n.startswith(MAIN)}
+        every = [Edit(heads, _ZERO) for heads in self.heads.values()]
+        edits = {n: [*every, *(Edit(self.heads[n], w) for w in ways if n in self.functions)] for n in asked}
+        share_out(
+            list(asked),
+            lambda name: asked[name].read_each(edits[name]),
+            lambda name: asked[name].has_read(edits[name]),
+        )
 
     def _tested(self, name: str, held: ControlledEffect, ways: Mapping[str, Operation]) -> MutingTest:
         """Everything about one function's heads but the claim."""

@@ -90,6 +90,7 @@ class ClaimParts:
     ) -> GeneralDamage:
         """What it does to readability, neutral prompts and other functions' first tokens."""
         clean = self.readers[function].clean
+        self.divergence.read_each([heads, *controls])
         neutral, others = self.divergence.means(heads, function)
         held = np.array([self.divergence.means(some, function) for some in controls])
         mean_neutral, mean_others = held.mean(axis=0).tolist() if len(held) else (None, None)

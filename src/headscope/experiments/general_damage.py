@@ -17,6 +17,7 @@ from headscope.models.geometry import Head
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
 from headscope.storage import Ledger, fingerprint
+from headscope.workers import share_out
 
 NEUTRAL = ("Say hello.", "What is two plus two?", "Name a fruit.", "Which day comes after Monday?")
 Floats = NDArray[np.float64]
@@ -58,9 +59,18 @@ class DivergenceReader:
 
     def read(self, heads: Sequence[Head]) -> Floats:
         """(prompt,) nats, neutral prompts first; the heads are muted at all tokens."""
-        key = f"{self._name} divergence {fingerprint(sorted(map(str, heads)))}"
-        found: list[float] = self.ledger.get_or(key, lambda: self._divergence(heads))
+        found: list[float] = self.ledger.get_or(self._key(heads), lambda: self._divergence(heads))
         return np.array(found, dtype=np.float64)
+
+    def read_each(self, sets: Sequence[Sequence[Head]]) -> None:
+        """Read several head sets, so that :meth:`read` finds them done."""
+        missing = [heads for heads in sets if self._key(heads) not in self.ledger]
+        if missing:
+            self._read_clean()
+        share_out(missing, self.read, lambda heads: self._key(heads) in self.ledger, alone_first=False)
+
+    def _key(self, heads: Sequence[Head]) -> str:
+        return f"{self._name} divergence {fingerprint(sorted(map(str, heads)))}"
 
     def means(self, heads: Sequence[Head], function: str) -> tuple[float, float]:
         """Mean over neutral prompts, and over questions of functions other than ``function``; NaN: none."""
@@ -69,13 +79,16 @@ class DivergenceReader:
         return _mean(found[: len(self.neutral)]), _mean(elsewhere)
 
     def _divergence(self, heads: Sequence[Head]) -> list[float]:
-        if self._clean is None:
-            self._clean = [self._first_token(batch, None) for batch in self._batches]
         edit = Edit(tuple(heads), mute())
         found: list[float] = []
-        for clean, batch in zip(self._clean, self._batches, strict=True):
+        for clean, batch in zip(self._read_clean(), self._batches, strict=True):
             found += divergence(clean, self._first_token(batch, edit)).tolist()
         return found
+
+    def _read_clean(self) -> list[torch.Tensor]:
+        if self._clean is None:
+            self._clean = [self._first_token(batch, None) for batch in self._batches]
+        return self._clean
 
     def _first_token(self, encoded: Encoded, edit: Edit | None) -> torch.Tensor:
         """(prompt, vocabulary) log-probabilities in float64, on the host."""

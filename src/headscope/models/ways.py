@@ -149,6 +149,12 @@ def decided(vlm: NamedModel, way: str, find: Callable[[], Way], *, instead: str 
     return found
 
 
+def is_decided(vlm: NamedModel, way: str) -> bool:
+    """Whether a trial has said how the way is taken."""
+    known = _record(vlm).ways.get(way)
+    return known is not None and known.choice is not None
+
+
 def note_short(vlm: NamedModel, work: str, exc: BaseException) -> None:
     """Record that memory ran out on one piece of work, which is then done in another way.
 
