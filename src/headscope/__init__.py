@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headscope.data.schema import Case
     from headscope.edits.baking import bake
     from headscope.edits.edits import Edit, add, edit, mute, scale
+    from headscope.edits.patching import patch
     from headscope.errors import HeadscopeError
     from headscope.experiments.scan_model import scan
     from headscope.functions import Taxonomy
@@ -55,6 +56,7 @@ __all__ = [
     "load_cases",
     "load_model",
     "mute",
+    "patch",
     "point",
     "read",
     "scale",
@@ -81,6 +83,7 @@ _HOMES = {
     "load_cases": "data.cases",
     "load_model": "models.vlm",
     "mute": "edits.edits",
+    "patch": "edits.patching",
     "point": "pointing.styles",
     "read": "asking.read",
     "scale": "edits.edits",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +133,39 @@ def test_a_patch_nests_with_a_mute(vlm: VLM, pair: tuple[Encoded, Encoded]) -> N
         both = logits(vlm, target)
     with Edit((muted,), mute()).applied(vlm), Patch(heads, z).applied(vlm):
         assert torch.equal(logits(vlm, target), both)
+
+
+def test_the_public_patch_takes_z_of_a_reading_at_the_positions_of_a_scope(vlm: VLM) -> None:
+    import headscope as hs
+
+    one, other = (Image.new("RGB", (40, 40), colour) for colour in ((200, 30, 60), (10, 90, 200)))
+    source = hs.read(vlm, other, QUESTION, ("left", "right"))
+    heads = vlm.geometry.heads[:3]
+    target, encoded = vlm.encode([Prompt(one, QUESTION)]), vlm.encode([Prompt(other, QUESTION)])
+    z = prompt_z(vlm, encoded, heads)
+    last = torch.zeros_like(target.image)
+    last[:, -1] = True
+    wanted = {"all": None, "image": target.image, "question": target.question, "last": last}
+    for scope, positions in wanted.items():
+        with Patch(heads, z, positions).applied(vlm):
+            by_hand = logits(vlm, target)
+        with hs.edit(vlm, heads, hs.patch(source), scope):
+            assert torch.equal(logits(vlm, target), by_hand), scope
+    assert not torch.equal(logits(vlm, target), by_hand)
+
+
+def test_a_patch_that_cannot_be_is_refused(vlm: VLM, tmp_path: Path) -> None:
+    import headscope as hs
+
+    picture = Image.new("RGB", (40, 40))
+    source = hs.read(vlm, picture, QUESTION)
+    heads = vlm.geometry.heads[:1]
+    with pytest.raises(EditError, match="tokens of the answer are the run's own"):
+        with hs.edit(vlm, heads, hs.patch(source), "answer"):
+            pass
+    with pytest.raises(EditError, match="which no weights hold"):
+        hs.bake(vlm, heads, hs.patch(source), tmp_path / "baked")
+    with pytest.raises(EditError, match="kept no prompt"):
+        hs.patch(replace(source, prompt=None))
+    with pytest.raises(EditError, match="positions"):
+        Patch(heads, prompt_z(vlm, vlm.encode([Prompt(picture, QUESTION)]), heads), torch.ones(1, 2).bool())

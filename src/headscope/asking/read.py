@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from headscope.asking.readouts import check_readouts
 from headscope.models.answers import parser_of
 from headscope.models.geometry import Geometry
 from headscope.models.library_messages import quiet
-from headscope.models.types import Prompt
+from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Reading:
         logprobs: choice -> log-probability per token.
         total: probability of all choices together, None for fewer than two; where it is tiny, the model does
             not want to answer in this form.
+        prompt: what was read, encoded, for :func:`headscope.edits.patching.patch`.
 
     Example:
         >>> import headscope as hs
@@ -56,6 +57,7 @@ class Reading:
     z: xr.DataArray
     logprobs: dict[str, float] = field(default_factory=dict)
     total: float | None = None
+    prompt: Encoded | None = field(default=None, repr=False)
 
     @property
     def best(self) -> str | None:
@@ -111,7 +113,7 @@ def read(
         encoded = vlm.encode([Prompt(image, question, tuple((q, a) for q, a in history))])
         parse = parser_of(question, options)
         found = read_batch(vlm, encoded, [parse], [options], None, (name,), max_new_tokens)
-    return reading_of(vlm.geometry, found, 0, question, name)
+    return replace(reading_of(vlm.geometry, found, 0, question, name), prompt=encoded)
 
 
 def reading_of(geometry: Geometry, found: BatchReading, item: int, question: str, readout: str) -> Reading:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from headscope.edits.edits import Edit, Operation, scale
 from headscope.edits.hooks import Pair, compile_edit
+from headscope.edits.patching import PatchSource
 from headscope.errors import EditError
 from headscope.models.geometry import Head, Site, has_plain_matrix
 from headscope.models.library_messages import quiet
@@ -21,7 +22,11 @@ from headscope.models.weights import is_quantized
 
 
 def bake(
-    vlm: VLM, heads: Iterable[Head], what: Operation | float, out: str | Path, scope: str = "all"
+    vlm: VLM,
+    heads: Iterable[Head],
+    what: Operation | PatchSource | float,
+    out: str | Path,
+    scope: str = "all",
 ) -> Path:
     """Write a checkpoint folder whose outputs equal those of the model under ``edit(vlm, heads, what)``.
 
@@ -42,7 +47,7 @@ def bake(
         The folder: safetensors, configuration, processor files and ``headscope-bake.json`` (what was done).
 
     Raises:
-        EditError: a scope other than ``all``; something to add where the projection has no bias; a quantised
+        EditError: a scope other than ``all``; a patch; something to add where the projection has no bias; a quantised
             or shared projection; a model with an adapter; an output folder that holds files.
         ModelError: the model was changed since it was loaded or wrapped.
 
@@ -52,6 +57,10 @@ def bake(
         >>> hs.load_model(folder).proof.status
         'PROVED'
     """
+    if isinstance(what, PatchSource):
+        raise EditError(
+            "bake: a patch takes z of one run, which no weights hold for every prompt; use `with edit(...)`"
+        )
     change = Edit(tuple(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
     out = Path(out)
     if scope != "all":

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from headscope.edits.hooks import Plan, compile_edit, hooked, stack
+from headscope.edits.patching import Patch, PatchSource
 from headscope.errors import EditError
 from headscope.models.geometry import Geometry, Head
 from headscope.models.types import SCOPES
@@ -282,13 +283,18 @@ def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = 
 
 
 @contextmanager
-def edit(vlm: VLM, heads: Iterable[Head], what: Operation, scope: str = "all") -> Iterator[Edit]:
+def edit(
+    vlm: VLM, heads: Iterable[Head], what: Operation | PatchSource, scope: str = "all"
+) -> Iterator[Edit | Patch]:
     """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
     question)``.
 
     Works on ``vlm.model``'s forward and on batched, cached generation; blocks may be nested (the outer edit
     acts first); leaving, also by an exception, restores the model bit for bit. Scopes other than ``all`` need
     ``vlm.reading(encoded)`` around the forward, since only then the spans of tokens are known.
+
+    Args:
+        what: ``mute()``, ``scale(s)``, ``add(...)``, or ``patch(source)``: z of another run.
 
     Raises:
         EditError: duplicate heads, heads the model does not have, an unknown scope, a vector of the wrong
@@ -303,6 +309,7 @@ def edit(vlm: VLM, heads: Iterable[Head], what: Operation, scope: str = "all") -
         >>> muted.logprobs == vlm.answer(picture, question, choices=("two", "four")).logprobs
         False
     """
-    change = Edit(tuple(heads), what, scope)
+    every = tuple(heads)
+    change = what.onto(vlm, every, scope) if isinstance(what, PatchSource) else Edit(every, what, scope)
     with change.applied(vlm):
         yield change

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -120,6 +120,76 @@ class Patch:
             return (edited, *args[1:])
 
         return hook
+
+
+class WithPrompt(Protocol):
+    """What knows the prompt that was read: :class:`headscope.asking.read.Reading`."""
+
+    @property
+    def prompt(self) -> Encoded | None:
+        """One prompt, encoded; None where it was not kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchSource:
+    """A run whose z takes the place of another run's: what :func:`patch` makes, for :func:`edits.edit`.
+
+    Attributes:
+        prompt: the prompt of that run; it is read again where the edit begins, under the edits that hold then.
+    """
+
+    prompt: Encoded
+
+    def onto(self, vlm: VLM, heads: tuple[Head, ...], scope: str) -> Patch:
+        """The patch of these heads at the positions of a scope.
+
+        Raises:
+            EditError: scope ``answer``, whose tokens keep their own z, or one that there is not; a head that
+                the model does not have.
+        """
+        where = {"image": self.prompt.image, "question": self.prompt.question}
+        if scope == "last":
+            last = torch.zeros_like(self.prompt.image)
+            last[:, -1] = True
+            where["last"] = last
+        if scope != "all" and scope not in where:
+            raise EditError(
+                f"patch: asked for scope {scope!r}; there are all, image, question and last: tokens of the "
+                "answer are the run's own"
+            )
+        z = prompt_z(vlm, self.prompt, heads)
+        return Patch(heads, z, where[scope].to(vlm.device) if scope != "all" else None)
+
+
+def patch(source: WithPrompt) -> PatchSource:
+    """z of the same heads in another run, position by position of the prompt: what those heads carry there.
+
+    Both prompts have to line up token by token: the same question about a picture of the same size. Where the
+    two pictures differ in one fact, an answer that follows says that these heads carry it (activation
+    patching; Meng and others, 2022; Zhang and Nanda, 2024).
+
+    Args:
+        source: what :func:`headscope.asking.read.read` found of the other run.
+
+    Raises:
+        EditError: it kept no prompt. When the edit begins, as :meth:`PatchSource.onto`; when a prompt is
+            read, one of another length.
+
+    Example:
+        >>> import headscope as hs
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
+        >>> picture, ways = cases.image(cases[0]), ("left", "right")
+        >>> question = "Which way does the dog look?"
+        >>> mirrored = picture.transpose(0)  # left and right changed places
+        >>> source = hs.read(vlm, mirrored, question, ways)
+        >>> with hs.edit(vlm, vlm.geometry.heads, hs.patch(source)):
+        ...     patched = hs.read(vlm, picture, question, ways)
+        >>> hs.read(vlm, picture, question, ways).best, source.best, patched.best
+        ('left', 'right', 'right')
+    """
+    if source.prompt is None:
+        raise EditError("patch: the source kept no prompt; give what hs.read(vlm, picture, question) returns")
+    return PatchSource(source.prompt)
 
 
 def head_columns(site: Site, heads: Sequence[int]) -> Tensor:
