@@ -160,9 +160,9 @@ def test_a_patch_that_cannot_be_is_refused(vlm: VLM, tmp_path: Path) -> None:
     picture = Image.new("RGB", (40, 40))
     source = hs.read(vlm, picture, QUESTION)
     heads = vlm.geometry.heads[:1]
-    with pytest.raises(EditError, match="tokens of the answer are the run's own"):
-        with hs.edit(vlm, heads, hs.patch(source), "answer"):
-            pass
+    refused = pytest.raises(EditError, match="tokens of the answer are the run's own")
+    with refused, hs.edit(vlm, heads, hs.patch(source), "answer"):
+        pass
     with pytest.raises(EditError, match="which no weights hold"):
         hs.bake(vlm, heads, hs.patch(source), tmp_path / "baked")
     with pytest.raises(EditError, match="kept no prompt"):

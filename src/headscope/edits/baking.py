@@ -47,8 +47,8 @@ def bake(
         The folder: safetensors, configuration, processor files and ``headscope-bake.json`` (what was done).
 
     Raises:
-        EditError: a scope other than ``all``; a patch; something to add where the projection has no bias; a quantised
-            or shared projection; a model with an adapter; an output folder that holds files.
+        EditError: a scope other than ``all``; a patch; something to add where the projection has no bias; a
+            quantised or shared projection; a model with an adapter; an output folder that holds files.
         ModelError: the model was changed since it was loaded or wrapped.
 
     Example:

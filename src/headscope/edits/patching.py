@@ -135,7 +135,7 @@ class PatchSource:
     """A run whose z takes the place of another run's: what :func:`patch` makes, for :func:`edits.edit`.
 
     Attributes:
-        prompt: the prompt of that run; it is read again where the edit begins, under the edits that hold then.
+        prompt: of that run; it is read again where the edit begins, under the edits that hold then.
     """
 
     prompt: Encoded
