@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,7 @@ PAGE = ROOT / "docs" / "demo-seeds.md"
 COUNT = 5
 DEVELOPMENT = (0, 1)  # seeds whose test sets were looked at while the code was written
 app = typer.Typer(add_completion=False)
+Out = Annotated[Path, typer.Option("--out", help="Folder of the studies.")]
 
 
 def seeds_of(commit: str, count: int = COUNT) -> list[int]:
@@ -116,7 +117,7 @@ def _with_ci(value: float | None, ci: Sequence[float | None] | None) -> str:
 
 
 @app.command()
-def run(commit: str, out: Path, count: int = COUNT) -> None:
+def run(commit: str, out: Out, count: int = COUNT) -> None:
     """Run the demo on each seed, one after the other; a study that is complete is not run again."""
     for seed in seeds_of(commit, count):
         command = [
@@ -133,7 +134,7 @@ def run(commit: str, out: Path, count: int = COUNT) -> None:
 
 
 @app.command()
-def collect(commit: str, out: Path) -> None:
+def collect(commit: str, out: Out) -> None:
     """Write docs/demo-seeds.json and docs/demo-seeds.md from the studies that are complete."""
     found = [(seed, out / str(seed) / "summary.json") for seed in seeds_of(commit)]
     studies = [{"seed": s, "summary": json.loads(p.read_text("utf-8"))} for s, p in found if p.exists()]

@@ -50,3 +50,13 @@ def test_every_study_of_readme_has_matched_sets_behind_what_it_claims() -> None:
                 assert claim["ci"][0] > 0 < claim["forced_ci"][0]
                 assert claim["beyond_ci"][0] > 0
                 assert claim["q"] < 0.05
+
+
+def test_the_commands_are_those_that_its_first_lines_name() -> None:
+    from typer.testing import CliRunner
+
+    for name in ("run", "collect"):
+        shown = CliRunner().invoke(demo_seeds.app, [name, "--help"]).output
+        assert f"python tools/demo_seeds.py {name} COMMIT --out FOLDER" in str(demo_seeds.__doc__)
+        assert "--out" in shown
+        assert "COMMIT" in shown.upper()

@@ -51,6 +51,7 @@ def blocks(measured: Row, training: Row | None) -> dict[str, str]:
     """Name of each block -> its text."""
     return {
         "planted": _planted(measured),
+        "patching": _patching(measured.get("patching"), measured.get("edges")),
         "claims": _claims(measured.get("claims")),
         "dependence": _dependence(measured.get("dependence")),
         "nulls": _nulls(measured),
@@ -112,6 +113,25 @@ def _claims(levels: Row | None) -> str:
         "random sets claimed",
     ]
     return _table(header, rows)
+
+
+def _patching(levels: Row | None, edges: Row | None) -> str:
+    """What patching names at each level, and what path patching finds of two hops."""
+    if not levels:
+        return f"{NOT_YET} {RUN}"
+    rows = [
+        [level.replace("_", " "), str(c["models"]), _shares(c["patching"]), _shares(c["sets"])]
+        for level, c in levels.items()
+    ]
+    text = _table(["level", "models", "single heads", "sets"], rows)
+    if edges:
+        text += (
+            f"\n\nEdges: {edges['found']} of {edges['wanted']} functions of two hops "
+            f"{_between(edges['found_ci'])} have an edge from a head that moves the "
+            f"fact to one that fetches it; "
+            f"{edges['false']} of {edges['others']} other edges are named ({edges['models']} models)."
+        )
+    return text
 
 
 def _between(ci: list[float | None] | None) -> str:

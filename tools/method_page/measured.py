@@ -30,6 +30,11 @@ def measured(summary: Row, made_by: str) -> Row:
         },
         "planted": planted,
         "claims": summary.get("claims", {}),
+        "patching": {
+            level: {"models": c["models"], **{w: {k: c[w][k] for k in kept} for w in ("patching", "sets")}}
+            for level, c in summary.get("patching", {}).items()
+        },
+        "edges": summary.get("edges"),
         "default_ranking": summary["default_ranking"],
         "decoy_rejection": summary["decoy_rejection"],
         "null": _null(summary),

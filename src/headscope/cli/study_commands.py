@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -148,6 +149,10 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         hidden=name not in ("run", "patch"),
     )
 
+    function_option = typer.Option(
+        None, "--function", help="One function of patch.json, or all.", hidden=name != "circuit"
+    )
+
     def command(
         study: StudyOption,
         model: StudyModelOption = None,
@@ -170,6 +175,7 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         workers: WorkersOption = None,
         protocol: str | None = protocol_option,
         pairs: str | None = pairs_option,
+        function: str | None = function_option,
     ) -> None:
         from headscope.study.requested_settings import RequestedSettings
 
@@ -178,7 +184,9 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
             model, size, seed, taxonomy, device, dtype, options, batch_size, parse_settings(settings) or None
         )
         if pairs is not None:
-            given = _with_pairs(given, pairs, name)
+            given = _with_setting(given, name, ("patch", "run"), "patch", "pairs", pairs)
+        if function is not None:
+            given = _with_setting(given, name, ("circuit",), "circuit", "function", function)
         if protocol is not None:
             given = _in_protocol(given, protocol, name, study)
         opened = open_study(
@@ -212,21 +220,21 @@ def _in_protocol(given: RequestedSettings, protocol: str, command: str, folder: 
     return replace(given, settings=settings, taxonomy=given.taxonomy or (None if begun else "cogvsr"))
 
 
-def _with_pairs(given: RequestedSettings, pairs: str, command: str) -> RequestedSettings:
-    """The settings of a study that patches between these pairs.
+def _with_setting(
+    given: RequestedSettings, command: str, takes: Sequence[str], stage: str, name: str, value: str
+) -> RequestedSettings:
+    """The settings of a study with one that an option of its own names.
 
     Raises:
-        StudyError: another command, or two folders.
+        StudyError: another command than those that take it, or another value by ``--set``.
     """
-    if command not in ("run", "patch"):
-        raise StudyError(
-            f"--pairs is for `headscope patch` and `headscope run`; not for `headscope {command}`"
-        )
+    if command not in takes:
+        raise StudyError(f"--{name} is for headscope {' and '.join(takes)}; found `headscope {command}`")
     settings = {**(given.settings or {})}
-    own = settings.get("patch", {})
-    if own.get("pairs", pairs) != pairs:
-        raise StudyError(f"--pairs {pairs} and --set patch.pairs={own['pairs']}: name one folder")
-    settings["patch"] = {**own, "pairs": pairs}
+    own = settings.get(stage, {})
+    if own.get(name, value) != value:
+        raise StudyError(f"--{name} {value} and --set {stage}.{name}={own[name]}: name one")
+    settings[stage] = {**own, name: value}
     return replace(given, settings=settings)
 
 

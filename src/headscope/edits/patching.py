@@ -16,8 +16,13 @@ from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 
 
-def prompt_z(vlm: VLM, encoded: Encoded, heads: Sequence[Head]) -> dict[Site, Tensor]:
+def prompt_z(
+    vlm: VLM, encoded: Encoded, heads: Sequence[Head], under: Patch | None = None
+) -> dict[Site, Tensor]:
     """What the output projections of these heads' layers receive while prompts are read.
+
+    Args:
+        under: a patch that holds meanwhile; z is what heads put out before it takes their place.
 
     Returns:
         site -> (item, position, heads x width of that layer), on the model's device.
@@ -37,6 +42,8 @@ def prompt_z(vlm: VLM, encoded: Encoded, heads: Sequence[Head]) -> dict[Site, Te
     with ExitStack() as stack, torch.no_grad(), vlm.reading(encoded):
         for site in _sites(vlm.geometry, heads):
             stack.callback(site.projection.register_forward_pre_hook(keep(site)).remove)
+        if under is not None:
+            stack.enter_context(under.applied(vlm))
         vlm.model(**encoded.inputs, use_cache=False)
     return found
 

@@ -153,6 +153,17 @@ STAGES = (
         asks="pairs",
     ),
     Stage(
+        "circuit",
+        "Which head reads what which other wrote, among those that `patch` found (--function NAME).",
+        needs=("patch",),
+        file="circuit.json",
+        home="headscope.experiments.patching.circuit",
+        run="circuit",
+        settings="CircuitSettings",
+        result="CircuitResult",
+        asks="function",
+    ),
+    Stage(
         "compare",
         "Hold the ranking of heads against that of another study (--set compare.other=FOLDER).",
         needs=("probe",),

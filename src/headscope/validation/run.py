@@ -19,6 +19,13 @@ from headscope.validation.claims import ClaimSettings, KnownClaim, claims_on_kno
 from headscope.validation.coverage import coverage
 from headscope.validation.embedded import embedded_muting, embedded_stability
 from headscope.validation.nulls import label_nulls, random_weights
+from headscope.validation.patching import (
+    TWO_HOP,
+    KnownPatchSettings,
+    patching_unit,
+    summarise_edges,
+    summarise_patching,
+)
 from headscope.validation.planted.frozen import check_frozen
 from headscope.validation.planted_runs import (
     decoy_rejection,
@@ -115,6 +122,10 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
         for seed in range(FIRST, FIRST + s.seeds):
             name = f"planted {level} {seed}"
             units[name] = partial(planted_unit, place(name), level, seed, s)
+    for level in s.patch_levels:
+        for seed in range(FIRST, FIRST + (s.edge_seeds if level == TWO_HOP else s.patch_seeds)):
+            name = f"patching {level} {seed}"
+            units[name] = partial(patching_unit, place(name), level, seed, KnownPatchSettings(s.patch_pairs))
     for seed in range(FIRST, FIRST + s.dependence_seeds):
         name = f"dependence {seed}"
         units[name] = partial(dependence_unit, place(name), seed, s)
@@ -143,6 +154,7 @@ def _summary(
 ) -> ValidationResult:
     rows = [v for n, v in done.items() if n.startswith("planted ")]
     planted = summarise(rows)
+    patched = [v for n, v in done.items() if n.startswith("patching ")]
     claims = [KnownClaim.model_validate(c) for n, v in done.items() if n.startswith("claims ") for c in v]
     labels, muting = done["null labels"], done["embedded muting"]
     test = muting["random_heads"]["random accuracy"]
@@ -150,6 +162,8 @@ def _summary(
         "quick": quick,
         "constructor": constructor,
         "planted": planted,
+        "patching": summarise_patching(patched),
+        "edges": summarise_edges(patched),
         "claims": {level: cell.content() for level, cell in summarise_claims(claims).items()},
         "default_ranking": best_ranking(planted),
         "decoy_rejection": decoy_rejection(planted),

@@ -10,6 +10,7 @@ from headscope.validation.planted.plan import LEVELS
 
 # Where bystanders leak, every head matters a little, and no reading can be spared: a run would take hours.
 CLAIM_LEVELS = tuple(level for level in HARDER_LEVELS if level != "leaky")
+PATCH_LEVELS = ("plain", "redundant", "decoy", "suppressor", *NEW_LEVELS)
 READOUTS = ("prompt_last", "answer_mean", "answer_content")
 
 
@@ -22,6 +23,8 @@ class ValidateSettings:
         cases: pictures per planted model, four questions each.
         causal_items, permutations, draws, epochs: of the chain on each planted model.
         claim_levels, claim_seeds: kinds of planted models on which claims are judged, and how many of each.
+        patch_levels, patch_seeds, edge_seeds: kinds of planted models that are patched, how many of each, and
+            how many of ``two_hop``, whose edges are looked for; patch_pairs: of each function, on each split.
         claim_questions, claim_pictures: questions of each function on ``test``, and the pictures they show.
         dependence_seeds: planted models on which readouts and scopes are compared.
         label_permutations: runs of the probes on permuted labels; null_permutations: of each run's own null.
@@ -43,6 +46,10 @@ class ValidateSettings:
     claim_seeds: int = 6
     claim_questions: int = 100
     claim_pictures: int = 60
+    patch_levels: tuple[str, ...] = PATCH_LEVELS
+    patch_seeds: int = 5
+    edge_seeds: int = 10
+    patch_pairs: int = 16
     dependence_seeds: int = 2
     label_permutations: int = 300
     null_permutations: int = 60
@@ -71,6 +78,10 @@ QUICK = ValidateSettings(
     claim_seeds=1,
     claim_questions=40,
     claim_pictures=30,
+    patch_levels=("redundant",),
+    patch_seeds=1,
+    edge_seeds=0,
+    patch_pairs=8,
     dependence_seeds=0,
     label_permutations=200,
     null_permutations=40,

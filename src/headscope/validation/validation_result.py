@@ -72,6 +72,38 @@ class PlantedLevel(Record):
         return found
 
 
+class PatchedLevel(Record):
+    """Planted models of one level, patched between pictures that differ in one fact.
+
+    Attributes:
+        models: how many.
+        patching: heads that carry the fact alone, or while those that do are muted.
+        sets: heads of the sufficient and of the necessary set.
+    """
+
+    models: int
+    patching: RankingErrors
+    sets: RankingErrors
+
+
+class FoundEdges(Record):
+    """Edges of models in which some heads move a fact and later ones fetch it.
+
+    Attributes:
+        models: how many.
+        wanted, found, found_ci: functions of two hops, those with an edge from a mover to a fetcher that is
+            named, and the interval of their share.
+        false, others: edges between heads that are named and not planted, and all that are not planted.
+    """
+
+    models: int
+    wanted: int
+    found: int
+    found_ci: Interval
+    false: int
+    others: int
+
+
 class ClaimedShare(Record):
     """How often anything is claimed where labels mean nothing.
 
@@ -206,6 +238,7 @@ class ValidationResult(Artefact):
         quick, constructor, settings: which run, of which planted models, how large.
         wall_s: seconds of all units of work; several may run at once.
         planted: level -> each ranking against the truth.
+        patching: level -> patching against the truth; edges: what path patching finds of two hops.
         claims: level -> how often claims of the muting experiment are false there, and their power.
         default_ranking: the criterion with the greatest F1 on the plain models.
         decoy_rejection: criterion -> share of decoys that it does not name.
@@ -221,6 +254,8 @@ class ValidationResult(Artefact):
     quick: bool
     constructor: str
     planted: dict[str, PlantedLevel]
+    patching: dict[str, PatchedLevel] = Field(default_factory=dict)
+    edges: FoundEdges | None = None
     claims: dict[str, LevelClaims] = Field(default_factory=dict)
     default_ranking: str
     decoy_rejection: dict[str, float]

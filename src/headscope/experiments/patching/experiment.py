@@ -25,6 +25,7 @@ from headscope.experiments.patching.result import (
     PatchedFunction,
     PatchedGroup,
     PatchResult,
+    Standby,
 )
 from headscope.experiments.patching.statistics import recovered, share_of_runs
 from headscope.making.pairs.schema import Pair, Pairs, load_pairs
@@ -53,6 +54,7 @@ class PatchSettings:
         most, aim, gain: of a search: most heads, share of runs that is aimed at, and the rise of share or
             carried difference below which it stops.
         draws: random sets of the same layers, on ``test``.
+        floor: share of the difference from which on a head counts as carrying the fact.
         stand_ins: among how many of the strongest heads pairs are tried.
     """
 
@@ -67,6 +69,7 @@ class PatchSettings:
     aim: float = 0.8
     gain: float = 0.01
     draws: int = 100
+    floor: float = 0.05
     stand_ins: int = 6
 
 
@@ -160,7 +163,8 @@ class _Patching:
             )
             return found.model_copy(update={"untested": why})
         groups = self._alone(asked, readings, rows, name)
-        return found.model_copy(update={"groups": groups, **self._sets(name, asked, groups["all"])})
+        more = {"groups": groups, "standby": self._standby(asked, readings, groups["all"])}
+        return found.model_copy(update={**more, **self._sets(name, asked, groups["all"])})
 
     def _chosen(self, name: str, split: str, control: bool = False) -> list[Pair]:
         """Pairs of a function on a split, in the order of their ids' hashes."""
@@ -185,11 +189,12 @@ class _Patching:
             found.readings.append(reading)
         return found
 
-    def _read(self, pair: Pair, places: Sequence[Place]) -> PairReading:
+    def _read(self, pair: Pair, places: Sequence[Place], muted: HeadSet = ()) -> PairReading:
         key = f"{pair.id} {fingerprint([[[str(h) for h in heads], group] for heads, group in places])}"
+        key += f" without {fingerprint([str(h) for h in muted])}" if muted else ""
         if key not in self.ledger:
             asked = open_pair(self.context.vlm, self.pairs, pair)
-            self.ledger.put(key, read_pair(self.context.vlm, asked, places).to_json())
+            self.ledger.put(key, read_pair(self.context.vlm, asked, places, muted=muted).to_json())
         return PairReading.from_json(self.ledger.get(key))
 
     def _strategy(self, pair: Pair) -> str:
@@ -235,6 +240,29 @@ class _Patching:
                      "ci_low": ci[0], "ci_high": ci[1], "n": groups[group].pairs}
                 )  # fmt: skip
         return groups
+
+    def _standby(
+        self, asked: Sequence[Pair], readings: Sequence[PairReading], alone: PatchedGroup
+    ) -> Standby | None:
+        floor = self.settings.floor
+        values = zip(self.heads, alone.recovered, alone.ci, strict=True)
+        muted = tuple(h for h, v, (low, _) in values if (v or 0) >= floor and (low or 0) > 0)
+        others = [h for h in self.heads if h not in muted]
+        if not muted or not others:
+            return None
+        places: list[Place] = [((h,), "all") for h in others]
+        found = [self._read(p, places, muted) for p in asked]
+        moved = np.array([r.moved for r in found])
+        carried = recovered(readings, self._pictures(asked), self.context.seed, moved)
+        place = {h: i for i, h in enumerate(others)}
+        none = (None, None)
+        return Standby(
+            muted=tuple(map(str, muted)),
+            pairs=len(found),
+            remaining=sum(r.difference for r in found) / sum(r.difference for r in readings),
+            recovered=tuple(float(carried.value[place[h]]) if h in place else None for h in self.heads),
+            ci=tuple(carried.ci(place[h]) if h in place else none for h in self.heads),
+        )
 
     def _estimates(self, asked: Sequence[Pair]) -> Floats | None:
         """(pair, place) nats by which patches move the margin, to first order."""

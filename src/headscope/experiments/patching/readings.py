@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from headscope.asking.items import Item
-from headscope.edits.patching import Patch, prompt_z
+from headscope.edits.patching import Patch, head_columns, prompt_z
 from headscope.engine.estimate import estimate_patches
 from headscope.engine.patched_prompt import MEMORY, Logprobs, PatchedPrompt
 from headscope.experiments.patching.asked_pair import AskedPair
-from headscope.models.geometry import Head
+from headscope.models.geometry import Head, Site
 from headscope.models.vlm import VLM
 from headscope.storage import Row
 
@@ -66,10 +67,21 @@ class PairReading:
 _FIELDS = ("clean", "patched", "right", "follows", "lost")
 
 
-def read_pair(vlm: VLM, asked: AskedPair, places: Sequence[Place], memory: int = MEMORY) -> PairReading:
-    """Read both runs of a pair, each with z of the other at every place in turn."""
-    heads = tuple(dict.fromkeys(h for some, _ in places for h in some))
-    sources = [prompt_z(vlm, encoded, heads) for encoded in asked.encoded]
+def read_pair(
+    vlm: VLM,
+    asked: AskedPair,
+    places: Sequence[Place],
+    memory: int = MEMORY,
+    muted: tuple[Head, ...] = (),
+) -> PairReading:
+    """Read both runs of a pair, each with z of the other at every place in turn.
+
+    Args:
+        muted: heads whose z is zero in both runs meanwhile, the clean ones too; places are then at all
+            positions. What others carry in their absence is seen so.
+    """
+    heads = tuple(dict.fromkeys((*muted, *(h for some, _ in places for h in some))))
+    sources = [without(vlm, prompt_z(vlm, encoded, heads), muted) for encoded in asked.encoded]
     there = [i for i, (_, group) in enumerate(places) if group in asked.groups]
     count = len(places)
     clean, right = np.zeros(2), np.zeros(2)
@@ -78,19 +90,27 @@ def read_pair(vlm: VLM, asked: AskedPair, places: Sequence[Place], memory: int =
         prompt = PatchedPrompt(vlm, asked.encoded[run], asked.choices, memory)
         own, other = asked.items[run].truth, asked.items[1 - run].truth
         rival = None if own == other else other
-        before = prompt.clean()
-        clean[run], right[run] = _margin(before, own, rival), float(_winner(before) == own)
-        patches = [
-            Patch(
-                places[i][0], sources[1 - run], asked.groups[places[i][1]].to(asked.encoded[run].image.device)
-            )
-            for i in there
-        ]
+        before = prompt.scores([Patch(muted, sources[run])])[0] if muted else prompt.clean()
+        clean[run], right[run] = margin_between(before, own, rival), float(_winner(before) == own)
+        where = {g: mask.to(asked.encoded[run].image.device) for g, mask in asked.groups.items()}
+        patches = []
+        for i in there:
+            some = (*muted, *(h for h in places[i][0] if h not in muted))
+            patches.append(Patch(some, sources[1 - run], where[places[i][1]]))
         for i, after in zip(there, prompt.scores(patches), strict=True):
-            patched[run, i] = _margin(after, own, rival)
+            patched[run, i] = margin_between(after, own, rival)
             follows[run, i] = float(_winner(after) == other)
             lost[run, i] = float(_winner(after) != own)
     return PairReading(clean, patched, right, follows, lost)
+
+
+def without(vlm: VLM, z: Mapping[Site, Tensor], heads: Sequence[Head]) -> dict[Site, Tensor]:
+    """z of a run with that of these heads set to zero."""
+    found = dict(z)
+    for head in heads:
+        site = vlm.geometry.site_of(head)
+        found[site] = found[site].masked_fill(head_columns(site, [head.head]).to(found[site].device), 0)
+    return found
 
 
 def estimated_moves(vlm: VLM, asked: AskedPair, heads: Sequence[Head], groups: Sequence[str]) -> Floats:
@@ -113,7 +133,7 @@ def estimated_moves(vlm: VLM, asked: AskedPair, heads: Sequence[Head], groups: S
     return found.ravel() / 2
 
 
-def _margin(scores: Logprobs, own: str, rival: str | None) -> float:
+def margin_between(scores: Logprobs, own: str, rival: str | None) -> float:
     """The own answer's log-probability minus the rival's, by default the best other choice's."""
     others = [v for c, v in scores.items() if c != own] if rival is None else [scores[rival]]
     return scores[own] - max(others, default=0.0)

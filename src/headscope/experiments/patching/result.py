@@ -99,6 +99,23 @@ class MirrorControl(Record):
     control_mean: Number
 
 
+class Standby(Record):
+    """Every head patched alone while the heads that carry the fact are muted: what others carry then.
+
+    Attributes:
+        muted: labels of the carrying heads: those with an interval above zero that carry ``floor`` at least.
+        pairs: pairs; remaining: share of the margin's difference between the two runs that is left.
+        recovered, ci: share of the difference before that each head carries then; in the order of
+            ``PatchResult.heads``, null for the muted ones.
+    """
+
+    muted: tuple[str, ...]
+    pairs: int
+    remaining: Number
+    recovered: tuple[Number, ...]
+    ci: tuple[Interval, ...]
+
+
 class PatchedFunction(Record):
     """What patching says of one function.
 
@@ -111,6 +128,7 @@ class PatchedFunction(Record):
         groups: group of positions -> every head patched alone.
         sufficient: the smallest set found with which answers follow the other run.
         necessary: the smallest set found without whose own z answers are lost.
+        standby: what other heads carry while those that carry the fact are muted; null where none does.
         stand_ins: pairs among the strongest heads, the most super-additive first.
         mirror_control: null where the pairs hold no controls.
         untested: why there are no sets; empty where there are.
@@ -125,6 +143,7 @@ class PatchedFunction(Record):
     groups: dict[str, PatchedGroup]
     sufficient: CarryingSet | None = None
     necessary: CarryingSet | None = None
+    standby: Standby | None = None
     stand_ins: tuple[StandIns, ...] = ()
     mirror_control: MirrorControl | None = None
     untested: str = ""

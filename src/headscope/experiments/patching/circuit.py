@@ -1,0 +1,227 @@
+"""The circuit of a function: its carrying heads, and which of them reads what which other wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from headscope.data.splits import picture_groups
+from headscope.errors import DataError, StudyError
+from headscope.experiments.context import ExperimentContext
+from headscope.experiments.controls import draw
+from headscope.experiments.patching.asked_pair import open_pair
+from headscope.experiments.patching.edges import ANSWER, EdgeReading, HeadEdge, edges_among, read_edges
+from headscope.experiments.patching.result import PatchedFunction, PatchResult
+from headscope.experiments.patching.statistics import Recovered, recovered
+from headscope.experiments.significance import q_over_functions
+from headscope.making.pairs.schema import Pair, Pairs, load_pairs
+from headscope.models.geometry import Head, parse_head
+from headscope.models.ways import kept_ways
+from headscope.progress import track
+from headscope.records import Artefact, Interval, JsonValue, Number, Record
+from headscope.statistics.resampling import draws_p
+from headscope.storage import Row, fingerprint
+
+FILE = "circuit.json"
+ALL = "all"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CircuitSettings:
+    """What the circuit experiment reads.
+
+    Attributes:
+        function: one function of ``patch.json``, or ``all``.
+        pairs: pairs on ``test``, a function.
+        heads: at most so many heads, the first of the sufficient set, then of the necessary one.
+        control_sets: random head sets of the same layers whose edges make the null.
+        floor: share of the difference below which no edge is named.
+        alpha: q over the edges of a function.
+    """
+
+    function: str = ""
+    pairs: int = 20
+    heads: int = 8
+    control_sets: int = 4
+    floor: float = 0.02
+    alpha: float = 0.05
+
+
+class Edge(Record):
+    """What one head writes for another, or for the answer.
+
+    Attributes:
+        sender, receiver: labels; ``answer``: what the sender writes into the answer with all heads kept.
+        share, ci: share of the margin's difference between the two runs that the edge carries; mean of both
+            ways, ratio of means over pairs, 95 % bootstrap interval by picture.
+        p, q: among the edges of random head sets of the same layers, and after correction over edges.
+        named: whether q is below its bound and the interval above the floor.
+    """
+
+    sender: str
+    receiver: str
+    share: Number
+    ci: Interval
+    p: Number
+    q: Number
+    named: bool
+
+
+class Circuit(Record):
+    """The edges among a function's carrying heads.
+
+    Attributes:
+        heads: labels, the earliest layer first.
+        pairs, pictures: pairs of ``test`` answered right both ways, and their pictures.
+        null_edges, null_max: edges of random head sets, and the greatest share of one of them.
+        edges: all of them, the strongest first.
+        untested: why there are none; empty where there are.
+    """
+
+    heads: tuple[str, ...]
+    pairs: int
+    pictures: int
+    null_edges: int
+    null_max: Number
+    edges: tuple[Edge, ...]
+    untested: str = ""
+
+
+class CircuitResult(Artefact):
+    """Which head reads what which other wrote.
+
+    Attributes:
+        settings: all of them.
+        fingerprint: of the pairs' cases.
+        functions: function -> its circuit.
+    """
+
+    TABLE = False
+    schema_: Literal["headscope/circuit/1"] = Field(default="headscope/circuit/1", alias="schema")
+    settings: dict[str, JsonValue]
+    fingerprint: str
+    functions: dict[str, Circuit]
+
+
+def circuit(
+    context: ExperimentContext, patched: PatchResult, settings: CircuitSettings = CircuitSettings()
+) -> CircuitResult:
+    """Path patching among the heads that the patching experiment found, on pairs of ``test``.
+
+    Writes ``circuit.json``; resumes.
+
+    Raises:
+        StudyError: a function that was not patched, or other pairs than those that were.
+    """
+    folder = str(patched.settings["pairs"])
+    pairs = load_pairs(folder)
+    if pairs.cases.fingerprint != patched.fingerprint:
+        raise StudyError(f"circuit: {folder} holds other pairs than those that were patched; patch again")
+    wanted = list(patched.functions) if settings.function == ALL else [settings.function]
+    unknown = [f for f in wanted if f not in patched.functions]
+    if unknown:
+        raise StudyError(
+            f"circuit: asked for {unknown[0]!r}; patched were {', '.join(patched.functions)}; or say {ALL}"
+        )
+    work = _Circuits(context, pairs, settings)
+    with kept_ways(context.vlm, context.folder):
+        found = {name: work.of(name, patched.functions[name]) for name in wanted}
+    result = CircuitResult(
+        settings=context.recorded(settings), fingerprint=pairs.cases.fingerprint, functions=found
+    )
+    result.save(context.folder / FILE)
+    return result
+
+
+class _Circuits:
+    def __init__(self, context: ExperimentContext, pairs: Pairs, settings: CircuitSettings) -> None:
+        self.context, self.pairs, self.settings = context, pairs, settings
+        self.ledger = context.ledger("circuit", settings, pairs_used=pairs.cases.fingerprint)
+        self.groups: Mapping[str, str] = picture_groups(pairs.cases)
+
+    def of(self, name: str, patched: PatchedFunction) -> Circuit:
+        """The circuit of one function."""
+        geometry = self.context.vlm.geometry
+        heads = sorted(carriers(patched)[: self.settings.heads], key=geometry.index)
+        if not heads:
+            return _none((), patched.untested or "no head carries the fact")
+        controls = draw(geometry, heads, self.settings.control_sets, self.context.seed + 1)
+        own = edges_among(heads)
+        others = [edge for some in controls.draws for edge in edges_among(some)]
+        readings, asked = self._read(name, [*own, *others])
+        if len(readings) < 2:
+            return _none(
+                tuple(map(str, heads)), f"{len(readings)} pairs of test are answered right both ways"
+            )
+        found = recovered(readings, [self.groups[p.first] for p in asked], self.context.seed)
+        null = found.value[len(own) :]
+        return Circuit(
+            heads=tuple(map(str, heads)),
+            pairs=len(readings),
+            pictures=found.pictures,
+            null_edges=len(null),
+            null_max=float(null.max()) if len(null) else None,
+            edges=self._edges(own, found, null),
+        )
+
+    def _edges(self, own: Sequence[HeadEdge], carried: Recovered, null: Floats) -> tuple[Edge, ...]:
+        p = {str(i): draws_p(float(carried.value[i]), null) for i in range(len(own))}
+        q = q_over_functions(p)
+        found = []
+        for i, (sender, receiver) in enumerate(own):
+            ci = carried.ci(i)
+            named = (q[str(i)] or 0.0) < self.settings.alpha and ci[0] > self.settings.floor
+            found.append(
+                Edge(
+                    sender=str(sender), receiver=ANSWER if receiver is None else str(receiver),
+                    share=float(carried.value[i]), ci=ci, p=p[str(i)], q=q[str(i)], named=named,
+                )
+            )  # fmt: skip
+        return tuple(sorted(found, key=lambda e: -(e.share or 0.0)))
+
+    def _read(self, name: str, edges: Sequence[HeadEdge]) -> tuple[list[EdgeReading], list[Pair]]:
+        """Readings of pairs that are answered right both ways, and those pairs."""
+        splits = self.pairs.cases.splits
+        there = [p for p in self.pairs if p.function == name and not p.control and splits[p.first] == "test"]
+        order = sorted(there, key=lambda p: fingerprint([self.context.seed, p.id]))[: self.settings.pairs]
+        found, kept = [], []
+        for pair in track(order, f"{name}: edges", unit="pair"):
+            row = self.ledger.get_or(
+                f"{pair.id} {fingerprint([_label(e) for e in edges])}", self._unit(pair, edges)
+            )
+            if row:
+                found.append(EdgeReading.from_json(row))
+                kept.append(pair)
+        return found, kept
+
+    def _unit(self, pair: Pair, edges: Sequence[HeadEdge]) -> object:
+        def compute() -> Row:
+            vlm = self.context.vlm
+            try:
+                asked = open_pair(vlm, self.pairs, pair)
+            except DataError:
+                return {}
+            reading = read_edges(vlm, asked, edges)
+            return reading.to_json() if (reading.clean > 0).all() else {}
+
+        return compute
+
+
+def carriers(patched: PatchedFunction) -> list[Head]:
+    """The heads of both sets, those of the sufficient one first."""
+    sets = [s.heads for s in (patched.sufficient, patched.necessary) if s is not None]
+    return [parse_head(label) for label in dict.fromkeys(h for heads in sets for h in heads)]
+
+
+def _label(edge: HeadEdge) -> list[str]:
+    return [str(edge[0]), ANSWER if edge[1] is None else str(edge[1])]
+
+
+def _none(heads: tuple[str, ...], why: str) -> Circuit:
+    return Circuit(heads=heads, pairs=0, pictures=0, null_edges=0, null_max=None, edges=(), untested=why)
