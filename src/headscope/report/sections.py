@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headscope.report.charts import ablation, accuracy, compare, emphasis, heads, patching, wake, waking
+from headscope.report.charts import (
+    ablation,
+    accuracy,
+    circuit,
+    compare,
+    emphasis,
+    heads,
+    patching,
+    wake,
+    waking,
+)
 from headscope.report.charts.base import Figure
 from headscope.report.contents import StudyContents
 from headscope.study.stages import stage_named
@@ -73,6 +83,7 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
         "patch",
         (patching.by_position, patching.sets, patching.stand_ins, patching.mirror),
     ),
+    ("circuit", "Circuit", "circuit", (circuit.graph,)),
     ("compare", "Another study", "compare", (compare.overlap, compare.over_depth)),
 )
 

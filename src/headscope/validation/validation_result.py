@@ -238,7 +238,7 @@ class ValidationResult(Artefact):
         quick, constructor, settings: which run, of which planted models, how large.
         wall_s: seconds of all units of work; several may run at once.
         planted: level -> each ranking against the truth.
-        patching: level -> patching against the truth; edges: what path patching finds of two hops.
+        patching, edges: level -> patching against the truth, and what path patching finds of two hops.
         claims: level -> how often claims of the muting experiment are false there, and their power.
         default_ranking: the criterion with the greatest F1 on the plain models.
         decoy_rejection: criterion -> share of decoys that it does not name.

@@ -43,7 +43,7 @@ class CarryingSet(Record):
         n, pictures: pairs, read both ways, and pictures.
         control_mean, control_max, control_recovered: the share under random sets of the same layers: mean
             and greatest, and the mean share of the difference carried over.
-        distinct: how many such sets there are; draws: how many were read.
+        distinct, draws: how many such sets differ, and how many were read.
         p: of random sets with at least this share.
         path: the share on ``select`` after each head.
     """
@@ -104,7 +104,7 @@ class Standby(Record):
 
     Attributes:
         muted: labels of the carrying heads: those with an interval above zero that carry ``floor`` at least.
-        pairs: pairs; remaining: share of the margin's difference between the two runs that is left.
+        pairs, remaining: pairs, and the share of the margin's difference between the two runs that is left.
         recovered, ci: share of the difference before that each head carries then; in the order of
             ``PatchResult.heads``, null for the muted ones.
     """
@@ -121,9 +121,9 @@ class PatchedFunction(Record):
 
     Attributes:
         facts: what differs between the pictures -> pairs on ``select`` and ``test``.
-        pairs: pairs on ``select`` that line up; ``refused``: reason -> pairs that do not.
-        right: of these, pairs that are answered right both ways: only they are patched.
-        pictures: pictures that these show.
+        pairs, refused: pairs on ``select`` that line up, and reason -> pairs that do not.
+        right, pictures: of these, pairs answered right both ways, the only ones that are patched, and the
+            pictures that they show.
         difference: mean nats between the two runs.
         groups: group of positions -> every head patched alone.
         sufficient: the smallest set found with which answers follow the other run.
@@ -154,7 +154,7 @@ class PatchResult(Artefact):
 
     Attributes:
         settings: all of them.
-        pairs_folder: where the pairs are, by name; ``fingerprint`` of their cases.
+        pairs_folder, fingerprint: name of the folder of pairs, and what its cases hold.
         strategy: how patched runs were read.
         heads: labels, in flat order.
         functions: function -> what was found.
