@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from headscope.experiments.patching.circuit import Circuit, CircuitResult, Edge
-from headscope.experiments.patching.result import PatchedFunction, PatchedGroup, PatchResult, Standby
+from headscope.experiments.patching.result import PatchedFunction, PatchedGroup, Standby, carriers
 from headscope.validation.patching import (
-    named_by_patching,
     score_edges,
     summarise_edges,
     summarise_patching,
@@ -47,11 +46,7 @@ def patched() -> PatchedFunction:
 
 
 def test_heads_are_named_that_carry_a_twentieth_alone_or_while_the_carriers_are_muted() -> None:
-    found = PatchResult(
-        settings={}, pairs_folder="pairs", fingerprint="0", strategy="replay", heads=HEADS,
-        functions={"where": patched()},
-    )  # fmt: skip
-    named = named_by_patching(found, patched())
+    named = carriers(HEADS, patched(), 0.05)
     assert named == ["L0H1", "L1H0"]
     counts = score({"where": named}, TRUTH)
     assert (counts["hits"], counts["false"], counts["missed"], counts["decoys_rejected"]) == (2, 0, 0, 1)

@@ -20,7 +20,7 @@ from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
 from headscope.report.method_errors import method_errors
 from headscope.report.methods import methods
 from headscope.report.paragraph import paragraph
-from headscope.report.pictures import WalkedCase, before_after, walked_case
+from headscope.report.pictures import WalkedCase, before_after, followed_pairs, walked_case
 from headscope.report.run_facts import chosen, commands, facts
 from headscope.report.sections import Section, sections
 from headscope.report.svg import draw, inline
@@ -112,6 +112,7 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
         walked_rows=_walked_rows(walked),
         walked_note=unanswered.WHY if walked and not all(s.answered for s in walked.case.steps) else "",
         pairs=before_after(study),
+        followed=followed_pairs(study),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headscope.data.schema import Case
 from headscope.errors import HeadscopeError
+from headscope.experiments.patching.result import FollowedPair, PatchResult
 from headscope.experiments.waking.questions import BOTH, PLAIN
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
@@ -98,6 +99,54 @@ def before_after(study: StudyContents, most: int = 6) -> list[BeforeAfter]:
                 _picture(marked, (), f"{alt} as the model saw it, marked in style {example.style}"),
             )
         )
+    return found
+
+
+@dataclass(frozen=True)
+class ShownPair:
+    """Two pictures that differ in one fact, and their answers before and after patching.
+
+    Attributes:
+        heads: labels of the sufficient set.
+        sides: picture, own answer, own margin before, answer and margin after; of both.
+    """
+
+    function: str
+    followed: FollowedPair
+    heads: tuple[str, ...]
+    sides: tuple[tuple[Picture, str, float | None, str, float | None], ...]
+
+
+def followed_pairs(study: StudyContents) -> list[ShownPair]:
+    """A pair of each function whose pictures can still be read where they were."""
+    from headscope.making.pairs.schema import load_pairs
+
+    result = study.of(PatchResult)
+    found: list[ShownPair] = []
+    if result is None:
+        return found
+    try:
+        pairs = load_pairs(str(result.settings["pairs"]))
+    except HeadscopeError:
+        return found
+    by_id = {pair.id: pair for pair in pairs}
+    for name, patched in result.functions.items():
+        shown, held = patched.followed, patched.sufficient
+        pair = by_id.get(shown.pair) if shown else None
+        if shown is None or held is None or pair is None:
+            continue
+        sides = []
+        for i, case_id in enumerate((pair.first, pair.second)):
+            case = pairs.cases.by_id[case_id]
+            boxes = [(*o.box, "") for o in case.objects if o.box is not None and o.id in pair.changed]
+            try:
+                picture = _picture(pairs.cases.image(case), boxes, f"The picture of case {case_id}")
+            except HeadscopeError:
+                break
+            own, other = shown.answers[i], shown.answers[1 - i]
+            sides.append((picture, own, shown.clean[i], other, shown.patched[i]))
+        if len(sides) == 2:
+            found.append(ShownPair(name, shown, held.heads, tuple(sides)))
     return found
 
 

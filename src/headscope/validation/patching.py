@@ -11,7 +11,7 @@ from headscope.experiments.context import ExperimentContext
 from headscope.experiments.patching.circuit import ALL, CircuitResult, CircuitSettings, circuit
 from headscope.experiments.patching.edges import ANSWER
 from headscope.experiments.patching.experiment import PatchSettings, patch
-from headscope.experiments.patching.result import PatchedFunction, PatchResult
+from headscope.experiments.patching.result import PatchedFunction, carriers
 from headscope.models.vlm import load_model
 from headscope.statistics.resampling import wilson_ci
 from headscope.storage import read_json
@@ -34,8 +34,8 @@ class KnownPatchSettings:
         draws: random sets that a set is held against.
     """
 
-    pairs: int = 16
-    draws: int = 20
+    pairs: int = 24
+    draws: int = 5
 
 
 def patching_unit(folder: Path, level: str, seed: int, settings: KnownPatchSettings) -> Row:
@@ -51,6 +51,8 @@ def patching_unit(folder: Path, level: str, seed: int, settings: KnownPatchSetti
         select_pairs=settings.pairs,
         test_pairs=settings.pairs,
         estimate=False,
+        pool=8,
+        stand_ins=0,
         draws=settings.draws,
     )
     found = patch(context, chosen)
@@ -59,24 +61,15 @@ def patching_unit(folder: Path, level: str, seed: int, settings: KnownPatchSetti
         "level": level,
         "seed": seed,
         "right": {f: p.right / max(1, p.pairs) for f, p in found.functions.items()},
-        "patching": score({f: named_by_patching(found, p) for f, p in found.functions.items()}, pictured),
+        "patching": score(
+            {f: carriers(found.heads, p, chosen.floor) for f, p in found.functions.items()}, pictured
+        ),
         "sets": score({f: _in_sets(p) for f, p in found.functions.items()}, pictured),
     }
     if level == TWO_HOP:
         edges = circuit(context, found, CircuitSettings(function=ALL, pairs=settings.pairs))
         row["edges"] = score_edges(edges, truth)
     return row
-
-
-def named_by_patching(found: PatchResult, patched: PatchedFunction, floor: float = 0.05) -> list[str]:
-    """Heads that carry the fact alone, or while those that do are muted: share over ``floor``, interval
-    above zero."""
-    named = []
-    for part in (patched.groups.get("all"), patched.standby):
-        if part is not None:
-            rows = zip(found.heads, part.recovered, part.ci, strict=True)
-            named += [h for h, value, (low, _) in rows if (value or 0) >= floor and (low or 0) > 0]
-    return list(dict.fromkeys(named))
 
 
 def _in_sets(patched: PatchedFunction) -> list[str]:

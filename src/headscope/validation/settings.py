@@ -47,9 +47,9 @@ class ValidateSettings:
     claim_questions: int = 100
     claim_pictures: int = 60
     patch_levels: tuple[str, ...] = PATCH_LEVELS
-    patch_seeds: int = 5
+    patch_seeds: int = 3
     edge_seeds: int = 10
-    patch_pairs: int = 16
+    patch_pairs: int = 24
     dependence_seeds: int = 2
     label_permutations: int = 300
     null_permutations: int = 60

@@ -16,7 +16,7 @@ from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
 from headscope.experiments.patching.asked_pair import open_pair
 from headscope.experiments.patching.edges import ANSWER, EdgeReading, HeadEdge, edges_among, read_edges
-from headscope.experiments.patching.result import PatchedFunction, PatchResult
+from headscope.experiments.patching.result import PatchedFunction, PatchResult, carriers
 from headscope.experiments.patching.statistics import Recovered, recovered
 from headscope.experiments.significance import q_over_functions
 from headscope.making.pairs.schema import Pair, Pairs, load_pairs
@@ -39,7 +39,9 @@ class CircuitSettings:
     Attributes:
         function: one function of ``patch.json``, or ``all``.
         pairs: pairs on ``test``, a function.
-        heads: at most so many heads, the first of the sufficient set, then of the necessary one.
+        heads: at most so many heads: those that carry most, alone or while others are muted, then those of
+            the sets.
+        carried: share of the difference that a head carries at least to count.
         control_sets: random head sets of the same layers whose edges make the null.
         floor: share of the difference below which no edge is named.
         alpha: q over the edges of a function.
@@ -47,7 +49,8 @@ class CircuitSettings:
 
     function: str = ""
     pairs: int = 20
-    heads: int = 8
+    heads: int = 12
+    carried: float = 0.05
     control_sets: int = 4
     floor: float = 0.02
     alpha: float = 0.05
@@ -131,7 +134,7 @@ def circuit(
         )
     work = _Circuits(context, pairs, settings)
     with kept_ways(context.vlm, context.folder):
-        found = {name: work.of(name, patched.functions[name]) for name in wanted}
+        found = {name: work.of(name, patched) for name in wanted}
     result = CircuitResult(
         settings=context.recorded(settings), fingerprint=pairs.cases.fingerprint, functions=found
     )
@@ -145,10 +148,10 @@ class _Circuits:
         self.ledger = context.ledger("circuit", settings, pairs_used=pairs.cases.fingerprint)
         self.groups: Mapping[str, str] = picture_groups(pairs.cases)
 
-    def of(self, name: str, patched: PatchedFunction) -> Circuit:
+    def of(self, name: str, result: PatchResult) -> Circuit:
         """The circuit of one function."""
-        geometry = self.context.vlm.geometry
-        heads = sorted(carriers(patched)[: self.settings.heads], key=geometry.index)
+        geometry, patched = self.context.vlm.geometry, result.functions[name]
+        heads = sorted(self._heads(result.heads, patched), key=geometry.index)
         if not heads:
             return _none((), patched.untested or "no head carries the fact")
         controls = draw(geometry, heads, self.settings.control_sets, self.context.seed + 1)
@@ -169,6 +172,13 @@ class _Circuits:
             null_max=float(null.max()) if len(null) else None,
             edges=self._edges(own, found, null),
         )
+
+    def _heads(self, labels: Sequence[str], patched: PatchedFunction) -> list[Head]:
+        """The heads that carry most, then those of the sets."""
+        sets = [s.heads for s in (patched.sufficient, patched.necessary) if s is not None]
+        strong = carriers(labels, patched, self.settings.carried)
+        every = dict.fromkeys([*strong, *(h for heads in sets for h in heads)])
+        return [parse_head(label) for label in every][: self.settings.heads]
 
     def _edges(self, own: Sequence[HeadEdge], carried: Recovered, null: Floats) -> tuple[Edge, ...]:
         p = {str(i): draws_p(float(carried.value[i]), null) for i in range(len(own))}
@@ -211,12 +221,6 @@ class _Circuits:
             return reading.to_json() if (reading.clean > 0).all() else {}
 
         return compute
-
-
-def carriers(patched: PatchedFunction) -> list[Head]:
-    """The heads of both sets, those of the sufficient one first."""
-    sets = [s.heads for s in (patched.sufficient, patched.necessary) if s is not None]
-    return [parse_head(label) for label in dict.fromkeys(h for heads in sets for h in heads)]
 
 
 def _label(edge: HeadEdge) -> list[str]:

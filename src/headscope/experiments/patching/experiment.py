@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from headscope.engine.patched_prompt import PatchedPrompt
 from headscope.errors import DataError, StudyError
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
-from headscope.experiments.patching.asked_pair import GROUPS, open_pair
+from headscope.experiments.patching.asked_pair import GROUPS, AskedPair, open_pair
 from headscope.experiments.patching.head_sets import Found, HeadSet, Kind, greedy, judged, stand_ins
 from headscope.experiments.patching.readings import PairReading, Place, estimated_moves, read_pair
 from headscope.experiments.patching.result import (
     CarryingSet,
+    FollowedPair,
     MirrorControl,
     PatchedFunction,
     PatchedGroup,
@@ -34,8 +36,10 @@ from headscope.progress import track
 from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import spearman
 from headscope.storage import Row, fingerprint
+from headscope.workers import share_out
 
 FILE = "patch.json"
+KEPT = 2**28  # bytes of encoded prompts
 FEWEST = 5  # pairs answered right both ways, on each split, below which no set is looked for
 Floats = NDArray[np.float64]
 
@@ -121,6 +125,8 @@ class _Patching:
         self.places: list[Place] = [((h,), g) for g in settings.groups for h in self.heads]
         self.ledger = context.ledger("patch", settings, pairs_used=pairs.cases.fingerprint)
         self.groups: Mapping[str, str] = picture_groups(pairs.cases)
+        self._opened: dict[str, AskedPair] = {}
+        self._room = KEPT
 
     def result(self) -> PatchResult:
         """All functions."""
@@ -179,7 +185,9 @@ class _Patching:
     def _scanned(self, name: str, split: str, places: Sequence[Place], control: bool = False) -> _Split:
         """Pairs of a function read at every place; those whose tokens do not line up are counted."""
         found = _Split()
-        for pair in track(self._chosen(name, split, control), f"{name}: {split}", unit="pair"):
+        chosen = self._chosen(name, split, control)
+        self._read_ahead(chosen, places, label=f"{name}: {split}")
+        for pair in chosen:
             try:
                 reading = self._read(pair, places)
             except DataError as exc:
@@ -190,18 +198,43 @@ class _Patching:
         return found
 
     def _read(self, pair: Pair, places: Sequence[Place], muted: HeadSet = ()) -> PairReading:
-        key = f"{pair.id} {fingerprint([[[str(h) for h in heads], group] for heads, group in places])}"
-        key += f" without {fingerprint([str(h) for h in muted])}" if muted else ""
+        key = self._key(pair, places, muted)
         if key not in self.ledger:
-            asked = open_pair(self.context.vlm, self.pairs, pair)
-            self.ledger.put(key, read_pair(self.context.vlm, asked, places, muted=muted).to_json())
+            reading = read_pair(self.context.vlm, self._open(pair), places, muted=muted)
+            self.ledger.put(key, reading.to_json())
         return PairReading.from_json(self.ledger.get(key))
+
+    def _open(self, pair: Pair) -> AskedPair:
+        """Both prompts of a pair; the first ones stay encoded, as many as fit into ``KEPT`` bytes."""
+        if pair.id in self._opened:
+            return self._opened[pair.id]
+        asked = open_pair(self.context.vlm, self.pairs, pair)
+        self._room -= sum(t.nbytes for e in asked.encoded for t in e.inputs.values())
+        if self._room > 0:
+            self._opened[pair.id] = asked
+        return asked
+
+    def _key(self, pair: Pair, places: Sequence[Place], muted: HeadSet) -> str:
+        key = f"{pair.id} {fingerprint([[[str(h) for h in heads], group] for heads, group in places])}"
+        return key + (f" without {fingerprint([str(h) for h in muted])}" if muted else "")
+
+    def _read_ahead(
+        self, pairs: Sequence[Pair], places: Sequence[Place], muted: HeadSet = (), label: str = ""
+    ) -> None:
+        """Read pairs so that :meth:`_read` finds them done; those that do not line up are left."""
+
+        def read(pair: Pair) -> None:
+            with suppress(DataError):
+                self._read(pair, places, muted)
+
+        missing = [p for p in pairs if self._key(p, places, muted) not in self.ledger]
+        share_out(missing, read, lambda p: self._key(p, places, muted) in self.ledger, label, "pair")
 
     def _strategy(self, pair: Pair) -> str:
         """How patched runs are read."""
 
         def found() -> str:
-            vlm, asked = self.context.vlm, open_pair(self.context.vlm, self.pairs, pair)
+            vlm, asked = self.context.vlm, self._open(pair)
             tried = Patch(self.heads[:1], prompt_z(vlm, asked.encoded[1], self.heads[:1]))
             return PatchedPrompt(vlm, asked.encoded[0], asked.choices).strategy("all", tried)
 
@@ -251,6 +284,7 @@ class _Patching:
         if not muted or not others:
             return None
         places: list[Place] = [((h,), "all") for h in others]
+        self._read_ahead(asked, places, muted)
         found = [self._read(p, places, muted) for p in asked]
         moved = np.array([r.moved for r in found])
         carried = recovered(readings, self._pictures(asked), self.context.seed, moved)
@@ -272,8 +306,7 @@ class _Patching:
         return np.array([[np.nan if v is None else v for v in one] for one in found])
 
     def _estimate(self, pair: Pair) -> list[float | None]:
-        asked = open_pair(self.context.vlm, self.pairs, pair)
-        found = estimated_moves(self.context.vlm, asked, self.heads, self.settings.groups)
+        found = estimated_moves(self.context.vlm, self._open(pair), self.heads, self.settings.groups)
         return [float(v) if np.isfinite(v) else None for v in found]
 
     # sets of heads ----------------------------------------------------------------------------------------
@@ -282,7 +315,9 @@ class _Patching:
         s, pictures = self.settings, self._pictures(asked)
 
         def on_select(sets: Sequence[HeadSet]) -> list[PairReading]:
-            return [self._read(p, [(heads, "all") for heads in sets]) for p in asked]
+            places: list[Place] = [(heads, "all") for heads in sets]
+            self._read_ahead(asked, places)
+            return [self._read(p, places) for p in asked]
 
         order = strongest(list(alone.recovered))
         pool = [self.heads[i] for i in order[: s.pool]]
@@ -294,25 +329,39 @@ class _Patching:
             if not found.heads:
                 made["untested"] = f"no head moves the answer on select ({kind} set)"
                 continue
-            held = self._judge(name, found, kind)
-            if held is None:
+            clean = self._scanned(name, "test", [((self.heads[0],), "all")])
+            kept = [clean.asked[i] for i in clean.right()]
+            if len(kept) < FEWEST:
                 made["untested"] = f"fewer than {FEWEST} pairs of test are answered right both ways"
                 continue
-            made[kind] = held
+            made[kind] = self._judge(name, found, kind, kept)
             if kind == "sufficient":
                 made["mirror_control"] = self._mirror(name, found.heads)
+                made["followed"] = self._followed(kept, found.heads)
         return made
 
-    def _judge(self, name: str, found: Found, kind: Kind) -> CarryingSet | None:
-        clean = self._scanned(name, "test", [((self.heads[0],), "all")])
-        asked = [clean.asked[i] for i in clean.right()]
-        if len(asked) < FEWEST:
-            return None
+    def _followed(self, asked: Sequence[Pair], heads: HeadSet) -> FollowedPair | None:
+        """The first pair whose answers follow both ways."""
+        for pair in asked:
+            reading = self._read(pair, [(heads, "all")])
+            if reading.follows.all():
+                first, second = self.pairs.asked(pair)
+                return FollowedPair(
+                    pair=pair.id,
+                    question=first.question,
+                    answers=(first.answer, second.answer),
+                    clean=(float(reading.clean[0]), float(reading.clean[1])),
+                    patched=(float(reading.patched[0, 0]), float(reading.patched[1, 0])),
+                )
+        return None
+
+    def _judge(self, name: str, found: Found, kind: Kind, asked: Sequence[Pair]) -> CarryingSet:
         controls = draw(self.context.vlm.geometry, found.heads, self.settings.draws, self.context.seed + 1)
 
         def on_test(sets: Sequence[HeadSet]) -> list[PairReading]:
             places: list[Place] = [(heads, "all") for heads in sets]
-            return [self._read(p, places) for p in track(asked, f"{name}: {kind} on test", unit="pair")]
+            self._read_ahead(asked, places, label=f"{name}: {kind} on test")
+            return [self._read(p, places) for p in asked]
 
         return judged(found, kind, on_test, controls, self._pictures(asked), self.context.seed)
 

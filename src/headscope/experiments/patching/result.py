@@ -116,6 +116,23 @@ class Standby(Record):
     ci: tuple[Interval, ...]
 
 
+class FollowedPair(Record):
+    """A pair of ``test`` whose answers follow both ways with the sufficient set: the first one there is.
+
+    Attributes:
+        pair, question: its id, and what is asked.
+        answers: own answer of the first and of the second picture; with the set's output from the other
+            picture each is the other's.
+        clean, patched: margin of each own answer over the other's, before and after, nats per token.
+    """
+
+    pair: str
+    question: str
+    answers: tuple[str, str]
+    clean: tuple[Number, Number]
+    patched: tuple[Number, Number]
+
+
 class PatchedFunction(Record):
     """What patching says of one function.
 
@@ -128,6 +145,7 @@ class PatchedFunction(Record):
         groups: group of positions -> every head patched alone.
         sufficient: the smallest set found with which answers follow the other run.
         necessary: the smallest set found without whose own z answers are lost.
+        followed: a pair to be shown; null where none follows both ways.
         standby: what other heads carry while those that carry the fact are muted; null where none does.
         stand_ins: pairs among the strongest heads, the most super-additive first.
         mirror_control: null where the pairs hold no controls.
@@ -143,10 +161,27 @@ class PatchedFunction(Record):
     groups: dict[str, PatchedGroup]
     sufficient: CarryingSet | None = None
     necessary: CarryingSet | None = None
+    followed: FollowedPair | None = None
     standby: Standby | None = None
     stand_ins: tuple[StandIns, ...] = ()
     mirror_control: MirrorControl | None = None
     untested: str = ""
+
+
+def carriers(heads: Sequence[str], patched: PatchedFunction, floor: float) -> list[str]:
+    """Heads that carry the fact alone, or while those that do are muted; the one that carries most first.
+
+    Args:
+        heads: labels, in the order of the shares.
+        floor: the share of the difference that they carry at least; its interval is above zero too.
+    """
+    found: dict[str, float] = {}
+    for part in (patched.groups.get("all"), patched.standby):
+        if part is not None:
+            for head, share, (low, _) in zip(heads, part.recovered, part.ci, strict=True):
+                if (share or 0.0) >= floor and (low or 0.0) > 0:
+                    found[head] = max(share or 0.0, found.get(head, 0.0))
+    return sorted(found, key=found.__getitem__, reverse=True)
 
 
 class PatchResult(Artefact):
