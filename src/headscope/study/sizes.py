@@ -109,7 +109,6 @@ SIZES = {
             "causal": {"max_items": 20},
             "ablate": {
                 "functions": DEMO_FUNCTIONS,
-                "draws": 100,
                 "random_draws": 110,
                 "layer_rounds": 1,
                 "neutral_pictures": 4,

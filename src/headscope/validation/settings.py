@@ -10,7 +10,7 @@ from headscope.validation.planted.plan import LEVELS
 
 # Where bystanders leak, every head matters a little, and no reading can be spared: a run would take hours.
 CLAIM_LEVELS = tuple(level for level in HARDER_LEVELS if level != "leaky")
-PATCH_LEVELS = ("plain", "redundant", "decoy", "suppressor", *NEW_LEVELS)
+PATCH_LEVELS = ("plain", "redundant", "decoy", "distributed", "two_hop", "backup")
 READOUTS = ("prompt_last", "answer_mean", "answer_content")
 
 
@@ -43,11 +43,11 @@ class ValidateSettings:
     draws: int = 500
     epochs: int = 40
     claim_levels: tuple[str, ...] = CLAIM_LEVELS
-    claim_seeds: int = 6
+    claim_seeds: int = 4
     claim_questions: int = 100
     claim_pictures: int = 60
     patch_levels: tuple[str, ...] = PATCH_LEVELS
-    patch_seeds: int = 3
+    patch_seeds: int = 2
     edge_seeds: int = 10
     patch_pairs: int = 24
     dependence_seeds: int = 2

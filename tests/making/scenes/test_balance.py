@@ -53,6 +53,16 @@ def test_every_function_has_its_share_of_them_on_select(balanced: Cases, tmp_pat
     assert list(alone) == list(balanced[: len(alone)])
 
 
+def test_a_function_may_need_more_on_test_alone(balanced: Cases, tmp_path: Path) -> None:
+    more = draw_scenes(tmp_path, 40, seed=3, balance=Balance(12, 8, more={"counting": 40}), card=False)
+    splits = assign_splits(more, 0)
+    assert asked_on(more, splits)["counting"][0] >= 40
+    assert asked_on(more, splits, "select")["counting"][0] < 40
+    assert len(more) > len(balanced)
+    with pytest.raises(DataError, match="asked for questions of juggling"):
+        Balance(more={"juggling": 3})
+
+
 def test_the_first_scenes_are_those_drawn_without_balance_in_the_splits_of_the_seed(
     balanced: Cases, tmp_path: Path
 ) -> None:

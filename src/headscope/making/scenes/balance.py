@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from headscope.data.schema import Case
 from headscope.data.splits import assign_splits
@@ -28,6 +28,7 @@ class Balance:
     Attributes:
         questions, pictures: on ``test``: at least so many, from at least so many pictures.
         select: the share of both that ``select`` needs, from 0 to 1.
+        more: function -> questions that it needs on ``test`` instead, where a claim rests on more of them.
 
     Raises:
         DataError: a number below 1, more pictures than questions, or a share out of range.
@@ -36,6 +37,7 @@ class Balance:
     questions: int = 100
     pictures: int = 60
     select: float = 0.6
+    more: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.pictures <= self.questions:
@@ -45,15 +47,19 @@ class Balance:
             )
         if not 0 <= self.select <= 1:
             raise DataError(f"asked for a share of {self.select} on select; expected one from 0 to 1")
+        unknown = [f for f in self.more if f not in FUNCTIONS]
+        if unknown:
+            raise DataError(f"asked for questions of {unknown[0]}; scenes ask of {', '.join(FUNCTIONS)}")
 
-    def needed(self, split: str) -> tuple[int, int]:
-        """Questions and pictures of every function on this split."""
+    def needed(self, split: str, function: str) -> tuple[int, int]:
+        """Questions and pictures of a function on this split."""
         share = {"test": 1.0, "select": self.select}[split]
-        return math.ceil(share * self.questions), math.ceil(share * self.pictures)
+        asked = self.more.get(function, self.questions) if split == "test" else self.questions
+        return math.ceil(share * asked), math.ceil(share * self.pictures)
 
     def lacking(self, cases: Iterable[Case], split: str) -> dict[str, tuple[int, int]]:
         """Function -> questions and pictures that are missing; functions that have enough are left out."""
-        wanted = self.needed(split)
+        wanted = {f: self.needed(split, f) for f in FUNCTIONS}
         questions, pictures = Counter[str](), defaultdict[str, set[str]](set)
         for case in cases:
             if case.split == split and not case.held_out:
@@ -61,7 +67,8 @@ class Balance:
                 for step in case.steps:
                     pictures[step.function].add(case.image)
         found = {
-            f: (max(0, wanted[0] - questions[f]), max(0, wanted[1] - len(pictures[f]))) for f in FUNCTIONS
+            f: (max(0, wanted[f][0] - questions[f]), max(0, wanted[f][1] - len(pictures[f])))
+            for f in FUNCTIONS
         }
         return {f: missing for f, missing in found.items() if any(missing)}
 
@@ -80,13 +87,13 @@ def kinds_wanted(balance: Balance, cases: list[Case], split: str) -> Iterator[st
     """
     usual = _usual_steps()
     drawn = Counter[str]()
-    each, images = balance.needed(split)
+    wanted = {f: balance.needed(split, f) for f in FUNCTIONS}
     while missing := balance.lacking(cases, split):
 
         def gain(kind: str, missing: dict[str, tuple[int, int]] = missing) -> float:
             steps = usual[kind]
             return sum(
-                min(steps[f], questions) / each + min(steps[f], 1, pictures) / images
+                min(steps[f], questions) / wanted[f][0] + min(steps[f], 1, pictures) / wanted[f][1]
                 for f, (questions, pictures) in missing.items()
             )
 
