@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from headscope.benchmarks.predictions import answer_rows, read_predictions
+from headscope.benchmarks.predictions import FileReading, answer_rows, file_reading, read_predictions
 from headscope.benchmarks.score_types import ParserScore
 from headscope.benchmarks.scores import score
 from headscope.cli.app import app
@@ -145,3 +145,53 @@ def test_the_command_prints_scores_and_what_is_missing(cases: Cases, tmp_path: P
     assert saved["accuracy"]["value"] == 0.25
     assert saved["fit"]["missing"] == ["blink-d"]
     assert saved["fit"]["unknown"] == ["x"]
+
+
+JUDGED = {
+    "val": [
+        {"idx": "val_a", "answer": "(B)", "full_prediction": "<s> B", "prediction": "(B)"},
+        {"idx": "val_b", "answer": "(B)", "full_prediction": "はい", "prediction": "(B)"},
+        {"idx": "val_c", "answer": "(A)", "full_prediction": "It is dark, (A).", "prediction": "(Z)"},
+        {"idx": "val_d", "answer": "(B)", "full_prediction": "(B) no", "prediction": "(B)"},
+    ],
+    "test": [{"idx": "test_a", "answer": "hidden", "full_prediction": "A", "prediction": "(A)"}],
+}
+
+
+def test_what_the_files_own_judge_read_is_scored_beside_the_rule_and_every_gap_is_named(
+    cases: Cases, tmp_path: Path
+) -> None:
+    """BLINK's saved outputs: the official figure is that of ``prediction``, which a judge model wrote."""
+    (tmp_path / "Dark.json").write_text(json.dumps(JUDGED))
+    found = read_predictions(tmp_path / "Dark.json", cases)
+    rows = answer_rows(cases.cases, found.texts)
+    assert [r.correct for r in rows] == [True, False, True, True]
+    assert file_reading(found, rows, cases) == FileReading(
+        column="prediction", value=0.75, n=4, differ=("blink-b", "blink-c")
+    )
+    assert found.unknown == ["test_a"]
+    out = ["--out", str(tmp_path / "score.json")]
+    words = ["score", "--data", str(cases.folder), "--predictions", str(tmp_path / "Dark.json"), *out]
+    done = CliRunner().invoke(app, words)
+    assert "as the file itself reads them (column prediction): 75.0 % of 4" in done.output
+    assert "judged otherwise here: 2 cases (blink-b, blink-c)" in done.output
+    assert json.loads((tmp_path / "score.json").read_text())["reading"]["n"] == 4
+
+
+def test_a_folder_of_files_is_one_set_of_predictions(cases: Cases, tmp_path: Path) -> None:
+    folder = tmp_path / "said"
+    folder.mkdir()
+    jsonl(folder / "one.jsonl", OWN[:2])
+    jsonl(folder / "two.jsonl", OWN[2:])
+    assert read_predictions(folder, cases).texts == {f"blink-{k}": v for k, v in SAID.items()}
+    jsonl(folder / "samples_x.jsonl", LMMS)
+    (folder / "results.json").write_text(json.dumps({"results": {"x": {"acc": 1}}}))
+    found = read_predictions(folder, cases)
+    assert len(found.texts) == 4
+    assert file_reading(found, answer_rows(cases.cases, found.texts), cases) is not None
+
+
+def test_an_empty_folder_says_so(cases: Cases, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="no file of predictions"):
+        read_predictions(tmp_path / "none", cases)

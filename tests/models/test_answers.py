@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.models.answers import normalise, parse_answer, words
+from headscope.models.answer_words import normalise, words
+from headscope.models.answers import parse_answer
 
 YES = ("yes", "no")
 TRUE = ("true", "false")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from headscope.data.schema import Case, Step
 from headscope.data.splits import picture_groups
 from headscope.functions import MAIN, Taxonomy
-from headscope.models.answers import words
+from headscope.models.answer_words import words
 
 
 def evidence(case: Case, taxonomy: Taxonomy) -> tuple[Step, ...]:

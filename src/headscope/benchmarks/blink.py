@@ -1,8 +1,7 @@
-"""BLINK: fourteen tasks of seeing; those with one picture can be asked.
+"""BLINK: fourteen tasks of seeing, with one to four pictures each.
 
 Format: the card of hub BLINK-Benchmark/BLINK: idx (``val_Counting_1``), question, sub_task, image_1 to
 image_4, choices, answer ("(A)"; "hidden" in test), prompt, explanation; a configuration for every sub-task.
-A case has one picture: rows with more are refused.
 """
 
 from __future__ import annotations
@@ -26,11 +25,9 @@ _IMAGES = tuple(f"image_{i}" for i in range(1, 5))
 
 
 def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
-    """One question about one picture."""
+    """One question about its pictures."""
     record = row.value
-    several = sum(bool(record.get(key)) for key in _IMAGES)
-    if several > 1:
-        raise RecordError("image_2", "several pictures", str(several), "one (a case has one picture)")
+    shown = [key for key in _IMAGES if record.get(key)]
     answer = text_of(record, "answer")
     if answer.lower() == "hidden":
         raise RecordError("answer", "no answer", show(answer), "a letter (the test split keeps its answers)")
@@ -40,7 +37,8 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
         id=text_of(record, "idx"),
         **one_of(text_of(record, "question"), options, letter_index(answer, len(options)), *left),
         kind=text_of(record, "sub_task"),
-        picture=picture_of(record, "image_1"),
+        picture=picture_of(record, shown[0] if shown else "image_1"),
+        more=tuple(picture_of(record, key) for key in shown[1:]),
         original=kept(record, *_IMAGES),
     )
 
@@ -56,7 +54,7 @@ SOURCES = (
         name="blink",
         title="BLINK",
         licence="Apache-2.0",
-        size="1,901 questions with answers (val); about half have one picture",
+        size="1,901 questions with answers (val); about half have several pictures",
         fields="idx, sub_task, image_1 to image_4, question, choices, answer, prompt, explanation",
         scored="mean of the accuracies of the sub-tasks",
         get="hub id BLINK-Benchmark/BLINK, --split Spatial_Relation/val and so on",

@@ -1,4 +1,4 @@
-"""Saved predictions of any model, matched with cases: JSON, CSV, VLMEvalKit's and lmms-eval's files."""
+"""Saved predictions of any model, matched with cases: JSON, CSV, files of VLMEvalKit, lmms-eval, BLINK."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from headscope.benchmarks.importing.columns import value_of
 from headscope.benchmarks.importing.files import anything, lines, parquet, table
 from headscope.benchmarks.importing.sources import SourceRow
 from headscope.benchmarks.registry import rule
+from headscope.benchmarks.rule import judge
 from headscope.benchmarks.score_types import AnsweredQuestion, Scores
 from headscope.data.cases import Cases
-from headscope.data.fields import Cell
+from headscope.data.fields import Cell, ForeignRecord
 from headscope.data.jsonstream import Decoder
 from headscope.data.pictures import show
 from headscope.data.schema import Case
@@ -30,6 +31,9 @@ TEXTS = (
     *("full_prediction", "prediction", "pred", "response", "output", "text", "model_answer", "resps"),
     *("filtered_resps", "raw_prediction", "generated_text", "completion"),
 )
+# What the makers of a file took the text for (BLINK: a judge model; lmms-eval: a filter), beside the text.
+READINGS = ("prediction", "pred", "extracted_answer", "extracted", "parsed_pred", "filtered_resps")
+_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".xlsx")
 
 
 @dataclass
@@ -40,11 +44,14 @@ class Predictions:
         texts: case id -> what was said.
         unknown: ids of the file that are no case's, as they stand there.
         column: the column that was read for the text.
+        readings, reading: case id -> what the file itself takes the text for, and the column that says it.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     column: str = ""
+    readings: dict[str, str] = field(default_factory=dict)
+    reading: str = ""
 
 
 class PredictionFit(Record):
@@ -64,18 +71,35 @@ class PredictionFit(Record):
     sources: dict[str, int]
 
 
+class FileReading(Record):
+    """What the file's own reading of its texts gives, beside the rule's.
+
+    Attributes:
+        column: the column that holds it.
+        value, n: share right of the cases that have it, and how many these are.
+        differ: cases in which it is right and the rule says wrong, or the other way round.
+    """
+
+    column: str
+    value: float
+    n: int
+    differ: tuple[str, ...]
+
+
 class PredictionScores(Scores, Artefact):
     """What ``headscope score`` writes.
 
     Attributes:
         predictions: the file that was scored.
         fit: how it and the cases fit.
+        reading: what the file's own reading of its texts gives; null where it has none.
         answers: one row a case; a case without a prediction is wrong.
     """
 
     schema_: Literal["headscope/score/1"] = Field(default="headscope/score/1", alias="schema")
     predictions: str
     fit: PredictionFit
+    reading: FileReading | None = None
     answers: tuple[AnsweredQuestion, ...] = Field(alias="rows")
 
 
@@ -85,7 +109,8 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
     An id is a case's own, or stands in its record (``idx``, ``index`` ...) and in no other's.
 
     Args:
-        path: JSON lines, a JSON array or mapping, CSV, TSV, Parquet, or xlsx.
+        path: JSON lines, a JSON array, mapping or object of arrays, CSV, TSV, Parquet, or xlsx; or a folder
+            of these (``samples_*.jsonl`` alone, where lmms-eval put its results beside them).
         key, said: the columns of ids and of texts, where they are called otherwise; nested ones too.
 
     Raises:
@@ -114,6 +139,9 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
             raise DataError(f"{path}:{row.line}: a second prediction for {show(name)}; expected one a case")
         else:
             out.texts[case] = text
+            read = next((c for c in READINGS if c != column and record.get(c) is not None), "")
+            if read and out.reading in ("", read):
+                out.readings[case], out.reading = _text(record, read), read
     if not out.texts:
         example = f"; ids there: {', '.join(out.unknown[:3])}" if out.unknown else ""
         raise DataError(
@@ -142,7 +170,33 @@ def answer_rows(cases: Sequence[Case], texts: Mapping[str, str]) -> list[Answere
     return rows
 
 
+def file_reading(found: Predictions, rows: Sequence[AnsweredQuestion], cases: Cases) -> FileReading | None:
+    """How the file's own reading of its texts compares with the rows as they were judged."""
+    if not found.readings:
+        return None
+    right = {name: judge(cases.by_id[name], text) for name, text in found.readings.items()}
+    differ = tuple(r.case for r in rows if r.case in right and right[r.case] != r.correct)
+    return FileReading(
+        column=found.reading, value=sum(right.values()) / len(right), n=len(right), differ=differ
+    )
+
+
 def _rows(path: Path) -> Iterator[SourceRow]:
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES)
+        samples = [p for p in files if p.name.startswith("samples_")]
+        if not files:
+            raise DataError(
+                f"{path}: asked for predictions, found no file of predictions there; expected one of "
+                f"{', '.join(_SUFFIXES)}"
+            )
+        for file in samples or files:
+            yield from _rows_of(file)
+        return
+    yield from _rows_of(path)
+
+
+def _rows_of(path: Path) -> Iterator[SourceRow]:
     if not path.is_file():
         raise DataError(f"{path}: asked for predictions, found no such file")
     if path.suffix in (".xlsx", ".xls"):
@@ -152,8 +206,21 @@ def _rows(path: Path) -> Iterator[SourceRow]:
         if odd is None and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
             pairs = enumerate(value.items(), 1)
             return (SourceRow(str(path), n, {"id": name, "prediction": said}) for n, (name, said) in pairs)
+        if odd is None and isinstance(value, dict) and (parts := _parts(value)):
+            return (SourceRow(str(path), n, r, f"{name}[{n - 1}].") for name, n, r in parts)
     reader = {".csv": table, ".tsv": table, ".parquet": parquet, ".jsonl": lines}.get(path.suffix, anything)
     return reader(path)
+
+
+def _parts(value: Mapping[str, Cell]) -> list[tuple[str, int, ForeignRecord]]:
+    """(member, number, record) of the members that are lists of predictions: BLINK's ``val`` and ``test``."""
+    found = []
+    for name, part in value.items():
+        if isinstance(part, list) and part and all(isinstance(r, dict) for r in part):
+            first = part[0]
+            if any(c in first for c in TEXTS) and any(c in first for c in IDS):
+                found += [(name, n, r) for n, r in enumerate(part, 1)]
+    return found
 
 
 def _sheet(path: Path) -> Iterator[SourceRow]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from headscope.benchmarks.score_types import OfficialScore
 from headscope.data.schema import Case
-from headscope.models.answers import normalise, parse_answer
+from headscope.models.answer_words import normalise
+from headscope.models.answers import parse_answer
 from headscope.records import JsonValue
 
 Answers = Mapping[str, str | None]

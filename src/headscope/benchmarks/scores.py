@@ -19,7 +19,7 @@ from headscope.benchmarks.score_types import (
     Scores,
 )
 from headscope.data.schema import Case
-from headscope.models.answers import normalise
+from headscope.models.answer_words import normalise
 from headscope.statistics.accuracy import accuracy_table
 from headscope.statistics.resampling import Difference, paired_difference
 from headscope.statistics.shares import share_difference

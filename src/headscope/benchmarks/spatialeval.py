@@ -103,7 +103,9 @@ def _map(text: str, number: int) -> str | int | None:
         lettered = re.search(r"\b[A-D]\.\s*(\d+)", text)
         return int(lettered.group(1)) if lettered else _first_number(text)
     subject = re.search(
-        rf"^([\w\s'’]+?)\s+is\s+(?:located\s+|in the\s+|located to the\s+){_DIRECTIONS}", text, re.I
+        rf"^([\w\s'’]+?)\s+is\s+(?:located\s+|in\s+the\s+|located\s+to\s+the\s+)\b{_DIRECTIONS}\b",
+        text,
+        re.IGNORECASE,
     )
     if subject:
         return subject.group(1)
@@ -151,9 +153,9 @@ def _grid(text: str, number: int) -> str | int | None:
 
 def _first_number(text: str) -> int | None:
     rest = re.sub(r"^\n\n\d+\.\s", "", text)
-    places = [(m.start(), int(m.group())) for m in re.finditer(r"\d{1,9}", rest)]
-    for word, value in _NUMBERS.items():
-        places += [(m.start(), value) for m in re.finditer(rf"\b{word}\b", rest, re.IGNORECASE)]
+    places = [(m.start(), int(m.group())) for m in re.finditer(r"\d{1,99}", rest)]
+    for word, value in _NUMBERS.items():  # the authors look for words before they take the mark off
+        places += [(m.start(), value) for m in re.finditer(rf"\b{word}\b", text, re.IGNORECASE)]
     return min(places)[1] if places else None
 
 

@@ -24,7 +24,7 @@ from headscope.benchmarks.importing.columns import (
     readings,
     value_of,
 )
-from headscope.benchmarks.importing.picture_fields import kept, picture_of, refuse_several, size_of_picture
+from headscope.benchmarks.importing.picture_fields import further_columns, kept, pictures_of, size_of_picture
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
 from headscope.data.box_forms import BoxSurvey
 from headscope.data.fields import Cell, ForeignRecord, RecordError, four_numbers, plain_text
@@ -90,8 +90,7 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     columns, record = ColumnMap(place), row.value
     question = plain_text(columns.need(record, "question"), columns.name(record, "question"))
     image = columns.name(record, "image")
-    picture = picture_of(record, image)
-    refuse_several(record, image)
+    picture, *more = pictures_of(record, image)
     options, labels = columns.options(record)
     said = answered(question, columns.need(record, "answer"), options, labels, columns, place)
     objects = _objects(columns.get(record, "boxes"))
@@ -103,9 +102,10 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
         **said,
         kind=plain_text(kind, "kind") if kind not in (None, "") else "",
         picture=picture,
+        more=tuple(more),
         objects=objects,
         box_form=place.box_form if objects else "",
-        original=kept(record, image),
+        original=kept(record, image, *further_columns(record, image)),
     )
 
 

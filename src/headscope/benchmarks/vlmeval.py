@@ -4,7 +4,7 @@ Format: vlmeval/dataset/image_base.py, image_mcq.py and image_yorn.py of github.
 TSV with ``index``, ``question``, ``hint``, ``image`` (base64, or the index of the row that holds it) or
 ``image_path``, options in ``A`` to ``H`` (elsewhere ``options``, ``candidates``, ``multi-choice options``),
 ``answer`` (a letter, or the text; Yes or No), ``category``, ``l2-category``, ``split``. A hint stands before
-its question, as there. A row's picture list with more than one entry is refused: a case has one picture.
+its question, as there. A list of pictures gives a case with several.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from headscope.benchmarks.importing.answer_options import LETTERS
 from headscope.benchmarks.importing.columns import lettered_options, options_of
 from headscope.benchmarks.importing.files import rows_of
-from headscope.benchmarks.importing.picture_fields import kept, picture_of
+from headscope.benchmarks.importing.picture_fields import kept, pictures_of
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
 from headscope.benchmarks.table import LETTER, ColumnMap, answered
 from headscope.data.checks import Finding
@@ -62,12 +62,14 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     said = answered(question, record.get("answer"), options, labels, ColumnMap(place), place)
     said["left_out"] = ("boxes: the rows have none", "steps: none in the source", *said["left_out"])
     image = "image" if record.get("image") else "image_path"
+    first, *more = pictures_of(record, image)
     kinds = [plain_text(record[k], k) for k in ("l2-category", "category") if record.get(k) not in (None, "")]
     return CaseDraft(
         id=f"vlmeval-{text_of(record, 'index')}",
         **said,
         kind="/".join(dict.fromkeys(kinds)),
-        picture=picture_of(record, image),
+        picture=first,
+        more=tuple(more),
         original=kept(record, image),
     )
 

@@ -12,21 +12,30 @@ from headscope.cli.output import table_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from headscope.benchmarks.predictions import PredictionScores
+    from headscope.benchmarks.predictions import FileReading, PredictionScores
     from headscope.benchmarks.score_types import OfficialScores, Score, Scores
 
 
 def score(
     data: Annotated[Path, typer.Option("--data", help="Folder of cases.")],
     predictions: Annotated[
-        Path, typer.Option("--predictions", help="JSON lines or array, CSV, TSV, Parquet, xlsx.")
+        Path,
+        typer.Option(
+            "--predictions", help="JSON lines or array, CSV, TSV, Parquet, xlsx; a folder of these."
+        ),
     ],
     key: Annotated[str, typer.Option("--id", help="Column of ids, where it is not called so.")] = "",
     text: Annotated[str, typer.Option("--text", help="Column of what was said.")] = "",
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("score.json"),
 ) -> None:
     """Score saved predictions: accuracy with intervals, each source's own rule, what could not be read."""
-    from headscope.benchmarks.predictions import PredictionScores, answer_rows, matched, read_predictions
+    from headscope.benchmarks.predictions import (
+        PredictionScores,
+        answer_rows,
+        file_reading,
+        matched,
+        read_predictions,
+    )
     from headscope.benchmarks.scores import score as scored
     from headscope.data.cases import load_cases
 
@@ -37,6 +46,7 @@ def score(
         **dict(scored(rows, cases.by_id, cases.picture_groups)),
         predictions=str(predictions),
         fit=matched(found, cases.cases),
+        reading=file_reading(found, rows, cases),
         rows=tuple(rows),
     )
     result.save(out)
@@ -60,7 +70,20 @@ def _show(result: PredictionScores, count: int) -> None:
         f"{fit.matched:,} of {count:,} cases have a prediction (column {fit.column}); {missing:,} have "
         f"none and count as wrong; {unknown:,} predictions are no case's"
     )
+    if result.reading is not None:
+        typer.echo(_read_by_file(result.reading))
     typer.echo(guessing(result))
+
+
+def _read_by_file(own: FileReading) -> str:
+    """What the file's own reading gives, and where it differs from the rule's."""
+    differ = f"{len(own.differ):,} cases"
+    some = ", ".join(own.differ[:5]) + (", ..." if len(own.differ) > 5 else "")
+    shown = f" ({some})" if own.differ else ""
+    return (
+        f"as the file itself reads them (column {own.column}): {_percent(own.value)} of {own.n:,}; judged "
+        f"otherwise here: {differ}{shown}"
+    )
 
 
 def kinds_table(scores: Scores, changed: Scores | None = None, name: str = "right") -> Table:

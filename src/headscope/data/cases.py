@@ -14,7 +14,7 @@ from PIL import Image
 
 from headscope.data.checks import check_case, unwritable
 from headscope.data.pictures import PictureError, check_path, key_of, locate, read_rgb
-from headscope.data.schema import Case, Split, Step
+from headscope.data.schema import Case, Picture, Split, Step
 from headscope.data.splits import assign_splits, group_by_content
 from headscope.data.validation import CASES_FILE, inspect
 from headscope.errors import DataError
@@ -81,7 +81,7 @@ class Cases(Sequence[Case]):
         sha = hashlib.sha256()
         for case in self.cases:
             sha.update(case_line(case).encode() + b"\n")
-        for image in sorted({key_of(c.image) for c in self.cases}):
+        for image in sorted({key_of(p.image) for c in self.cases for p in c.pictures}):
             try:
                 size = (self.folder / image).stat().st_size
             except (OSError, ValueError):
@@ -89,39 +89,58 @@ class Cases(Sequence[Case]):
             sha.update(f"{image}\0{size}\n".encode())
         return sha.hexdigest()
 
-    def image_path(self, case: Case | str) -> Path:
+    def image_path(self, case: Case | str, number: int = 0) -> Path:
         """The file of a case's picture, proved to lie inside the folder.
+
+        Args:
+            number: which of the case's pictures, from 0.
 
         Raises:
             DataError: it is missing, or its path leaves the folder.
         """
         case = self.by_id[case] if isinstance(case, str) else case
+        shown = case.pictures[number]
         try:
-            return locate(self.folder, case.image)
+            return locate(self.folder, shown.image)
         except PictureError as exc:
-            raise self._trouble(case, exc) from exc
+            raise self._trouble(case, shown, exc) from exc
 
     def image(self, case: Case | str) -> Image.Image:
-        """The picture of a case: RGB, width x height pixels as the case says.
+        """The one picture of a case: RGB, width x height pixels as the case says.
 
         Transparent parts are laid over white; of an animation the first frame is taken.
 
         Raises:
-            DataError: missing, damaged, over 50 million pixels, or of another size than the case says.
+            DataError: missing, damaged, over 50 million pixels, of another size than the case says, or one of
+                several.
         """
         case = self.by_id[case] if isinstance(case, str) else case
-        try:
-            picture = read_rgb(locate(self.folder, case.image))
-        except PictureError as exc:
-            raise self._trouble(case, exc) from exc
-        if picture.size != (case.width, case.height):
-            size, wanted = (f"{w} x {h}" for w, h in (picture.size, (case.width, case.height)))
-            raise self._trouble(case, PictureError("wrong size", size, f"{wanted}, as the case says"))
-        return picture
+        refuse_several_pictures((case,), self.folder)
+        return self.images(case)[0]
 
-    def _trouble(self, case: Case, exc: PictureError) -> DataError:
+    def images(self, case: Case | str) -> list[Image.Image]:
+        """All pictures of a case, as :meth:`image` reads one.
+
+        Raises:
+            DataError: as there, but for their number.
+        """
+        case = self.by_id[case] if isinstance(case, str) else case
+        found = []
+        for shown in case.pictures:
+            try:
+                picture = read_rgb(locate(self.folder, shown.image))
+            except PictureError as exc:
+                raise self._trouble(case, shown, exc) from exc
+            if picture.size != (shown.width, shown.height):
+                size, wanted = (f"{w} x {h}" for w, h in (picture.size, (shown.width, shown.height)))
+                wrong = PictureError("wrong size", size, f"{wanted}, as the case says")
+                raise self._trouble(case, shown, wrong)
+            found.append(picture)
+        return found
+
+    def _trouble(self, case: Case, shown: Picture, exc: PictureError) -> DataError:
         return DataError(
-            f"{self.folder / case.image}: the picture of case {case.id!r}: {exc}; "
+            f"{self.folder / shown.image}: the picture of case {case.id!r}: {exc}; "
             f"`headscope data validate {self.folder}` lists every fault"
         )
 
@@ -169,6 +188,22 @@ class Cases(Sequence[Case]):
 
     def __repr__(self) -> str:
         return f"Cases({len(self)} cases, {str(self.folder)!r})"
+
+
+def refuse_several_pictures(cases: Iterable[Case], folder: str | Path) -> None:
+    """Refuse cases with several pictures where one picture is asked about.
+
+    Raises:
+        DataError: there are some, with the first of them and how many they are.
+    """
+    several = [c for c in cases if c.more]
+    if several:
+        first = several[0]
+        raise DataError(
+            f"{folder}: case {first.id!r} has {len(first.pictures)} pictures ({len(several)} such cases); "
+            "a model is asked about one picture here: take these cases out, or score answers that others "
+            "saved with `headscope score`"
+        )
 
 
 def _owned(step: Step, taxonomy: Taxonomy) -> Step:
@@ -219,14 +254,14 @@ def save_cases(cases: Iterable[Case], folder: str | Path) -> Cases:
         raise DataError(f"{folder}: asked to save no cases; expected at least one")
     lines = [_checked_line(case) for case in out]
     source = cases.folder if isinstance(cases, Cases) else folder
-    for image in sorted({key_of(c.image) for c in out}):
+    for image in sorted({key_of(p.image) for c in out for p in c.pictures}):
         _copy_picture(source, folder, image)
     write_atomic(folder / CASES_FILE, "\n".join(lines) + "\n")
     return out
 
 
 def case_line(case: Case) -> str:
-    """The case as one line of JSON, without the line's end; every field but an empty ``origin`` is written.
+    """The case as one line of JSON, without the line's end; empty fields of later versions are not written.
 
     Raises:
         DataError: ``original`` holds what JSON cannot.
@@ -236,6 +271,11 @@ def case_line(case: Case) -> str:
         for step in value["steps"]:
             if not step["origin"]:  # lines, and so fingerprints, are those of the time before this field
                 del step["origin"]
+        for thing in value["objects"]:
+            if not thing["picture"]:
+                del thing["picture"]
+        if not value["more"]:
+            del value["more"]
         line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         line.encode()
     except (TypeError, ValueError, RecursionError) as exc:

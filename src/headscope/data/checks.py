@@ -132,14 +132,23 @@ def check_case(raw: object, taxonomy: Taxonomy | None) -> Iterator[Finding]:
         return
     for key in ("id", "question"):
         yield from _filled(raw, key, key)
-    width, height = (_size(raw.get(k)) for k in ("width", "height"))
-    yield from _check_picture(raw, width, height)
+    sizes = [_sides(raw)]
+    yield from _check_picture(raw, "", *sizes[0])
+    for i, picture in _records(raw, "more"):
+        sizes.append(_sides(picture))
+        yield from _check_picture(picture, f"more[{i}].", *sizes[-1])
     objects = list(_records(raw, "objects"))
     known = {name for _, o in objects if isinstance(name := o.get("id"), str)}
     yield from _unique(objects, "objects")
     for i, thing in objects:
         yield from _filled(thing, "id", f"objects[{i}].id")
-        yield from _check_box(thing.get("box"), f"objects[{i}].box", width, height)
+        number = thing.get("picture", 0)
+        shown = number if isinstance(number, int) and not isinstance(number, bool) else 0
+        if not 0 <= shown < len(sizes):
+            expected = f"a number up to {len(sizes) - 1}"
+            yield Finding(f"objects[{i}].picture", "no such picture", show(number), expected)
+            shown = 0
+        yield from _check_box(thing.get("box"), f"objects[{i}].box", *sizes[shown])
     yield from _references(raw, "named", "named", known)
     yield from _check_answer(raw, "")
     for i, tag in _texts(raw, "held_out"):
@@ -205,18 +214,18 @@ def _circles(count: int, edges: list[tuple[int, int]]) -> list[int]:
     return labels
 
 
-def _check_picture(raw: JsonObject, width: int | None, height: int | None) -> Iterator[Finding]:
+def _check_picture(raw: JsonObject, at: str, width: int | None, height: int | None) -> Iterator[Finding]:
     for key, size in (("width", width), ("height", height)):
         if size is not None and size < 1:
-            yield Finding(key, "no size", show(size), "pixels, at least 1")
+            yield Finding(f"{at}{key}", "no size", show(size), "pixels, at least 1")
     if width and height and width * height > MAX_PIXELS:
         found = f"{show(width)} x {show(height)}"
-        yield Finding("width", "enormous picture", found, f"at most {MAX_PIXELS} pixels")
+        yield Finding(f"{at}width", "enormous picture", found, f"at most {MAX_PIXELS} pixels")
     if isinstance(image := raw.get("image"), str):
         try:
             check_path(image)
         except PictureError as exc:
-            yield Finding("image", exc.what, exc.found, exc.expected)
+            yield Finding(f"{at}image", exc.what, exc.found, exc.expected)
 
 
 def _check_box(box: object, field: str, width: int | None, height: int | None) -> Iterator[Finding]:
@@ -284,6 +293,10 @@ def _unique(records: list[tuple[int, JsonObject]], field: str) -> Iterator[Findi
 def _filled(raw: JsonObject, key: str, field: str) -> Iterator[Finding]:
     if isinstance(text := raw.get(key), str) and not text.strip():
         yield Finding(field, "empty", show(text), "text")
+
+
+def _sides(raw: JsonObject) -> tuple[int | None, int | None]:
+    return _size(raw.get("width")), _size(raw.get("height"))
 
 
 def _size(value: object) -> int | None:

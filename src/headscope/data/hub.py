@@ -31,12 +31,15 @@ def features() -> Features:
     text, texts, number = Value("string"), List(Value("string")), Value("int64")
     pair = {"key": text, "value": text}
     thing = {"id": text, "name": text, "box": List(Value("float64")), "attributes": List(pair)}
+    thing |= {"picture": number}
+    further = {"image": text, "width": number, "height": number, "content": Value("binary")}
     step = dict.fromkeys(("id", "question", "answer", "function", "wording", "origin"), text)
     step |= dict.fromkeys(("choices", "objects", "depends_on"), texts)
     columns = {"id": text, "image": Image(), "image_path": text, "width": number, "height": number}
     columns |= dict.fromkeys(("question", "answer", "kind", "wording", "split", "source"), text)
     columns |= dict.fromkeys(_LISTS, texts)
     columns |= {"objects": List(thing), "steps": List(step), "original": text}
+    columns["more"] = List(further)
     return Features(columns)
 
 
@@ -44,7 +47,8 @@ def to_dataset(cases: Cases) -> Dataset:
     """The cases as a dataset, one row per case, with their pictures inside.
 
     ``image`` holds the bytes of the file as they are, ``image_path`` its relative path (exports shorten
-    the path within ``image``), ``original`` JSON text or null. All bytes are held in memory.
+    the path within ``image``), ``more`` the same of further pictures, ``original`` JSON text or null. All
+    bytes are held in memory.
 
     Raises:
         DataError: a picture that cannot be read.
@@ -64,11 +68,7 @@ def to_dataset(cases: Cases) -> Dataset:
 
 
 def _to_row(cases: Cases, case: Case) -> ForeignRecord:
-    path = cases.image_path(case)
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise DataError(f"{path}: the picture of case {case.id!r} cannot be read ({exc.strerror})") from exc
+    content, *further = (_content(cases, case, number) for number in range(len(case.pictures)))
     row: ForeignRecord = case.model_dump(exclude={"objects", "original"})
     row["image"] = {"bytes": content, "path": case.image}
     row["image_path"] = case.image
@@ -76,9 +76,18 @@ def _to_row(cases: Cases, case: Case) -> ForeignRecord:
         thing.model_dump() | {"attributes": [{"key": k, "value": v} for k, v in thing.attributes.items()]}
         for thing in case.objects
     ]
+    row["more"] = [p.model_dump() | {"content": c} for p, c in zip(case.more, further, strict=True)]
     if case.original is not None:
         row["original"] = json.dumps(case.original, ensure_ascii=False, allow_nan=False)
     return row
+
+
+def _content(cases: Cases, case: Case, number: int) -> bytes:
+    path = cases.image_path(case, number)
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise DataError(f"{path}: the picture of case {case.id!r} cannot be read ({exc.strerror})") from exc
 
 
 def from_dataset(dataset: Dataset, folder: str | Path) -> Cases:
@@ -97,7 +106,7 @@ def from_dataset(dataset: Dataset, folder: str | Path) -> Cases:
         raise DataError(
             f"{folder}: asked for one dataset, found {type(dataset).__name__}{names}; pass one of them"
         )
-    missing = [name for name in features() if name not in found]
+    missing = [name for name in features() if name not in (*found, "more")]  # which older ones lack
     if missing:
         raise DataError(
             f"{folder}: the dataset lacks the columns {missing}; expected those that to_dataset writes"
@@ -106,7 +115,10 @@ def from_dataset(dataset: Dataset, folder: str | Path) -> Cases:
     written: dict[str, bytes] = {}
     for number, row in enumerate(dataset.cast_column("image", Image(decode=False))):
         case = _from_row(row, number)
-        _write_picture(folder, case, row["image"], written)
+        stored = row["image"] if isinstance(row["image"], dict) else {}
+        contents = [stored.get("bytes"), *(p["content"] for p in row.get("more") or ())]
+        for shown, content in zip(case.pictures, contents, strict=True):
+            _write_picture(folder, case, shown.image, content, written)
         cases.append(case)
     save_cases(cases, folder)
     return load_cases(folder, taxonomy=None)
@@ -119,6 +131,8 @@ def _from_row(row: ForeignRecord, number: int) -> Case:
             thing | {"attributes": {pair["key"]: pair["value"] for pair in thing["attributes"]}}
             for thing in take(row, "objects", list)
         ]
+        further = row.get("more") or ()
+        value["more"] = [{k: p[k] for k in ("image", "width", "height")} for p in further]  # type: ignore[union-attr, index, call-overload]
         value["original"] = None if row["original"] is None else json.loads(take(row, "original", str))
         return Case.model_validate(value)
     except ValidationError as exc:
@@ -129,13 +143,12 @@ def _from_row(row: ForeignRecord, number: int) -> Case:
     raise DataError(f"row {number} of the dataset is no case: {reason}; expected what to_dataset writes")
 
 
-def _write_picture(folder: Path, case: Case, stored: object, written: dict[str, bytes]) -> None:
-    content = stored.get("bytes") if isinstance(stored, dict) else None
-    if not content:
+def _write_picture(folder: Path, case: Case, image: str, content: object, written: dict[str, bytes]) -> None:
+    if not isinstance(content, bytes) or not content:
         raise DataError(
             f"case {case.id!r}: the dataset holds no bytes for its picture; embed the pictures first"
         )
-    key, digest = key_of(case.image), hashlib.sha256(content).digest()
+    key, digest = key_of(image), hashlib.sha256(content).digest()
     if written.setdefault(key, digest) != digest:
-        raise DataError(f"case {case.id!r}: the dataset holds two different pictures for {case.image!r}")
-    put_picture(content, picture_target(folder, case.image))
+        raise DataError(f"case {case.id!r}: the dataset holds two different pictures for {image!r}")
+    put_picture(content, picture_target(folder, image))

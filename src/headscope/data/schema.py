@@ -1,4 +1,4 @@
-"""The typed CogVSR case: one image, one main question, its objects, and its step-by-step sub-questions."""
+"""The typed CogVSR case: its picture or pictures, one main question, its objects, and its sub-questions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from headscope.functions import MAIN
 from headscope.records import JsonObject
 
-SCHEMA = "headscope/case/1"
+SCHEMA = "headscope/case/2"
 Split = Literal["fit", "select", "test"]
 SPLITS: tuple[Split, ...] = ("fit", "select", "test")
 Origin = Literal["", "derived", "guessed", "reviewed", "unanswered"]
@@ -20,16 +20,26 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Picture(_Model):
+    """One picture of a case: its path relative to the folder of the JSONL file, and its size in pixels."""
+
+    image: str
+    width: int
+    height: int
+
+
 class Object(_Model):
     """One thing in the picture, or one that a question names although it is absent (``box`` is None).
 
-    ``box`` is (x0, y0, x1, y1) in pixels of the image, x to the right and y down, x1 and y1 exclusive.
+    ``box`` is (x0, y0, x1, y1) in pixels of its picture, x to the right and y down, x1 and y1 exclusive.
+    ``picture`` is the number of that picture among the case's (``Case.pictures``), from 0.
     """
 
     id: str
     name: str
     box: tuple[float, float, float, float] | None = None
     attributes: dict[str, str] = Field(default_factory=dict)
+    picture: int = 0
 
 
 class Step(_Model):
@@ -59,9 +69,11 @@ class Step(_Model):
 
 
 class Case(_Model):
-    """One image with its main question, answer, objects and steps.
+    """One image, or several, with a main question, its answer, objects and steps.
 
-    ``image`` is a path relative to the folder of the JSONL file. ``kind`` is the kind of main question.
+    ``image`` is a path relative to the folder of the JSONL file; ``more`` holds further pictures, such as the
+    other views or the later frames that a question is about, in their order. ``kind`` is the kind of main
+    question.
     ``named`` holds the ids of the objects that the main question names (never the answer).
     ``held_out`` says in what way the case is new to the embedded model: any of ``combination``, ``wording``,
     ``sprite``. ``original`` keeps the source's record, loss-free.
@@ -90,6 +102,12 @@ class Case(_Model):
     held_out: tuple[str, ...] = ()
     source: str = ""
     original: JsonObject | None = None
+    more: tuple[Picture, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """All pictures of the case, in order."""
+        return (Picture(image=self.image, width=self.width, height=self.height), *self.more)
 
     @property
     def things(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -73,12 +73,12 @@ def picture_groups(cases: Sequence[Case]) -> dict[str, str]:
     """
     if isinstance(cases, Grouped):
         return cases.picture_groups
-    return {c.id: key_of(c.image) for c in cases}
+    return _joined(cases, lambda image: image)
 
 
 def group_by_content(cases: Sequence[Case], folder: Path) -> dict[str, str]:
     """What :func:`picture_groups` says of cases in a folder; reads files only where two have one size."""
-    paths = sorted({key_of(c.image) for c in cases})
+    paths = sorted({key_of(p.image) for c in cases for p in c.pictures})
     files: dict[str, Path] = {}
     for path in paths:
         try:
@@ -90,7 +90,23 @@ def group_by_content(cases: Sequence[Case], folder: Path) -> dict[str, str]:
     first: dict[str, str] = {}
     for path, file in files.items():
         name[path] = first.setdefault(content[file], path)
-    return {c.id: name[key_of(c.image)] for c in cases}
+    return _joined(cases, name.__getitem__)
+
+
+def _joined(cases: Sequence[Case], name: Callable[[str], str]) -> dict[str, str]:
+    """Case id -> the name of its pictures; cases that share any picture, by way of others too, have one."""
+    first: dict[str, str] = {}
+
+    def root(one: str) -> str:
+        while first.setdefault(one, one) != one:
+            first[one] = one = first[first[one]]
+        return one
+
+    for case in cases:
+        own, *others = (root(name(key_of(p.image))) for p in case.pictures)
+        for other in others:
+            first[root(other)] = root(own)
+    return {c.id: root(name(key_of(c.image))) for c in cases}
 
 
 def _wanted(group: list[Case]) -> Split | None:

@@ -54,9 +54,10 @@ class Fault:
 
 
 class _Picture(NamedTuple):
-    """What one line says about its picture."""
+    """What one line says about one of its pictures; ``at`` names it, where it is a further one."""
 
     line: int
+    at: str
     case: str
     image: str
     size: tuple[JsonValue, JsonValue]
@@ -192,21 +193,30 @@ def _read_case(
 
 def is_picture_to_come(raw: object, finding: Finding) -> bool:
     """Whether a finding says only that a case's picture is not there yet: 0 x 0 pixels."""
-    empty = isinstance(raw, dict) and (raw.get("width"), raw.get("height")) == (0, 0)
-    return empty and finding.field in ("width", "height")
+    if not isinstance(raw, dict):
+        return False
+    more = raw.get("more")
+    further = enumerate(more if isinstance(more, list | tuple) else ())
+    shown = [("", raw), *((f"more[{i}].", p) for i, p in further)]
+    empty = [at for at, p in shown if isinstance(p, dict) and (p.get("width"), p.get("height")) == (0, 0)]
+    return finding.field in {f"{at}{side}" for at in empty for side in ("width", "height")}
 
 
 def _note(
     out: Inspection, line: int, raw: JsonObject, first: dict[str, int], pictures: list[_Picture]
 ) -> None:
     """Keep what must be compared with other lines."""
-    name, image = raw.get("id"), raw.get("image")
+    name = raw.get("id")
     if isinstance(name, str) and first.setdefault(name, line) != line:
         out.add(line, Finding("id", "id given twice", show(name), f"an id unlike that of line {first[name]}"))
-    if isinstance(image, str):
-        size = raw.get("width"), raw.get("height")
-        split = wanted_split(raw.get("split"), raw.get("held_out"))
-        pictures.append(_Picture(line, str(name), image, size, split))
+    more = raw.get("more")
+    further = enumerate(more if isinstance(more, list) else ())
+    for at, shown in (("", raw), *((f"more[{i}].", p) for i, p in further)):
+        image = shown.get("image") if isinstance(shown, dict) else None
+        if isinstance(image, str) and isinstance(shown, dict):
+            size = shown.get("width"), shown.get("height")
+            split = wanted_split(raw.get("split"), raw.get("held_out"))
+            pictures.append(_Picture(line, at, str(name), image, size, split))
 
 
 def _look_at_boxes(look: BoxSurvey, raw: JsonObject) -> None:
@@ -215,6 +225,8 @@ def _look_at_boxes(look: BoxSurvey, raw: JsonObject) -> None:
     if type(width) is not int or type(height) is not int or not isinstance(things, list):
         return
     for thing in things:
+        if isinstance(thing, dict) and thing.get("picture"):
+            continue  # of another picture, whose size may be another
         box = thing.get("box") if isinstance(thing, dict) else None
         values = box if isinstance(box, list) and len(box) == 4 else []
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
@@ -234,12 +246,17 @@ def _check_pictures(out: Inspection, pictures: list[_Picture], decode: bool) -> 
         result = read[place] if isinstance(place, Path) else place
         if isinstance(result, PictureError):
             if result.what not in _KNOWN:
-                out.add(picture.line, Finding("image", result.what, result.found, result.expected))
+                out.add(
+                    picture.line, Finding(f"{picture.at}image", result.what, result.found, result.expected)
+                )
             continue
         size = result.size if isinstance(result, Appearance) else result
         for name, wanted, real in zip(("width", "height"), picture.size, size, strict=True):
             if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted != real:
-                out.add(picture.line, Finding(name, "not the picture's size", show(wanted), str(real)))
+                out.add(
+                    picture.line,
+                    Finding(f"{picture.at}{name}", "not the picture's size", show(wanted), str(real)),
+                )
     contents = content_keys(found) if decode else {}
     _check_splits(out, pictures, places, contents)
     if decode:

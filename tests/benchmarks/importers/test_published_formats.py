@@ -166,13 +166,17 @@ def test_cvbench_letters_become_the_option(tmp_path: Path) -> None:
     assert case.original == p.CVBENCH
 
 
-def test_blink_rows_with_two_pictures_are_refused_and_counted(tmp_path: Path) -> None:
+def test_blink_rows_keep_all_their_pictures(tmp_path: Path) -> None:
     two = p.BLINK | {"idx": "val_Jigsaw_1", "image_2": {"bytes": p.jpeg(), "path": None}}
     p._parquet(tmp_path / "in/val-0.parquet", [p.BLINK, two])
     report = import_cases("blink", tmp_path / "out", place=tmp_path / "in")
-    assert (report.rows, report.cases, report.refused) == (2, 1, 1)
-    assert "val-0.parquet:2: image_2: several pictures, found 2" in report.first[0]
-    assert load_cases(tmp_path / "out")[0].answer == "yes"
+    assert (report.rows, report.cases, report.refused, report.several_pictures) == (2, 2, 0, 1)
+    cases = load_cases(tmp_path / "out")
+    assert [len(c.pictures) for c in cases] == [1, 2]
+    assert cases[0].answer == "yes"
+    assert cases[1].original is not None
+    assert cases[1].original["image_2"] == {"picture": "the file beside the case"}
+    assert validate(tmp_path / "out") == []
 
 
 def test_embspatial_answers_are_counted_from_zero(tmp_path: Path) -> None:

@@ -244,10 +244,10 @@ def test_names_of_pictures_may_be_long_composed_or_absolute_inside_the_folder(tm
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ({"image": ["a.png", "b.png"]}, "several pictures"),
-        ({"image": "['a.png', 'b.png']"}, "several pictures"),
-        ({"image_2": "b.png"}, "several pictures"),
-        ({"second_image": "b.png"}, "several pictures"),
+        ({"image": ["a.png", "b.png"]}, "image 2: missing picture"),
+        ({"image": ["a.png", "b.png"], "image_2": "a.png"}, "several pictures"),
+        ({"image": ["a.png", None]}, "no picture"),
+        ({"mask": {"bytes": "xx", "path": "m.png"}}, "several pictures"),
         ({"image": "https://example.org/a.png"}, "web address"),
         ({"image": []}, "no picture"),
         ({"image": "/etc/passwd"}, "absolute path"),
@@ -259,6 +259,29 @@ def test_what_one_case_cannot_hold_is_refused_by_its_name(
     row: dict[str, Any], why: str, tmp_path: Path
 ) -> None:
     assert why in refused(tmp_path, ROW | row)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"image": ["a.png", "b.png"]}, {"image": "['a.png', 'b.png']"}, {"image_2": "b.png"},
+        {"second_image": "b.png"}, {"image": ["a.png", {"path": "b.png"}]},
+        {"question": "<image><image> Which is red?", "image_2": "b.png"},
+    ],
+)  # fmt: skip
+def test_several_pictures_of_a_row_are_one_case_in_their_order(row: dict[str, Any], tmp_path: Path) -> None:
+    p._pic(tmp_path / "in", "images/b.png", (32, 24))
+    report, cases = imported(tmp_path, ROW | row)
+    assert [(x.image, x.width, x.height) for x in cases[0].pictures] == [
+        ("images/a.png", 64, 48), ("images/b.png", 32, 24)
+    ]  # fmt: skip
+    assert report.several_pictures == 1
+    assert "1 cases have several pictures" in "\n".join(report.lines())
+    assert [x.size for x in cases.images("0")] == [(64, 48), (32, 24)]
+    with pytest.raises(DataError, match="case '0' has 2 pictures"):
+        cases.image("0")
+    if "question" in row:
+        assert cases[0].question == "(picture 1)(picture 2) Which is red?"
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from num2words import num2words
 
-from headscope.benchmarks import spatial457, sphere, srbench, whatsup
+from headscope.benchmarks import spatial457, spatialeval, sphere, srbench, whatsup
 from headscope.benchmarks.registry import rule
 from headscope.benchmarks.rule import Table
 from headscope.benchmarks.whatsup import preposition
@@ -100,6 +100,56 @@ def test_3dsrbench_counts_as_the_authors_script_and_lmms_eval(draw: random.Rando
     assert table["FlipCircular", "all"] == pytest.approx(srbench_grouped(rows, lambda q: q[:8]))
     circular = srbench_grouped(rows, lambda q: q[:13] if "-flip" in q else q[:8])
     assert table["Circular", "all"] == pytest.approx(circular)
+
+
+WAYS = r"\b(southeast|northeast|northwest|southwest)\b"
+SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+def spatialeval_map(text: str, question: int) -> object:
+    """SpatialEval's evals/evaluation.py, spatialmap, without its branches for single commercial models."""
+    if question == 0:
+        found = re.search(r"\b[A-D]\.\s*(southeast|northeast|northwest|southwest)\b", text, re.I)
+        found = found or re.search(WAYS, text, re.I)
+        return found[1] if found else None
+    if question == 2:
+        found = re.search(r"\b[A-D]\.\s*(\d+)", text)
+        return int(found[1]) if found else spatialeval_number(text)
+    start = r"^([\w\s'’]+?)\s+is\s+(?:located\s+|in\s+the\s+|located\s+to\s+the\s+)"
+    if found := re.search(rf"{start}({WAYS})", text, re.I):
+        return found[1]
+    if found := re.search(r"\b[A-D]\.\s*(.*)", text):
+        return found[1].replace("**", "").replace(".", "").split(" is", 1)[0].strip()
+    if found := re.search(r"\b([ABCD][.,]|[(][abcdABCD][)])\s*(.*?)(?=\sis\b|\.|,|<|$)", text):
+        return re.sub(r"[\.,\?!<]+$", "", found[1].strip())
+    if found := re.search(rf"Therefore, the object in the {WAYS} of [\w\s'’]+ is ([\w\s'’]+)", text, re.I):
+        return found[2]
+    found = re.search(r"\bis\b\s+(.*?)(?=\.|,|<|$)", text)
+    return re.sub(r"[\.,\?!<]+$", "", found[1].strip()) if found else None
+
+
+def spatialeval_number(text: str) -> object:
+    words = {word: n for n, word in enumerate(SMALL)} | {"no": 0}
+    found = [(m.start(), n) for w, n in words.items() for m in re.finditer(rf"\b{w}\b", text, re.I)]
+    rest = re.sub(r"^\n\n\d+\.\s", "", text)
+    found += [(m.start(), int(m[0])) for m in re.finditer(r"\d+", rest)]
+    return sorted(found, key=lambda x: x[0])[0][1] if found else None
+
+
+PIECES = [
+    "A. ", "B. ", "C, ", "(b) ", "(D)", "Gale Gifts", "Oz's Oddities", " is ", " is located ", "in the ",
+    "to the ",
+    "northeast", "Southwest", "northeastern", " of ", "Therefore, the object in the ", ".", ", ", "\n",
+    "\n\n1. ", "**", "2", "12", " two ", " no ", " shops", "there are ", "<", "!", " ",
+]  # fmt: skip
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=9), question=st.integers(0, 2))
+@settings(max_examples=600, deadline=None)
+def test_spatialeval_reads_maps_as_the_authors_script(pieces: list[str], question: int) -> None:
+    text = "".join(pieces)
+    expected = str(spatialeval_map(text, question)).lower()
+    assert spatialeval.read(f"spatialmap.vqa.7.{question}", text) == expected.strip()
 
 
 FAMILY = {

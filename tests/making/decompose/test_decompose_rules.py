@@ -14,7 +14,7 @@ from box_agreement import compare
 from headscope.data.checks import check_case
 from headscope.data.schema import Case, Object
 from headscope.functions import DEFAULT
-from headscope.making.decompose.claims import Claim, claim_of, parse_claim, read_claim
+from headscope.making.decompose.claims import BY_RECORD, Claim, claim_of, parse_claim, read_claim
 from headscope.making.decompose.relations import FAMILIES, FAMILY
 from headscope.making.decompose.rules import decompose, decompose_all
 from headscope.making.photographs.instances import read_instances
@@ -37,6 +37,7 @@ def statement(relation: str, holds: bool = True, s: str = "dog", o: str = "horse
         "answer": "true" if holds else "false",
         "choices": ("true", "false"),
         "source": "vsr/zeroshot/dev",
+        "original": {"relation": relation} if relation in BY_RECORD else None,
     }
     return Case.model_validate(base | changes)
 
@@ -222,7 +223,7 @@ BEHIND = st.sampled_from(
 LEADS = st.sampled_from(
     ["", "Is it true that ", "True or false: ", "In the image, ", "Question: ", "Statement: "]
 )
-PLAIN = sorted(set(FAMILY) - {"contains", "consists of", "has as a part"})
+PLAIN = sorted(set(FAMILY) - {"contains", "consists of", "has as a part", *BY_RECORD})
 
 
 @settings(max_examples=300, deadline=None)

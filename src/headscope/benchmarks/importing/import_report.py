@@ -35,6 +35,7 @@ class ImportReport:
     pictures: int = 0
     looked: tuple[str, ...] = ()
     without_picture: int = 0
+    several_pictures: int = 0
     steps: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class ImportReport:
         self.cases += 1
         self.steps += len(case.steps)
         self.without_picture += not pictured
+        self.several_pictures += bool(case.more)
         for counter, notes in (
             (self.derived, draft.derived),
             (self.guessed, draft.guessed),
@@ -80,6 +82,11 @@ class ImportReport:
             ]
         out += [f"  refused: {what} ({n})" for what, n in self.reasons.most_common(_SHOWN)]
         out += [f"    {line}" for line in self.first[:5]]
+        if self.several_pictures:
+            out.append(
+                f"  {self.several_pictures} cases have several pictures: they can be read, checked and "
+                "scored (`headscope score`), not asked here"
+            )
         if self.without_picture:
             out.append(
                 f"  {self.without_picture} cases have no picture yet: they can be decomposed and read, "

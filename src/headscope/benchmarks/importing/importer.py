@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
 from headscope.data.fields import RecordError, box_of
 from headscope.data.pictures import show
-from headscope.data.schema import Case, Object
+from headscope.data.schema import Case, Object, Picture
 from headscope.data.validation import CASES_FILE, Fault, is_picture_to_come
 from headscope.errors import DataError
 from headscope.functions import DEFAULT
@@ -107,26 +107,33 @@ def _asked(draft: CaseDraft) -> CaseDraft:
     marks = _MARK.findall(draft.question)
     if not marks:
         return draft
-    if len(marks) > 1:
+    if len(marks) > 1 and not draft.more:
         found = ", ".join(marks[:4])
-        raise RecordError("question", "several pictures", found, "one (a case has one picture)")
+        raise RecordError("question", "several pictures", found, "one, which is all that the record has")
+    if len(marks) > 1:
+        numbers = iter(range(1, len(marks) + 1))
+        draft.question = _MARK.sub(lambda _: f"(picture {next(numbers)})", draft.question)
+        draft.derived += ("question: marks for the pictures replaced by their numbers",)
+        return draft
     draft.question = re.sub(r"[ \t]+(?=\n|$)|(?<=\n)[ \t]+", "", _MARK.sub(" ", draft.question)).strip()
     draft.question = re.sub(r"[ \t]{2,}", " ", draft.question)
     draft.derived += ("question: the mark for the picture taken out",)
     return draft
 
 
-def _boxed(draft: CaseDraft, size: tuple[int, int]) -> tuple[Object, ...]:
+def _boxed(draft: CaseDraft, pictures: Sequence[Picture]) -> tuple[Object, ...]:
     """The objects of a draft with boxes in pixels, which had to wait for the picture's size."""
     if not draft.box_form:
         return draft.objects
-    known = None if size == UNKNOWN else size
-    return tuple(
-        o
-        if o.box is None
-        else o.model_copy(update={"box": box_of(o.box, f"box of {o.id}", draft.box_form, known)[0]})
-        for o in draft.objects
-    )
+    out = []
+    for thing in draft.objects:
+        shown = pictures[thing.picture]
+        known = None if (shown.width, shown.height) == UNKNOWN else (shown.width, shown.height)
+        if thing.box is not None:
+            box, _ = box_of(thing.box, f"box of {thing.id}", draft.box_form, known)
+            thing = thing.model_copy(update={"box": box})
+        out.append(thing)
+    return tuple(out)
 
 
 def _surveyed(place: ImportPlace, rows: Iterator[SourceRow] | None) -> Iterator[SourceRow]:
@@ -195,8 +202,8 @@ class _Run:
 
     def _write(self, batch: list[tuple[SourceRow, CaseDraft]]) -> None:
         settled = self.pictures.settle([draft for _, draft in batch])
-        for (row, draft), picture in zip(batch, settled, strict=True):
-            made = picture if isinstance(picture, Finding) else self._made(draft, *picture)
+        for (row, draft), pictures in zip(batch, settled, strict=True):
+            made = pictures if isinstance(pictures, Finding) else self._made(draft, pictures)
             if isinstance(made, Finding):
                 self.report.merged -= row.merged
                 self._refuse(row, made)
@@ -206,31 +213,34 @@ class _Run:
             self.cases.write(line + "\n")
             self.report.add(draft, case, pictured=self.pictures.there(draft))
 
-    def _made(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> tuple[Case, str] | Finding:
+    def _made(self, draft: CaseDraft, pictures: Sequence[Picture]) -> tuple[Case, str] | Finding:
         """The case and its line; rows of tables may hold what JSON in UTF-8 cannot."""
-        case = self._case(draft, image, size)
+        case = self._case(draft, pictures)
         try:
             return case if isinstance(case, Finding) else (case, case_line(case))
         except DataError as exc:
             return Finding("original", "not JSON", show(str(exc.__cause__)), "plain values")
 
-    def _case(self, draft: CaseDraft, image: str, size: tuple[int, int]) -> Case | Finding:
+    def _case(self, draft: CaseDraft, pictures: Sequence[Picture]) -> Case | Finding:
         """The draft as a case that breaks no rule, or the first rule that it breaks."""
+        first, *more = pictures
+        size = (first.width, first.height)
         if draft.size and size not in (draft.size, UNKNOWN):
             return Finding(
                 "image", "wrong size", f"{size[0]} x {size[1]}", f"{draft.size[0]} x {draft.size[1]}"
             )
         place = self.place
         try:
-            objects = _boxed(draft, size)
+            objects = _boxed(draft, pictures)
         except RecordError as exc:
             return exc.finding
         try:
             case = Case(
                 id=draft.id,
-                image=image,
-                width=size[0],
-                height=size[1],
+                image=first.image,
+                width=first.width,
+                height=first.height,
+                more=tuple(more),
                 question=draft.question,
                 answer=draft.answer,
                 choices=draft.choices,

@@ -23,6 +23,7 @@ from headscope.data.pictures import (
     quiet_bombs,
     read_size,
 )
+from headscope.data.schema import Picture
 
 Size = tuple[int, int]
 UNKNOWN: Size = (0, 0)
@@ -56,38 +57,46 @@ class PictureCopier:
         return sum(not isinstance(v, Finding) and v != UNKNOWN for v in self._known.values())
 
     def there(self, draft: CaseDraft) -> bool:
-        """Whether the picture of a settled draft is there."""
-        return isinstance(draft.picture, bytes) or self.root is not None
+        """Whether the pictures of a settled draft are there."""
+        return self.root is not None or all(isinstance(p, bytes) for p in (draft.picture, *draft.more))
 
-    def settle(self, drafts: Sequence[CaseDraft]) -> list[tuple[str, Size] | Finding]:
-        """For each draft its picture's path beside the cases and its size, or what is wrong with it."""
-        names = [self._name(d) for d in drafts]
+    def settle(self, drafts: Sequence[CaseDraft]) -> list[tuple[Picture, ...] | Finding]:
+        """For each draft its pictures beside the cases with their sizes, or what is wrong with one."""
+        wanted = [[(self._name(p), p) for p in (d.picture, *d.more)] for d in drafts]
         new = {
-            name: d
-            for name, d in zip(names, drafts, strict=True)
+            name: picture
+            for shown in wanted
+            for name, picture in shown
             if isinstance(name, str) and name not in self._known
         }
         with quiet_bombs(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             self._known.update(zip(new, pool.map(self._fetch, new, new.values()), strict=True))
-        out: list[tuple[str, Size] | Finding] = []
-        for name, draft in zip(names, drafts, strict=True):
-            size = self._known[name] if isinstance(name, str) else name
-            if size == UNKNOWN and draft.size:
-                size = draft.size
-            out.append(size if isinstance(size, Finding) else (str(name), size))
-        return out
+        return [
+            self._settled(draft, [n for n, _ in shown]) for draft, shown in zip(drafts, wanted, strict=True)
+        ]
 
-    def _name(self, draft: CaseDraft) -> str | Finding:
-        if isinstance(draft.picture, bytes):
-            return f"{IMAGES}/{hashlib.sha256(draft.picture).hexdigest()[:24]}{_suffix(draft.picture)}"
-        if draft.picture not in self._names:
+    def _settled(self, draft: CaseDraft, names: Sequence[str | Finding]) -> tuple[Picture, ...] | Finding:
+        pictures: list[Picture] = []
+        for number, name in enumerate(names):
+            size = self._known[name] if isinstance(name, str) else name
+            if isinstance(size, Finding):
+                return size._replace(field=f"image {number + 1}") if number else size
+            if size == UNKNOWN and draft.size and not number:
+                size = draft.size
+            pictures.append(Picture(image=str(name), width=size[0], height=size[1]))
+        return tuple(pictures)
+
+    def _name(self, picture: str | bytes) -> str | Finding:
+        if isinstance(picture, bytes):
+            return f"{IMAGES}/{hashlib.sha256(picture).hexdigest()[:24]}{_suffix(picture)}"
+        if picture not in self._names:
             try:
-                draft.picture = self._relative(draft.picture)
-                check_path(draft.picture)
-                self._names[draft.picture] = f"{IMAGES}/{key_of(draft.picture)}"
+                inside = self._relative(picture)
+                check_path(inside)
+                self._names[picture] = f"{IMAGES}/{key_of(inside)}"
             except PictureError as exc:
-                self._names[draft.picture] = _finding(exc)
-        return self._names[draft.picture]
+                self._names[picture] = _finding(exc)
+        return self._names[picture]
 
     def _relative(self, name: str) -> str:
         """A name as seen from the folder of pictures: an absolute path inside, one with the folder's name."""
@@ -102,15 +111,15 @@ class PictureCopier:
             return rest
         return name
 
-    def _fetch(self, name: str, draft: CaseDraft) -> Size | Finding:
+    def _fetch(self, name: str, picture: str | bytes) -> Size | Finding:
         try:
-            if isinstance(draft.picture, bytes):
+            if isinstance(picture, bytes):
                 target = picture_target(self.out, name)
-                put_picture(draft.picture, target)
+                put_picture(picture, target)
                 return read_size(target)
             if self.root is None:
                 return UNKNOWN
-            found = locate(self.root, draft.picture)
+            found = locate(self.root, self._relative(picture))
             size = read_size(found)
             target = picture_target(self.out, name)
             if target.resolve() != found:

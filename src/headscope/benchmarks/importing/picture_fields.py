@@ -40,7 +40,46 @@ def picture_of(record: ForeignRecord, key: str) -> str | bytes:
     Raises:
         RecordError: there is none or more than one, or the text is a web address.
     """
-    value = _single(value_of(record, key), key)
+    found = _listed(value_of(record, key))
+    if len(found) > 1:
+        raise RecordError(key, "several pictures", str(len(found)), "one")
+    return _picture(found[0] if found else None, key)
+
+
+def pictures_of(record: ForeignRecord, key: str) -> tuple[str | bytes, ...]:
+    """All pictures of a record, at least one: those of a list, or of columns beside (``image_2``), in order.
+
+    Raises:
+        RecordError: one of them is none, or a list and further columns both hold some.
+    """
+    first = _listed(value_of(record, key))
+    beside = further_columns(record, key)
+    if len(first) > 1 and beside:
+        raise RecordError(key, "several pictures", f"a list in {key}, and {beside[0]}", "one of the two")
+    shown = [_picture(v, key if len(first) == 1 else f"{key}[{i}]") for i, v in enumerate(first or [None])]
+    return (*shown, *(picture_of(record, name) for name in beside))
+
+
+def further_columns(record: ForeignRecord, key: str) -> list[str]:
+    """The columns of a record that hold pictures beside ``key`` (``image_2``), in order of their numbers.
+
+    Raises:
+        RecordError: there is a picture under a name that does not say what it is (a mask, a depth map).
+    """
+    found = []
+    for name, value in record.items():
+        if str(name) == key or value in (None, "", [], {}):
+            continue
+        if _SECOND.match(str(name)):
+            found.append(str(name))
+        elif isinstance(value, dict) and value.get("bytes"):
+            expected = "further pictures under names such as image_2"
+            raise RecordError(str(name), "several pictures", f"{key} and {name}", expected)
+    return sorted(found, key=lambda n: (int((re.findall(r"\d+", n) or ["0"])[-1]), n))
+
+
+def _picture(value: Cell, key: str) -> str | bytes:
+    """One picture: the bytes of its file, or its name."""
     if isinstance(value, dict):
         content, name = value.get("bytes"), value.get("path") or value.get("url")
         value = content if content else name
@@ -64,17 +103,13 @@ def picture_of(record: ForeignRecord, key: str) -> str | bytes:
         raise RecordError(key, "unreadable picture", f"{len(value)} characters", "base64, or a name") from exc
 
 
-def _single(value: Cell, key: str) -> Cell:
-    """The one picture of a list; a text that is such a list counts as one."""
+def _listed(value: Cell) -> list[Cell]:
+    """The pictures of a value: of a list all; a text that is such a list counts as one."""
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) < 10_000:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             read = ast.literal_eval(value.strip())
             value = read if isinstance(read, list) else value
-    if isinstance(value, list | tuple):
-        if len(value) > 1:
-            raise RecordError(key, "several pictures", str(len(value)), "one (a case has one picture)")
-        return value[0] if value else None
-    return value
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _is_base64_of_a_picture(text: str) -> bool:
@@ -88,27 +123,13 @@ def _is_base64_of_a_picture(text: str) -> bool:
 _BEGINNINGS = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "Qk", "UDY", "UDU", "UDM")
 
 
-def refuse_several(record: ForeignRecord, key: str) -> None:
-    """Refuse a record with a second picture in a column of its own (``image_2``).
-
-    Raises:
-        RecordError: so it is.
-    """
-    for name, value in record.items():
-        inside = isinstance(value, dict) and bool(value.get("bytes"))
-        if str(name) != key and (inside or (_SECOND.match(str(name)) and value not in (None, "", [], {}))):
-            raise RecordError(
-                str(name), "several pictures", f"{key} and {name}", "one (a case has one picture)"
-            )
-
-
 def size_of_picture(record: ForeignRecord, key: str, place: ImportPlace) -> Size | None:
     """The size of a record's picture, by its header; None where it cannot be seen.
 
     Raises:
         RecordError: the record has none.
     """
-    picture = picture_of(record, key)
+    picture = pictures_of(record, key)[0]
     try:
         if isinstance(picture, bytes):
             with quiet_bombs(), Image.open(BytesIO(picture), formats=FORMATS) as opened:
@@ -135,9 +156,13 @@ def kept(record: ForeignRecord, *pictures: str) -> JsonObject:
 
 def _inside(value: Cell) -> JsonValue:
     """What stands in the record for bytes of a picture; None where the value holds none."""
-    if isinstance(value, list | tuple) and len(value) == 1:
-        found = _inside(value[0])
-        return None if found is None else [found]
+    if isinstance(value, list | tuple):
+        found = [_inside(v) for v in value]
+        return (
+            [_plain(v, "") if f is None else f for v, f in zip(value, found, strict=True)]
+            if any(found)
+            else None
+        )
     if isinstance(value, dict):
         return INSIDE | ({"path": str(value["path"])} if value.get("path") else {})
     text = value.strip().strip('"') if isinstance(value, str) else ""

@@ -43,6 +43,7 @@ class CaseDraft:
 
     Attributes:
         picture: name under the folder of pictures, or the bytes of the file.
+        more: further pictures in the same way, in order.
         size: (width, height) in pixels where the record says so.
         box_form: the form of the objects' boxes where they have to wait for the picture's size.
         derived, guessed, left_out: what the importer did, in a few words each, for the report.
@@ -52,6 +53,7 @@ class CaseDraft:
     question: str
     answer: str
     picture: str | bytes
+    more: tuple[str | bytes, ...] = field(default=(), kw_only=True)
     original: Mapping[str, Cell]
     choices: tuple[str, ...] = ()
     kind: str = ""

@@ -1,7 +1,7 @@
 """Statements about two things and a relation, as the questions and records of cases hold them.
 
 A sentence is read whole or not at all: every word of it has a place in the grammar, or the case is left alone
-with the words that have none. Options, instructions and "is it true that" are taken off first.
+with the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from headscope.data.schema import Case
+from headscope.making.decompose.bare_sentences import bare
 from headscope.making.decompose.relations import FAMILY
+from headscope.making.decompose.thing_names import is_one_of, may_be_said_of, odd_word
+from headscope.making.decompose.thing_words import CLOTHES
 from headscope.making.photographs.nouns import plural, there_is
 
 DECIDED = frozenset({"true", "false", "yes", "no"})
@@ -28,13 +31,24 @@ _ALSO = {
     "to the right side of": "at the right side of",
     "on the left-hand side of": "at the left side of",
     "on the right-hand side of": "at the right side of",
+    "to the left-hand side of": "at the left side of",
+    "to the right-hand side of": "at the right side of",
+    "to the immediate left of": "to the left of",
+    "to the immediate right of": "to the right of",
     "underneath": "beneath",
+    "underneath of": "beneath",
     "atop": "on top of",
+    "on the top of": "on top of",
+    "upon": "on",
+    "in back of": "behind",
     "inside of": "inside",
     "outside of": "outside",
     "in the center of": "in the middle of",
     "in the centre of": "in the middle of",
     "on the edge of": "at the edge of",
+    "by the side of": "at the side of",
+    "near to": "near",
+    "in contact with": "touching",
     "in between": "between",
     "facing towards": "facing",
     "facing toward": "facing",
@@ -42,6 +56,9 @@ _ALSO = {
     "turned away from": "facing away from",
     "leaning against": "against",
     "close by": "near",
+    "alongside of": "alongside",
+    "opposite": "opposite to",
+    "opposite from": "opposite to",
 }
 # verb -> relation: in the third person, and as it follows "does".
 _VERBS = {
@@ -59,51 +76,17 @@ _VERBS = {
     "have as a part": "has as a part",
 }
 _PLAIN = frozenset({"contains", "consists of", "has as a part"})
+# Taken for a relation only where the record says that they are one: "from the right", "the girl with a hat".
+BY_RECORD = frozenset({"with", "to", "from", "after", "congruent"})
+# Ways of speaking: who is on the phone does not stand on it.
+_IDIOMS = frozenset({("on", "phone"), ("on", "telephone"), ("on", "call"), ("in", "crowd"), ("at", "phone")})
 _POSTURE = (
     "sitting|seated|standing|lying|laying|resting|placed|located|positioned|parked|hanging|situated|set|found"
-    "|mounted|perched|floating|stacked"
+    "|mounted|perched|floating|stacked|kneeling|crouching|squatting|leaning|lying down|sitting down"
+    "|standing up|visible"
 )
-# What no name of a thing holds: function words, places, numbers, comparisons, words of instructions.
-_NO_NAME = re.compile(
-    r"(?<!\w)(?:"
-    r"a|an|the|this|that|these|those|of|from|in|on|at|with|to|by|near|for|and|or|but|nor|than|as|it"
-    r"|its|his|her|their|there|here|is|are|was|were|be|been|being|do|does|did|has|have|having|not|no"
-    r"|any|some|every|each|all|both|either|neither|other|another|same|only|just|exactly|who|whom"
-    r"|whose|which|what|where|when|why|how|if|left|right|leftmost|rightmost|top|bottom|upper|lower"
-    r"|middle|center|centre|front|back|side|sides|edge|corner|part|half|end|background|foreground"
-    r"|picture|image|photo|photograph|scene|view|camera|viewer|frame|one|two|three|four|five|six"
-    r"|seven|eight|nine|ten|first|second|third|fourth|fifth|last|more|most|less|least|fewer|many|much"
-    r"|several|between|among|into|onto|behind|above|below|under|over|beneath|beside|choose|answer"
-    r"|select|option|options|yes|true|false|please|following|statement|question|visible|facing"
-    r"|touching|tallest|shortest|largest|smallest|biggest|closest|nearest|farthest|furthest|highest"
-    r"|lowest|oldest|youngest"
-    r")(?![\w'’])",
-    re.IGNORECASE,
-)
-# "The dog sleeping", "the cat curled": what follows is no name's last word, but for these nouns.
-_DOING = re.compile(r"(?:ing|\w{4}ed)$", re.IGNORECASE)
-_NOUN_IN_ING = re.compile(
-    r"\b(?:build|paint|ceil|cloth|rail|awn|light|draw|swing|str|k|r|w|spr|th|duckl|frost|dress|stuff|wed+)ing$"
-    r"|\bswing$",
-    re.IGNORECASE,
-)
-_HEAD = re.compile(
-    r"^(?:question|statement|q|true or false|yes or no)\s*[:.?]\s*"
-    r"|^(?:so\s+)?is it (?:true|correct|right|the case) (?:that|,)\s+"
-    r"|^(?:so\s+)?is (?:this|the following)(?: statement| sentence)?(?: true| correct)?(?: of| about| for)?"
-    r"(?: the (?:picture|image|photo))?\s*[:?]\s*"
-    r"|^(?:in|based on|looking at|given|from) (?:the|this) (?:picture|image|photo|photograph|scene)\s*,\s*",
-    re.IGNORECASE,
-)
-_TAIL = re.compile(
-    r"\s*(?:choose one|choose from|options?|choices?|select one|select from)\b.*$"
-    r"|\s*[(\[]?\bA\s*[).:\]]\s*(?:yes|no|true|false)\b.*$"
-    r"|(?<=[.?!\n])\s*(?:please\b|answer\b|respond\b|reply\b|choose\b|select\b|give\b|use\b|say\b|yes or no"
-    r"|true or false|no or yes).*$"
-    r"|\s*[,(]?\s*(?:yes or no|true or false|yes/no)\s*[)]?\s*[?.]?$",
-    re.IGNORECASE | re.DOTALL,
-)
-_WHERE = re.compile(r"\s+in (?:the|this) (?:picture|image|photo|photograph|scene)$", re.IGNORECASE)
+_STANDS = "sits|stands|lies|rests|hangs|kneels|crouches"
+_STAND = "sit|stand|lie|rest|hang|kneel|crouch"
 
 
 @dataclass(frozen=True)
@@ -166,33 +149,15 @@ def parse_claim(text: str, relation: str | None = None) -> tuple[str, str, str] 
     return (found.subject, found.relation, found.object) if isinstance(found, Claim) else None
 
 
-def bare(text: str) -> str:
-    """A statement or question without options, instructions and what asks for its truth.
-
-    Example:
-        >>> bare("Is the umbrella behind the cat? Choose one: (A) yes (B) no")
-        'Is the umbrella behind the cat'
-    """
-    last = ""
-    while text != last:
-        last = text
-        text = _TAIL.sub("", text.strip())
-        text = _HEAD.sub("", text).strip().strip("\"'“”‘’").rstrip(" .?!").strip("\"'“”‘’")
-    return _WHERE.sub("", " ".join(text.split()))
-
-
 def read_claim(text: str, relation: str | None = None) -> Claim | str:
     """The claim that a statement or yes/no question makes, or why it cannot be read whole."""
     plain = bare(text)
     if relation in FAMILY:
         exact = re.match(rf"^the (.+?) (?:(?:is|are) )?{re.escape(relation)} the (.+)$", plain, re.IGNORECASE)
-        if exact and not _odd_words(exact[1], exact[2]):
+        if exact and not odd_word(exact[1], ends=True) and not odd_word(exact[2], ends=True):
             s, o = exact[1].strip(), exact[2].strip()
             return Claim(s, relation, o, f"the {s} {verb(relation, s)} the {o}")
-    found = _whole(plain) or _joined(plain)
-    if isinstance(found, Claim):
-        return found
-    return _why(plain)
+    return _whole(plain) or _joined(plain) or _why(plain)
 
 
 def _whole(plain: str) -> Claim | None:
@@ -203,12 +168,25 @@ def _whole(plain: str) -> Claim | None:
             continue
         part = match.groupdict()
         words = " ".join(part["r"].casefold().split())
+        name = _VERBS.get(words) or _ALSO.get(words, words)
         count = (part.get("two") or "").casefold()
         o = _one_of(part["o"]) if count else part["o"]
-        if o and not _odd_words(part["s"], o):
-            name = _VERBS.get(words) or _ALSO.get(words, words)
+        if o and _are_things(part, o, name):
             return Claim(part["s"], name, o, _stated(plain, part), count)
     return None
+
+
+def _are_things(part: dict[str, str | None], o: str, relation: str) -> bool:
+    """Whether the words for subject and object are names and nothing more."""
+    asked = part.get("ask") or ""
+    bounded = not asked and not part.get("there")  # else nothing says where the subject ends
+    if odd_word(str(part["s"]), ends=bounded) or odd_word(o):
+        return False
+    if asked and not part.get("there") and may_be_said_of(o, several=asked.casefold() == "are"):
+        return False
+    if (relation, o.casefold()) in _IDIOMS:
+        return False
+    return relation != "in" or not is_one_of(o.casefold().split()[-1], CLOTHES)
 
 
 def _joined(plain: str) -> Claim | None:
@@ -221,7 +199,7 @@ def _joined(plain: str) -> Claim | None:
         beside = re.match(
             r"^(?:there is )?(?:a|an|the) (.+?) (?:is )?(?:to|on) its (left|right)$", rest, re.I
         )
-        if beside and not _odd_words(beside[1]):
+        if beside and not odd_word(beside[1]):
             name = f"to the {beside[2].casefold()} of"
             second: Claim | None = Claim(beside[1], name, first.subject, rest)
         else:
@@ -240,20 +218,20 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
         return rf"(?P<r>{'|'.join(re.escape(n).replace(chr(92) + ' ', r'[ ]+') for n in longest)})"
 
     s, o = (rf"(?:the|a|an|this|that) (?P<{who}>[a-z][\w'’ -]*?)" for who in "so")
-    # "Isn't the dog near the cat?" is answered either way, and is left alone.
-    negated, lead = r"(?P<no> not|n['’]t)?", rf"(?: (?:{_POSTURE}))?(?: (?:directly|immediately|just))?"
-    relation = one_of([*(n for n in FAMILY if n not in _PLAIN), *_ALSO])
+    near = r"(?: (?:directly|immediately|just|right))?"
+    negated, lead = r"(?P<no> not|n['’]t)?", rf"(?: (?:{_POSTURE}))?{near}"
+    relation = one_of([*(n for n in FAMILY if n not in _PLAIN | BY_RECORD), *_ALSO])
     third = [v for v in _VERBS if v.split()[0].endswith("s")]
-    ends = (
-        rf"{lead} {relation} {o}",
-        rf"{lead} (?P<r>in between|between|among) (?P<two>two) (?P<o>[a-z][\w -]*?)",
-    )
+    between = rf"{near} (?P<r>in between|between|among) (?P<two>two) (?P<o>[a-z][\w -]*?)"
+    ends = (rf"{lead} {relation} {o}", f"{lead}{between.removeprefix(near)}")
     found = [rf"{s} (?P<r>{'|'.join(map(re.escape, third))}) {o}"]
     for who, does in ((rf"(?P<ask>does|do) {s}(?P<no> not)?", ""), (s, rf" (?:does|do){negated}")):
         found.append(rf"{who}{does} {one_of(v for v in _VERBS if v not in third)} {o}")
+        found.append(rf"{who}{does} (?:{_STAND}){near} {relation} {o}")
+    found.append(rf"{s} (?:{_STANDS}|can be seen){near} {relation} {o}")
     for end in ends:
         found += [
-            rf"there (?:is|are){negated} {s}(?: (?:that|which) (?:is|are))?{end}",
+            rf"(?P<there>there) (?:is|are){negated} {s}(?: (?:that|which) (?:is|are))?{end}",
             rf"(?P<ask>is|are)(?P<there> there) {s}(?: (?:that|which) (?:is|are))?{end}",
             rf"(?P<ask>is|are) {s}(?P<no> not)?{end}",
             rf"{s} (?:is|are){negated}{end}",
@@ -272,14 +250,6 @@ def _stated(plain: str, part: dict[str, str | None]) -> str:
     subject = re.escape(str(part["s"]))
     form = rf"^(\w+) ((?:the|a|an|this|that) {subject})(?: not)? (.*)$"
     return re.sub(form, rf"\2 \1{no} \3", said, count=1, flags=re.IGNORECASE)
-
-
-def _odd_words(*names: str) -> list[str]:
-    """Words that no name of a thing holds; a name of over four words counts whole."""
-    odd = [w for name in names for w in _NO_NAME.findall(name)]
-    odd += [w for name in names for w in re.findall(r"\w+", name) if w[0].isdigit()]
-    odd += [name.split()[-1] for name in names if _DOING.search(name) and not _NOUN_IN_ING.search(name)]
-    return odd + [name for name in names if len(name.split()) > 4]
 
 
 def _one_of(several: str | None) -> str:

@@ -228,12 +228,14 @@ class Decomposer:
         return made
 
     def _asked(self, case: Case, messages: list[Message]) -> Completion:
-        """A new reply to this dialogue and the case's picture."""
+        """A new reply to this dialogue and the case's pictures."""
         sent = list(messages)
         if self.settings.pictures:
             words: TextPart = {"type": "text", "text": str(sent[1]["content"])}
-            picture: PicturePart = {"type": "image_url", "image_url": {"url": self._picture(case)}}
-            sent[1] = {**sent[1], "content": [words, picture]}
+            pictures: list[PicturePart] = [
+                {"type": "image_url", "image_url": {"url": url}} for url in self._pictures(case)
+            ]
+            sent[1] = {**sent[1], "content": [words, *pictures]}
         said = self.server.ask(sent, self.schema, self.settings.max_tokens)
         with self._lock:
             self._counts.asked += 1
@@ -244,18 +246,20 @@ class Decomposer:
     def _key(self, case: Case, messages: list[Message]) -> str:
         picture = ""
         if self.settings.pictures:
-            content = self.cases.image_path(case).read_bytes()
-            picture = f"{hashlib.sha256(content).hexdigest()} {self.settings.side}"
+            contents = [self.cases.image_path(case, n).read_bytes() for n in range(len(case.pictures))]
+            picture = f"{' '.join(hashlib.sha256(c).hexdigest() for c in contents)} {self.settings.side}"
         said = [self.server.url, self.server.model, self.settings.max_tokens, messages, picture, self.schema]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
-    def _picture(self, case: Case) -> str:
-        """The picture as a data address, made smaller where it is longer than ``side``."""
-        image = self.cases.image(case)
-        image.thumbnail((self.settings.side, self.settings.side))
-        sink = io.BytesIO()
-        image.save(sink, "JPEG", quality=90)
-        return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}"
+    def _pictures(self, case: Case) -> list[str]:
+        """The pictures as data addresses, made smaller where they are longer than ``side``."""
+        out = []
+        for image in self.cases.images(case):
+            image.thumbnail((self.settings.side, self.settings.side))
+            sink = io.BytesIO()
+            image.save(sink, "JPEG", quality=90)
+            out.append(f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}")
+        return out
 
     def _cost(self) -> float:
         counts, settings = self._counts, self.settings
