@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,14 @@ from torch import Tensor, nn
 from headscope.edits.edits import Edit, Operation, scale
 from headscope.edits.hooks import Pair, compile_edit
 from headscope.errors import EditError
-from headscope.models.geometry import Head, Site, has_plain_matrix
+from headscope.models.geometry import Heads, Site, has_plain_matrix, heads_of
 from headscope.models.library_messages import quiet
 from headscope.models.saving import is_free, write_checkpoint
-from headscope.models.vlm import VLM
+from headscope.models.vlm import VLM, need_vlm
 from headscope.models.weights import is_quantized
 
 
-def bake(
-    vlm: VLM, heads: Iterable[Head], what: Operation | float, out: str | Path, scope: str = "all"
-) -> Path:
+def bake(vlm: VLM, heads: Heads, what: Operation | float, out: str | Path, scope: str = "all") -> Path:
     """Write a checkpoint folder whose outputs equal those of the model under ``edit(vlm, heads, what)``.
 
     ``z' = f z + o`` before the projection ``W z + b`` is ``(W diag f) z + (b + W o)``: columns of W are
@@ -33,7 +30,7 @@ def bake(
 
     Args:
         vlm: the model, unquantised.
-        heads: heads to change.
+        heads: heads to change, as :func:`edit` takes them.
         what: a number s (short for ``scale(s)``), or what :func:`edit` takes.
         out: folder to write; must be empty or absent. It appears complete or not at all.
         scope: only ``all`` can be baked.
@@ -52,7 +49,8 @@ def bake(
         >>> hs.load_model(folder).proof.status
         'PROVED'
     """
-    change = Edit(tuple(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
+    need_vlm(vlm, "bake")
+    change = Edit(heads_of(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
     out = Path(out)
     if scope != "all":
         raise EditError(

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from headscope.edits.hooks import Plan, compile_edit, hooked, stack
 from headscope.errors import EditError
-from headscope.models.geometry import Geometry, Head
+from headscope.models.geometry import Geometry, Head, HeadLike, Heads, head_of, heads_of
 from headscope.models.types import SCOPES
-from headscope.models.vlm import VLM
+from headscope.models.vlm import VLM, need_vlm
 from headscope.storage import fingerprint
 
-Blocks = Mapping[Head, NDArray[Any]] | NDArray[Any]
+Blocks = Mapping[Any, NDArray[Any]] | NDArray[Any]
+"""Head (or its label, or layer and head) -> (width,), or an array (head, width) over all heads."""
 
 
 class OperationKey(TypedDict):
@@ -59,6 +60,8 @@ class Operation:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.blocks, Mapping):
+            object.__setattr__(self, "blocks", {head_of(h): v for h, v in self.blocks.items()})
         for name in ("factor", "strength"):
             if not math.isfinite(getattr(self, name)):
                 raise EditError(
@@ -187,7 +190,7 @@ class Edit:
     scope: str = "all"
 
     def __post_init__(self) -> None:
-        heads = tuple(h if isinstance(h, Head) else Head(*h) for h in self.heads)
+        heads = heads_of(self.heads)
         object.__setattr__(self, "heads", heads)
         twice = sorted({str(h) for h in heads if heads.count(h) > 1})
         if twice:
@@ -269,7 +272,7 @@ class BatchedEdit:
             yield
 
 
-def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = "all") -> BatchedEdit:
+def per_item(head_sets: Sequence[Iterable[HeadLike]], what: Operation, scope: str = "all") -> BatchedEdit:
     """One head set per item of a batch, the same change for all.
 
     Example:
@@ -277,18 +280,21 @@ def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = 
         'all'
     """
     made: dict[tuple[Head, ...], Edit] = {}
-    keys = [tuple(heads) for heads in head_sets]
+    keys = [heads_of(heads) for heads in head_sets]
     return BatchedEdit(tuple(made.setdefault(k, Edit(k, what, scope)) for k in keys))
 
 
 @contextmanager
-def edit(vlm: VLM, heads: Iterable[Head], what: Operation, scope: str = "all") -> Iterator[Edit]:
+def edit(vlm: VLM, heads: Heads, what: Operation, scope: str = "all") -> Iterator[Edit]:
     """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
     question)``.
 
+    ``heads``: heads, labels such as ``"L3H5,L4H0"``, or pairs of layer and head.
+
     Works on ``vlm.model``'s forward and on batched, cached generation; blocks may be nested (the outer edit
     acts first); leaving, also by an exception, restores the model bit for bit. Scopes other than ``all`` need
-    ``vlm.reading(encoded)`` around the forward, since only then the spans of tokens are known.
+    ``vlm.reading(encoded)`` around the forward, since only then the spans of tokens are known. Another thread
+    that runs the model meanwhile is refused.
 
     Raises:
         EditError: duplicate heads, heads the model does not have, an unknown scope, a vector of the wrong
@@ -303,6 +309,7 @@ def edit(vlm: VLM, heads: Iterable[Head], what: Operation, scope: str = "all") -
         >>> muted.logprobs == vlm.answer(picture, question, choices=("two", "four")).logprobs
         False
     """
-    change = Edit(tuple(heads), what, scope)
+    need_vlm(vlm, "edit")
+    change = Edit(heads_of(heads), what, scope)
     with change.applied(vlm):
         yield change
