@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from headscope.data.schema import Case
+from headscope.data.texts import UNSEEN
 
 
 def record(name: str = "a", **changes: Any) -> dict[str, Any]:
@@ -74,7 +75,9 @@ def write(folder: Path, *records: Any, draw: bool = True) -> Path:
     return folder
 
 
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda t: t.strip())
+# What a case may hold: half characters, control characters and turns of direction are refused.
+letters = st.characters(exclude_categories=["Cs", "Cc"]).filter(lambda c: not UNSEEN.search(c))
+words = st.text(letters, min_size=1, max_size=12).filter(lambda t: t.strip())
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -95,7 +98,9 @@ def good_cases(draw: st.DrawFn, name: str, images: tuple[str, ...]) -> Case:
             "id": i,
             "name": draw(words),
             "box": draw(st.none() | st.tuples(_low, _low, _high, _high)),
-            "attributes": draw(st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2)),
+            "attributes": draw(
+                st.dictionaries(st.text(letters, max_size=4), st.text(letters, max_size=4), max_size=2)
+            ),
         }
         for i in ids
     ]
@@ -112,12 +117,12 @@ def good_cases(draw: st.DrawFn, name: str, images: tuple[str, ...]) -> Case:
             "image": draw(st.sampled_from(images)),
             "width": 40,
             "height": 30,
-            "kind": draw(st.text(max_size=5)),
+            "kind": draw(st.text(letters, max_size=5)),
             "objects": objects,
             "named": draw(st.lists(st.sampled_from(ids), unique=True)) if ids else [],
             "steps": steps,
             "held_out": draw(st.lists(st.sampled_from(["wording", "sprite"]), unique=True)),
-            "source": draw(st.text(max_size=5)),
+            "source": draw(st.text(letters, max_size=5)),
             "original": draw(st.none() | st.dictionaries(words, json_values, max_size=3)),
             **draw(_questions()),
         }
@@ -136,5 +141,5 @@ def _questions(draw: st.DrawFn) -> dict[str, Any]:
         "question": draw(words),
         "answer": draw(st.sampled_from(choices) if choices else words),
         "choices": choices,
-        "wording": draw(st.text(max_size=4)),
+        "wording": draw(st.text(letters, max_size=4)),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,3 +147,49 @@ def test_ctrl_c_ends_in_one_message(cases_folder: Path, tiny_llava_folder: Path,
     assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err
+
+
+def test_a_result_that_is_there_is_not_written_over_in_silence(
+    cases_folder: Path, tiny_llava_folder: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "--model", tiny_llava_folder, "--data", cases_folder, "--limit", "2")
+    first = run(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    written = (tmp_path / "evaluation.json").read_bytes()
+    refused(run(*words, "--wake", "both", cwd=tmp_path), "evaluation.json", "--overwrite")
+    assert (tmp_path / "evaluation.json").read_bytes() == written
+    assert run(*words, "--overwrite", cwd=tmp_path).returncode == 0
+    (tmp_path / "said.csv").write_text("id,text\nscene-1-000000,left\n")
+    score = ("score", "--data", cases_folder, "--predictions", tmp_path / "said.csv")
+    assert run(*score, cwd=tmp_path).returncode == 0
+    refused(run(*score, cwd=tmp_path), "score.json", "--overwrite")
+    refused(run(*score, "--out", tmp_path, cwd=tmp_path), "is a folder; name a file")
+
+
+def test_the_picture_that_is_asked_about_is_not_saved_over(cases_folder: Path, tmp_path: Path) -> None:
+    image = tmp_path / "seen.png"
+    shutil.copyfile(sorted((cases_folder / "images").iterdir())[0], image)
+    before = image.read_bytes()
+    refused(
+        run("ask", "--image", image, "--boxes", "1,1,9,9", "--save", image, "Where?"), "name another file"
+    )
+    assert image.read_bytes() == before
+
+
+def test_ask_looks_at_its_picture_before_it_loads_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from headscope.cli.app import app\n"
+        f"try: app(['ask', '--image', {str(tmp_path / 'none.png')!r}, 'Where?'], standalone_mode=False)\n"
+        "except Exception as exc: print(type(exc).__name__, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["PictureError", "False"]
+
+
+def test_heads_may_be_muted_by_their_labels(cases_folder: Path, tiny_llava_folder: Path) -> None:
+    image = sorted((cases_folder / "images").iterdir())[0]
+    done = run(
+        "ask", "--model", tiny_llava_folder, "--image", image, "--mute", "L0H2,L1H3", "Where is the dog?"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(muted: L0H2, L1H3)" in done.stdout

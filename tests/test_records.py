@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import Field, ValidationError
 
-from headscope.errors import StoreError
+from headscope.errors import DamagedError, StoreError
 from headscope.records import Artefact, Interval, Number, Record
 
 
@@ -96,3 +98,44 @@ def test_a_result_cannot_be_changed(made: Path) -> None:
     found = Made.load(made)
     with pytest.raises(ValidationError, match="frozen"):
         found.parts = {}
+
+
+def test_every_bit_that_flips_in_a_result_or_its_table_is_found(made: Path) -> None:
+    rng = random.Random(5)
+    for path in (made, made.with_suffix(".parquet")):
+        whole = path.read_bytes()
+        bits = range(8 * len(whole)) if path == made else rng.sample(range(8 * len(whole)), 400)
+        for bit in bits:
+            flipped = bytearray(whole)
+            flipped[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(bytes(flipped))
+            with pytest.raises(StoreError):
+                Made.load(made)
+        path.write_bytes(whole)
+    Made.load(made)
+
+
+def test_a_table_of_another_result_is_refused(made: Path, tmp_path: Path) -> None:
+    other = Made(parts={}).with_rows([{"item": "y", "margin": 1.0}]).save(tmp_path / "other.json")
+    shutil.copyfile(other.with_suffix(".parquet"), made.with_suffix(".parquet"))
+    with pytest.raises(DamagedError, match=r"made\.parquet: was changed since it was written"):
+        Made.load(made)
+
+
+def test_a_number_that_was_edited_is_refused_and_a_file_without_a_checksum_is_read(made: Path) -> None:
+    changed(made, extra=[1, 2])
+    with pytest.raises(DamagedError, match=r"made\.json: was changed since it was written"):
+        Made.load(made)
+    content = json.loads(made.read_text())
+    del content["checksum"]
+    made.write_text(json.dumps(content))
+    assert Made.load(made).extra == (1, 2)
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_refused_with_its_field(made: Path, odd: str) -> None:
+    made.write_text(made.read_text().replace("1.5", odd))
+    with pytest.raises(
+        DamagedError, match=r"made\.json: parts\.b\.value: found .*, expected a number or null"
+    ):
+        Made.load(made)

@@ -12,9 +12,9 @@ import pytest
 
 from headscope.cli import app as command
 from headscope.data.cases import load_cases, save_cases
-from headscope.errors import StoreError
+from headscope.errors import DamagedError, StoreError
 from headscope.making.scenes.generate import draw_scenes
-from headscope.storage import disk_error, file_error, read_json, write_atomic
+from headscope.storage import Ledger, disk_error, file_error, read_json, write_atomic
 
 
 def system_error(number: int, name: str | None = None, target: str | None = None) -> OSError:
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_is_not_to_be_deleted(tmp_path: Path) -> None
     assert str(caught.value).startswith(f"{tmp_path}: cannot be read: Is a directory")
     assert "delete" not in str(caught.value)
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(StoreError, match="delete it and run its stage again"):
+    with pytest.raises(StoreError, match="run its stage again, which makes anew what is damaged"):
         read_json(tmp_path / "broken.json")
 
 
@@ -96,3 +96,46 @@ def test_the_command_does_not_call_every_error_of_the_system_a_failed_write(
     err = capsys.readouterr().err
     assert said in err
     assert ("could not write" in err) == (found.errno == errno.ENOSPC)
+
+
+def test_a_unit_that_is_damaged_cut_or_of_other_settings_is_made_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "a", {"seed": 1})
+    ledger.put("k=8", {"drop": 0.25})
+    (unit,) = (p for p in ledger.folder.iterdir() if p.name != "settings.json")
+    whole = unit.read_text()
+    other = Ledger(tmp_path / "b", {"seed": 2})
+    other.put("k=8", {"drop": 0.5})
+    for text in (
+        whole.replace("0.25", "0.75"),
+        whole[:-9],
+        "[]",
+        '{"key": "k=8"}',
+        '{"key": "k=9", "value": 1}',
+        (other.folder / unit.name).read_text(),
+    ):
+        unit.write_text(text)
+        assert "k=8" not in ledger
+        with pytest.raises(DamagedError, match=unit.name):
+            ledger.get("k=8")
+        assert ledger.get_or("k=8", lambda: {"drop": 0.25}) == {"drop": 0.25}
+        assert unit.read_text() == whole
+
+
+def test_a_ledger_whose_settings_are_lost_keeps_the_units_that_were_made_with_those_asked_for(
+    tmp_path: Path,
+) -> None:
+    Ledger(tmp_path, {"seed": 1}).put("a", 1)
+    for text in (None, "{", '{"seed": 1, "checksum": "0"}'):
+        mark = tmp_path / "settings.json"
+        mark.unlink() if text is None else mark.write_text(text)
+        assert "a" not in Ledger(tmp_path, {"seed": 2})
+        mark.unlink()
+        assert "a" in Ledger(tmp_path, {"seed": 1})
+
+
+def test_units_written_before_units_had_checksums_are_read(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, {"seed": 1})
+    ledger.put("a", 1)
+    (unit,) = (p for p in ledger.folder.iterdir() if p.name != "settings.json")
+    unit.write_text('{\n "key": "a",\n "value": 1\n}\n')
+    assert ledger.get("a") == 1

@@ -22,6 +22,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from headscope.records import Artefact
+from headscope.seals import MEMBER
 from headscope.study.stages import STAGES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -33,6 +34,7 @@ OTHERS = (
     "headscope.benchmarks.predictions:PredictionScores",
     "headscope.validation.validation_result:ValidationResult",
 )
+_CHECKSUM = "Of all that stands before it, and of the table beside the file; the last member, verified on load."
 _BLOCK = re.compile(r"(<!-- fields: (\S+) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 
 
@@ -48,6 +50,7 @@ def schemas() -> dict[Path, str]:
     for kind in artefacts():
         name = kind.schema_name().removeprefix("headscope/").replace("/", "-")
         schema = kind.model_json_schema(by_alias=True)
+        schema["properties"][MEMBER] = {"type": "string", "description": _CHECKSUM}
         files[SCHEMAS / f"{name}.schema.json"] = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
     return files
 

@@ -34,6 +34,10 @@ class StoreError(HeadscopeError):
     """An artefact on disk that is missing, incomplete, or made with other settings."""
 
 
+class DamagedError(StoreError):
+    """An artefact that is missing, cut off, or changed since it was written; it can be made again."""
+
+
 class EditError(HeadscopeError):
     """An edit of heads that is not possible, or not defined, on this model."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, PrivateAttr, ValidationError
 
-from headscope.errors import StoreError
-from headscope.storage import Row, plain, read_table, read_text, write_json, write_table
+from headscope.errors import DamagedError, StoreError
+from headscope.seals import file_digest, unsealed
+from headscope.storage import CHANGED, Row, damaged, plain, read_table, read_text, write_sealed, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,15 +89,17 @@ class Artefact(Record):
         return pd.DataFrame(list(self._rows))
 
     def save(self, path: str | Path) -> Path:
-        """Write the JSON file, and first the table, each whole or not at all.
+        """Write the JSON file with its checksum, and first the table, each whole or not at all.
 
         Raises:
             StoreError: the disk is full, or the folder cannot be written.
         """
         path = Path(path)
+        table = path.with_suffix(".parquet")
         if self.TABLE:
-            write_table(path.with_suffix(".parquet"), list(self._rows))
-        write_json(path, {"schema": self.schema_name(), **self.content()})
+            write_table(table, list(self._rows))
+        beside = file_digest(table) if self.TABLE else ""
+        write_sealed(path, {"schema": self.schema_name(), **self.content()}, beside)
         return path
 
     @classmethod
@@ -103,40 +108,66 @@ class Artefact(Record):
 
         Raises:
             StoreError: the file is missing, cut off, of another schema, or has a field that is not what the
-                stage wrote; file and field are named.
+                stage wrote, file and field are named; or its checksum, or the table's, does not hold.
         """
         path = Path(path)
-        text = read_text(path)
+        try:
+            text, holds, beside = unsealed(read_text(path))
+        except ValueError as exc:
+            raise damaged(path, f"cannot be read ({exc})") from exc
+        changed = holds is False
         try:
             found = cls.model_validate_json(text, strict=True)
         except ValidationError as exc:
-            raise StoreError(_refusal(cls, path, exc)) from exc
+            raise _refusal(cls, path, exc, changed) from exc
         if "schema_" not in found.model_fields_set:
-            raise StoreError(_other_schema(cls, path, None))
-        return found.with_rows(read_table(path.with_suffix(".parquet"))) if cls.TABLE else found
+            raise _other_schema(cls, path, None, changed)
+        if odd := _odd_number(text):
+            raise damaged(path, odd)
+        if not cls.TABLE and not changed:
+            return found
+        table = path.with_suffix(".parquet")
+        if beside and table.exists() and file_digest(table) != beside:
+            raise damaged(table, CHANGED)
+        rows = read_table(table) if cls.TABLE else []
+        if changed:
+            raise damaged(path, CHANGED)
+        return found.with_rows(rows)
 
 
-def _refusal(kind: type[Artefact], path: Path, exc: ValidationError) -> str:
+def _refusal(kind: type[Artefact], path: Path, exc: ValidationError, changed: bool) -> StoreError:
     """The first fault in a file, in words; another schema before anything else."""
     faults = exc.errors(include_url=False)
     first = next((f for f in faults if f["loc"] == ("schema",)), faults[0])
     where = ".".join(str(part) for part in first["loc"])
     if first["loc"] == ("schema",):
-        return _other_schema(kind, path, first["input"])
+        return _other_schema(kind, path, first["input"], changed)
     if not where:
-        return f"{path}: cannot be read ({first['msg']}); delete it and run its stage again"
+        return damaged(path, f"cannot be read ({first['msg']})")
     found = "" if first["type"] == "missing" else f", found {_short(first['input'])}"
-    return (
-        f"{path}: {where}: {first['msg'].lower()}{found}; the file was changed or cut off: delete it and run "
-        "its stage again"
-    )
+    return damaged(path, f"{where}: {first['msg'].lower()}{found}")
 
 
-def _other_schema(kind: type[Artefact], path: Path, found: object) -> str:
-    return (
+def _other_schema(kind: type[Artefact], path: Path, found: object, changed: bool) -> StoreError:
+    return (DamagedError if changed else StoreError)(
         f"{path}: asked for schema {kind.schema_name()}, found {found!r}; it was written by another version, "
         "or is another file: run its stage again in a new folder"
     )
+
+
+def _odd_number(text: str) -> str:
+    """Where a file holds a number that no stage writes, NaN or an infinity; empty if nowhere."""
+    if not re.search(r"\b(NaN|Infinity)\b", text):
+        return ""
+    todo: list[tuple[str, Any]] = [("", json.loads(text))]
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, dict | list):
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            todo += [(f"{place}.{key}".lstrip("."), one) for key, one in inner]
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"{place}: found {value}, expected a number or null"
+    return ""
 
 
 def _short(value: object) -> str:

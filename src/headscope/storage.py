@@ -5,16 +5,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import StoreError
+from headscope.errors import DamagedError, StoreError
+from headscope.seals import sealed, unsealed
 
 Row = dict[str, Any]
 """One row of a table, or one JSON object."""
+CHANGED = "was changed since it was written (its checksum does not hold)"
+log = logging.getLogger(__name__)
 
 
 def fingerprint(value: Any) -> str:
@@ -92,7 +96,20 @@ def _reason(exc: OSError) -> str:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically, keys in the order given, floats as Python prints them, NaN as null."""
-    write_atomic(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, _text(value))
+
+
+def write_sealed(path: str | Path, value: Row, beside: str = "") -> None:
+    """Write a JSON object with its checksum, which :func:`read_json` verifies.
+
+    Args:
+        beside: digest of a file that belongs to it.
+    """
+    write_atomic(path, sealed(_text(value), beside))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_text(path: str | Path) -> str:
@@ -105,23 +122,37 @@ def read_text(path: str | Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError as exc:
-        raise StoreError(f"{path}: not found; run the stage that writes it first") from exc
+        raise missing(path) from exc
     except OSError as exc:
         raise read_error(path, exc) from exc
     except ValueError as exc:
-        raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
+        raise damaged(path, f"cannot be read ({exc})") from exc
+
+
+def missing(path: Path) -> DamagedError:
+    """The one message for an artefact that is not there."""
+    return DamagedError(f"{path}: not found; run the stage that writes it first")
+
+
+def damaged(path: Path, why: str) -> DamagedError:
+    """The one message for an artefact that is not as it was written."""
+    return DamagedError(f"{path}: {why}; run its stage again, which makes anew what is damaged")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON artefact.
+    """Read a JSON artefact; its checksum is verified where there is one, and left out.
 
     Raises:
         StoreError: the file is missing or damaged.
     """
     try:
-        return json.loads(read_text(path))
+        found = unsealed(read_text(path))
+        value = json.loads(found.text)
     except ValueError as exc:
-        raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
+        raise damaged(Path(path), f"cannot be read ({exc})") from exc
+    if found.holds is False:
+        raise damaged(Path(path), CHANGED)
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -159,21 +190,22 @@ def read_table(path: str | Path) -> list[Row]:
 
     path = Path(path)
     if not path.exists():
-        raise StoreError(f"{path}: not found; run the stage that writes it first")
+        raise missing(path)
     try:
         rows: list[Row] = pq.read_table(path).to_pylist()
         return rows
     except (OSError, pa.ArrowException) as exc:
         if isinstance(exc, OSError) and exc.errno is not None:  # pyarrow's own, on a damaged file, has none
             raise read_error(path, exc) from exc
-        raise StoreError(f"{path}: cannot be read ({exc}); delete it and run its stage again") from exc
+        raise damaged(path, f"cannot be read ({exc})") from exc
 
 
 class Ledger:
     """Finished units of work in a folder, one JSON file each, so that a killed stage never repeats one.
 
     A unit's key says everything that its result depends on within the stage; ``settings`` says the rest.
-    A ledger opened with other settings than those it was started with is refused.
+    A ledger opened with other settings than those it was started with is refused. A unit that is damaged, or
+    was made with other settings, is none, and is made again.
 
     Example:
         >>> import tempfile
@@ -188,35 +220,64 @@ class Ledger:
         self.folder = Path(folder)
         mark = self.folder / "settings.json"
         wanted = json.loads(json.dumps(plain(settings), default=str))
-        if mark.exists():
-            found = read_json(mark)
+        self._settings = fingerprint(wanted)
+        if (found := _read_settings(mark)) is not None:
             if found != wanted:
                 raise StoreError(
                     f"{self.folder}: holds work made with other settings ({_differences(found, wanted)}); "
                     "use another study folder, or delete this folder to start the stage afresh"
                 )
         else:
-            write_json(mark, wanted)
+            (write_sealed if isinstance(wanted, dict) else write_json)(mark, wanted)
 
     def _path(self, key: str) -> Path:
         stem = re.sub(r"[^A-Za-z0-9_.=-]+", "-", key)[:80]
         return self.folder / f"{stem}-{fingerprint(key)[:8]}.json"
 
     def __contains__(self, key: str) -> bool:
-        return self._path(key).exists()
+        return bool(self._finished(key))
+
+    def _finished(self, key: str) -> list[Any]:
+        """The result of a unit in a list; empty where it is not there, or not as it was written."""
+        try:
+            return [self.get(key)] if self._path(key).exists() else []
+        except DamagedError as exc:
+            log.warning("%s", exc)
+            return []
 
     def get(self, key: str) -> Any:
-        """The finished result of a unit."""
-        return read_json(self._path(key))["value"]
+        """The finished result of a unit.
+
+        Raises:
+            StoreError: it is not there, or not as it was written.
+        """
+        path = self._path(key)
+        unit = read_json(path)
+        if not isinstance(unit, dict) or "value" not in unit:
+            raise damaged(path, "value: field required")
+        for name, wanted in (("key", key), ("settings", self._settings)):
+            if unit.get(name, wanted) != wanted:
+                raise damaged(path, f"{name}: found {unit[name]!r}, expected {wanted!r}")
+        return unit["value"]
 
     def put(self, key: str, value: Any) -> Any:
         """Store a unit's result; what comes back is what a restart would read."""
-        write_json(self._path(key), {"key": key, "value": value})
+        write_sealed(self._path(key), {"key": key, "settings": self._settings, "value": value})
         return self.get(key)
 
     def get_or(self, key: str, compute: Any) -> Any:
         """The stored result of a unit, computed and stored first if it is not there."""
-        return self.get(key) if key in self else self.put(key, compute())
+        found = self._finished(key)
+        return found[0] if found else self.put(key, compute())
+
+
+def _read_settings(mark: Path) -> Any:
+    """What a ledger was started with; None where that is not known, and its units have to say it."""
+    try:
+        return read_json(mark) if mark.exists() else None
+    except DamagedError as exc:
+        log.warning("%s", exc)
+        return None
 
 
 def _differences(found: Any, wanted: Any) -> str:

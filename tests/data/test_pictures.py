@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,3 +181,41 @@ def test_pictures_of_other_kinds_are_called_by_their_name(head: bytes, said: str
     (tmp_path / "a.jpg").write_bytes(head)
     with pytest.raises(PictureError, match=said):
         read_size(tmp_path / "a.jpg")
+
+
+def test_paths_and_arrays_are_pictures(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    alpha = np.dstack([pixels, np.full((24, 32), 255, np.uint8)])
+    for given in (tmp_path / "a.png", str(tmp_path / "a.png"), pixels, torch.from_numpy(pixels), alpha):
+        assert np.array_equal(np.asarray(to_rgb(given)), pixels)
+    grey = pixels[:, :, 0]
+    for given in (grey, grey[:, :, None], grey.astype(np.uint16) * 257):
+        assert np.array_equal(np.asarray(to_rgb(given)), np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros((3, 24, 32), np.uint8), r"shape \(3, 24, 32\), .*np.moveaxis\(array, 0, -1\)"),
+        (np.zeros((24, 32, 3)), r"an array of float64, expected uint8; of numbers from 0 to 1"),
+        (np.zeros((24, 32, 3), np.int64), r"an array of int64"),
+        (np.zeros((0, 32, 3), np.uint8), r"shape \(0, 32, 3\)"),
+        (None, "NoneType, expected a picture of Pillow, the path of a file, or an array"),
+        (b"\x89PNG", "bytes, expected a picture"),
+        ("none.png", "none.png"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_what_it_is(tiny: hs.VLM, given: Any, said: str) -> None:
+    with pytest.raises(PictureError, match=said):
+        to_rgb(given)
+    with pytest.raises(PictureError, match=said):
+        hs.read(tiny, given, "Where is the dog?")
+
+
+def test_a_model_reads_the_same_picture_from_a_path_an_array_and_memory(tiny: hs.VLM, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    wanted = hs.read(tiny, Image.fromarray(pixels), "Where is the dog?").z
+    for given in (pixels, tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert hs.read(tiny, given, "Where is the dog?").z.equals(wanted)

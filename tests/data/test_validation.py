@@ -314,3 +314,30 @@ def test_a_fault_prints_as_file_line_field_what_found_expected() -> None:
     assert str(fault) == (
         "d/cases.jsonl:7: steps[2].depends_on[0]: no such step, found 's9', expected an earlier one"
     )
+
+
+@pytest.mark.parametrize(
+    "place", ["question", "answer", "choices.0", "steps.1.question", "objects.0.name", "id"]
+)
+def test_a_text_of_a_megabyte_is_refused(tmp_path: Path, place: str) -> None:
+    found = faults_of(tmp_path, changed(place, "a" * 1_000_000))
+    field = re.sub(r"\.(\d+)", r"[\1]", place)
+    assert f"1: {field}: too long, found 1,000,000 characters, expected at most 20,000 characters" in found
+
+
+HOSTILE = {"NUL": "\x00", "escape": "\x1b[2J", "bell": "\x07", "override": "\u202e", "isolate": "\u2066"}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
+@pytest.mark.parametrize("place", ["id", "question", "answer", "kind", "objects.0.name", "steps.1.question"])
+def test_control_characters_and_turns_of_direction_are_refused(tmp_path: Path, place: str, text: str) -> None:
+    found = [f for f in faults_of(tmp_path, changed(place, f"dog{text}")) if "control character" in f]
+    field = re.sub(r"\.(\d+)", r"[\1]", place)
+    assert len(found) == 1
+    assert found[0].startswith(f"1: {field}: control character, found U+{ord(text[0]):04X} in 'dog")
+    assert text not in found[0]
+
+
+def test_what_the_source_said_is_kept_whatever_it_holds_and_line_ends_are_text(tmp_path: Path) -> None:
+    kept = record("a", original={"caption": "dog\x1b[2J"}, question="Is it so?\n(A) yes\r\n\t(B) no")
+    assert faults_of(tmp_path, kept) == []

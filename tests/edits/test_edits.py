@@ -3,14 +3,21 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from edits.fixtures import picture
 from edits.naive import double, extend, generate, logits, slow_copy
+from headscope.asking.read import read
+from headscope.capturing.prompt_capture import capture
+from headscope.edits.baking import bake
 from headscope.edits.edits import BatchedEdit, Edit, add, edit, mute, per_item, scale
-from headscope.errors import EditError
+from headscope.errors import EditError, ModelError
+from headscope.experiments.scan_model import scan
 from headscope.models.finding import find_geometry
 from headscope.models.geometry import Head
 
@@ -239,3 +246,54 @@ def test_scopes_of_tokens_are_refused_on_a_vision_tower(vlm, prompts, scope):
     with edit(tower, [head], mute()):
         found = logits(vlm, encoded.inputs)
     assert (found - logits(vlm, encoded.inputs)).abs().max() > 0
+
+
+def test_vectors_may_stand_under_pairs_and_labels(llava, prompts):
+    inputs, vector = llava.encode(prompts).inputs, np.linspace(-1, 1, 12)
+    with edit(llava, [Head(0, 2)], add({Head(0, 2): vector})):
+        wanted = logits(llava, inputs)
+    for given in ({(0, 2): vector}, {"L0H2": vector}):
+        with edit(llava, "L0H2", add(given)):
+            assert torch.equal(logits(llava, inputs), wanted)
+    assert add({(0, 2): vector}).describe() == add({Head(0, 2): vector}).describe()
+    with edit(llava, [(0, 2)], mute(mean={(0, 2): vector})):
+        assert not torch.equal(logits(llava, inputs), wanted)
+
+
+def test_an_edit_in_one_thread_is_refused_in_another(llava, prompts):
+    inputs = llava.encode(prompts).inputs
+    plain = logits(llava, inputs)
+    with ThreadPoolExecutor(1) as other:
+        with edit(llava, HEADS, mute()):
+            edited = logits(llava, inputs)
+            with pytest.raises(EditError, match="edit of it is open in another thread; leave the edit first"):
+                other.submit(logits, llava, inputs).result()
+            assert torch.equal(logits(llava, inputs), edited)
+        assert torch.equal(other.submit(logits, llava, inputs).result(), plain)
+
+
+def test_answers_asked_by_several_threads_are_those_of_one(llava):
+    pictures = [picture(seed, 32 + 8 * seed, 24) for seed in range(4)]
+    choices = ("left", "right")
+    alone = [llava.answer(p, "Where is the dog?", choices=choices) for p in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            asked = [pool.submit(llava.answer, p, "Where is the dog?", choices=choices) for p in pictures]
+            assert [a.result() for a in asked] == alone
+
+
+@pytest.mark.parametrize("given", ["embedded", None, Path("model")])
+def test_what_is_no_model_is_refused_by_name_with_what_to_do(llava, given):
+    shown = picture(0)
+    for use in (
+        lambda model: edit(model, [Head(0, 0)], mute()).__enter__(),
+        lambda model: read(model, shown, "Where?"),
+        lambda model: capture(model, [(shown, "Where?")]),
+        lambda model: scan(model, [], "nowhere"),
+        lambda model: bake(model, [Head(0, 0)], 2.0, "nowhere"),
+    ):
+        for wrong in (given, llava.model):
+            with pytest.raises(
+                ModelError, match=rf"found {type(wrong).__name__}; .*hs.wrap\(model, processor\)"
+            ):
+                use(wrong)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from headscope.errors import GeometryError
 from headscope.models.finding import find_geometry
-from headscope.models.geometry import Head, parse_head
+from headscope.models.geometry import Head, heads_of, parse_head
 from headscope.models.vlm import VLM
 
 
@@ -254,3 +255,27 @@ def test_a_vision_tower_beside_another_is_ambiguous() -> None:
     model.vision_tower, model.image_tower = (toy(ToyAttention(6, 0, num_heads=3)) for _ in range(2))
     with pytest.raises(GeometryError, match="vision_tower and image_tower; ambiguous"):
         find_geometry(model, ("vision",))
+
+
+def test_heads_are_named_by_label_by_pair_or_as_heads(tiny: VLM) -> None:
+    wanted = (Head(0, 2), Head(1, 3))
+    for given in (
+        "L0H2,L1H3",
+        ["L0H2", (1, 3)],
+        wanted,
+        [(np.int64(0), 2), "L1H3"],
+        np.array([[0, 2], [1, 3]]),
+    ):
+        assert heads_of(given) == wanted
+    for one in ("L0H2", (0, 2), Head(0, 2), [Head(0, 2)]):
+        assert heads_of(one) == wanted[:1]
+        assert tiny.geometry.index(heads_of(one)[0]) == 2
+    assert tiny.geometry.index("L0H2") == tiny.geometry.index((0, 2)) == 2
+    assert heads_of("vision.L0H1") == (Head(0, 1, "vision"),)
+    assert heads_of([]) == ()
+
+
+@pytest.mark.parametrize("given", ["", "L0", "L0H2;L1H3", [3], [(1,)], [(1.5, 2)], [(True, 2)], 7, [None]])
+def test_what_names_no_head_is_refused_with_an_example(given: object) -> None:
+    with pytest.raises(GeometryError, match=r"L3H5"):
+        heads_of(given)  # type: ignore[arg-type]

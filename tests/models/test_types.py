@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from headscope.asking.read import read
+from headscope.capturing.prompt_capture import capture
 from headscope.errors import ModelError
-from headscope.models.types import Encoded, Frame, ImageGrid, Prompt
+from headscope.models.finding import find_geometry
+from headscope.models.types import Encoded, Frame, ImageGrid, Prompt, choices_of
 from headscope.models.vlm import VLM
 
 IMAGE = torch.tensor([[0, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 0]], dtype=torch.bool)
@@ -87,3 +93,46 @@ def test_moving_a_batch_moves_inputs_and_spans(tiny: VLM) -> None:
     moved = tiny.encode([Prompt(Image.new("RGB", (8, 8)), "Where?")]).to("meta")
     tensors = [*moved.inputs.values(), moved.image, moved.question]
     assert {t.device.type for t in tensors} == {"meta"}
+
+
+@pytest.mark.parametrize("choices", ["left", "left, right", np.str_("left")])
+def test_one_text_in_the_place_of_choices_is_refused_not_spelt_out(tiny: VLM, choices: str) -> None:
+    picture = Image.new("RGB", (32, 24))
+    for ask in (
+        lambda: tiny.answer(picture, "Where?", choices=choices),
+        lambda: read(tiny, picture, "Where?", choices),
+        lambda: capture(tiny, [(picture, "Where?")], choices),
+    ):
+        with pytest.raises(ModelError, match=r"choices: found the one text .* such as \('left', 'right'\)"):
+            ask()
+
+
+def test_choices_that_are_no_words_are_refused_and_doubles_are_one() -> None:
+    assert choices_of(["left", "right", "left"]) == ("left", "right")
+    assert choices_of(np.array(["left", "right"])) == ("left", "right")  # type: ignore[arg-type]
+    for bad in ([1, 2], ["left", " "], [None]):
+        with pytest.raises(ModelError, match="expected answers in words"):
+            choices_of(bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("history", ["ab", ("Where?", "left"), ["ab"], [("Where?",)], [("Where?", 3)]])
+def test_a_history_that_is_no_pairs_is_refused(tiny: VLM, history: Any) -> None:
+    with pytest.raises(ModelError, match=r"history: .*expected \(question, answer\) pairs"):
+        tiny.answer(Image.new("RGB", (32, 24)), "Where?", history)
+
+
+@pytest.mark.parametrize("question", [None, 7, b"Where?"])
+def test_a_question_that_is_no_text_is_refused(tiny: VLM, question: Any) -> None:
+    with pytest.raises(ModelError, match="expected a question in words"):
+        tiny.answer(Image.new("RGB", (32, 24)), question)
+
+
+def test_a_question_of_a_megabyte_is_refused_at_once(tiny: VLM) -> None:
+    with pytest.raises(ModelError, match=r"found 1,000,000 characters, expected at most 20,000"):
+        tiny.answer(Image.new("RGB", (32, 24)), "a" * 1_000_000)
+
+
+def test_a_name_may_stand_by_itself_where_several_are_asked_for(tiny: VLM) -> None:
+    found = capture(tiny, [(Image.new("RGB", (32, 24)), "Where?")], readouts="answer_mean")
+    assert list(found.data_vars) == ["answer_mean"]
+    assert find_geometry(tiny.model, "vision").heads == find_geometry(tiny.model, ["vision"]).heads

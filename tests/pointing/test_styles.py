@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
@@ -34,6 +34,7 @@ def boxes_in(draw, most=4, least=1):
         y0 = draw(st.floats(0, HEIGHT - 0.5))
         x1 = draw(st.floats(x0 + 0.25, WIDTH))
         y1 = draw(st.floats(y0 + 0.25, HEIGHT))
+        assume(max(x1, y1) > 1)  # else these may be shares
         found.append((x0, y0, x1, y1))
     return found
 
@@ -220,3 +221,29 @@ def test_the_command_line_names_every_style():
     for command in ("ask", "evaluate"):
         said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "400"}).output
         assert ", ".join(STYLES) in said
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ((30, 20, 10, 5), "is empty; expected x0 < x1 and y0 < y1"),
+        ((10, 5, 10, 20), "is empty"),
+        ((10, 5, float("nan"), 20), "expected four numbers"),
+        ((10, 5, float("inf"), 20), "expected four numbers"),
+        ((10, 5, 30), "expected four numbers"),
+        ("dog", "expected four numbers"),
+        ((10, 5, 30, 200), "reaches outside the picture of 60 x 40 pixels"),
+        ((0.1, 0.2, 0.5, 0.6), "expected pixels of a picture of 60 x 40, not shares of 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_a_box_that_is_reversed_or_no_box_is_refused_and_masks_nothing(style, box, said):
+    with pytest.raises(DataError, match=said):
+        point(style, picture(), [(5, 5, 20, 20), box])
+
+
+def test_a_single_box_and_boxes_of_an_array_are_boxes():
+    wanted = np.array(point("both", picture(), [(5, 5, 20, 20)]).image)
+    for one in ((5, 5, 20, 20), [5, 5, 20, 20], np.array([5, 5, 20, 20]), np.array([[5, 5, 20, 20]])):
+        assert (np.array(point("both", picture(), one).image) == wanted).all()
+    assert (np.array(point("both", np.array(picture()), (5, 5, 20, 20)).image) == wanted).all()

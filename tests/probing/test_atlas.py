@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,3 +161,9 @@ def test_what_an_atlas_does_not_hold_is_refused_with_what_it_does(tmp_path) -> N
     path.write_text('{"schema": "headscope/atlas/2", "heads": 3}')
     with pytest.raises(StoreError, match="heads"):
         Atlas.load(path)
+
+
+@pytest.mark.parametrize("count", [-1, 2.5, True, "4"])
+def test_a_number_of_heads_that_is_none_is_refused(count: Any) -> None:
+    with pytest.raises(StudyError, match=r"strongest; expected a whole number, 0 or more"):
+        derive(_atlas()).top("counting", count)

@@ -107,7 +107,7 @@ def ask(
         )
     parses = [i.parse for i in items]
     scored = [scored_choices(i) for i in items] if score else None
-    reading = read_batch(vlm, encoded, parses, scored, edit, check_readouts(tuple(readouts)), max_new_tokens)
+    reading = read_batch(vlm, encoded, parses, scored, edit, check_readouts(readouts), max_new_tokens)
     rows = [_row(item, reading, i) for i, item in enumerate(items)]
     logprobs, totals = [s.logprobs for s in reading.scores], [s.total for s in reading.scores]
     return Outcome(rows, reading.z, logprobs, totals, reading.tokens, reading.logits)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.readouts import check_readouts
+from headscope.data.pictures import AnyPicture
 from headscope.models.answers import parser_of
 from headscope.models.geometry import Geometry
 from headscope.models.library_messages import quiet
-from headscope.models.types import Encoded, Prompt
-from headscope.models.vlm import VLM
+from headscope.models.types import Encoded, Prompt, choices_of, turns_of
+from headscope.models.vlm import VLM, need_vlm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +67,7 @@ class Reading:
 
 def read(
     vlm: VLM,
-    image: Image.Image,
+    image: AnyPicture,
     question: str,
     choices: Sequence[str] = (),
     *,
@@ -78,7 +78,7 @@ def read(
     """Ask one question and keep what every head put out; edits that are active apply.
 
     Args:
-        image: the picture.
+        image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8.
         question: as asked.
         choices: answers to be scored; the text then amounts to one of them, or to none.
         history: (question, answer) turns before it.
@@ -107,10 +107,11 @@ def read(
         >>> float(abs(muted.z.sel(head="L3H5")).sum())
         0.0
     """
+    need_vlm(vlm, "read")
     (name,) = check_readouts((readout,))
-    options = tuple(dict.fromkeys(choices))
+    options = choices_of(choices)
     with quiet():
-        encoded = vlm.encode([Prompt(image, question, tuple((q, a) for q, a in history))])
+        encoded = vlm.encode([Prompt(image, question, turns_of(history))])
         parse = parser_of(question, options)
         found = read_batch(vlm, encoded, [parse], [options], None, (name,), max_new_tokens)
     return replace(reading_of(vlm.geometry, found, 0, question, name), prompt=encoded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import Any
@@ -21,12 +21,13 @@ from headscope.models.thinking import answer_start
 READOUTS = ("prompt_last", "answer_mean", "answer_content")
 
 
-def check_readouts(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each once.
+def check_readouts(names: str | Iterable[str]) -> tuple[str, ...]:
+    """The names, each once; one may stand by itself.
 
     Raises:
         StudyError: an unknown readout.
     """
+    names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
         if name not in READOUTS:
             raise StudyError(f"asked for readout {name!r}; there are: {', '.join(READOUTS)}")

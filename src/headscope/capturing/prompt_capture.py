@@ -7,16 +7,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.read import head_coordinates
 from headscope.asking.readouts import READOUTS, check_readouts
+from headscope.data.pictures import AnyPicture
 from headscope.errors import DataError, StudyError
 from headscope.models.answers import parser_of
 from headscope.models.library_messages import quiet
-from headscope.models.types import Prompt
-from headscope.models.vlm import VLM
+from headscope.models.types import Prompt, choices_of
+from headscope.models.vlm import VLM, need_vlm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 def capture(
     vlm: VLM,
-    prompts: Iterable[tuple[Image.Image, str]],
+    prompts: Iterable[tuple[AnyPicture, str]],
     choices: Sequence[str] = (),
     *,
-    readouts: Sequence[str] = ("prompt_last",),
+    readouts: str | Sequence[str] = ("prompt_last",),
     batch_size: int = 16,
     max_new_tokens: int = 16,
 ) -> xr.Dataset:
@@ -38,7 +38,7 @@ def capture(
     kill: ``Study.capture``.
 
     Args:
-        prompts: (picture, question) each.
+        prompts: (picture, question) each, pictures as :func:`headscope.read` takes them.
         choices: of every question: the text then amounts to one of them, or to none.
         readouts: any of ``prompt_last``, ``answer_mean``, ``answer_content``: see :func:`headscope.read`.
         batch_size: prompts in one forward; 1 for models that are refused batches.
@@ -64,9 +64,10 @@ def capture(
         >>> found.prompt_last.sel(head="L3H5").mean("prompt").shape
         (24,)
     """
+    need_vlm(vlm, "capture")
     if batch_size < 1:
         raise DataError(f"capture: asked for batches of {batch_size}; expected at least 1")
-    names, options = check_readouts(tuple(readouts)), tuple(dict.fromkeys(choices))
+    names, options = check_readouts(readouts), choices_of(choices)
     if not names:
         raise StudyError(f"capture: asked for no readout; there are: {', '.join(READOUTS)}")
     asked: list[str] = []
@@ -82,9 +83,7 @@ def capture(
     return _dataset(vlm, names, asked, read)
 
 
-def _batches(
-    prompts: Iterable[tuple[Image.Image, str]], size: int
-) -> Iterator[list[tuple[Image.Image, str]]]:
+def _batches(prompts: Iterable[tuple[AnyPicture, str]], size: int) -> Iterator[list[tuple[AnyPicture, str]]]:
     waiting = iter(prompts)
     while batch := list(islice(waiting, size)):
         yield batch

@@ -94,7 +94,7 @@ def capture(
         ModelError: the model cannot take a prompt.
     """
     folder = Path(folder)
-    names = check_readouts(tuple(readouts))
+    names = check_readouts(readouts)
     asked = tuple(dict.fromkeys(contexts))
     mains = asked if main_contexts is None else tuple(dict.fromkeys(main_contexts))
     others = like_cases(cases, taxonomy) if "other" in (*asked, *mains) else {}

@@ -83,8 +83,8 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask about the picture.")],
     model: ModelOption = "embedded",
     choices: Annotated[str, typer.Option(help="Answers to weigh, comma-separated; none: open.")] = "",
-    mute: Annotated[str, typer.Option(help="Mute the heads of this function.")] = "",
-    heads: Annotated[int, typer.Option(min=1, help="How many of its heads.")] = 4,
+    mute: Annotated[str, typer.Option(help="Mute the heads of this function, or these: L3H5,L4H0.")] = "",
+    heads: Annotated[int, typer.Option(min=1, help="How many of the function's heads.")] = 4,
     atlas: Annotated[
         Path | None,
         typer.Option(help="atlas.json of a study on this model; by default the embedded model's."),

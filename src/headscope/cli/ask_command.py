@@ -42,20 +42,13 @@ def ask_once(asked: AskOptions) -> str:
         DataError: the picture or the boxes cannot be used. ModelError: the model cannot be loaded.
         StudyError: heads are to be muted and no atlas of this model is known.
     """
-    from headscope.asking.form import warning_of
-    from headscope.data.pictures import read_rgb
-    from headscope.edits.edits import edit, mute
-    from headscope.models.vlm import load_model
-    from headscope.pointing.boxes import GivenBoxes
-    from headscope.pointing.styles import point
-
     if not asked.question.strip():
         raise DataError('asked no question; say one in quotes, such as "Where is the dog?"')
-    image = read_rgb(asked.image)
-    if asked.boxes:
-        image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image
-    if asked.save:
-        _save(image, asked.save)
+    image = _picture(asked)  # before torch is loaded, which takes seconds
+    from headscope.asking.form import warning_of
+    from headscope.edits.edits import edit, mute
+    from headscope.models.vlm import load_model
+
     vlm = load_model(asked.model, device=asked.device, dtype=asked.dtype, attention=asked.attention)
     choices = tuple(c.strip() for c in asked.choices.split(",") if c.strip())
     chosen = _heads(asked, vlm) if asked.mute else ()
@@ -72,6 +65,22 @@ def ask_once(asked: AskOptions) -> str:
     return "\n".join(lines)
 
 
+def _picture(asked: AskOptions) -> Image.Image:
+    """The picture as it is shown, with what is pointed at in it; saved if that is asked for."""
+    from headscope.data.pictures import read_rgb
+    from headscope.pointing.boxes import GivenBoxes
+    from headscope.pointing.styles import point
+
+    image = read_rgb(asked.image)
+    if asked.boxes:
+        image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image
+    if asked.save:
+        if asked.save.exists() and asked.save.samefile(asked.image):
+            raise DataError(f"--save {asked.save}: is the picture that is asked about; name another file")
+        _save(image, asked.save)
+    return image
+
+
 def _save(image: Image.Image, path: Path) -> None:
     from headscope.storage import disk_error
 
@@ -85,8 +94,11 @@ def _save(image: Image.Image, path: Path) -> None:
 
 def _heads(asked: AskOptions, vlm: VLM) -> tuple[Head, ...]:
     from headscope.models.embedded import atlas_file
+    from headscope.models.geometry import heads_of, names_heads
     from headscope.probing.atlas import Atlas
 
+    if names_heads(asked.mute):
+        return heads_of(asked.mute)
     path = asked.atlas or atlas_file()
     if asked.atlas is None and (asked.model != "embedded" or not path.exists()):
         raise StudyError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli.models import AttentionOption
+from headscope.cli.output import OverwriteOption, new_file
 from headscope.cli.score import guessing, kinds_table, rule_table
 from headscope.pointing.styles import STYLES
 
@@ -45,12 +46,14 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Questions in one forward.")] = 32,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 16,
     attention: AttentionOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Answer every main question, score by the source's own rule; with an intervention, compare in pairs."""
     from headscope.errors import StudyError
     from headscope.study.evaluation import Intervention
     from headscope.study.evaluation import evaluate as run
 
+    new_file(out, overwrite)
     asked = [(k, v) for k, v in (("mute", mute), ("bake", bake), ("wake", wake)) if v]
     if len(asked) > 1:
         raise StudyError(f"asked for --{' and --'.join(k for k, _ in asked)}; one intervention at a time")

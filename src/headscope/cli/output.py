@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headscope.errors import StoreError
+
 if TYPE_CHECKING:
     from rich.table import Table
+
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file of --out if it is there.")
+]
 
 
 def say(text: str) -> None:
@@ -24,3 +31,17 @@ def table_of(columns: Iterable[str], left: int = 1) -> Table:
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < left else "right")
     return table
+
+
+def new_file(path: Path, overwrite: bool, option: str = "--out") -> None:
+    """Refuse, before any work is done for it, a file that cannot be written or would replace another.
+
+    Raises:
+        StoreError: it is there already and is not to be replaced, or it is a folder.
+    """
+    if path.is_dir():
+        raise StoreError(f"{option} {path}: is a folder; name a file in it, such as {path / 'result.json'}")
+    if path.exists() and not overwrite:
+        raise StoreError(
+            f"{option} {path}: is there already; name another file by {option}, or say --overwrite"
+        )

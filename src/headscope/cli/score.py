@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headscope.cli.output import table_of
+from headscope.cli.output import OverwriteOption, new_file, table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +27,7 @@ def score(
     key: Annotated[str, typer.Option("--id", help="Column of ids, where it is not called so.")] = "",
     text: Annotated[str, typer.Option("--text", help="Column of what was said.")] = "",
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("score.json"),
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Score saved predictions: accuracy with intervals, each source's own rule, what could not be read."""
     from headscope.benchmarks.predictions import (
@@ -39,6 +40,7 @@ def score(
     from headscope.benchmarks.scores import score as scored
     from headscope.data.cases import load_cases
 
+    new_file(out, overwrite)
     cases = load_cases(data, taxonomy=None, pictures=False)
     found = read_predictions(predictions, cases, key, text)
     rows = answer_rows(cases.cases, found.texts)

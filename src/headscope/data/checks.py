@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from headscope.data.pictures import MAX_PIXELS, PictureError, check_path, show
 from headscope.data.schema import UNANSWERED, Case
+from headscope.data.texts import odd_texts
 from headscope.functions import MAIN, Taxonomy
 from headscope.records import JsonObject, JsonValue
 
@@ -130,6 +131,8 @@ def check_case(raw: object, taxonomy: Taxonomy | None) -> Iterator[Finding]:
     """
     if not isinstance(raw, dict):
         return
+    for odd in odd_texts(raw):
+        yield Finding(path_of(odd.place), odd.what, odd.found, odd.expected)
     for key in ("id", "question"):
         yield from _filled(raw, key, key)
     sizes = [_sides(raw)]

@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from headscope.errors import DataError
@@ -189,7 +191,11 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     return (height, width) if turn_of(picture) >= 5 else (width, height)
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
+AnyPicture = Image.Image | str | Path | NDArray[Any]
+"""A picture as callers have it: of Pillow, the path of a file, or an array (row, column, colour) of bytes."""
+
+
+def to_rgb(picture: AnyPicture) -> Image.Image:
     """A picture in RGB, the same whether it comes from a file or from memory; the one way into a model.
 
     Turned as EXIF says, in every format; transparent parts laid over white; 16 bits scaled to 8; the first
@@ -202,6 +208,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         >>> to_rgb(Image.new("LA", (2, 2), (0, 0))).getpixel((0, 0))
         (255, 255, 255)
     """
+    if isinstance(picture, str | Path):
+        return read_rgb(Path(picture).expanduser())
+    if not isinstance(picture, Image.Image):
+        picture = _from_array(picture)
     _check_header(picture)
     turn = turn_of(picture)
     if turn != 1:
@@ -220,6 +230,29 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         return picture.convert("RGB")
     except ValueError as exc:
         raise PictureError("unknown colours", f"mode {picture.mode}", "RGB (convert it first)") from exc
+
+
+def _from_array(given: object) -> Image.Image:
+    """A picture from an array of pixels.
+
+    Raises:
+        PictureError: it is no array, or not of rows, columns and colours in whole numbers up to 255.
+    """
+    if not hasattr(given, "__array__"):
+        expected = "a picture of Pillow, the path of a file, or an array (row, column, 3)"
+        raise PictureError("not a picture", type(given).__name__, expected)
+    pixels = np.asarray(given)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if 0 in pixels.shape or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        first = pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4)
+        hint = "; colours stand first: np.moveaxis(array, 0, -1)" if first else ""
+        expected = f"(row, column) or (row, column, 3 or 4){hint}"
+        raise PictureError("not a picture", f"an array of shape {pixels.shape}", expected)
+    if pixels.dtype != np.uint8 and not (pixels.dtype == np.uint16 and pixels.ndim == 2):
+        expected = "uint8; of numbers from 0 to 1: (255 * array).round().astype('uint8')"
+        raise PictureError("not a picture", f"an array of {pixels.dtype}", expected)
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -14,6 +14,7 @@ Split = Literal["fit", "select", "test"]
 SPLITS: tuple[Split, ...] = ("fit", "select", "test")
 Origin = Literal["", "derived", "guessed", "reviewed", "unanswered"]
 UNANSWERED: Origin = "unanswered"
+LONGEST_TEXT = 20_000  # characters of any text of a case, some 5,000 tokens
 
 
 class _Model(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,16 @@ from headscope.edits.edits import Edit, Operation, scale
 from headscope.edits.hooks import Pair, compile_edit
 from headscope.edits.patching import PatchSource
 from headscope.errors import EditError
-from headscope.models.geometry import Head, Site, has_plain_matrix
+from headscope.models.geometry import Heads, Site, has_plain_matrix, heads_of
 from headscope.models.library_messages import quiet
 from headscope.models.saving import is_free, write_checkpoint
-from headscope.models.vlm import VLM
+from headscope.models.vlm import VLM, need_vlm
 from headscope.models.weights import is_quantized
 
 
 def bake(
     vlm: VLM,
-    heads: Iterable[Head],
+    heads: Heads,
     what: Operation | PatchSource | float,
     out: str | Path,
     scope: str = "all",
@@ -38,7 +37,7 @@ def bake(
 
     Args:
         vlm: the model, unquantised.
-        heads: heads to change.
+        heads: heads to change, as :func:`edit` takes them.
         what: a number s (short for ``scale(s)``), or what :func:`edit` takes.
         out: folder to write; must be empty or absent. It appears complete or not at all.
         scope: only ``all`` can be baked.
@@ -61,7 +60,8 @@ def bake(
         raise EditError(
             "bake: a patch takes z of one run, which no weights hold for every prompt; use `with edit(...)`"
         )
-    change = Edit(tuple(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
+    need_vlm(vlm, "bake")
+    change = Edit(heads_of(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
     out = Path(out)
     if scope != "all":
         raise EditError(

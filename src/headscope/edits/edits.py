@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from headscope.edits.hooks import Plan, compile_edit, hooked, stack
 from headscope.edits.patching import Patch, PatchSource
 from headscope.errors import EditError
-from headscope.models.geometry import Geometry, Head
+from headscope.models.geometry import Geometry, Head, HeadLike, Heads, head_of, heads_of
 from headscope.models.types import SCOPES
-from headscope.models.vlm import VLM
+from headscope.models.vlm import VLM, need_vlm
 from headscope.storage import fingerprint
 
-Blocks = Mapping[Head, NDArray[Any]] | NDArray[Any]
+Blocks = Mapping[Any, NDArray[Any]] | NDArray[Any]
+"""Head (or its label, or layer and head) -> (width,), or an array (head, width) over all heads."""
 
 
 class OperationKey(TypedDict):
@@ -60,6 +61,8 @@ class Operation:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.blocks, Mapping):
+            object.__setattr__(self, "blocks", {head_of(h): v for h, v in self.blocks.items()})
         for name in ("factor", "strength"):
             if not math.isfinite(getattr(self, name)):
                 raise EditError(
@@ -188,7 +191,7 @@ class Edit:
     scope: str = "all"
 
     def __post_init__(self) -> None:
-        heads = tuple(h if isinstance(h, Head) else Head(*h) for h in self.heads)
+        heads = heads_of(self.heads)
         object.__setattr__(self, "heads", heads)
         twice = sorted({str(h) for h in heads if heads.count(h) > 1})
         if twice:
@@ -270,7 +273,7 @@ class BatchedEdit:
             yield
 
 
-def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = "all") -> BatchedEdit:
+def per_item(head_sets: Sequence[Iterable[HeadLike]], what: Operation, scope: str = "all") -> BatchedEdit:
     """One head set per item of a batch, the same change for all.
 
     Example:
@@ -278,20 +281,21 @@ def per_item(head_sets: Sequence[Iterable[Head]], what: Operation, scope: str = 
         'all'
     """
     made: dict[tuple[Head, ...], Edit] = {}
-    keys = [tuple(heads) for heads in head_sets]
+    keys = [heads_of(heads) for heads in head_sets]
     return BatchedEdit(tuple(made.setdefault(k, Edit(k, what, scope)) for k in keys))
 
 
 @contextmanager
-def edit(
-    vlm: VLM, heads: Iterable[Head], what: Operation | PatchSource, scope: str = "all"
-) -> Iterator[Edit | Patch]:
+def edit(vlm: VLM, heads: Heads, what: Operation | PatchSource, scope: str = "all") -> Iterator[Edit | Patch]:
     """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
     question)``.
 
+    ``heads``: heads, labels such as ``"L3H5,L4H0"``, or pairs of layer and head.
+
     Works on ``vlm.model``'s forward and on batched, cached generation; blocks may be nested (the outer edit
     acts first); leaving, also by an exception, restores the model bit for bit. Scopes other than ``all`` need
-    ``vlm.reading(encoded)`` around the forward, since only then the spans of tokens are known.
+    ``vlm.reading(encoded)`` around the forward, since only then the spans of tokens are known. Another thread
+    that runs the model meanwhile is refused.
 
     Args:
         what: ``mute()``, ``scale(s)``, ``add(...)``, or ``patch(source)``: z of another run.
@@ -309,7 +313,8 @@ def edit(
         >>> muted.logprobs == vlm.answer(picture, question, choices=("two", "four")).logprobs
         False
     """
-    every = tuple(heads)
+    need_vlm(vlm, "edit")
+    every = heads_of(heads)
     change = what.onto(vlm, every, scope) if isinstance(what, PatchSource) else Edit(every, what, scope)
     with change.applied(vlm):
         yield change

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,8 +114,14 @@ def hooked(vlm: VLM, plans: list[Plan], scope: str) -> Iterator[None]:
 def _hook(vlm: VLM, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
     factor_on: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor | None]] = {}
     which_on: dict[tuple[torch.device, int], Tensor] = {}
+    opener = get_ident()
 
     def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if get_ident() != opener:
+            raise EditError(
+                f"{vlm.name}: asked to run while an edit of it is open in another thread; leave the edit "
+                "first, run the model in the thread that opened it, or load it once for each thread"
+            )
         z: Tensor = args[0]
         kind = (z.device, z.dtype)
         if kind not in factor_on:

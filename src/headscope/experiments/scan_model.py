@@ -10,8 +10,8 @@ from headscope.experiments.context import ExperimentContext
 from headscope.experiments.scan import ScanSettings, scan_heads
 from headscope.experiments.scan_results import ScanResult
 from headscope.functions import DEFAULT, Taxonomy
-from headscope.models.geometry import Head
-from headscope.models.vlm import VLM
+from headscope.models.geometry import Heads, heads_of
+from headscope.models.vlm import VLM, need_vlm
 
 
 def scan(
@@ -19,8 +19,8 @@ def scan(
     cases: Cases,
     folder: str | Path,
     *,
-    heads: Sequence[Head] = (),
-    functions: Sequence[str] = (),
+    heads: Heads = (),
+    functions: str | Sequence[str] = (),
     scope: str = "all",
     split: str = "select",
     max_items: int = 24,
@@ -35,8 +35,8 @@ def scan(
     Args:
         cases: pictures, questions, answers, with their splits.
         folder: gets ``scan.json`` and ``scan.parquet``; a scan that was stopped goes on from there.
-        heads: by default all of the decoder.
-        functions: by default all that the split holds.
+        heads: as :func:`headscope.edit` takes them; by default all of the decoder.
+        functions: one or several; by default all that the split holds.
         scope: positions that are muted: ``all``, ``last`` or ``answer``.
         split: ``select`` or ``fit``; ``test`` only where it is named, which makes it no test any more.
         max_items: questions of each function.
@@ -60,12 +60,13 @@ def scan(
         >>> sorted(set(table["head"]))
         ['L3H5', 'L4H0']
     """
+    need_vlm(vlm, "scan")
     settings = ScanSettings(
         scope=scope,
         split=split,
-        functions=tuple(functions),
+        functions=(functions,) if isinstance(functions, str) else tuple(functions),
         max_items=max_items,
         estimate=estimate,
     )
     context = ExperimentContext(vlm, cases, cases.splits, Path(folder), taxonomy, seed)
-    return scan_heads(context, settings, heads=heads)
+    return scan_heads(context, settings, heads=heads_of(heads))

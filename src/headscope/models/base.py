@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -58,6 +59,7 @@ class BaseVLM:
     proof: Proof | None = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
+    _turn: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
         give_contiguous(self.model)
@@ -172,7 +174,7 @@ class BaseVLM:
         """
         if len(prompts) > 1:
             self.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
-        with quiet():
+        with quiet(), self._turn:  # a tokenizer is not to be used by two threads at once
             encoded = encode_prompts(
                 self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
             )
@@ -223,11 +225,12 @@ class BaseVLM:
 
     @contextmanager
     def reading(self, encoded: Encoded) -> Iterator[Frame]:
-        """While inside, hooks find the spans of this batch in ``frame``; may be nested."""
+        """While inside, hooks find the spans of this batch in ``frame``; may be nested. Others wait."""
         self.require("positions", "a reading of the prompt's tokens")
-        before, self.frame = self.frame, Frame(encoded, encoded.length)
-        try:
-            with self.frame.following(self.model):
-                yield self.frame
-        finally:
-            self.frame = before
+        with self._turn:
+            before, self.frame = self.frame, Frame(encoded, encoded.length)
+            try:
+                with self.frame.following(self.model):
+                    yield self.frame
+            finally:
+                self.frame = before

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import ModelError, in_one_line
+from headscope.errors import ModelError, in_one_line, quoted
 from headscope.models import other_formats
 from headscope.models.library_messages import quiet
 from headscope.models.revisions import revision
@@ -47,17 +47,21 @@ def local_folder(text: str) -> Path | None:
     if text == "embedded":
         return _embedded()
     path = Path(text).expanduser()
-    if text and path.is_dir():
-        return path
-    if text and path.exists():
+    try:
+        if text and path.is_dir():
+            return path
+        there = bool(text) and path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        path, there = Path(), False
+    if there:
         other_formats.refuse_file(path)
     if _HUB_ID.fullmatch(text):
         return None
     page = _HUB_PAGE.fullmatch(text)
     near = f"; did you mean {page[1]}?" if page else _near(text, ["embedded", *_beside(path), *_cached()])
     raise ModelError(
-        f'unknown model {text!r}; possible are "embedded" (ships with headscope), the path of a checkpoint '
-        f"folder (no such folder here), or a Hugging Face Hub id of the form org/name{near}"
+        f'unknown model {quoted(text)}; possible are "embedded" (ships with headscope), the path of a '
+        f"checkpoint folder (no such folder here), or a Hugging Face Hub id of the form org/name{near}"
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from headscope.data.pictures import to_rgb
-from headscope.errors import ModelError
+from headscope.data.schema import LONGEST_TEXT
+from headscope.errors import ModelError, quoted
 from headscope.models.families import family_named, image_grids
 from headscope.models.prompts import Template
 from headscope.models.question_span import question_mask
@@ -38,10 +40,13 @@ def encode_prompts(
     """
     if not prompts:
         raise ModelError("asked to encode no prompts; give at least one")
+    for prompt in prompts:
+        _check_texts(prompt)
+    pictures = [to_rgb(p.image) for p in prompts]
     texts = [template.render(p) for p in prompts]
     for prompt in prompts:
         template.control.refuse(prompt)
-    inputs = _processed(processor, template, family, texts, prompts, "right" if start else "left")
+    inputs = _processed(processor, template, family, texts, pictures, "right" if start else "left")
     offsets = inputs.pop("offset_mapping")
     ids, attended = inputs["input_ids"], inputs["attention_mask"].bool()
     image = ids == image_token_id
@@ -51,7 +56,7 @@ def encode_prompts(
             for i, (text, p) in enumerate(zip(texts, prompts, strict=True))
         ]
     )
-    grids = image_grids(processor, family, [p.image.size for p in prompts], inputs)
+    grids = image_grids(processor, family, [picture.size for picture in pictures], inputs)
     for i, grid in enumerate(grids):
         if grid.boxes is not None and len(grid.boxes) != int(image[i].sum()):
             raise ModelError(
@@ -63,12 +68,28 @@ def encode_prompts(
     return Encoded(inputs, image, question, len(start) or int(image.shape[1]), grids)
 
 
+def _check_texts(prompt: Prompt) -> None:
+    """Refuse what no model can read in reasonable time.
+
+    Raises:
+        ModelError: a text is something else, or longer than what a case may hold.
+    """
+    for text in (prompt.question, *(part for turn in prompt.history for part in turn)):
+        if not isinstance(text, str):
+            raise ModelError(f"asked {text!r}; expected a question in words")
+        if len(text) > LONGEST_TEXT:
+            raise ModelError(
+                f"asked {quoted(text)}; found {len(text):,} characters, expected at most {LONGEST_TEXT:,}: a "
+                "model would need minutes, or all memory, to read it"
+            )
+
+
 def _processed(
     processor: Any,
     template: Template,
     family: str,
     texts: Sequence[str],
-    prompts: Sequence[Prompt],
+    pictures: Sequence[Image.Image],
     side: str,
 ) -> dict[str, Tensor]:
     """What the model takes, and ``offset_mapping`` (item, position, 2), characters of its text."""
@@ -76,10 +97,9 @@ def _processed(
     framed = template.framed  # the processor writes picture, begin and end around the text itself
     if framed:
         texts = [t.replace(template.image_token, "", 1) for t in texts]
-    images = [to_rgb(p.image) for p in prompts]
     try:
         batch = processor(
-            images=[[image] for image in images],
+            images=[[picture] for picture in pictures],
             text=list(texts),
             padding=True,
             padding_side=side,
@@ -91,7 +111,7 @@ def _processed(
         )
     except Exception as exc:  # processors raise many kinds; each means the same to the user
         said = f"{type(exc).__name__}: {exc}" if isinstance(exc, LookupError) else str(exc)
-        alone = "; ask one item at a time (batch size 1)" if len(prompts) > 1 else ""
+        alone = "; ask one item at a time (batch size 1)" if len(pictures) > 1 else ""
         raise ModelError(
             f"the model's processor ({type(processor).__name__}) refused the prompts: {said}{alone}"
         ) from exc

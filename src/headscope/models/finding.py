@@ -16,7 +16,7 @@ from headscope.models.tracing import trace_decoder
 
 def find_geometry(
     model: nn.Module,
-    towers: Sequence[str] = ("decoder",),
+    towers: str | Sequence[str] = ("decoder",),
     inputs: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Geometry:
     """Locate the attention heads of a model from its module structure, or else by running it.
@@ -40,7 +40,8 @@ def find_geometry(
     family = str(getattr(getattr(model, "config", None), "model_type", ""))
     if reason := family_named(family).refused:
         raise GeometryError(f"{type(model).__name__} ({family}) is refused: {reason}")
-    found = [_found(model, tower, inputs) for tower in towers]
+    named = (towers,) if isinstance(towers, str) else towers
+    found = [_found(model, tower, inputs) for tower in named]
     return Geometry(
         tuple(site for one in found for site in one.sites),
         tuple(layer for one in found for layer in one.left_out),

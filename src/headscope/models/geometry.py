@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -55,6 +57,68 @@ def parse_head(label: str) -> Head:
         raise GeometryError(f"asked for head {label!r}; expected the form L<layer>H<head>, as in L3H5")
     tower, site = match["tower"] or "decoder", match["site"] or "self"
     return Head(int(match["layer"]), int(match["head"]), tower, site)
+
+
+def names_heads(text: str) -> bool:
+    """Whether a text is labels of heads rather than the name of a function.
+
+    Example:
+        >>> names_heads("L3H5,L4H0"), names_heads("counting")
+        (True, False)
+    """
+    return all(_LABEL.fullmatch(part.strip()) for part in text.split(","))
+
+
+HeadLike = Head | str | tuple[int, int] | tuple[int, int, str] | tuple[int, int, str, str]
+"""A head as callers name it: ``Head(3, 5)``, ``"L3H5"`` or ``(3, 5)``."""
+Heads = HeadLike | Iterable[HeadLike]
+"""Heads as callers name them: one, several, or a text such as ``"L3H5,L4H0"``."""
+
+
+def head_of(given: object) -> Head:
+    """The head that a caller names.
+
+    Raises:
+        GeometryError: it is no head, label or pair of layer and head.
+
+    Example:
+        >>> head_of((3, 5)) == head_of("L3H5") == Head(3, 5)
+        True
+    """
+    if isinstance(given, Head):
+        return given
+    if isinstance(given, str):
+        return parse_head(given)
+    parts = tuple(given) if isinstance(given, Iterable) else ()
+    if not 2 <= len(parts) <= 4 or not all(_is_number(p) for p in parts[:2]):
+        raise GeometryError(f'asked for head {given!r}; expected hs.Head(3, 5), "L3H5" or (3, 5)')
+    return Head(int(parts[0]), int(parts[1]), *map(str, parts[2:]))
+
+
+def heads_of(given: Heads) -> tuple[Head, ...]:
+    """The heads that a caller names, in the order given.
+
+    Raises:
+        GeometryError: something in it is no head.
+
+    Example:
+        >>> heads_of("L3H5, L4H0") == heads_of([(3, 5), "L4H0"])
+        True
+        >>> heads_of(Head(3, 5)) == heads_of((3, 5)) == (Head(3, 5),)
+        True
+    """
+    if isinstance(given, str):
+        return tuple(parse_head(label) for label in given.split(","))
+    if isinstance(given, Head) or (isinstance(given, tuple) and given and _is_number(given[0])):
+        return (head_of(given),)
+    if not isinstance(given, Iterable):
+        raise GeometryError(f'asked for heads {given!r}; expected such as [hs.Head(3, 5)] or "L3H5,L4H0"')
+    return tuple(head_of(head) for head in given)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a whole number of Python or numpy, not true or false."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,25 +210,26 @@ class Geometry:
         """How many distinct layers hold heads."""
         return len({(s.tower, s.layer) for s in self.sites})
 
-    def index(self, head: Head) -> int:
-        """Flat index of a head.
+    def index(self, head: HeadLike) -> int:
+        """Flat index of a head, by its label too.
 
         Raises:
             GeometryError: the model has no such head.
         """
+        head = head_of(head)
         try:
-            return self._index[Head(*head)]
+            return self._index[head]
         except KeyError:
-            raise GeometryError(f"asked for head {Head(*head)}; {self.summary()}") from None
+            raise GeometryError(f"asked for head {head}; {self.summary()}") from None
 
-    def site_of(self, head: Head) -> Site:
+    def site_of(self, head: HeadLike) -> Site:
         """The site that holds a head.
 
         Raises:
             GeometryError: the model has no such head.
         """
+        head = head_of(head)
         self.index(head)
-        head = Head(*head)
         return self._sites[(head.tower, head.layer, head.site)]
 
     def slice_of(self, site: Site) -> slice:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from headscope.errors import ModelError
+from headscope.data.pictures import AnyPicture
+from headscope.errors import ModelError, quoted
 from headscope.models.caches import given_cache
 
 SCOPES = ("all", "image", "question", "last", "answer")
@@ -20,9 +20,47 @@ SCOPES = ("all", "image", "question", "last", "answer")
 class Prompt(NamedTuple):
     """One question about one picture, after earlier turns of (question, answer)."""
 
-    image: Image.Image
+    image: AnyPicture
     question: str
     history: tuple[tuple[str, str], ...] = ()
+
+
+def choices_of(given: Sequence[str]) -> tuple[str, ...]:
+    """The answers that are to be weighed, each once, in the order given.
+
+    Raises:
+        ModelError: one text in the place of several, or an answer that is empty or no text.
+
+    Example:
+        >>> choices_of(["left", "right", "left"])
+        ('left', 'right')
+    """
+    if isinstance(given, str):
+        several = tuple(part.strip() for part in given.split(",") if part.strip())
+        such = several if len(several) > 1 else ("left", "right")
+        raise ModelError(f"choices: found the one text {quoted(given)}, expected several such as {such!r}")
+    found = tuple(given)
+    for choice in found:
+        if not isinstance(choice, str) or not choice.strip():
+            raise ModelError(f"choices: found {choice!r} among them, expected answers in words")
+    return tuple(dict.fromkeys(found))
+
+
+def turns_of(history: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Earlier turns of a dialogue, (question, answer) each.
+
+    Raises:
+        ModelError: something in it is no pair of texts.
+    """
+    turns = (history,) if isinstance(history, str) else tuple(history)
+    for turn in turns:
+        pair = not isinstance(turn, str) and isinstance(turn, Sequence) and len(turn) == 2
+        if not pair or not all(isinstance(part, str) for part in turn):
+            raise ModelError(
+                f"history: found {quoted(str(turn))}, expected (question, answer) pairs such as "
+                '[("Where is the dog?", "left")]'
+            )
+    return tuple((str(question), str(answer)) for question, answer in turns)
 
 
 @dataclass(frozen=True)

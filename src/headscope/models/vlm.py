@@ -11,6 +11,7 @@ import torch
 import transformers
 from PIL import Image
 
+from headscope.data.pictures import AnyPicture
 from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.answering.generation import before_end, generate
 from headscope.models.answering.scoring import score_choices
@@ -30,7 +31,7 @@ from headscope.models.proofs.full import proof_inputs, prove
 from headscope.models.proofs.proof_steps import REFUSED
 from headscope.models.releases import check_release, other_release
 from headscope.models.thinking import opened
-from headscope.models.types import Answer, Prompt
+from headscope.models.types import Answer, Prompt, choices_of, turns_of
 from headscope.models.ways import MODEL_ERRORS, failure
 from headscope.models.weights import LoadedWeights
 
@@ -57,7 +58,7 @@ class VLM(BaseVLM):
 
     def answer(
         self,
-        image: Image.Image,
+        image: AnyPicture,
         question: str,
         history: Sequence[tuple[str, str]] = (),
         choices: Sequence[str] = (),
@@ -66,6 +67,8 @@ class VLM(BaseVLM):
         """Ask one question; edits that are active apply.
 
         Args:
+            image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8.
+            question: as asked.
             history: (question, answer) turns before it.
             choices: answers to be scored; the text then amounts to one of them, or to none.
             max_new_tokens: length limit of the answer, its end token included.
@@ -77,8 +80,7 @@ class VLM(BaseVLM):
         Raises:
             ModelError: the processor cannot take the prompt, or the model refuses what is asked of it.
         """
-        prompt = Prompt(image, question, tuple((q, a) for q, a in history))
-        options = tuple(dict.fromkeys(choices))
+        prompt, options = Prompt(image, question, turns_of(history)), choices_of(choices)
         with quiet(), torch.no_grad():
             encoded = self.encode([prompt])
             with self.reading(encoded):
@@ -86,6 +88,19 @@ class VLM(BaseVLM):
                 (scores,) = score_choices(self, encoded, prefill, [options])
         text = self.decode(tokens[0][before_end(tokens, self.end_ids)[0]].tolist())
         return Answer(text, parser_of(question, options)(text), scores.logprobs, scores.total)
+
+
+def need_vlm(given: object, asked: str) -> None:
+    """Refuse what is no model of headscope, where one was asked for.
+
+    Raises:
+        ModelError: it is something else.
+    """
+    if not isinstance(given, VLM):
+        raise ModelError(
+            f"{asked}: expected a model as hs.load_model(NAME) gives it, found {type(given).__name__}; for a "
+            "model in memory: hs.wrap(model, processor)"
+        )
 
 
 def load_model(
@@ -98,7 +113,7 @@ def load_model(
     max_memory: MaxMemory | None = None,
     quantization: str | None = None,
     attention: str | None = None,
-    towers: Sequence[str] = ("decoder",),
+    towers: str | Sequence[str] = ("decoder",),
     image_backend: str = "auto",
 ) -> VLM:
     """Load a vision-language model: "embedded", a checkpoint folder, or a Hugging Face Hub id (org/name).

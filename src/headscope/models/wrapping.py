@@ -30,7 +30,7 @@ def wrap(
     name: str | None = None,
     *,
     prove: bool = True,
-    towers: Sequence[str] = ("decoder",),
+    towers: str | Sequence[str] = ("decoder",),
 ) -> VLM:
     """A vision-language model in memory, proved as :func:`headscope.models.vlm.load_model` proves a folder.
 

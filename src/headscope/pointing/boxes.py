@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from statistics import median
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from headscope.data.schema import Case, Object, Step
 from headscope.errors import DataError
 from headscope.pointing.naming import NAMED, NOTHING, UNNAMED, UNPLACED, named_objects, needs_unnamed
 from headscope.pointing.regions import Box, Size, generator, place_elsewhere
+
+_ROUNDING = 1e-6  # pixels that a computed box may reach over the border
 
 
 @runtime_checkable
@@ -127,25 +130,58 @@ class GivenBoxes:
 
 
 def _parse_box(text: str, size: Size | None) -> Box:
+    box = _box_of(text.split(","), text)
+    _check(text, box, size)
+    return box
+
+
+def _box_of(parts: Sequence[str], text: str) -> Box:
     try:
-        numbers = [float(v) for v in text.split(",")]
+        numbers = [float(v) for v in parts]
     except ValueError:
         numbers = []
     if len(numbers) != 4 or not all(math.isfinite(v) for v in numbers):
         raise DataError(f'box "{text}": expected four numbers "x0,y0,x1,y1" in pixels, as in 10,20,60,80')
-    box = (numbers[0], numbers[1], numbers[2], numbers[3])
-    _check(text, box, size)
-    return box
+    return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def _check(text: str, box: Box, size: Size | None) -> None:
     if box[2] <= box[0] or box[3] <= box[1]:
         raise DataError(f'box "{text}": is empty; expected x0 < x1 and y0 < y1 (left, top, right, bottom)')
-    if size is not None and (box[0] < 0 or box[1] < 0 or box[2] > size[0] or box[3] > size[1]):
+    over = _ROUNDING
+    if size and (min(box[:2]) < -over or box[2] > size[0] + over or box[3] > size[1] + over):
         raise DataError(
             f'box "{text}": reaches outside the picture of {size[0]} x {size[1]} pixels; '
             f"expected 0 <= x <= {size[0]} and 0 <= y <= {size[1]}"
         )
+
+
+def boxes_of(given: Sequence[Box] | Box, size: Size) -> list[Box]:
+    """Boxes as callers give them, one or several, proved to lie in a picture of this size.
+
+    Raises:
+        DataError: something in it is not four finite numbers x0 < x1, y0 < y1 in pixels of the picture.
+
+    Example:
+        >>> boxes_of((10, 20, 30, 40), (96, 96)) == boxes_of([(10.0, 20.0, 30.0, 40.0)], (96, 96))
+        True
+    """
+    listed: list[Any] = list(given)
+    several = [listed] if listed and isinstance(listed[0], Real) else listed
+    return [_proved(box, size) for box in several]
+
+
+def _proved(given: Any, size: Size) -> Box:
+    """One box from any four numbers."""
+    shown = ",".join(map(str, given)) if isinstance(given, Iterable) else str(given)
+    box = _box_of(shown.split(","), shown)
+    _check(shown, box, size)
+    if max(box) <= 1 and min(size) > 2:
+        raise DataError(
+            f'box "{shown}": lies within one pixel; expected pixels of a picture of {size[0]} x {size[1]}, '
+            "not shares of 0 to 1"
+        )
+    return box
 
 
 def target_of(source: BoxSource, case: Case, step: Step) -> Target:

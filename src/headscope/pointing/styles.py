@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from headscope.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
+    from headscope.data.pictures import AnyPicture
     from headscope.pointing.look import Look, Pointed
     from headscope.pointing.regions import Box
 
@@ -54,11 +53,17 @@ TRIED = tuple(name for name, style in STYLES.items() if style.tried)
 """Those that a study tries."""
 
 
-def point(style: str, image: Image.Image, boxes: Sequence[Box], look: Look | None = None) -> Pointed:
+def point(style: str, image: AnyPicture, boxes: Sequence[Box] | Box, look: Look | None = None) -> Pointed:
     """Point at boxes in a style; with no boxes the picture comes back unchanged.
 
+    Args:
+        style: one of :data:`STYLES`.
+        image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8.
+        boxes: one or several (x0, y0, x1, y1) in pixels of it.
+        look: colours and lengths.
+
     Raises:
-        DataError: there is no such style.
+        DataError: there is no such style, or a box is empty, reversed or not in the picture.
 
     Example:
         >>> import headscope as hs
@@ -69,11 +74,14 @@ def point(style: str, image: Image.Image, boxes: Sequence[Box], look: Look | Non
         ((192, 192), True)
     """
     from headscope.data.pictures import to_rgb
+    from headscope.pointing.boxes import boxes_of
     from headscope.pointing.look import Look, Pointed
 
     if style not in STYLES:
         raise DataError(f"asked for style {style!r}; there are: {', '.join(STYLES)}")
-    if not boxes:
-        return Pointed(to_rgb(image), ())
-    pointed: Pointed = import_module(STYLES[style].module).draw(to_rgb(image), boxes, look or Look())
+    picture = to_rgb(image)
+    proved = boxes_of(boxes, picture.size)
+    if not proved:
+        return Pointed(picture, ())
+    pointed: Pointed = import_module(STYLES[style].module).draw(picture, proved, look or Look())
     return pointed

@@ -75,7 +75,9 @@ class RequestedSettings:
 
     def _check_loaded(self, vlm: VLM) -> None:
         from headscope.models.loaded import full_device, loaded_as
+        from headscope.models.vlm import need_vlm
 
+        need_vlm(vlm, "study")
         if self.model_options:
             raise StudyError(
                 "model options are for a model that is still to be loaded; give them to load_model"

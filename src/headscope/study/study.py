@@ -98,7 +98,7 @@ class Study:
         cls,
         folder: str | Path,
         *,
-        model: str | VLM | None = None,
+        model: str | Path | VLM | None = None,
         data: str | Path | Cases,
         size: str | None = None,
         seed: int | None = None,
@@ -140,8 +140,9 @@ class Study:
             StudyError: the folder holds a study with another setting than one that is given, or another
                 process works on it.
         """
+        named = str(model) if isinstance(model, Path) else model
         given = RequestedSettings(
-            model, size, seed, taxonomy, device, dtype, model_options, batch_size, settings
+            named, size, seed, taxonomy, device, dtype, model_options, batch_size, settings
         )
         folder = Path(folder)
         opening: OpenOptions = {
@@ -336,19 +337,19 @@ class Study:
         spread = self.record.options().get("device_map") is not None
         device = "several devices" if spread else self.record.device.split(":")[0]
         count = default_workers(device) if self.workers is None else self.workers
-        with self._timed(row.name), sharing_work(count, device):
+        with self._timed(row), sharing_work(count, device):
             row.work(self.context, *needs, settings)
         row.finished()(self.context)
         write_json(self.folder / "done" / f"{row.name}.json", {"stage": row.name})
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Adds up a stage's seconds over restarts; refused where the model was changed."""
+    def _timed(self, row: Stage) -> Iterator[None]:
+        """Adds up a stage's seconds over restarts, if it resumes; refused where the model was changed."""
         from headscope.models.library_messages import quiet
 
         if self._vlm is not None:
             self._vlm.confirmed_revision()
-        self.announce(f"{stage} ...")
+        self.announce(f"{row.name} ...")
         start = time.perf_counter()
         try:
             with quiet():
@@ -356,7 +357,8 @@ class Study:
         finally:
             path = self.folder / "timings.json"
             seconds = read_json(path) if path.exists() else {}
-            seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - start, 2)
+            before = 0.0 if row.again else seconds.get(row.name, 0.0)
+            seconds[row.name] = round(before + time.perf_counter() - start, 2)
             write_json(path, seconds)
 
     def capture(self) -> CapturePlan:

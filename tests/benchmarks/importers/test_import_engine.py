@@ -169,3 +169,32 @@ def test_an_unknown_source_and_a_missing_place_say_what_there_is(tmp_path: Path)
         import_cases("imagenet", tmp_path / "out")
     with pytest.raises(DataError, match="no such file or folder; get data/splits"):
         import_cases("vsr", tmp_path / "out", place=tmp_path / "nowhere")
+
+
+def test_cases_imported_without_pictures_get_them_by_importing_again_into_the_same_folder(
+    tmp_path: Path,
+) -> None:
+    place = vsr(tmp_path, p.VSR)
+    pictures = (place / "images").rename(tmp_path / "elsewhere")
+    first = import_cases("vsr", tmp_path / "out", place=place)
+    assert first.without_picture == 1
+    assert "import them again into the same folder, with --images FOLDER" in first.lines()[-1]
+    with pytest.raises(DataError, match="name the folder of pictures by --images"):
+        import_cases("vsr", tmp_path / "out", place=place)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="none became a case"):
+        import_cases("vsr", tmp_path / "out", place=place, images=tmp_path / "empty")
+    import_cases("vsr", tmp_path / "out", place=place, images=pictures)
+    assert load_cases(tmp_path / "out")[0].width > 0
+    with pytest.raises(DataError, match="holds cases already; name a new folder by --out"):
+        import_cases("vsr", tmp_path / "out", place=place, images=pictures)
+
+
+def test_cases_that_were_changed_since_their_import_are_not_imported_over(tmp_path: Path) -> None:
+    place = vsr(tmp_path, p.VSR)
+    pictures = (place / "images").rename(tmp_path / "elsewhere")
+    import_cases("vsr", tmp_path / "out", place=place)
+    file = tmp_path / "out" / "cases.jsonl"
+    file.write_text(file.read_text().replace('"kind":"', '"kind":"other '))
+    with pytest.raises(DataError, match=r"changed since their import .* a new folder by --out"):
+        import_cases("vsr", tmp_path / "out", place=place, images=pictures)

@@ -23,6 +23,7 @@ class ImportReport:
         merged: rows that became part of another row's case (a step).
         reasons: refusals by field and fault; ``first`` holds the first of them whole.
         derived, guessed, left_out: what the importer did, with the number of cases.
+        written: digest of the cases as they were written, which tells whether somebody changed them since.
     """
 
     source: str
@@ -36,6 +37,7 @@ class ImportReport:
     looked: tuple[str, ...] = ()
     without_picture: int = 0
     several_pictures: int = 0
+    written: str = ""
     steps: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
@@ -91,6 +93,6 @@ class ImportReport:
             out.append(
                 f"  {self.without_picture} cases have no picture yet: they can be decomposed and read, "
                 f"not asked; looked for in {', '.join(self.looked) or 'the records'}; "
-                "import again with --images FOLDER"
+                "import them again into the same folder, with --images FOLDER"
             )
         return out

@@ -3,6 +3,7 @@ refused."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from headscope.errors import DataError
 from headscope.functions import DEFAULT
 from headscope.progress import track
 from headscope.records import JsonObject
-from headscope.storage import disk_error, write_json
+from headscope.storage import disk_error, read_json, write_json
 
 REPORT_FILE = "import.json"
 REFUSED_FILE = "refused.jsonl"
@@ -51,7 +52,7 @@ def run(
 
     Args:
         place: what to read.
-        out: folder for the cases; it must hold none yet.
+        out: folder for the cases; it must hold none yet, but for the same cases imported without pictures.
         limit: stop after so many rows.
         rows: the rows, where they do not come from the place's files (the hub).
 
@@ -60,8 +61,9 @@ def run(
         StoreError: the disk is full or the folder cannot be written.
     """
     out = Path(out)
-    if (out / CASES_FILE).exists():
-        raise DataError(f"{out}: holds cases already; name a new folder by --out")
+    again = (out / CASES_FILE).exists()
+    if again:
+        _refuse_unless_waiting(out, place)
     report = ImportReport(place.source.name, str(place.root), place.split, looked=place.looked)
     made = not out.exists()
     found = _surveyed(place, rows)
@@ -78,8 +80,10 @@ def run(
             for file in (cases, refused):
                 file.flush()
                 os.fsync(file.fileno())
+        report.written = _digest(temporary[CASES_FILE])
         temporary[REFUSED_FILE].replace(out / REFUSED_FILE)
-        write_json(out / REPORT_FILE, report.as_json())
+        if report.cases or not again:
+            write_json(out / REPORT_FILE, report.as_json())
         if not report.cases:
             first = f"; first: {report.first[0]}" if report.first else ""
             raise DataError(
@@ -96,6 +100,34 @@ def run(
             with suppress(OSError):  # nothing could be read: the new folder is empty, and goes
                 out.rmdir()
     return report
+
+
+def _refuse_unless_waiting(out: Path, place: ImportPlace) -> None:
+    """Cases that are there may be imported again for one reason: their pictures, which were not there then.
+
+    Raises:
+        DataError: they are others, have pictures, or were changed since.
+    """
+    known = read_json(out / REPORT_FILE) if (out / REPORT_FILE).exists() else {}
+    same = known.get("source") == place.source.name and known.get("split", "") == place.split
+    same = same and Path(str(known.get("place"))).resolve() == place.root.resolve()
+    if not same or not known.get("without_picture"):
+        raise DataError(f"{out}: holds cases already; name a new folder by --out")
+    if place.images is None:
+        raise DataError(
+            f"{out}: holds these cases already, imported without their pictures; name the folder of pictures "
+            "by --images, or a new folder by --out"
+        )
+    if known.get("written") != _digest(out / CASES_FILE):
+        raise DataError(
+            f"{out}: its cases were changed since their import (decomposed, reviewed or by hand), which "
+            "a new import would undo; name a new folder by --out"
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _asked(draft: CaseDraft) -> CaseDraft:

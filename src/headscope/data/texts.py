@@ -1,0 +1,50 @@
+"""Texts of cases that nobody can read: too long, or with characters that a terminal or a page would obey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from headscope.data.pictures import show
+from headscope.data.schema import LONGEST_TEXT
+from headscope.records import JsonObject
+
+# Control characters but tab and line ends, and marks that turn the direction of what follows them.
+UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# What the source said is kept as it is and never shown; paths of pictures have checks of their own.
+_LEFT_ALONE = ("original", "image")
+
+
+class OddText(NamedTuple):
+    """A text that cannot be used: where it stands, what is wrong, what was found, what was expected."""
+
+    place: tuple[int | str, ...]
+    what: str
+    found: str
+    expected: str
+
+
+def odd_texts(raw: JsonObject) -> Iterator[OddText]:
+    """The texts of a case, keys among them, that are too long or hold control characters, in order.
+
+    Example:
+        >>> [odd.what for odd in odd_texts({"id": "a\\x1b[2J", "question": "Where?"})]
+        ['control character']
+    """
+    todo: list[tuple[tuple[int | str, ...], object]] = [
+        ((k,), v) for k, v in reversed(raw.items()) if k not in _LEFT_ALONE
+    ]
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, dict):
+            todo += [((*place, k), v) for k, v in reversed(value.items())]
+            todo += [((*place, k), k) for k in value]
+        elif isinstance(value, list | tuple):
+            todo += [((*place, i), v) for i, v in reversed(list(enumerate(value)))]
+        elif isinstance(value, str) and len(value) > LONGEST_TEXT:
+            most = f"at most {LONGEST_TEXT:,} characters"
+            yield OddText(place, "too long", f"{len(value):,} characters", most)
+        elif isinstance(value, str) and (unseen := UNSEEN.search(value)):
+            found = f"U+{ord(unseen[0]):04X} in {show(value)}"
+            yield OddText(place, "control character", found, "text without control characters")
