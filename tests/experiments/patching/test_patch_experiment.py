@@ -8,11 +8,13 @@ import pytest
 
 from headscope.errors import DataError, StoreError, StudyError
 from headscope.experiments.context import ExperimentContext
+from headscope.experiments.patching.circuit import CircuitResult, CircuitSettings, circuit
 from headscope.experiments.patching.experiment import FILE, PatchSettings, patch
 from headscope.experiments.patching.result import PatchResult
 from headscope.making.pairs.mirror import mirror_pairs
 from headscope.making.pairs.scenes import draw_pairs
 from headscope.making.scenes.generate import draw_scenes
+from headscope.models.geometry import parse_head
 from headscope.models.vlm import VLM, load_model
 
 SMALL = {"select_pairs": 6, "test_pairs": 6, "groups": ("all", "last"), "pool": 4, "most": 3}
@@ -92,6 +94,30 @@ def test_questions_whose_answer_a_mirror_must_not_change_stand_beside(embedded: 
     assert control.n >= 5
     assert control.kept is not None
     assert 0.5 <= control.kept <= 1
+
+
+def test_a_circuit_has_edges_of_later_layers_beside_those_of_random_heads(
+    context: ExperimentContext, found: PatchResult
+) -> None:
+    chosen = CircuitSettings("orientation_perception", pairs=4, heads=3, null_edges=12)
+    made = circuit(context, found, chosen).functions["orientation_perception"]
+    assert len(made.heads) == 3
+    assert made.pairs == 4
+    assert made.null_edges >= 12
+    layers = {h: parse_head(h).layer for h in made.heads}
+    for edge in made.edges:
+        assert edge.receiver == "answer" or layers[edge.receiver] > layers[edge.sender]
+        assert not edge.named or (edge.ci[0] or 0) > 0
+    shares = [e.share or 0.0 for e in made.edges]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.02
+    again = CircuitResult.load(context.folder / "circuit.json")
+    assert again.functions["orientation_perception"] == made
+    with pytest.raises(StudyError, match="patched were orientation_perception; or say all"):
+        circuit(context, found, CircuitSettings("counting"))
+    other = found.model_copy(update={"fingerprint": "another"})
+    with pytest.raises(StudyError, match="other pairs than those that were patched"):
+        circuit(context, other, chosen)
 
 
 def test_what_cannot_be_patched_is_refused(context: ExperimentContext, pairs: Path, tmp_path: Path) -> None:

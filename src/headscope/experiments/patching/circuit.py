@@ -42,7 +42,7 @@ class CircuitSettings:
         heads: at most so many heads: those that carry most, alone or while others are muted, then those of
             the sets.
         carried: share of the difference that a head carries at least to count.
-        control_sets: random head sets of the same layers whose edges make the null.
+        null_edges: at least so many edges of random head sets of the same layers, as far as sets differ.
         floor: share of the difference below which no edge is named.
         alpha: q over the edges of a function.
     """
@@ -51,7 +51,7 @@ class CircuitSettings:
     pairs: int = 20
     heads: int = 12
     carried: float = 0.05
-    control_sets: int = 4
+    null_edges: int = 200
     floor: float = 0.02
     alpha: float = 0.05
 
@@ -154,9 +154,10 @@ class _Circuits:
         heads = sorted(self._heads(result.heads, patched), key=geometry.index)
         if not heads:
             return _none((), patched.untested or "no head carries the fact")
-        controls = draw(geometry, heads, self.settings.control_sets, self.context.seed + 1)
         own = edges_among(heads)
-        others = [edge for some in controls.draws for edge in edges_among(some)]
+        count = -(-self.settings.null_edges // len(own))
+        controls = draw(geometry, heads, count, self.context.seed + 1)
+        others = [edge for some in dict.fromkeys(controls.draws) for edge in edges_among(some)]
         readings, asked = self._read(name, [*own, *others])
         if len(readings) < 2:
             return _none(
