@@ -124,6 +124,31 @@ def test_the_page_shows_both_pictures_and_what_the_answers_became(folder: Path) 
     assert "<b>way</b>" not in text
 
 
+def test_what_heads_carry_joins_the_rankings_of_the_atlas(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from headscope.probing.atlas import Atlas
+    from headscope.report.charts.heads import rankings
+    from headscope.study.first_stages import _beside_patching
+
+    study = tmp_path / "study"
+    shutil.copytree(folder, study)
+    before = Atlas.load(study / "probe" / "atlas.json")
+    made = _beside_patching(before, study)
+    assert made == Atlas.load(study / "probe" / "atlas.json")
+    top = made.top("orientation_perception", 2, by="patching")
+    assert [str(h) for h in top] == ["L1H0", "L1H1"]
+    assert not made.has("patching", "counting")
+    scores = dict(
+        zip((h.label for h in made.heads), made.scores("orientation_perception", "patching"), strict=True)
+    )
+    assert scores["L1H0"] == 0.36
+    assert scores["L7H7"] != scores["L7H7"], "a head that was not patched has no score"
+    assert made.default_ranking == before.default_ranking
+    assert "patching" in [r.name for r in rankings(made)]
+    assert "patching" in made.to_dataframe().columns
+
+
 def test_pictures_that_are_gone_are_left_out_and_the_rest_stays(folder: Path, tmp_path: Path) -> None:
     import shutil
 

@@ -67,7 +67,7 @@ class AblationSettings:
     damage_draws: int = 20
     main_draws: int = 20
     ks: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16)
-    rankings: tuple[str, ...] = ("joint", "independent", "causal", "specific")
+    rankings: tuple[str, ...] = ("joint", "independent", "causal", "specific", "patching")
     mutes: tuple[str, ...] = ("zero", "small", "mean", "resample")
     small: float = 0.01
     scopes: tuple[str, ...] = SCOPES

@@ -135,6 +135,34 @@ def with_causal(atlas: Atlas, causal: Mapping[str, Any] | None, default_ranking:
     return derive(atlas.model_copy(update=tables), atlas.provenance.seed, default_ranking)
 
 
+def with_patching(
+    atlas: Atlas,
+    shares: Mapping[str, Sequence[float | None]],
+    intervals: Mapping[str, Sequence[tuple[float | None, float | None]]],
+) -> Atlas:
+    """The atlas with the ranking by what each head carries between two pictures that differ in one fact.
+
+    Args:
+        shares: function -> share of the difference that each head carries (flat order).
+        intervals: the same, with 95 % intervals.
+
+    Raises:
+        StudyError: unknown functions, or another number of heads.
+    """
+    for function, row in shares.items():
+        if function not in atlas.functions or len(row) != len(atlas.heads):
+            raise StudyError(
+                f"asked to add what heads carry of {function} for {len(row)} heads; this atlas has "
+                f"{len(atlas.heads)} heads and the functions {atlas.functions}"
+            )
+    ends = {f: np.array(pairs, dtype=float).reshape(-1, 2).T for f, pairs in intervals.items()}
+    tables = {
+        "rankings": {**atlas.rankings, "patching": finite_table(shares)},
+        "intervals": {**atlas.intervals, "patching": {f: interval_list(*e) for f, e in ends.items()}},
+    }
+    return derive(atlas.model_copy(update=tables), atlas.provenance.seed, atlas.default_ranking)
+
+
 def head_rows(atlas: Atlas) -> list[int]:
     """(head,) row of the head map: attention layers counted from 0 in flat order."""
     sites = [(h.tower, h.layer, h.site) for h in atlas.heads]

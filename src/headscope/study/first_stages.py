@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from headscope.capturing.captured import CapturePlan
 from headscope.experiments.causal import CausalScores
 from headscope.experiments.context import ExperimentContext
 from headscope.probing.atlas import Atlas
 from headscope.probing.settings import ProbeSettings
+from headscope.storage import write_table
 
 READOUTS = ("prompt_last", "answer_mean")
 PROBED = "prompt_last"  # before any token of the answer is there to be read
@@ -61,7 +63,8 @@ def capture(context: ExperimentContext, settings: CaptureSettings) -> CapturePla
 def probe(
     context: ExperimentContext, captured: CapturePlan, causal: CausalScores, settings: ProbeSettings
 ) -> Atlas:
-    """The probes on what was captured, and the causal scores beside them."""
+    """The probes on what was captured; beside them the causal scores, and what heads carry where pairs were
+    patched before."""
     from headscope.capturing.store import iter_answers, open_activations
     from headscope.models.text_embeddings import mean_embeddings
     from headscope.probing.stage import probe as rank
@@ -72,7 +75,7 @@ def probe(
     functions, images = context.taxonomy.functions, dict(context.groups)
     answers = probed_answers(lambda: iter_answers(folder), functions, settings, images)
     items = {str(row["item"]) for row in answers}
-    return rank(
+    found = rank(
         open_activations(folder, PROBED, items=items),
         answers,
         context.folder / "probe",
@@ -89,3 +92,25 @@ def probe(
         chosen=True,
         embed=lambda questions: mean_embeddings(context.vlm, questions),
     )
+    return _beside_patching(found, context.folder)
+
+
+def _beside_patching(found: Atlas, folder: Path) -> Atlas:
+    """The atlas, written again with the ranking by patching where the study has patched pairs."""
+    from headscope.experiments.patching.experiment import FILE
+    from headscope.experiments.patching.result import PatchResult
+    from headscope.probing.summary import with_patching
+
+    if not (folder / FILE).exists():
+        return found
+    patched = PatchResult.load(folder / FILE)
+    place = {label: i for i, label in enumerate(patched.heads)}
+    order = [place.get(head.label) for head in found.heads]
+    tested = {f: p.groups["all"] for f, p in patched.functions.items() if p.groups and f in found.functions}
+    shares = {f: [None if i is None else g.recovered[i] for i in order] for f, g in tested.items()}
+    none = (None, None)
+    intervals = {f: [none if i is None else g.ci[i] for i in order] for f, g in tested.items()}
+    made = with_patching(found, shares, intervals)
+    write_table(folder / "probe" / "atlas.parquet", made.table())
+    made.save(folder / "probe" / "atlas.json")
+    return made

@@ -43,6 +43,7 @@ _DRAWN = {  # ranking -> unit, signed
     "independent": ("AUROC", False),
     "answer": ("accuracy beyond question", False),
     "causal": ("margin lost, nats", True),
+    "patching": ("share carried", True),
 }
 
 
