@@ -52,6 +52,7 @@ def blocks(measured: Row, training: Row | None) -> dict[str, str]:
     return {
         "planted": _planted(measured),
         "patching": _patching(measured.get("patching"), measured.get("edges")),
+        "emphasis": _emphasis(measured.get("emphasis")),
         "claims": _claims(measured.get("claims")),
         "dependence": _dependence(measured.get("dependence")),
         "nulls": _nulls(measured),
@@ -132,6 +133,19 @@ def _patching(levels: Row | None, edges: Row | None) -> str:
             f"{edges['false']} of {edges['others']} other edges are named ({edges['models']} models)."
         )
     return text
+
+
+def _emphasis(m: Row | None) -> str:
+    """Claims of gains on models with a weak head: how often false, how often right."""
+    if not m:
+        return f"{NOT_YET} {RUN}"
+    return (
+        f"{m['models']} models, {m['tested']} tests: {m['false_claims']} false claims "
+        f"{_between(m['false_ci'])}; "
+        f"{_percent(m['power'])} {_between(m['power_ci'])} of {m['power_tests']} true sets rightly claimed "
+        f"(gain {_f(m['gain_points'], 1)} points on average); of {m['ranked_tests']} tests by causal scores "
+        f"{m['ranked_found']} name the weak head at all."
+    )
 
 
 def _between(ci: list[float | None] | None) -> str:

@@ -35,6 +35,7 @@ def measured(summary: Row, made_by: str) -> Row:
             for level, c in summary.get("patching", {}).items()
         },
         "edges": summary.get("edges"),
+        "emphasis": summary.get("emphasis"),
         "default_ranking": summary["default_ranking"],
         "decoy_rejection": summary["decoy_rejection"],
         "null": _null(summary),

@@ -92,7 +92,7 @@ class KnownClaim(Record):
 
 
 @dataclass(frozen=True)
-class _Ranked:
+class Ranked:
     """Causal scores in the form of an atlas."""
 
     rankings: Rankings
@@ -152,7 +152,7 @@ def _judged(context: KnownContext, arm: str, effect: str, settings: ClaimSetting
         names = list(scores)
         scores = {f: scores[names[i - 1]] for i, f in enumerate(names)}
     asked = replace(context, folder=context.folder / arm)
-    result = ablate(asked, _Ranked({"causal": scores}), s)
+    result = ablate(asked, Ranked({"causal": scores}), s)
     return [
         _claim(asked, reader, f, result.functions.get(f), result.skipped.get(f, ""), arm, effect)
         for f, reader in _readers(asked, settings, "test").items()

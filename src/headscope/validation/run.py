@@ -18,6 +18,11 @@ from headscope.validation.claim_scores import summarise_claims
 from headscope.validation.claims import ClaimSettings, KnownClaim, claims_on_known_answers
 from headscope.validation.coverage import coverage
 from headscope.validation.embedded import embedded_muting, embedded_stability
+from headscope.validation.emphasis_claims import (
+    KnownEmphasis,
+    emphasis_on_known_answers,
+    summarise_emphasis,
+)
 from headscope.validation.nulls import label_nulls, random_weights
 from headscope.validation.patching import (
     TWO_HOP,
@@ -122,6 +127,9 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
         for seed in range(FIRST, FIRST + s.seeds):
             name = f"planted {level} {seed}"
             units[name] = partial(planted_unit, place(name), level, seed, s)
+    for seed in range(FIRST, FIRST + s.emphasis_seeds):
+        name = f"emphasis {seed}"
+        units[name] = partial(emphasis_unit, place(name), seed)
     for level in s.patch_levels:
         for seed in range(FIRST, FIRST + (s.edge_seeds if level == TWO_HOP else s.patch_seeds)):
             name = f"patching {level} {seed}"
@@ -149,11 +157,18 @@ def claims_unit(folder: Path, level: str, seed: int, s: ValidateSettings) -> lis
     return [claim.content() for claim in claims_on_known_answers(folder, level, seed, chosen)]
 
 
+def emphasis_unit(folder: Path, seed: int) -> list[Row]:
+    """One weakened model through the emphasis experiment: each claim beside the truth."""
+    return [claim.content() for claim in emphasis_on_known_answers(folder, seed)]
+
+
 def _summary(
     done: Row, settings: ValidateSettings, quick: bool, seconds: float, constructor: str
 ) -> ValidationResult:
     rows = [v for n, v in done.items() if n.startswith("planted ")]
     planted = summarise(rows)
+    raised = [c for n, v in done.items() if n.startswith("emphasis ") for c in v]
+    turned_up = summarise_emphasis([KnownEmphasis.model_validate(c) for c in raised])
     patched = [v for n, v in done.items() if n.startswith("patching ")]
     claims = [KnownClaim.model_validate(c) for n, v in done.items() if n.startswith("claims ") for c in v]
     labels, muting = done["null labels"], done["embedded muting"]
@@ -162,6 +177,7 @@ def _summary(
         "quick": quick,
         "constructor": constructor,
         "planted": planted,
+        "emphasis": None if turned_up is None else turned_up.content(),
         "patching": summarise_patching(patched),
         "edges": summarise_edges(patched),
         "claims": {level: cell.content() for level, cell in summarise_claims(claims).items()},

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from headscope.records import Artefact, Interval, JsonValue, Number, Record
 from headscope.validation.claim_scores import LevelClaims
+from headscope.validation.emphasis_claims import EmphasisClaims
 
 
 class RankingErrors(Record):
@@ -240,6 +241,7 @@ class ValidationResult(Artefact):
         planted: level -> each ranking against the truth.
         patching, edges: level -> patching against the truth, and what path patching finds of two hops.
         claims: level -> how often claims of the muting experiment are false there, and their power.
+        emphasis: claims of gains from turning heads up, on models with a weak head.
         default_ranking: the criterion with the greatest F1 on the plain models.
         decoy_rejection: criterion -> share of decoys that it does not name.
         null: where there is nothing to find.
@@ -257,6 +259,7 @@ class ValidationResult(Artefact):
     patching: dict[str, PatchedLevel] = Field(default_factory=dict)
     edges: FoundEdges | None = None
     claims: dict[str, LevelClaims] = Field(default_factory=dict)
+    emphasis: EmphasisClaims | None = None
     default_ranking: str
     decoy_rejection: dict[str, float]
     null: Nulls
