@@ -110,3 +110,54 @@ def test_a_model_that_refuses_replay_is_read_by_whole_runs_with_the_reason(
         )
     for a, b in zip(found, wanted, strict=True):
         assert a == pytest.approx(b, abs=1e-5)
+
+
+def single_tokens(vlm: VLM, count: int) -> tuple[str, ...]:
+    """Answers of one token each, none the beginning of another."""
+    words = [chr(c) for c in range(97, 123)]
+    return tuple(w for w, ids in zip(words, vlm.encode_answers(words), strict=True) if len(ids) == 1)[:count]
+
+
+def test_patches_behind_the_picture_run_again_what_follows_them_alone(
+    vlm: VLM, both: tuple[Encoded, Encoded]
+) -> None:
+    target, source = both
+    choices = single_tokens(vlm, 3)
+    assert len(choices) == 3
+    z = prompt_z(vlm, source, vlm.geometry.heads)
+    tail = torch.zeros_like(target.image)
+    tail[:, -4:] = True
+    patches = [Patch((h,), z, tail) for h in vlm.geometry.heads]
+    patches += [Patch(vlm.geometry.heads, z, tail), Patch(vlm.geometry.heads[:2], z, at(target, "last"))]
+    prompt = PatchedPrompt(vlm, target, choices)
+    found = prompt.scores(patches)
+    assert prompt.strategy(patched_prompt.SUFFIX, patches[0]) == "replay"
+    wanted = [prompt._whole(p) for p in patches]
+    for a, b in zip(found, wanted, strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+    clean = prompt.clean()
+    assert max(abs(one[c] - clean[c]) for one in wanted for c in choices) > 1e-4
+
+
+def test_where_only_what_follows_cannot_run_again_all_positions_do(
+    vlm: VLM, both: tuple[Encoded, Encoded], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    from headscope.models.ways import kept_ways
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("not here")
+
+    target, source = both
+    choices, z = single_tokens(vlm, 2), prompt_z(vlm, source, vlm.geometry.heads)
+    tail = torch.zeros_like(target.image)
+    tail[:, -3:] = True
+    patches = [Patch((h,), z, tail) for h in vlm.geometry.heads]
+    wanted = PatchedPrompt(vlm, target, choices).scores(patches)
+    monkeypatch.setattr(patched_prompt, "SuffixSweep", broken)
+    with kept_ways(vlm, tmp_path):
+        prompt = PatchedPrompt(vlm, target, choices)
+        found = prompt.scores(patches)
+        assert "not here" in prompt.strategy(patched_prompt.SUFFIX, patches[0])
+        assert prompt.strategy(patched_prompt.ALL, patches[0]) == "replay"
+    for a, b in zip(found, wanted, strict=True):
+        assert a == pytest.approx(b, abs=1e-5)

@@ -14,6 +14,8 @@ from headscope.engine.layers import Swap, Variant
 from headscope.engine.replay import one_token
 from headscope.engine.replay_trial import Replay, replay_of, sweep_of, together
 from headscope.engine.shared_prefix import TOLERANCE, behind
+from headscope.engine.suffix_sweep import SuffixSweep
+from headscope.engine.sweep import Sweep
 from headscope.engine.trace import Trace, run_clean
 from headscope.models.answering.generation import Prefill
 from headscope.models.answering.scoring import score_choices
@@ -25,15 +27,17 @@ from headscope.models.ways import MODEL_ERRORS, Way, decided, refused
 MEMORY = 2 * 2**30
 PATCHES = "patches by replay"
 WHOLE_RUNS = "whole runs"
+LAST, SUFFIX, ALL = "last", "suffix", "all"
 Logprobs = dict[str, float]
 
 
 class PatchedPrompt:
     """A prompt with scored choices that is read under as many patches as wanted.
 
-    Patches of the last position alone are read side by side as tokens behind the cached prompt; others as
-    rows of all positions from the lowest layer that they touch. Where a model takes neither, each is a run of
-    its own.
+    Patches of the last position alone are read side by side as tokens behind the cached prompt; those that
+    leave the prompt's first half alone as rows of what follows their first position; others as rows of all
+    positions. Each joins at the lowest layer that it touches. Where a model takes none of these ways, a patch
+    is a run of its own.
 
     Args:
         vlm: the model.
@@ -56,12 +60,20 @@ class PatchedPrompt:
     def scores(self, patches: Sequence[Patch]) -> list[Logprobs]:
         """The same under each patch."""
         found: dict[int, Logprobs] = {}
-        last = [i for i, p in enumerate(patches) if _at_the_end(p)]
-        for scope, which in (("last", last), ("all", [i for i in range(len(patches)) if i not in set(last)])):
-            if which:
-                some = [patches[i] for i in which]
-                found.update(zip(which, self._scores(some, scope), strict=True))
+        by_scope: dict[str, list[int]] = {}
+        for i, patch in enumerate(patches):
+            by_scope.setdefault(self._scope(patch), []).append(i)
+        for scope, which in by_scope.items():
+            found.update(zip(which, self._scores([patches[i] for i in which], scope), strict=True))
         return [found[i] for i in range(len(patches))]
+
+    def _scope(self, patch: Patch) -> str:
+        """Which way a patch is read, if the model takes it."""
+        first = _first(patch)
+        if first == self.encoded.length - 1:
+            return LAST
+        late = first > self.encoded.length // 2 and one_token(self.vlm, self.choices)
+        return SUFFIX if late else ALL
 
     def strategy(self, scope: str, patch: Patch) -> str:
         """How patches of the scope are read, and why not by replay where they are not."""
@@ -70,19 +82,25 @@ class PatchedPrompt:
 
     def _scores(self, patches: Sequence[Patch], scope: str) -> list[Logprobs]:
         if self._way(scope, patches[0]).refusal:
-            return [self._whole(p) for p in patches]
-        replay = replay_of(self.vlm, self.encoded, scope)
+            return [self._whole(p) for p in patches] if scope != SUFFIX else self._scores(patches, ALL)
+        trace = self._clean_run(self._replay(scope))
         kept = not one_token(self.vlm, self.choices)
-        size = together(self.vlm, self._clean_run(replay), scope, self.memory, kept)
+        size = together(self.vlm, trace, LAST if scope == LAST else ALL, self.memory, kept)
+        if scope == SUFFIX:
+            size = size * trace.length // (trace.length - min(map(_first, patches)))
         found: list[Logprobs] = []
         for start in range(0, len(patches), size):
-            found += self._replayed(patches[start : start + size], replay, kept)
+            found += self._replayed(patches[start : start + size], scope, kept)
         return found
 
-    def _replayed(self, patches: Sequence[Patch], replay: Replay, kept: bool) -> list[Logprobs]:
-        trace, rows = self._clean_run(replay), len(patches)
+    def _replayed(self, patches: Sequence[Patch], scope: str, kept: bool) -> list[Logprobs]:
+        replay, rows = self._replay(scope), len(patches)
+        trace = self._clean_run(replay)
         variants = [swaps(self.vlm.geometry, p) for p in patches]
-        sweep = sweep_of(replay.scope)(trace, variants, replay.how, kept)
+        if scope == SUFFIX:
+            sweep: Sweep = SuffixSweep(trace, variants, replay.how, min(map(_first, patches)))
+        else:
+            sweep = sweep_of(scope)(trace, variants, replay.how, kept)
         prefill = Prefill(logits=sweep.logits())
         if kept:
             prefill.cache = sweep.cache()
@@ -92,6 +110,9 @@ class PatchedPrompt:
         with torch.no_grad(), self.vlm.reading(tiled):
             found = score_choices(self.vlm, tiled, prefill, [self.choices] * rows)
         return [one.logprobs for one in found]
+
+    def _replay(self, scope: str) -> Replay:
+        return replay_of(self.vlm, self.encoded, LAST if scope == LAST else ALL)
 
     def _whole(self, patch: Patch | None) -> Logprobs:
         (found,) = read_batch(self.vlm, self.encoded, [_as_said], [self.choices], patch, (), 1).scores
@@ -105,18 +126,18 @@ class PatchedPrompt:
     def _way(self, scope: str, patch: Patch) -> Way:
         """Whether patches are replayed: a trial of one on the first prompt that could use it."""
         return decided(
-            self.vlm, f"{PATCHES}, scope {scope}", lambda: self._trial(scope, patch), instead=WHOLE_RUNS
+            self.vlm, f"{PATCHES}, scope {scope}", lambda: self._trial(scope, patch), instead="others"
         )
 
     def _trial(self, scope: str, patch: Patch) -> Way:
-        replay = replay_of(self.vlm, self.encoded, scope)
+        replay = self._replay(scope)
         if replay.refusal:
             return Way(replay.refusal)
         kept = not one_token(self.vlm, self.choices)
         if kept and not replay.goes_on:
             return Way("choices of several tokens, and no plain cache of the prompt")
         try:
-            (found,) = self._replayed([patch], replay, kept)
+            (found,) = self._replayed([patch], scope, kept)
         except MODEL_ERRORS as exc:
             return refused(exc)
         wanted = self._whole(patch)
@@ -142,9 +163,9 @@ def _as_said(text: str) -> str | None:
     return text
 
 
-def _at_the_end(patch: Patch) -> bool:
-    where = patch.positions
-    return where is not None and bool(where[:, -1].all()) and not bool(where[:, :-1].any())
+def _first(patch: Patch) -> int:
+    """The first position that a patch touches."""
+    return 0 if patch.positions is None else int(patch.positions[0].int().argmax())
 
 
 def _row(scores: Logprobs, choices: Sequence[str]) -> Tensor:
