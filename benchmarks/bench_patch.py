@@ -6,8 +6,8 @@
 One run takes z from the other in every head alone. Exact, at the three groups of positions that leave the
 picture alone, question, a part of it and the last token (`patch_scan_ratio`); exact, by all six groups, three
 of which touch the picture, which everything after it reads (`patch_scan_groups_ratio`); and estimated for all
-heads and positions at once, two forwards, one backward (`patch_estimate_ratio`). Each is the seconds over those
-of one plain run (`use_cache=False`, batch 1).
+heads and positions at once, two forwards, one backward (`patch_estimate_ratio`). Each is the seconds over
+those of one plain run (`use_cache=False`, batch 1).
 `patch_max_error`: largest difference of a choice's log-probability from whole runs under the same patch.
 """
 

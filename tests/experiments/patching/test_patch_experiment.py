@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headscope.errors import DataError, StoreError, StudyError
+from headscope.errors import DataError, ModelError, StoreError, StudyError
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.patching.circuit import CircuitResult, CircuitSettings, circuit
 from headscope.experiments.patching.experiment import FILE, PatchSettings, patch
@@ -94,6 +94,25 @@ def test_questions_whose_answer_a_mirror_must_not_change_stand_beside(embedded: 
     assert control.n >= 5
     assert control.kept is not None
     assert 0.5 <= control.kept <= 1
+
+
+def test_a_model_that_cannot_be_estimated_is_patched_exactly_and_says_why(
+    embedded: VLM, pairs: Path, context: ExperimentContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headscope.experiments.patching import experiment
+
+    def never(*_: object) -> None:
+        raise ModelError("no cache behind the prompt; scan exactly instead")
+
+    monkeypatch.setattr(experiment, "estimated_moves", never)
+    here = ExperimentContext(embedded, context.cases, context.splits, tmp_path)
+    few = {**FEW, "select_pairs": 5, "test_pairs": 2, "groups": ("all",), "most": 1, "stand_ins": 0}
+    found = patch(here, PatchSettings(str(pairs), **few))
+    facing = found.functions["orientation_perception"]
+    assert found.no_estimate == "no cache behind the prompt; scan exactly instead"
+    assert set(facing.groups["all"].estimate) == {None}
+    assert facing.groups["all"].spearman is None
+    assert facing.untested == "fewer than 5 pairs of test are answered right both ways"
 
 
 def test_a_circuit_has_edges_of_later_layers_beside_those_of_random_heads(

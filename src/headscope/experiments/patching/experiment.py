@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from headscope.data.splits import picture_groups
 from headscope.edits.patching import Patch, prompt_z
 from headscope.engine.patched_prompt import PatchedPrompt
-from headscope.errors import DataError, StudyError
+from headscope.errors import DataError, ModelError, StudyError
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
 from headscope.experiments.patching.asked_pair import GROUPS, AskedPair, open_pair
@@ -31,6 +31,7 @@ from headscope.experiments.patching.result import (
 )
 from headscope.experiments.patching.statistics import recovered, share_of_runs
 from headscope.making.pairs.schema import Pair, Pairs, load_pairs
+from headscope.models.memory import is_out_of_memory
 from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.statistics.ranking import strongest
@@ -127,6 +128,7 @@ class _Patching:
         self.groups: Mapping[str, str] = picture_groups(pairs.cases)
         self._opened: dict[str, AskedPair] = {}
         self._room = KEPT
+        self.no_estimate = ""
 
     def result(self) -> PatchResult:
         """All functions."""
@@ -141,9 +143,10 @@ class _Patching:
             settings=self.context.recorded(self.settings),
             pairs_folder=Path(self.settings.pairs).name,
             fingerprint=self.pairs.cases.fingerprint,
-            strategy=self._strategy(self.pairs[0]),
+            strategy=self._strategy(),
             heads=tuple(map(str, self.heads)),
             functions=found,
+            no_estimate=self.no_estimate,
         ).with_rows(rows)
 
     # one function -----------------------------------------------------------------------------------------
@@ -230,13 +233,17 @@ class _Patching:
         missing = [p for p in pairs if self._key(p, places, muted) not in self.ledger]
         share_out(missing, read, lambda p: self._key(p, places, muted) in self.ledger, label, "pair")
 
-    def _strategy(self, pair: Pair) -> str:
+    def _strategy(self) -> str:
         """How patched runs are read."""
 
         def found() -> str:
-            vlm, asked = self.context.vlm, self._open(pair)
-            tried = Patch(self.heads[:1], prompt_z(vlm, asked.encoded[1], self.heads[:1]))
-            return PatchedPrompt(vlm, asked.encoded[0], asked.choices).strategy("all", tried)
+            vlm = self.context.vlm
+            for pair in self.pairs:
+                with suppress(DataError):
+                    asked = self._open(pair)
+                    tried = Patch(self.heads[:1], prompt_z(vlm, asked.encoded[1], self.heads[:1]))
+                    return PatchedPrompt(vlm, asked.encoded[0], asked.choices).strategy("all", tried)
+            return "none: no pair lines up token by token"
 
         strategy: str = self.ledger.get_or("strategy", found)
         return strategy
@@ -302,7 +309,13 @@ class _Patching:
         """(pair, place) nats by which patches move the margin, to first order."""
         if not self.settings.estimate:
             return None
-        found = [self.ledger.get_or(f"{p.id} estimate", lambda p=p: self._estimate(p)) for p in asked]
+        try:
+            found = [self.ledger.get_or(f"{p.id} estimate", lambda p=p: self._estimate(p)) for p in asked]
+        except ModelError as exc:
+            if is_out_of_memory(exc):
+                raise
+            self.no_estimate = str(exc)
+            return None
         return np.array([[np.nan if v is None else v for v in one] for one in found])
 
     def _estimate(self, pair: Pair) -> list[float | None]:

@@ -191,6 +191,7 @@ class PatchResult(Artefact):
         settings: all of them.
         pairs_folder, fingerprint: name of the folder of pairs, and what its cases hold.
         strategy: how patched runs were read.
+        no_estimate: why there is no first-order estimate; empty where there is, or none was asked for.
         heads: labels, in flat order.
         functions: function -> what was found.
     """
@@ -203,6 +204,7 @@ class PatchResult(Artefact):
     strategy: str
     heads: tuple[str, ...]
     functions: dict[str, PatchedFunction]
+    no_estimate: str = ""
 
     def top(self, function: str, count: int = 5, group: str = "all") -> list[tuple[str, float, Interval]]:
         """The heads that carry most of the difference: label, share recovered, interval."""
