@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headscope.cli import main
-from headscope.data.cases import load_cases
+from headscope.data.cases import Cases, load_cases
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.patching.experiment import FEWEST, PatchSettings, patch
 from headscope.making.pairs.mirror import mirror_pairs
@@ -26,9 +26,10 @@ def said(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
     assert not stop.value.code
 
 
-def patched(vlm: VLM, cases: Path, folder: Path, functions: tuple[str, ...] | None) -> None:
+def patched(vlm: VLM, cases: Path, folder: Path, functions: tuple[str, ...], most: int) -> None:
     """Every function is patched, or says how few pairs are answered right both ways."""
     held = load_cases(cases)
+    held = Cases(held.folder, list(held)[:most])
     made = mirror_pairs(held, folder / "pairs", functions)
     assert made.pairs is not None
     here = ExperimentContext(vlm, held, held.splits, folder)
@@ -53,7 +54,7 @@ def test_statements_of_vsr_and_their_mirror_images_are_patched(
     out = tmp_path / "vsr"
     source = ("--from", VSR / "dev_half.jsonl", "--images", VSR / "images")
     said(monkeypatch, "data", "import", "vsr", *source, "--out", out)
-    patched(tiny, out, tmp_path, ("main",))
+    patched(tiny, out, tmp_path, ("main",), 60)
 
 
 @pytest.mark.skipif(not COCO.is_dir(), reason="the photographs of shared/data/tiny_coco are not here")
@@ -63,4 +64,4 @@ def test_questions_from_boxes_of_coco_and_their_mirror_images_are_patched(
     out = tmp_path / "coco"
     boxes = COCO / "annotations" / "instances_train2017.json"
     said(monkeypatch, "data", "questions", boxes, "--images", COCO / "train2017", "--out", out)
-    patched(tiny, out, tmp_path, ("spatial_perception", "relational_reasoning"))
+    patched(tiny, out, tmp_path, ("spatial_perception", "relational_reasoning"), 15)
