@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,7 @@ def test_the_command_prints_scores_and_what_is_missing(cases: Cases, tmp_path: P
     assert saved["fit"]["unknown"] == ["x"]
 
 
+ODD = [b"", b"null", b"[]", b"{}", b"1e999", b'"', b",", b"\\ud800", b"\xff", b"\t", b"[[", b"}"]
 JUDGED = {
     "val": [
         {"idx": "val_a", "answer": "(B)", "full_prediction": "<s> B", "prediction": "(B)"},
@@ -189,6 +192,26 @@ def test_a_folder_of_files_is_one_set_of_predictions(cases: Cases, tmp_path: Pat
     found = read_predictions(folder, cases)
     assert len(found.texts) == 4
     assert file_reading(found, answer_rows(cases.cases, found.texts), cases) is not None
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_mutated_files_are_read_or_refused_in_one_line(name: str, cases: Cases, tmp_path: Path) -> None:
+    """``HEADSCOPE_FUZZ=100000`` tries so many files in all, instead of a few hundred."""
+    draw, path = random.Random(name), tmp_path / name
+    FORMS[name](path)
+    whole = path.read_bytes()
+    for _ in range(int(os.environ.get("HEADSCOPE_FUZZ", "400")) // len(FORMS)):
+        content = bytearray(whole)
+        for _ in range(draw.randint(1, 4)):
+            at = draw.randrange(len(content))
+            content[at : at + draw.randint(0, 6)] = draw.choice([draw.randbytes(3), *ODD])
+        path.write_bytes(content)
+        try:
+            found = read_predictions(path, cases)
+            answer_rows(cases.cases, found.texts)
+            file_reading(found, answer_rows(cases.cases, found.texts), cases)
+        except DataError as exc:
+            assert "\n" not in str(exc)  # noqa: PT017  (it may also be read)
 
 
 def test_an_empty_folder_says_so(cases: Cases, tmp_path: Path) -> None:

@@ -17,6 +17,24 @@ from headscope.data.fields import RecordError
 from headscope.errors import DataError
 from headscope.making.photographs.instances import read_instances
 
+
+def test_boxes_are_those_around_polygons_and_run_lengths_where_there_are_no_others(tmp_path: Path) -> None:
+    found = json.loads(file(tmp_path, "int").read_text())
+    mask = {"size": [48, 64], "counts": [198, *[10, 38] * 4, 10, 2672]}  # columns 4 to 8, rows 6 to 15
+    found["annotations"][0] |= {"bbox": None, "segmentation": [[4, 6, 9, 6, 9, 16], [5, 7, 6, 7, 6, 8]]}
+    found["annotations"][1] |= {"segmentation": mask}
+    del found["annotations"][1]["bbox"]
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(found))
+    things = read_instances(path).photos[0].things
+    assert [t.box for t in things[:2]] == [(4, 6, 9, 16), (4, 6, 9, 16)]
+    import_cases("coco", tmp_path / "out", place=path, images=tmp_path / "images")
+    assert [o.box for o in load_cases(tmp_path / "out")[0].objects[:2]] == [(4, 6, 9, 16), (4, 6, 9, 16)]
+    found["annotations"][1]["segmentation"] = {"size": [48, 64], "counts": [7]}
+    path.write_text(json.dumps(found))
+    assert "runs that add up to 3072" in read_instances(path).refused[0]
+
+
 FORMS = {
     "int": lambda n, r: n,
     "text": lambda n, r: str(n),

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, derived_step
 from headscope.data.box_forms import BoxSurvey, to_pixels
-from headscope.data.coco_format import Misread, Photograph, id_of, photographs
+from headscope.data.coco_format import Misread, Photograph, bbox_of, id_of, photographs
 from headscope.data.fields import ForeignRecord, RecordError, box_of, four_numbers, size_of, take, text_of
 from headscope.data.schema import Object, Step
 
@@ -61,10 +61,11 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
         if note.get("iscrowd"):
             crowds.add(kind)
             continue
-        if _without_area(note.get("bbox"), f"{at}bbox", place.box_form, size):
+        bbox = bbox_of(note, at) if place.box_form == "xywh" else note.get("bbox")
+        if _without_area(bbox, f"{at}bbox", place.box_form, size):
             flat.add(kind)
             continue
-        box, short = box_of(note.get("bbox"), f"{at}bbox", place.box_form, size)
+        box, short = box_of(bbox, f"{at}bbox", place.box_form, size)
         counts[kind] += 1
         things.append(Object(id=f"{kind}-{counts[kind]}", name=kind, box=box))
         cut |= short

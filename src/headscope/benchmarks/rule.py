@@ -26,6 +26,7 @@ class Rule:
         tabulate: from cases and judgements to rows of scores; the first row is the headline.
         source: where the rule is published.
         beside: further rows of cases and answers that are not the official figure.
+        scored: rows of scores between right and wrong, which then come first.
 
     Example:
         >>> case = Case(id="a", image="a.png", width=8, height=8, question="?", answer="yes")
@@ -39,6 +40,7 @@ class Rule:
     tabulate: Callable[[Sequence[Case], Right], Table]
     source: str = ""
     beside: Callable[[Sequence[Case], Answers], Table] | None = None
+    scored: Callable[[Sequence[Case], Answers], Table] | None = None
 
     def right(self, cases: Iterable[Case], answers: Answers) -> dict[str, bool]:
         """Case id -> whether its answer is right; one without an answer is wrong."""
@@ -47,7 +49,8 @@ class Rule:
 
     def __call__(self, cases: Sequence[Case], answers: Answers) -> Table:
         """The table of scores."""
-        table = self.tabulate(cases, self.right(cases, answers))
+        first = self.scored(cases, answers) if self.scored else []
+        table = [*first, *self.tabulate(cases, self.right(cases, answers))]
         return table + self.beside(cases, answers) if self.beside else table
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from headscope.benchmarks.importing.answer_options import QuestionFields, distinct, one_of
+from headscope.benchmarks.importing.box_cells import objects_of
 from headscope.benchmarks.importing.columns import (
     READINGS,
     chosen,
@@ -25,11 +26,10 @@ from headscope.benchmarks.importing.columns import (
     value_of,
 )
 from headscope.benchmarks.importing.picture_fields import further_columns, kept, pictures_of, size_of_picture
-from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow
+from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, Source, SourceRow, number_of
 from headscope.data.box_forms import BoxSurvey
-from headscope.data.fields import Cell, ForeignRecord, RecordError, four_numbers, plain_text
+from headscope.data.fields import Cell, ForeignRecord, RecordError, plain_text
 from headscope.data.pictures import show
-from headscope.data.schema import Object
 from headscope.errors import DataError
 from headscope.models.answers import shows_letters
 
@@ -42,6 +42,7 @@ _ALSO = {
 }
 LETTER = re.compile(r"\W*([A-Ha-h])\W*")
 _SHORT = {"y": "yes", "n": "no", "t": "true", "f": "false"}
+ZERO_ONE = "choices: answers are 0 and 1 alone; if they mean no and yes, say --map answer_is=truth"
 FROM_0 = "answers: numbers taken for places in the list of options, counted from 0"
 
 
@@ -93,12 +94,12 @@ def build(row: SourceRow, place: ImportPlace) -> CaseDraft:
     picture, *more = pictures_of(record, image)
     options, labels = columns.options(record)
     said = answered(question, columns.need(record, "answer"), options, labels, columns, place)
-    objects = _objects(columns.get(record, "boxes"))
+    objects = objects_of(columns.get(record, "boxes"), place.box_form)
     number, kind = columns.get(record, "id"), columns.get(record, "kind")
     said["left_out"] += () if objects else ("boxes: not mapped",)
     said["left_out"] += ("steps: not mapped",)
     return CaseDraft(
-        id=plain_text(number, "id") if number is not None else f"row-{row.line}",
+        id=plain_text(number, "id") if number is not None else f"row-{number_of(row, place)}",
         **said,
         kind=plain_text(kind, "kind") if kind not in (None, "") else "",
         picture=picture,
@@ -142,6 +143,8 @@ def answered(
     if place.found.get("letters") and LETTER.fullmatch(answer):
         raise RecordError("answer", "letter without options", show(answer), "options, by --map choices=...")
     short = _SHORT.get(answer.casefold(), "") if place.found.get("short") else ""
+    if columns.reading == "truth":
+        short = {"0": "no", "1": "yes"}.get(answer, "")
     pair = pair_of(short or answer)
     word, choices = pair or (answer, ())
     derived = (f"choices: {' and '.join(choices)}, since the answer is one of them",) if choices else ()
@@ -149,39 +152,10 @@ def answered(
         "question": question,
         "answer": word,
         "choices": choices,
-        "left_out": (),
+        "left_out": (ZERO_ONE,) if place.found.get("zero_one") and not choices else (),
         "derived": derived,
         "guessed": (),
     }
-
-
-def _objects(value: Cell) -> tuple[Object, ...]:
-    """Things with boxes as they stand: a list of boxes or of objects, or lists of boxes and names."""
-    if value is None:
-        return ()
-    if isinstance(value, dict):
-        boxes = next((value[k] for k in ("bbox", "boxes", "box") if isinstance(value.get(k), list)), None)
-        names: list[Cell] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
-        value = boxes if boxes is not None else value
-        value = [{"box": b, "name": n} for b, n in zip(value, names, strict=False)] if names else value
-    if not isinstance(value, list | tuple):
-        raise RecordError("boxes", "wrong value", show(value), "a list of boxes")
-    if len(value) == 4 and all(isinstance(v, int | float) for v in value):
-        value = [value]
-    found: list[Object] = []
-    counts: Counter[str] = Counter()
-    for i, thing in enumerate(value):
-        at, name = f"boxes[{i}]", "thing"
-        if isinstance(thing, dict):
-            name = next((plain_text(thing[k], f"{at}.{k}") for k in _NAMES if thing.get(k) is not None), name)
-            thing = next((thing[k] for k in ("bbox", "box") if thing.get(k) is not None), None)
-        counts[name] += 1
-        x0, y0, x1, y1 = four_numbers(thing, at)
-        found.append(Object(id=f"{name}-{counts[name]}", name=name, box=(x0, y0, x1, y1)))
-    return tuple(found)
-
-
-_NAMES = ("name", "label", "category", "class", "phrase", "category_id")
 
 
 def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
@@ -203,7 +177,7 @@ def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
                 last |= float(text) == len(options)
         with suppress(RecordError):
             size = size_of_picture(row.value, columns.name(row.value, "image"), place)
-            for thing in _objects(columns.get(row.value, "boxes")) if size else ():
+            for thing in objects_of(columns.get(row.value, "boxes"), place.box_form) if size else ():
                 if thing.box:
                     look.add(thing.box, size or (0, 0))
     place.refuse_doubtful_boxes(look, place.root)
@@ -211,6 +185,7 @@ def survey(rows: Iterator[SourceRow], place: ImportPlace) -> None:
     place.found.update({"answer_is": reading} if reading else {})
     place.found.update({"base": "from 0, as nothing says otherwise"} if reading and not sure else {})
     place.found.update({"letters": "only"} if open_answers and open_answers <= set("abcdefgh") else {})
+    place.found.update({"zero_one": "only"} if open_answers == {"0", "1"} else {})
     pairs = ({"y", "n"}, {"t", "f"})
     place.found.update({"short": "only"} if any(open_answers == pair for pair in pairs) else {})
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headscope.cli.imports import register
+from headscope.cli import imports, pictures
 
 if TYPE_CHECKING:
     from headscope.making.scenes.balance import Balance
 
 data_app = typer.Typer(help="Make cases, check them, describe them.", no_args_is_help=True)
-register(data_app)
+imports.register(data_app)
+pictures.register(data_app)
 
 
 @data_app.command("generate")

@@ -125,18 +125,24 @@ class Cases(Sequence[Case]):
             DataError: as there, but for their number.
         """
         case = self.by_id[case] if isinstance(case, str) else case
-        found = []
-        for shown in case.pictures:
-            try:
-                picture = read_rgb(locate(self.folder, shown.image))
-            except PictureError as exc:
-                raise self._trouble(case, shown, exc) from exc
-            if picture.size != (shown.width, shown.height):
-                size, wanted = (f"{w} x {h}" for w, h in (picture.size, (shown.width, shown.height)))
-                wrong = PictureError("wrong size", size, f"{wanted}, as the case says")
-                raise self._trouble(case, shown, wrong)
-            found.append(picture)
-        return found
+        return [self.picture(case, number) for number in range(len(case.pictures))]
+
+    def picture(self, case: Case | str, number: int) -> Image.Image:
+        """One of the pictures of a case, by its number from 0, as :meth:`image` reads one.
+
+        Raises:
+            DataError: as there, but for their number.
+        """
+        case = self.by_id[case] if isinstance(case, str) else case
+        shown = case.pictures[number]
+        try:
+            picture = read_rgb(locate(self.folder, shown.image))
+        except PictureError as exc:
+            raise self._trouble(case, shown, exc) from exc
+        if picture.size != (shown.width, shown.height):
+            size, wanted = (f"{w} x {h}" for w, h in (picture.size, (shown.width, shown.height)))
+            raise self._trouble(case, shown, PictureError("wrong size", size, f"{wanted}, as the case says"))
+        return picture
 
     def _trouble(self, case: Case, shown: Picture, exc: PictureError) -> DataError:
         return DataError(

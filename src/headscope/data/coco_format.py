@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from headscope.data.checks import Finding
-from headscope.data.fields import ForeignRecord, RecordError, take, text_of
+from headscope.data.fields import Cell, ForeignRecord, RecordError, take, text_of
 from headscope.data.jsonstream import BrokenJson, JsonStream, open_json
+from headscope.data.masks import box_of_segmentation
 from headscope.data.pictures import show
 
 _KEYS = {"images": "id", "annotations": "image_id", "categories": "id"}
@@ -41,6 +42,19 @@ class Photograph(NamedTuple):
             expected = "an id of categories"
             raise RecordError(f"{at}category_id", "no such kind", show(note["category_id"]), expected)
         return text_of(self.kinds[key], "name", "categories[].")
+
+
+def bbox_of(note: ForeignRecord, at: str) -> Cell:
+    """An annotation's ``bbox`` as it stands, or, where it has none, x, y, width, height around its
+    ``segmentation`` (polygons or run lengths).
+
+    Raises:
+        RecordError: there is no box, and the segmentation cannot be read.
+    """
+    if note.get("bbox") is not None or note.get("segmentation") in (None, [], {}):
+        return note.get("bbox")
+    x0, y0, x1, y1 = box_of_segmentation(note["segmentation"], f"{at}segmentation")
+    return [x0, y0, x1 - x0, y1 - y0]
 
 
 class Misread(NamedTuple):

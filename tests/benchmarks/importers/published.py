@@ -17,16 +17,25 @@ from source_records import (
     EMBSPATIAL,
     GQA,
     GQA_SCENES,
+    MINDCUBE,
+    MMSI,
     MULTIHOP,
     NLVR,
+    OMNISPATIAL,
+    REFSPATIAL,
+    ROBOSPATIAL,
     SCENE,
     SPATIAL457,
     SPATIALEVAL,
+    SPATIALVIZ,
     SPHERE,
     SRBENCH,
     SRBENCH_HEAD,
+    VIEWSPATIAL,
     VLMEVAL,
+    VSIBENCH,
     VSR,
+    WHERE2PLACE,
     base64_jpeg,
     whatsup_a,
 )
@@ -91,6 +100,33 @@ def _makers(root: Path) -> dict[str, Callable[[], object]]:
             put(root / "data/multihop_test_4500.json", [MULTIHOP]),
             _pic(root, "data/images/0001.jpg"),
         ),
+        "viewspatial": lambda: (
+            put(root / "ViewSpatial-Bench.json", [VIEWSPATIAL]),
+            _pic(root, "ViewSpatial-Bench/scene0011_00/280.jpg"),
+        ),
+        "omnispatial": lambda: (
+            put(root / "data.json", [OMNISPATIAL]),
+            _pic(root, "Dynamic_Reasoning/7.png"),
+        ),
+        "robospatial": lambda: (
+            put(root / "annotations.json", ROBOSPATIAL),
+            _pic(root, "images/img_0.png"),
+        ),
+        "mindcube": lambda: (
+            put(root / "data/raw/MindCube_tinybench.jsonl", [MINDCUBE]),
+            *(_pic(root, f"data/{name}") for name in MINDCUBE["images"]),
+        ),
+        "mmsi": lambda: _parquet(root / "MMSI_Bench.parquet", [MMSI]),
+        "vsibench": lambda: (
+            put(root / "test.jsonl", VSIBENCH),
+            *(_pic(root, f"frames/arkitscenes/41069021/{n:03d}.jpg") for n in range(40)),
+        ),
+        "spatialviz": lambda: (
+            put(root / "data.jsonl", [SPATIALVIZ]),
+            _pic(root, "MentalRotation/2DRotation/Level0/0-3.png"),
+        ),
+        "where2place": lambda: _parquet(root / "test-00000-of-00001.parquet", [WHERE2PLACE]),
+        "refspatial": lambda: _parquet(root / "location-00000-of-00001.parquet", [REFSPATIAL]),
         "vlmeval": lambda: put(
             root / "Some_TEST.tsv", "\t".join(VLMEVAL) + "\n" + "\t".join(map(str, VLMEVAL.values())) + "\n"
         ),
@@ -136,9 +172,12 @@ SPLIT = {
     "blink": "Spatial_Relation/val",
     "sphere": "reasoning",
     "multihopspatial": "test",
+    "mindcube": "tinybench",
+    "refspatial": "location",
 }
 COLUMNS = {"question": "prompt", "answer": "label", "image": "file"}
 NAMES = (
     *("vsr", "nlvr", "clevr", "gqa", "coco", "whatsup", "spatialeval", "3dsrbench", "spatial457", "cvbench"),
-    *("blink", "embspatial", "sphere", "multihopspatial", "vlmeval", "table"),
+    *("blink", "embspatial", "sphere", "multihopspatial", "viewspatial", "omnispatial", "robospatial"),
+    *("mindcube", "mmsi", "vsibench", "spatialviz", "where2place", "refspatial", "vlmeval", "table"),
 )

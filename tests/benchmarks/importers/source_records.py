@@ -212,6 +212,106 @@ CVBENCH = {
     "target_size": None,
     "bbox": None,
 }
+VIEWSPATIAL = {
+    "question_type": "Camera perspective - Relative Direction",
+    "image_path": ["ViewSpatial-Bench/scene0011_00/280.jpg"],
+    "question": "Could you tell me the location of the counter in comparison to the refrigerator?",
+    "answer": "B. front-up",
+    "choices": "A. right\nB. front-up\nC. back-left\nD. front",
+}
+OMNISPATIAL = {
+    "id": "7_1",
+    "question": "Which way will the car turn?",
+    "options": ["left", "right", "not at all", "back"],
+    "answer": 1,
+    "task_type": "Dynamic_Reasoning",
+    "sub_task_type": "Motion_Analysis",
+}
+ROBOSPATIAL = [
+    {
+        "category": "configuration",
+        "question": "Is the cup to the left of the box?",
+        "answer": "yes",
+        "img": "images/img_0.png",
+        "depth_image": "images/depth_0.png",
+        "mask": None,
+    },
+    {
+        "category": "context",
+        "question": "Where can the cup be put? Answer with points between 0 and 1.",
+        "answer": "[(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]",
+        "img": "images/img_0.png",
+        "depth_image": "images/depth_0.png",
+        "mask": "images/mask_0.png",
+    },
+]
+MINDCUBE = {
+    "id": "aroundnew_group1_q2",
+    "question": "Standing where picture 2 was taken, what is behind me? A. Sofa B. Blue door C. Table",
+    "images": ["other_all_image/a/front.png", "other_all_image/a/left.png"],
+    "gt_answer": "B",
+}
+MMSI = {
+    "id": 4,
+    "images": [jpeg("green"), jpeg("blue")],
+    "question_type": "Positional Relationship (Cam.-Obj.)",
+    "question": "Where is the chair in the second?\nOptions: A: Left, B: Right, C: Front, D: Back",
+    "answer": "C",
+    "thought": "It is seen in front.",
+}
+VSIBENCH = [
+    {
+        "id": 0,
+        "dataset": "arkitscenes",
+        "scene_name": "41069021",
+        "question_type": "object_counting",
+        "question": "How many chairs are in this room?",
+        "ground_truth": "4",
+        "options": None,
+    },
+    {
+        "id": 1,
+        "dataset": "arkitscenes",
+        "scene_name": "41069021",
+        "question_type": "object_rel_direction_easy",
+        "question": "Is the stove to the left or the right of me?",
+        "ground_truth": "B",
+        "options": ["A. left", "B. right"],
+    },
+]
+SPATIALVIZ = {
+    "Category": "MentalRotation",
+    "Task": "2DRotation",
+    "Level": "Level0",
+    "Image_id": "0-3",
+    "Question": "Which picture is the left one, turned?",
+    "Choices": ["the first", "the second", "the third", "none of them"],
+    "Answer": "C",
+}
+
+
+def mask(size: tuple[int, int] = (64, 48)) -> bytes:
+    """The bytes of a PNG mask: its right half counts."""
+    buffer = io.BytesIO()
+    picture = Image.new("L", size, 0)
+    picture.paste(255, (size[0] // 2, 0, size[0], size[1]))
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+WHERE2PLACE = {
+    "question_id": 3,
+    "question": "Find free room to the right of the cup.",
+    "image": {"bytes": jpeg("white"), "path": None},
+    "mask": {"bytes": mask(), "path": None},
+}
+REFSPATIAL = {
+    "id": 5,
+    "prompt": "Please point to the free area to the right of the cup.",
+    "suffix": "Your answer should be formatted as a list of tuples, i.e. [(x1, y1)].",
+    "image": {"bytes": jpeg("white"), "path": None},
+    "mask": {"bytes": mask(), "path": None},
+}
 BLINK = {
     "idx": "val_Spatial_Relation_1",
     "question": "Is the car beneath the cat?",

@@ -179,6 +179,87 @@ def test_blink_rows_keep_all_their_pictures(tmp_path: Path) -> None:
     assert validate(tmp_path / "out") == []
 
 
+def test_viewspatial_keeps_letters_in_the_question_and_words_in_the_answer(tmp_path: Path) -> None:
+    case = only("viewspatial", tmp_path)
+    assert case.answer == "front-up"
+    assert case.question.endswith("refrigerator?\nA. right\nB. front-up\nC. back-left\nD. front")
+    own = registry.rule("viewspatial")
+    said = {"B": True, "front-up": False, "It is A\n(b)": True, "front\nno idea": False}
+    assert {t: own.judge(case, t) for t in said} == said
+
+
+def test_omnispatial_reads_the_letter_behind_answer_else_a(tmp_path: Path) -> None:
+    case = only("omnispatial", tmp_path)
+    assert (case.answer, case.image) == ("right", "images/Dynamic_Reasoning/7.png")
+    table = registry.rule("omnispatial")([case], {case.id: "A would be left.\nAnswer: B"})
+    assert table[0].value == 1.0
+    assert [r.group for r in table] == ["all", "task: Dynamic_Reasoning", "sub-task: Motion_Analysis", "all"]
+
+
+def test_robospatial_points_have_to_lie_in_the_polygon(tmp_path: Path) -> None:
+    _, cases = imported("robospatial", tmp_path)
+    yes, point = cases
+    assert (yes.answer, yes.choices) == ("yes", ("yes", "no"))
+    assert point.objects[0].box == (16, 12, 48, 36)
+    own = registry.rule("robospatial")
+    assert [own.judge(yes, t) for t in ("Yes, it is", "no", "It is yes")] == [True, False, False]
+    said = {"[(0.5, 0.5)]": True, "at [0.3,0.3]": True, "(0.9, 0.5)": False, "the table": False}
+    assert {t: own.judge(point, t) for t in said} == said
+
+
+def test_mindcube_and_mmsi_hold_all_pictures_and_read_options_from_the_question(tmp_path: Path) -> None:
+    cube = only("mindcube", tmp_path / "cube")
+    assert (cube.answer, cube.kind, len(cube.pictures)) == ("Blue door", "around", 2)
+    mmsi = only("mmsi", tmp_path / "mmsi")
+    assert (mmsi.answer, mmsi.choices, len(mmsi.pictures)) == ("Front", ("Left", "Right", "Front", "Back"), 2)
+    assert mmsi.original is not None
+    assert mmsi.original["images"] == [{"picture": "the file beside the case"}] * 2
+    assert registry.rule("mmsi").judge(mmsi, "``C``")
+    assert registry.rule("mindcube").judge(cube, "<answer>B. Blue door</answer>")
+
+
+def test_vsibench_takes_frames_evenly_and_scores_numbers_by_how_near_they_are(tmp_path: Path) -> None:
+    report, cases = imported("vsibench", tmp_path)
+    assert report.several_pictures == 2
+    names = [p.image.rpartition("/")[2] for p in cases[0].pictures]
+    assert len(names) == 32
+    assert (names[0], names[1], names[-1]) == ("000.jpg", "001.jpg", "039.jpg")
+    table = registry.rule("vsibench")(list(cases), {cases[0].id: "3", cases[1].id: "B."})
+    assert table[0].value == pytest.approx((0.6 + 1.0) / 2)
+    assert cases[1].answer == "right"
+
+
+def test_vsibench_without_frames_says_so(tmp_path: Path) -> None:
+    p.put(tmp_path / "in/test.jsonl", p.VSIBENCH)
+    report = import_cases("vsibench", tmp_path / "out", place=tmp_path / "in")
+    assert report.without_picture == 2
+    assert any("frames: none beside the rows" in what for what in report.left_out)
+
+
+@pytest.mark.parametrize("name", ["where2place", "refspatial"])
+def test_points_are_scored_by_the_mask_which_the_case_keeps(name: str, tmp_path: Path) -> None:
+    case = only(name, tmp_path)
+    assert case.objects[0].box == (32, 0, 64, 48)
+    own = registry.rule(name)
+    assert own([case], {case.id: "[(0.75, 0.5), (0.25, 0.5)]"})[0].value == 0.5
+    assert own([case], {case.id: case.answer})[0].value == 1.0
+    assert own([case], {case.id: "to the right"})[0].value == 0.0
+    assert own([case], {case.id: "(1.0, 0.5)"})[0].value == 0.0
+
+
+def test_spatialviz_finds_its_picture_by_its_fields(tmp_path: Path) -> None:
+    case = only("spatialviz", tmp_path)
+    assert (case.answer, case.kind) == ("the third", "MentalRotation/2DRotation")
+    own = registry.rule("spatialviz")
+    said = {
+        "<think>A</think><answer>C</answer>": True,
+        "C": True,
+        "Answer: C, not B": False,
+        "the third": False,
+    }
+    assert {t: own.judge(case, t) for t in said} == said
+
+
 def test_embspatial_answers_are_counted_from_zero(tmp_path: Path) -> None:
     case = only("embspatial", tmp_path)
     assert case.answer == "The door is left of the stair."

@@ -205,6 +205,33 @@ def test_letters_without_options_are_refused(tmp_path: Path) -> None:
         imported(tmp_path / "b", row, name="vlmeval")
 
 
+def test_answers_0_and_1_alone_are_said_to_be_open_and_read_by_the_option(tmp_path: Path) -> None:
+    rows = [ROW | {"answer": n} for n in (0, 1, 1)]
+    report, cases = imported(tmp_path / "open", *rows)
+    assert cases[0].choices == ()
+    assert any("answer_is=truth" in what for what in report.left_out)
+    _, cases = imported(tmp_path / "said", *rows, columns={"answer_is": "truth"})
+    assert [(c.answer, c.choices) for c in cases] == [("no", ("yes", "no")), *[("yes", ("yes", "no"))] * 2]
+
+
+def test_an_object_of_options_may_be_the_other_way_round() -> None:
+    assert options_of({"cup": "B", "plate": "A"}, "choices") == (("plate", "cup"), ("A", "B"))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        {"x1": 10, "y1": 20, "x2": 40, "y2": 44}, {"xmin": 10, "ymin": 20, "xmax": 40, "ymax": 44},
+        {"x": 10, "y": 20, "w": 30, "h": 24}, {"left": 10, "top": 20, "width": 30, "height": 24},
+        {"bbox": [10, 20, 40, 44]}, {"box": {"x": 10, "y": 20, "width": 30, "height": 24}},
+    ],
+)  # fmt: skip
+def test_boxes_whose_keys_say_what_they_are(box: dict[str, Any], tmp_path: Path) -> None:
+    for i, value in enumerate(([box | {"label": "cup"}], json.dumps([box | {"label": "cup"}]))):
+        _, cases = imported(tmp_path / str(i), ROW | {"boxes": value})
+        assert [(o.name, o.box) for o in cases[0].objects] == [("cup", (10, 20, 40, 44))]
+
+
 def test_a_question_that_shows_its_options_is_left_as_it_is(tmp_path: Path) -> None:
     question = "Which is red? (A) cup (B) plate"
     _, cases = imported(tmp_path, ROW | {"question": question, "choices": ["cup", "plate"], "answer": "A"})
@@ -350,6 +377,20 @@ def test_arrays_members_lines_and_shards_are_all_read(tmp_path: Path) -> None:
     parquet(tmp_path / "shards/train-00002-of-00003.parquet", rows[:1])
     with pytest.raises(DataError, match=r"found 2 files|shards of train"):
         import_cases("table", tmp_path / "some", place=tmp_path / "shards")
+
+
+def test_rows_without_ids_are_told_apart_in_one_line_and_in_shards(tmp_path: Path) -> None:
+    p._pic(tmp_path / "in", "images/a.png")
+    (tmp_path / "in/rows.json").write_text(json.dumps([ROW, ROW | {"answer": "plate"}]))
+    report = import_cases("table", tmp_path / "one", place=tmp_path / "in")
+    assert (report.rows, report.cases) == (2, 2)
+    (tmp_path / "in/rows.json").write_text(json.dumps({"x": ROW, "y": ROW}))
+    assert import_cases("table", tmp_path / "keys", place=tmp_path / "in").cases == 2
+    (tmp_path / "in/rows.json").unlink()
+    for number in range(2):
+        parquet(tmp_path / f"in/test-{number:05d}-of-00002.parquet", [ROW, ROW])
+    report = import_cases("table", tmp_path / "shards", place=tmp_path / "in")
+    assert (report.rows, report.cases, report.refused) == (4, 4, 0)
 
 
 def test_arrow_files_as_datasets_saves_them_are_read(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headscope.data.schema import Case
 from headscope.making.decompose.claims import Claim, read_claim
+from headscope.making.decompose.rules import decompose
 from headscope.making.decompose.thing_names import odd_word
 from headscope.making.decompose.thing_nouns import NOUNS
 from headscope.making.decompose.thing_words import ADJECTIVES
@@ -165,6 +167,29 @@ def test_no_step_is_invented_of_a_sentence_that_says_something_else(text: str) -
     found = read_claim(text)
     assert isinstance(found, str)
     assert found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "An ellipse is behind an ellipse.",
+        "A shape is to the left of a green shape.",
+        "A gray circle is to the right of a gray shape.",
+        "Is the cup left of the red cup?",
+    ],
+)
+def test_two_things_that_one_name_may_mean_are_not_asked_about_as_one(text: str) -> None:
+    case = Case(id="a", image="a.png", width=9, height=9, question=text, answer="no")
+    assert decompose(case) == "two things whose names do not tell them apart"
+
+
+def test_drawn_shapes_have_no_front() -> None:
+    question = "A red square is behind a blue circle."
+    case = Case(id="a", image="a.png", width=9, height=9, question=question, answer="true")
+    made = decompose(case)
+    assert isinstance(made, Case)
+    assert [s.answer for s in made.steps if s.wording == "face/0"] == ["it has no front"]
+    assert not [s for s in made.steps if s.wording == "faced/0"]
 
 
 ONES = st.sampled_from(sorted(n for n in NOUNS if len(n) > 2 and not n.endswith("s") and n not in ADJECTIVES))

@@ -82,3 +82,50 @@ def mixed(options: Sequence[str], key: str) -> tuple[str, ...]:
     return tuple(
         sorted(options, key=lambda o: hashlib.sha256(f"{key}\0{o}".encode(errors="replace")).digest())
     )
+
+
+_INLINE = re.compile(r"(?:^|(?<=[\s,;.?(]))\(?([A-H])[.):]\s*")
+
+
+def inline_options(question: str) -> tuple[str, ...]:
+    """The options that a question lists by letters in its own text, from A on; empty where it lists none.
+
+    Example:
+        >>> inline_options("What is behind me? A. Sofa B. Door C. The red chair")
+        ('Sofa', 'Door', 'The red chair')
+    """
+    marks = list(_INLINE.finditer(question))
+    for start in (i for i, mark in enumerate(marks) if mark[1] == "A"):
+        found: list[re.Match[str]] = []
+        for mark in marks[start:]:
+            if mark[1] == LETTERS[len(found) : len(found) + 1]:
+                found.append(mark)
+        if len(found) < 2:
+            continue
+        ends = [*(m.start() for m in found[1:]), len(question)]
+        texts = [question[m.end() : end].strip(" \t\r\n,;") for m, end in zip(found, ends, strict=True)]
+        if all(texts):
+            return tuple(t.rstrip(".") or t for t in texts)
+    return ()
+
+
+def listed(question: str, options: Sequence[str]) -> str:
+    """The question with its options in lines, by letters.
+
+    Example:
+        >>> listed("Where is it?", ["left", "right"])
+        'Where is it?\\nA. left\\nB. right'
+    """
+    return "\n".join([question.strip(), *(f"{c}. {o}" for c, o in zip(LETTERS, options, strict=False))])
+
+
+def as_it_stands(question: str, options: Sequence[str], index: int, *left_out: str) -> QuestionFields:
+    """A question that lists its options itself, left in its own words."""
+    choices = distinct(options)
+    left = left_out if choices else (*left_out, SAME_OPTIONS)
+    return {
+        "question": question.strip(),
+        "answer": options[index],
+        "choices": choices,
+        "left_out": left,
+    }

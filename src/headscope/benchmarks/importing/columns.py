@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from headscope.benchmarks.importing.answer_options import LETTERS
 from headscope.data.fields import Cell, RecordError, plain_text
@@ -18,8 +18,8 @@ _FIELD = re.compile(r"\{([^{}]+)\}")
 _MARKED = re.compile(r"(?:^|(?<=[\s;,|]))\(?([A-Ha-h])[).:]\s*")
 _INTEGER = re.compile(r"[+-]?\d{1,9}(?:\.0)?")
 _BRACKETS = re.compile(r"^\W*(?:option\s+|answer:?\s*)?\(?([A-Ha-h])\)?(?:[.:)]\s*(.*))?\W*$", re.I | re.S)
-PAIRS = (("yes", "no"), ("true", "false"))
-READINGS = ("text", "letter", "index", "index1")
+PAIRS = (("yes", "no"), ("true", "false"), ("correct", "incorrect"))
+READINGS = ("text", "letter", "index", "index1", "truth")
 
 
 def value_of(record: Mapping[str, Cell], name: str) -> Cell:
@@ -38,7 +38,7 @@ def value_of(record: Mapping[str, Cell], name: str) -> Cell:
         return _FIELD.sub(lambda m: plain_text(parts[m[1]], m[1]), name)
     value: Cell = record
     for part in name.split("."):
-        value = _opened(value)
+        value = opened(value)
         if isinstance(value, Mapping):
             value = value.get(part)
         elif isinstance(value, list | tuple) and part.isdigit() and int(part) < len(value):
@@ -48,7 +48,7 @@ def value_of(record: Mapping[str, Cell], name: str) -> Cell:
     return value
 
 
-def _opened(value: Cell) -> Cell:
+def opened(value: Cell) -> Cell:
     """A text that is JSON (or Python's way of writing the same) as what it holds."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
@@ -73,7 +73,7 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
         >>> options_of("(A) cup (B) plate", "choices")
         (('cup', 'plate'), ('A', 'B'))
     """
-    value = _opened(value)
+    value = opened(value)
     labels: Sequence[str] = ()
     if isinstance(value, Mapping):
         texts, names = value.get("text"), value.get("label")
@@ -81,6 +81,8 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
             labels, value = [str(x) for x in names], texts
         else:
             kept = {str(k): v for k, v in value.items() if v is not None}
+            if _are_labels(kept.values()) and not _are_labels(kept):  # {"cup": "A"}: the other way round
+                kept = {str(v).upper(): k for k, v in sorted(kept.items(), key=lambda x: str(x[1]).upper())}
             labels, value = list(kept), list(kept.values())
     elif isinstance(value, str):
         labels, value = _split(value)
@@ -91,6 +93,12 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
     if [m[1] for m in marks if m] == list(LETTERS[: len(options)]):
         options = tuple(o[m.end() :] for o, m in zip(options, marks, strict=True) if m)
     return options, tuple(labels) if len(labels) == len(options) else tuple(LETTERS[: len(options)])
+
+
+def _are_labels(texts: Iterable[Cell]) -> bool:
+    """Whether texts are the letters from A on, each once, in any order."""
+    found = sorted(str(t).strip().upper() for t in texts)
+    return len(found) > 1 and found == list(LETTERS[: len(found)])
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
@@ -179,7 +187,7 @@ def chosen(
 
 
 def pair_of(answer: str) -> tuple[str, tuple[str, str]] | None:
-    """(the answer in small letters, its pair) of yes, no, true, false; None for other answers.
+    """(the answer in small letters, its pair) of yes, no, true, false, correct, incorrect; None for others.
 
     Example:
         >>> pair_of("No.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,16 @@ class SourceRow(NamedTuple):
         """The finding with its place, on one line whatever the record holds."""
         field = f"{self.at}{finding.field or '(no name)'}"
         return Fault(self.file, self.line, field if field.isprintable() else show(field), *finding[1:])
+
+
+def number_of(row: SourceRow, place: ImportPlace) -> str:
+    """What stands for a row that has no id: its number in an array (from 0), its key, or else its line.
+
+    Of several files with the name of its own.
+    """
+    inside = re.search(r"\[(.+)\]\.$", row.at)
+    number = inside[1].strip("'\"") if inside else str(row.line)
+    return number if len(place.files) < 2 else f"{Path(row.file).stem}-{number}"
 
 
 @dataclass

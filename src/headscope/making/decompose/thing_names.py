@@ -23,6 +23,8 @@ from headscope.making.decompose.thing_words import (
 _LONGEST = 4  # words of a name
 _GLASSES = frozenset({"wine", "beer", "water", "shot", "drinking", "cocktail", "champagne", "martini"})
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*['’]?")
+_ANYTHING = frozenset({"shape", "object", "thing", "item"})
+_NO_KIND = frozenset({("hot", "dog")})  # no dog that is hot
 _OF_A_QUALITY = re.compile(r"(?:able|ible|ful|less|ous|(?<!f)(?<!d)ish|like|proof|shaped|sized|ward)$")
 
 
@@ -73,6 +75,26 @@ def may_be_said_of(name: str, *, several: bool) -> bool:
     if words[-1] == "glass":
         return words[-2] not in _GLASSES
     return words[-1] in MASSES or (several and words[-1].endswith("s") and not words[-1].endswith("ss"))
+
+
+def may_be_one(one: str, other: str) -> bool:
+    """Whether one name may mean what the other names, so that "the ..." would not tell two things apart.
+
+    Example:
+        >>> may_be_one("shape", "red shape"), may_be_one("red shape", "red circle")
+        (True, True)
+        >>> may_be_one("red cup", "blue cup"), may_be_one("dog", "hot dog")
+        (False, False)
+    """
+    first, second = one.casefold().split(), other.casefold().split()
+    if not first or not second:
+        return False
+    for less, more in ((first, second), (second, first)):
+        same = less[-1] == more[-1] or less[-1] in _ANYTHING
+        described = all(w in ADJECTIVES for w in more[:-1]) or less == more
+        if same and described and set(less[:-1]) <= set(more[:-1]) and tuple(more) not in _NO_KIND:
+            return True
+    return False
 
 
 def is_one_of(word: str, known: frozenset[str]) -> bool:

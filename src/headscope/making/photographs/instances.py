@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headscope.data.coco_format import Misread, Photograph, photographs
+from headscope.data.coco_format import Misread, Photograph, bbox_of, photographs
 from headscope.data.fields import RecordError, box_from_xywh, size_of, text_of
 from headscope.data.pictures import PictureError, check_path, show
 from headscope.data.schema import Object
@@ -90,12 +90,11 @@ def _photo(photograph: Photograph, folder: str) -> Photo:
             crowds.add(kind)
             continue
         counts[kind] += 1
-        whole, _ = box_from_xywh(note.get("bbox"), f"{at}bbox")
-        box, _ = box_from_xywh(note.get("bbox"), f"{at}bbox", size)
+        bbox = bbox_of(note, at)
+        whole, _ = box_from_xywh(bbox, f"{at}bbox")
+        box, _ = box_from_xywh(bbox, f"{at}bbox", size)
         if max(abs(a - b) for a, b in zip(whole, box, strict=True)) > _SLACK:
-            raise RecordError(
-                f"{at}bbox", "box outside the picture", show(str(note["bbox"])), "within the picture"
-            )
+            raise RecordError(f"{at}bbox", "box outside the picture", show(str(bbox)), "within the picture")
         things.append(Object(id=f"{kind.replace(' ', '_')}{counts[kind]}", name=kind, box=box))
     known = photograph.kinds.values()
     kinds = {str(k.get("name")): str(k.get("supercategory", k.get("name"))) for k in known}

@@ -26,7 +26,8 @@ motorcycle, airplane, bus, train, truck, boat, chair, couch, bench, bed, toilet,
 toaster, refrigerator, clock, parking meter, stop sign, traffic light, cell phone, teddy bear"""
 _FRONTLESS = """frisbee, sports ball, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple,
 sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, potted plant, dining table, vase,
-umbrella, scissors"""
+umbrella, scissors, shape, square, rectangle, triangle, pentagon, hexagon, octagon, cross, circle, semicircle,
+ellipse, oval, cube, sphere, cylinder, cone, block"""
 _FRONT = {" ".join(n.split()): True for n in _FACING.split(",")}
 _FRONT |= {" ".join(n.split()): False for n in _FRONTLESS.split(",")}
 
@@ -34,11 +35,15 @@ _FRONT |= {" ".join(n.split()): False for n in _FRONTLESS.split(",")}
 def has_front(name: str) -> bool | None:
     """Whether things of this name have a front of their own; None: not known here.
 
+    Words before a known name do not count: a brown dog is a dog, a hot dog is none.
+
     Example:
-        >>> has_front("dog"), has_front("bowl"), has_front("gizmo")
+        >>> has_front("brown dog"), has_front("hot dog"), has_front("gizmo")
         (True, False, None)
     """
-    return _FRONT.get(name)
+    words = name.split()
+    known = (_FRONT.get(" ".join(words[start:])) for start in range(len(words)))
+    return next((front for front in known if front is not None), None)
 
 
 def a(name: str) -> str:

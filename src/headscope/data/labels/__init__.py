@@ -1,0 +1,1 @@
+"""Labelled boxes in the files of other tools, as COCO's instances."""
