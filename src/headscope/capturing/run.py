@@ -24,7 +24,14 @@ from headscope.asking.preparing import prepared
 from headscope.asking.readouts import check_readouts
 from headscope.capturing.captured import CapturedSettings, CapturePlan, Shard, write_plan
 from headscope.capturing.shard_plan import make_plan
-from headscope.capturing.store import attributes, clear_unfinished, iter_answers, missing_shards
+from headscope.capturing.store import (
+    attributes,
+    broken_shards,
+    clear_unfinished,
+    iter_answers,
+    missing_shards,
+    shard_path,
+)
 from headscope.capturing.writer import ShardWriter
 from headscope.data.cases import Cases
 from headscope.errors import DataError, StoreError
@@ -106,6 +113,9 @@ def capture(
     plan = make_plan(vlm, items, settings, cases.fingerprint)
     write_plan(folder, plan)
     clear_unfinished(folder)
+    for name, why in broken_shards(folder, plan).items():
+        (announce or log.warning)(f"capture: shard {name} is made again: {why}")
+        shutil.rmtree(shard_path(folder, name))
     todo = set(missing_shards(folder, plan))
     _announce(folder, plan, todo, announce or log.info)
     _announce_unanswered(cases, announce or log.warning)
@@ -128,7 +138,9 @@ def capture(
             outcome = _ask_shard(vlm, shard, work, done)
             for row in outcome.rows:
                 row["split"] = splits[row["case"]]
-            writer.write(folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan))
+            writer.write(
+                folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan), plan.identity
+            )
     for said in warnings_of(form_of(iter_answers(folder))) if shards and score else ():
         (announce or log.warning)(f"capture: {said}")
 
