@@ -7,10 +7,13 @@ VISION_READY := $(VISION)/.ready
 # What depends on how pictures are read: model rooms and families, asking, pointing, and whole small studies.
 VISION_TESTS := tests/models tests/asking tests/capturing tests/pointing tests/experiments/waking tests/study/test_study_record.py
 
-.PHONY: demo test test-vision lint format clean bench bench-peers survey-matrix
+.PHONY: demo shell test test-vision lint format clean bench bench-peers survey-matrix
 
 demo: $(READY)          ## the whole study on the embedded model: runs/demo/report.html
 	$(BIN)/headscope demo --study runs/demo
+
+shell: $(READY)         ## a shell in which `headscope` is found
+	PATH="$(CURDIR)/$(BIN):$$PATH" $${SHELL:-bash}
 
 test: $(READY)          ## every test
 	$(BIN)/python -m pytest

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from headscope.data.schema import Case
-from headscope.data.texts import UNSEEN
+from headscope.errors import UNSEEN
 
 
 def record(name: str = "a", **changes: Any) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from headscope.cli.output import say, tell
 from headscope.making.scenes.generate import draw_scenes
+from headscope.version import __version__
 
 COMMAND = [sys.executable, "-m", "headscope"]
 
@@ -193,3 +195,41 @@ def test_heads_may_be_muted_by_their_labels(cases_folder: Path, tiny_llava_folde
     )
     assert done.returncode == 0, done.stderr
     assert "(muted: L0H2, L1H3)" in done.stdout
+
+
+def test_the_version_is_said() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"headscope {__version__}\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_a_terminal_without_utf_8_ends_no_command(encoding: str, cases_folder: Path, tmp_path: Path) -> None:
+    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+    (tmp_path / "said.csv").write_text("id,text\nscene-1-000000,left\n")
+    for words in (
+        (
+            "score",
+            "--data",
+            cases_folder,
+            "--predictions",
+            tmp_path / "said.csv",
+            "--out",
+            tmp_path / encoding,
+        ),
+        ("models",),
+        ("data", "list"),
+        ("study", "status", tmp_path / "a – b"),
+    ):
+        done = subprocess.run([*COMMAND, *map(str, words)], env=env, capture_output=True, check=False)
+        said = (done.stdout + done.stderr).decode(encoding)
+        assert done.returncode == (1 if words[0] == "study" else 0), said
+        assert "Traceback" not in said
+        assert "Error" not in said
+
+
+def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "dog\x1b[2J\x00\u202e\rcat\n\tend"
+    tell(hostile)
+    say(hostile)
+    found = capsys.readouterr()
+    assert found.out == found.err == "dog\\u001b[2J\\u0000\\u202e\\u000dcat\n\tend\n"

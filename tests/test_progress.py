@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
+from threading import Event
 
 import pytest
 
-from headscope.progress import heeding_ctrl_c, track
+from headscope import progress
+from headscope.progress import heeding_ctrl_c, telling, track, unit_done
 
 
 def test_a_ctrl_c_that_a_library_swallows_ends_the_work_at_its_next_step() -> None:
@@ -35,3 +38,65 @@ def test_an_ordinary_ctrl_c_is_raised_at_once_and_handlers_of_others_are_left_al
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def minutes(count: int, between: Callable[[], None] = lambda: None) -> Callable[[Event], bool]:
+    """A clock for the thread that tells: so many minutes pass at once, then none."""
+    left = iter(range(count))
+
+    def wait(stop: Event) -> bool:
+        if next(left, None) is None:
+            return stop.wait(30)
+        between()
+        return False
+
+    return wait
+
+
+def test_in_a_pipe_work_says_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    reached, go_on = Event(), Event()
+
+    def between() -> None:
+        reached.wait(30)
+
+    with telling("ablate", minutes(2, between)):
+        unit_done()
+        for step in track(range(5), "heads", unit="heads"):
+            if step == 3:
+                reached.set()
+                while capsys_lines(capsys) < 2:
+                    go_on.wait(0.01)
+    assert said == ["ablate: 0 min so far; heads: 3 of 5 heads; 1 units of work done"] * 2
+
+
+said: list[str] = []
+
+
+def capsys_lines(capsys: pytest.CaptureFixture[str]) -> int:
+    said.extend(capsys.readouterr().err.splitlines())
+    return len(said)
+
+
+def test_a_loop_of_its_own_tells_too_and_loops_within_are_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    real = progress.telling
+    monkeypatch.setattr(progress, "telling", lambda name: begun.append(name) or real(name))
+    assert [list(track(range(2), "inner")) for _ in track(range(2), "outer")] == [[0, 1]] * 2
+    assert begun == ["outer", "inner", "inner"]
+    assert capsys.readouterr().err == ""
+    assert not progress._WORK.loops
+    assert not progress._WORK.told
+
+
+def test_where_a_bar_is_drawn_nothing_else_is_said_and_bars_are_not_nested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "_can_draw", lambda: True)
+    seen = []
+    for _ in track(range(2), "outer"):
+        for _ in track(range(2), "inner"):
+            seen.append([loop.bar for loop in progress._WORK.loops])
+            assert progress._WORK.line("x", 60.0) == ""
+    assert seen == [[True, False]] * 4

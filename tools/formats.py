@@ -34,9 +34,7 @@ OTHERS = (
     "headscope.benchmarks.predictions:PredictionScores",
     "headscope.validation.validation_result:ValidationResult",
 )
-_CHECKSUM = (
-    "Of all that stands before it, and of the table beside the file; the last member, verified on load."
-)
+_CHECKSUM = "Of all that stands before it, and of the table beside the file; verified on load."
 _BLOCK = re.compile(r"(<!-- fields: (\S+) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 
 

@@ -19,6 +19,7 @@ from headscope.version import __version__ as __version__
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else here
 if TYPE_CHECKING:
+    from headscope.asking.questions import ask
     from headscope.asking.read import Reading, read
     from headscope.capturing.prompt_capture import capture
     from headscope.data.cases import Cases, load_cases
@@ -49,6 +50,7 @@ __all__ = [
     "Study",
     "Taxonomy",
     "add",
+    "ask",
     "bake",
     "capture",
     "draw_scenes",
@@ -76,6 +78,7 @@ _HOMES = {
     "Study": "study.study",
     "Taxonomy": "functions",
     "add": "edits.edits",
+    "ask": "asking.questions",
     "bake": "edits.baking",
     "capture": "capturing.prompt_capture",
     "draw_scenes": "making.scenes.generate",

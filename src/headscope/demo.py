@@ -11,7 +11,8 @@ from headscope.data.cases import Cases, load_cases
 from headscope.errors import StudyError
 from headscope.making.scenes.balance import Balance
 from headscope.making.scenes.generate import draw_scenes
-from headscope.storage import read_json, write_json
+from headscope.storage import write_sealed
+from headscope.study.kept_record import SECONDS, has_study, read_seconds
 from headscope.study.lock import FolderLock
 from headscope.study.study import Study
 
@@ -49,15 +50,13 @@ def run_demo(
         else:
             more = Balance(more=MORE) if cases is None else None
             found = draw_scenes(data, cases or CASES, SEED if seed is None else seed, balance=more)
-    if seed is None and not (folder / "study.json").exists():
+    if seed is None and not has_study(folder):
         seed = SEED
     seconds = round(time.perf_counter() - start, 2)
     telling: dict[str, Any] = {"announce": announce, "wait": wait, "workers": workers}
     study = Study.create(folder, model=model, data=found, size=size, seed=seed, **telling)
     with study.lock:
-        path = folder / "timings.json"
-        timings = read_json(path) if path.exists() else {}
-        write_json(path, {"data": seconds, **timings})
+        write_sealed(folder / SECONDS, {"data": seconds, **read_seconds(folder)})
         study.run()
     return study
 

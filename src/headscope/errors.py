@@ -1,5 +1,7 @@
 """One family of errors; every message says what was asked, what was found, where, and what to do."""
 
+import re
+
 
 class HeadscopeError(Exception):
     """Root of every error that headscope raises on purpose; the CLI prints it without a traceback.
@@ -50,6 +52,8 @@ class UntriedReleaseWarning(UserWarning):
     """The installed transformers is newer than the releases that headscope was tried with."""
 
 
+# Control characters but tab and line ends, and marks that turn the direction of what follows them.
+UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _QUOTED = 80  # how much of a text a message quotes
 
 
@@ -62,6 +66,16 @@ def in_one_line(exc: BaseException) -> str:
     """
     said = " ".join(str(exc).split()) or type(exc).__name__
     return said if len(said) <= 300 else f"{said[:297]}..."
+
+
+def shown(text: str) -> str:
+    """A text for a terminal: what the terminal would obey is written out, line ends and tabs are kept.
+
+    Example:
+        >>> shown("dog\\x1b[2J")
+        'dog\\\\u001b[2J'
+    """
+    return re.sub(r"\r(?!\n)", r"\\u000d", UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def quoted(text: str) -> str:

@@ -1,16 +1,90 @@
-"""Progress bars with a rate and an ETA, on standard error, silent where nobody looks."""
+"""What work says while it goes on, on standard error: a bar in a terminal, else a line a minute."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sized
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+MINUTE = 60.0
 _PRESSED = threading.Event()
+
+
+@dataclass
+class _Loop:
+    """A loop that is under way."""
+
+    label: str
+    total: int | None
+    unit: str
+    bar: bool
+    done: int = 0
+
+    def __str__(self) -> str:
+        of = "" if self.total is None else f" of {self.total:,}"
+        return f"{self.label}: {self.done:,}{of} {self.unit}"
+
+
+@dataclass
+class _Work:
+    """What this process is at: loops within loops, finished units, and whether somebody tells of it."""
+
+    loops: list[_Loop] = field(default_factory=list)
+    units: int = 0
+    told: bool = False
+
+    def line(self, name: str, seconds: float) -> str:
+        """What is said of it; empty while a bar shows it."""
+        if any(loop.bar for loop in self.loops):
+            return ""
+        minutes = f"{name}: {seconds / MINUTE:.0f} min so far"
+        units = [f"{self.units:,} units of work done"] if self.units else []
+        return "; ".join([minutes, *(str(loop) for loop in self.loops), *units])
+
+
+_WORK = _Work()
+
+
+def unit_done() -> None:
+    """Count a finished unit of work."""
+    _WORK.units += 1
+
+
+@contextmanager
+def telling(name: str, wait: Callable[[threading.Event], bool] | None = None) -> Iterator[None]:
+    """While inside, a line a minute says how far the work is, where no bar does.
+
+    Args:
+        name: of the work.
+        wait: waits a minute, or until the event is set; returns whether it is set.
+    """
+    if _WORK.told:
+        yield
+        return
+    begun, stop = time.monotonic(), threading.Event()
+    pause = wait or (lambda event: event.wait(MINUTE))
+
+    def beat() -> None:
+        while not pause(stop):
+            if line := _WORK.line(name, time.monotonic() - begun):
+                print(line, file=sys.stderr, flush=True)
+
+    _WORK.told, _WORK.units = True, 0
+    thread = threading.Thread(target=beat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        _WORK.told = False
 
 
 @contextmanager
@@ -47,19 +121,38 @@ def _heeded(items: Iterable[T]) -> Iterator[T]:
 def track(items: Iterable[T], label: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
     """Iterate with a bar that shows how much is done, the rate and the time left.
 
-    Without a terminal nothing is drawn.
+    Without a terminal or a notebook that can draw it, a line a minute says how much is done.
 
     Example:
         >>> list(track([1, 2], "steps"))
         [1, 2]
     """
-    if not sys.stderr.isatty():
-        yield from _heeded(items)
-        return
+    count = total if total is not None else (len(items) if isinstance(items, Sized) else None)
+    loop = _Loop(label, count, unit, bar=_can_draw() and not any(outer.bar for outer in _WORK.loops))
+    _WORK.loops.append(loop)
+    try:
+        if loop.bar:
+            yield from _drawn(items, loop)
+            return
+        with telling(label):
+            for item in _heeded(items):
+                yield item
+                loop.done += 1
+    finally:
+        _WORK.loops.remove(loop)
+
+
+def _can_draw() -> bool:
+    """Whether there is a terminal, or a notebook with what its bars need."""
+    notebook = "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
+    return notebook or bool(getattr(sys.stderr, "isatty", lambda: False)())
+
+
+def _drawn(items: Iterable[T], loop: _Loop) -> Iterator[T]:
+    """The items, and a bar of how many are done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    count = total if total is not None else (len(items) if isinstance(items, Sized) else None)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -68,8 +161,9 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=count, rate="")
+        task = bar.add_task(loop.label, total=loop.total, rate="")
         for item in _heeded(items):
             yield item
+            loop.done += 1
             speed = bar.tasks[0].speed
-            bar.update(task, advance=1, rate=f"{speed:.1f} {unit}/s" if speed else "")
+            bar.update(task, advance=1, rate=f"{speed:.1f} {loop.unit}/s" if speed else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +81,21 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def tree_digests(folder: Path) -> dict[str, str]:
+    """Path in a folder -> digest, of every file under it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): file_digest(p) for p in files}
+
+
+def first_change(folder: Path, digests: Mapping[str, str]) -> Path | None:
+    """The first of a folder's files that is not there, or is not as its digest says; None: all are."""
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file() or file_digest(path) != digest:
+            return path
+    return None
 
 
 def _digest(body: str, beside: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headscope.errors import DamagedError, StoreError
+from headscope.progress import unit_done
 from headscope.seals import sealed, unsealed
 
 Row = dict[str, Any]
@@ -262,6 +263,7 @@ class Ledger:
 
     def put(self, key: str, value: Any) -> Any:
         """Store a unit's result; what comes back is what a restart would read."""
+        unit_done()
         write_sealed(self._path(key), {"key": key, "settings": self._settings, "value": value})
         return self.get(key)
 

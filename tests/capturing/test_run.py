@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from headscope.capturing import run
 from headscope.capturing.captured import read_plan
 from headscope.capturing.run import capture
 from headscope.capturing.shard_plan import estimate_bytes
-from headscope.capturing.store import open_activations, open_answers
+from headscope.capturing.store import broken_shards, open_activations, open_answers
 from headscope.data.cases import Cases
-from headscope.errors import DataError, StoreError, StudyError
+from headscope.errors import DamagedError, DataError, StoreError, StudyError
 from headscope.functions import DEFAULT
 from headscope.models.vlm import VLM
 
@@ -176,8 +177,51 @@ def test_a_damaged_shard_is_named(tiny: VLM, cases: Cases, tmp_path: Path) -> No
     capture(tiny, cases, SPLITS, tmp_path, **settings)
     (tmp_path / "shards" / "00001" / "z.zarr" / "prompt_last" / "zarr.json").write_text("{")
     (tmp_path / "shards" / "00001" / "z.zarr" / "zarr.json").write_text("{")
-    with pytest.raises(StoreError, match=r"00001.z\.zarr: cannot be read"):
+    with pytest.raises(StoreError, match=r"00001.z\.zarr.prompt_last.zarr\.json: was changed"):
         open_activations(tmp_path)
     (tmp_path / "shards" / "00001" / "answers.parquet").write_bytes(b"PAR1")
     with pytest.raises(StoreError, match=r"answers\.parquet"):
         open_answers(tmp_path)
+
+
+def test_every_file_of_a_shard_that_is_changed_is_found_and_its_shard_made_again(
+    tiny: VLM, cases: Cases, tmp_path: Path
+) -> None:
+    settings = SETTINGS | {"contexts": ("alone",), "main_contexts": ()}
+    capture(tiny, cases, SPLITS, tmp_path, **settings)
+    before, plan, rng = tree(tmp_path), read_plan(tmp_path), random.Random(3)
+    for file in sorted(p for p in (tmp_path / "shards" / "00001").rglob("*") if p.is_file()):
+        whole = file.read_bytes()
+        flipped, bit = bytearray(whole), rng.randrange(8 * len(whole))
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(bytes(flipped))
+        assert list(broken_shards(tmp_path, plan)) == ["00001"], file
+        if "prompt_last" in file.parts:
+            with pytest.raises(DamagedError, match="was changed since it was written"):
+                open_activations(tmp_path, "prompt_last")
+        file.write_bytes(whole)
+    chunks = (tmp_path / "shards" / "00001" / "z.zarr" / "prompt_last" / "c").rglob("*")
+    chunk = next(p for p in chunks if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
+    (tmp_path / "shards" / "00000" / "answers.parquet").unlink()
+    said: list[str] = []
+    capture(tiny, cases, SPLITS, tmp_path, **settings, announce=said.append)
+    assert [s for s in said if "is made again" in s] == said[:2]
+    assert tree(tmp_path) == before
+
+
+def test_a_plan_that_is_lost_or_damaged_is_written_again_and_shards_of_other_plans_are_not_its_own(
+    tiny: VLM, cases: Cases, tmp_path: Path
+) -> None:
+    settings = SETTINGS | {"contexts": ("alone",), "main_contexts": ()}
+    capture(tiny, cases, SPLITS, tmp_path, **settings)
+    before = tree(tmp_path)
+    plan = tmp_path / "plan.json"
+    for text in (None, "{", plan.read_text().replace('"items": ', '"items": 1')):
+        plan.unlink() if text is None else plan.write_text(text)
+        capture(tiny, cases, SPLITS, tmp_path, **settings)
+        assert tree(tmp_path) == before
+    plan.unlink()
+    said: list[str] = []
+    capture(tiny, cases, SPLITS, tmp_path, **settings | {"max_new_tokens": 2}, announce=said.append)
+    assert "captured by another plan" in said[0]

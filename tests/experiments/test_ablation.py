@@ -173,6 +173,7 @@ def test_a_changed_choice_and_changed_settings_are_refused(finished, run, tmp_pa
         run(settings=replace(KNOBS, draws=13))
     path = tmp_path / "study" / "choices.json"
     held = json.loads(path.read_text())
+    del held["checksum"]
     held["ablation"]["functions"][SPATIAL]["k"] = 99
     path.write_text(json.dumps(held))
     with pytest.raises(StoreError, match="frozen"):

@@ -15,7 +15,8 @@ from headscope.errors import ModelError
 from headscope.making.scenes.generate import draw_scenes
 from headscope.models import placement
 from headscope.models.other_formats import refuse_names
-from headscope.models.vlm import load_model
+from headscope.models.vlm import VLM, load_model
+from headscope.study.study import Study
 from models.spoiled import REFUSALS, write
 
 
@@ -221,3 +222,23 @@ def test_options_that_do_not_exist_are_refused(
     code, out, err = headscope("models", "check", tiny_llava_folder, *words)
     assert (code, "Traceback" in out + err) == (1, False)
     assert reason in err
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, f"{'x' * 300}/{'y' * 300}/z", "a\0b"], ids=["long", "parts", "nul"]
+)
+def test_a_name_that_no_file_can_have_is_unknown_in_one_short_message(name: str) -> None:
+    with pytest.raises(ModelError, match="unknown model") as caught:
+        load_model(name)
+    assert len(str(caught.value)) < 400
+    assert "\0" not in str(caught.value)
+
+
+def test_a_model_of_transformers_in_the_place_of_a_name_is_told_to_be_wrapped(
+    tiny: VLM, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"hs\.wrap\(model, processor\)"):
+        load_model(tiny.model)  # type: ignore[arg-type]
+    draw_scenes(tmp_path / "cases", 3, seed=1, card=False)
+    with pytest.raises(ModelError, match=r"study: .*found Llava.*hs\.wrap\(model, processor\)"):
+        Study.create(tmp_path / "s", model=tiny.model, data=tmp_path / "cases")  # type: ignore[arg-type]

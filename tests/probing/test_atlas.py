@@ -167,3 +167,7 @@ def test_what_an_atlas_does_not_hold_is_refused_with_what_it_does(tmp_path) -> N
 def test_a_number_of_heads_that_is_none_is_refused(count: Any) -> None:
     with pytest.raises(StudyError, match=r"strongest; expected a whole number, 0 or more"):
         derive(_atlas()).top("counting", count)
+
+
+def test_an_atlas_is_shown_in_a_line() -> None:
+    assert len(repr(derive(_atlas()))) < 300

@@ -18,6 +18,8 @@ import pytest
 from headscope.data.cases import load_cases
 from headscope.errors import StudyError
 from headscope.making.scenes.generate import draw_scenes
+from headscope.storage import read_json
+from headscope.study.record import StudyRecord
 from headscope.study.study import Study
 
 # Hold seconds.
@@ -98,7 +100,7 @@ def test_kills_at_random_moments_end_with_the_same_artefacts(
 ) -> None:
     study = tmp_path / "whole"
     command = run_command(cases_folder, tiny_llava_folder, study)
-    seconds = json.loads((finished / "timings.json").read_text())
+    seconds = read_json(finished / "timings.json")
     rng = random.Random(int(time.time()))  # moments differ from run to run; the outcome must not
     kills = pytestconfig.getoption("--kills") or 10
     longest = 4 + 1.7 * sum(seconds.values()) / kills
@@ -151,11 +153,11 @@ def test_a_study_with_other_settings_is_refused(
 def test_changed_cases_are_refused(finished: Path, tmp_path: Path) -> None:
     study = tmp_path / "moved"
     shutil.copytree(finished, study)
-    settings = json.loads((study / "study.json").read_text())
+    record = StudyRecord.load(study / "study.json")
     other = tmp_path / "other"
     draw_scenes(other, 3, seed=8, card=False)
-    settings["data"]["path"] = str(other)
-    (study / "study.json").write_text(json.dumps(settings))
+    data = record.data.model_copy(update={"path": str(other), "beside": None})
+    record.model_copy(update={"data": data}).save(study / "study.json")
     with pytest.raises(StudyError, match="changed"):
         _ = Study(study).cases
 
@@ -164,6 +166,8 @@ def test_a_study_in_which_something_leaked_from_test_gets_no_report(finished: Pa
     study = tmp_path / "leaked"
     shutil.copytree(finished, study)
     (study / "report.html").unlink()
+    record = StudyRecord.load(study / "study.json")
+    record.model_copy(update={"splits": None}).save(study / "study.json")  # one that cannot tell by itself
     splits = json.loads((study / "splits.json").read_text())
     moved = next(case for case, split in splits.items() if split == "fit")
     (study / "splits.json").write_text(json.dumps(splits | {moved: "test"}))

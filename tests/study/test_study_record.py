@@ -14,6 +14,7 @@ from headscope.cli.study_commands import open_study
 from headscope.errors import ModelError, StudyError
 from headscope.making.scenes.generate import draw_scenes
 from headscope.models.vlm import load_model
+from headscope.storage import read_json
 from headscope.study.requested_settings import RequestedSettings
 from headscope.study.study import Study
 
@@ -43,7 +44,7 @@ def study(cases: Path, tiny_llava_folder: Path, tmp_path: Path) -> Callable[...,
 def change_record(study: Study, **values: Any) -> None:
     """Write other values into study.json; None takes a key out."""
     path = study.folder / "study.json"
-    record = json.loads(path.read_text("utf-8")) | values
+    record = read_json(path) | values
     path.write_text(json.dumps({k: v for k, v in record.items() if v is not None}), "utf-8")
 
 

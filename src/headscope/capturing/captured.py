@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
 from pydantic import Field
 
-from headscope.errors import StoreError
+from headscope.errors import DamagedError, StoreError
 from headscope.records import Artefact, JsonObject, JsonValue, Record
-from headscope.storage import read_json, write_atomic
+from headscope.seals import sealed
+from headscope.storage import fingerprint, read_json, write_atomic
+
+log = logging.getLogger(__name__)
 
 SCHEMA: Literal["headscope/capture/4"] = "headscope/capture/4"
 PLAN = "plan.json"
@@ -102,19 +106,25 @@ class CapturePlan(Artefact):
     bytes: int = 0
     shards: tuple[Shard, ...]
 
+    @property
+    def identity(self) -> str:
+        """What tells plans apart: everything that the result depends on."""
+        return fingerprint({k: v for k, v in self.model_dump(mode="json").items() if k not in _DESCRIPTIVE})
+
 
 def write_plan(folder: Path, plan: CapturePlan) -> None:
-    """Write the plan, or check that the one that is there is the same.
+    """Write the plan, or check that the one that is there is the same; a damaged one is replaced.
 
     Raises:
         StoreError: the folder holds work made with another plan, or cannot be written.
     """
     path = folder / PLAN
     wanted = plan.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    if not path.exists():
-        write_atomic(path, _text(wanted))
+    held = _held(path)
+    if held is None:
+        write_atomic(path, sealed(_text(wanted)))
         return
-    found = {**_BEFORE, **read_json(path)}
+    found: JsonObject = {**_BEFORE, **held}
     keys = [k for k in {**found, **wanted} if k not in _DESCRIPTIVE and found.get(k) != wanted.get(k)]
     if keys:
         how = "; ".join(_difference(found.get(k), wanted.get(k), k) for k in keys[:4])
@@ -122,6 +132,16 @@ def write_plan(folder: Path, plan: CapturePlan) -> None:
             f"{folder}: holds a capture made otherwise ({how}); "
             "use another folder, or delete this one to capture afresh"
         )
+
+
+def _held(path: Path) -> JsonObject | None:
+    """The plan that is there; None where there is none, or one that cannot be read: shards name theirs."""
+    try:
+        found = read_json(path) if path.exists() else None
+    except DamagedError as exc:
+        log.warning("%s", exc)
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _text(plan: JsonObject) -> str:

@@ -26,6 +26,7 @@ from headscope.capturing.captured import CapturedSettings, CapturePlan, Shard, w
 from headscope.capturing.shard_plan import make_plan
 from headscope.capturing.store import (
     attributes,
+    broken_shards,
     clear_unfinished,
     iter_answers,
     missing_shards,
@@ -115,6 +116,9 @@ def capture(
     plan = make_plan(vlm, items, settings, cases.fingerprint)
     write_plan(folder, plan)
     clear_unfinished(folder)
+    for name, why in broken_shards(folder, plan).items():
+        (announce or log.warning)(f"capture: shard {name} is made again: {why}")
+        shutil.rmtree(shard_path(folder, name))
     todo = set(missing_shards(folder, plan))
     _announce(folder, plan, todo, announce or log.info)
     _announce_unanswered(cases, announce or log.warning)
@@ -131,7 +135,7 @@ def capture(
         outcome = _ask_shard(vlm, shard, work, done)
         for row in outcome.rows:
             row["split"] = splits[row["case"]]
-        return folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan)
+        return folder, shard.name, outcome.rows, outcome.z, plan.heads, attributes(plan), plan.identity
 
     with kept_ways(vlm, folder):
         if several():

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from headscope.asking.answers import AnswerRow
 from headscope.capturing.captured import SCHEMA, CapturedHeads, CapturePlan, read_plan
-from headscope.errors import StoreError
-from headscope.storage import disk_error, read_table, write_table
+from headscope.errors import DamagedError, StoreError
+from headscope.seals import first_change, tree_digests
+from headscope.storage import CHANGED, damaged, disk_error, read_json, read_table, write_sealed, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ANSWERS = "answers.parquet"
 ACTIVATIONS = "z.zarr"
+CHECKSUMS = "checksums.json"
 CHUNK_BYTES = 16 * 2**20
 
 
@@ -37,6 +39,37 @@ def missing_shards(folder: str | Path, plan: CapturePlan | None = None) -> list[
     """Names of planned shards that are not there yet."""
     plan = read_plan(folder) if plan is None else plan
     return [s.name for s in plan.shards if not shard_path(folder, s.name).is_dir()]
+
+
+def broken_shards(folder: str | Path, plan: CapturePlan) -> dict[str, str]:
+    """Planned shards that are there and not as they were written, or belong to another plan -> why."""
+    found: dict[str, str] = {}
+    for shard in (shard_path(folder, s.name) for s in plan.shards):
+        try:
+            if shard.is_dir() and _checked(shard, "").get("plan", plan.identity) != plan.identity:
+                found[shard.name] = f"{shard}: was captured by another plan"
+        except DamagedError as exc:
+            found[shard.name] = str(exc)
+    return found
+
+
+def _checked(shard: Path, *parts: str) -> dict[str, Any]:
+    """What a shard says of itself, its files under some of the parts read and found as they were written.
+
+    Raises:
+        StoreError: one of them is missing, or was changed.
+    """
+    path = shard / CHECKSUMS
+    if not path.exists():  # written before shards had checksums
+        return {}
+    said = read_json(path)
+    files = said.get("files") if isinstance(said, dict) else None
+    if not isinstance(files, dict):
+        raise damaged(path, "files: field required")
+    changed = first_change(shard, {n: d for n, d in files.items() if n.startswith(parts)})
+    if changed is not None:
+        raise damaged(changed, CHANGED if changed.exists() else "not found")
+    return dict(said)
 
 
 def clear_unfinished(folder: str | Path) -> None:
@@ -53,6 +86,7 @@ def write_shard(
     z: Mapping[str, NDArray[Any]],
     heads: CapturedHeads,
     attrs: Mapping[str, str],
+    plan: str = "",
 ) -> None:
     """Write a shard under a temporary name and put it in its place in one step.
 
@@ -60,6 +94,7 @@ def write_shard(
         rows: answer rows, one an item.
         z: readout -> (item, head, width).
         attrs: attributes of the zarr group.
+        plan: identity of the plan that it belongs to.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written; nothing is left of the shard then.
@@ -71,6 +106,7 @@ def write_shard(
         write_table(temporary / ANSWERS, _table(rows))
         if z:
             _write_zarr(temporary / ACTIVATIONS, rows, z, heads, attrs)
+        write_sealed(temporary / CHECKSUMS, {"plan": plan, "files": tree_digests(temporary)})
         temporary.replace(final)
     except OSError as exc:
         raise disk_error(final, exc) from exc
@@ -149,7 +185,7 @@ def _complete(folder: Path) -> list[Path]:
     plan = read_plan(folder)
     missing = missing_shards(folder, plan)
     if missing:
-        raise StoreError(
+        raise DamagedError(
             f"{folder}: {len(missing)} of {len(plan.shards)} shards are missing (first {missing[0]}); run "
             "the same capture again, it makes the missing ones only"
         )
@@ -172,6 +208,7 @@ def iter_answers(folder: str | Path) -> Iterator[AnswerRow]:
 
 
 def _answers(shard: Path) -> list[AnswerRow]:
+    _checked(shard, ANSWERS)
     return cast(list[AnswerRow], read_table(shard / ANSWERS))
 
 
@@ -243,12 +280,11 @@ def _gather(
     start = 0
     for shard, keep in chosen:
         path = shard / ACTIVATIONS
+        _checked(shard, f"{ACTIVATIONS}/{name}/", f"{ACTIVATIONS}/zarr.json")
         try:
             array: Any = zarr.open_group(path, mode="r")[name]
             out[start : start + len(keep)] = array[:][keep]
         except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as exc:
-            raise StoreError(
-                f"{path}: cannot be read ({exc}); delete its shard folder and capture again"
-            ) from exc
+            raise damaged(path, f"cannot be read ({exc})") from exc
         start += len(keep)
     return out

@@ -14,10 +14,11 @@ import headscope.cli.review  # noqa: F401  (the same)
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import AttentionOption, models_app
-from headscope.cli.output import say
+from headscope.cli.output import any_terminal, say, tell
 from headscope.cli.plan_command import plan
 from headscope.cli.scan_command import scan
 from headscope.cli.score import score
+from headscope.cli.study_care import study_app
 from headscope.cli.study_commands import (
     SizeOption,
     StudyModelOption,
@@ -31,18 +32,36 @@ from headscope.cli.validate import validate_method
 from headscope.errors import HeadscopeError
 from headscope.pointing.styles import STYLES
 from headscope.progress import heeding_ctrl_c
+from headscope.version import __version__
 
 app = typer.Typer(
     name="headscope",
     help="Find, test and wake the attention heads that let a vision-language model reason about space.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
+app.add_typer(study_app, name="study")
 
 INTERRUPTED = 130
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        tell(f"headscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version, and stop."),
+    ] = False,
+) -> None:
+    """Find, test and wake the attention heads that let a vision-language model reason about space."""
+
 
 ModelOption = Annotated[
     str, typer.Option("--model", help='"embedded", a checkpoint folder, or a hub id (org/name).')
@@ -116,7 +135,7 @@ def ask(
         dtype,
         attention,
     )
-    typer.echo(ask_once(asked))
+    tell(ask_once(asked))
 
 
 @app.command()
@@ -137,11 +156,12 @@ def bake(
     chosen = atlas.top(function, heads)
     folder = write(opened.vlm, chosen, factor, out)
     say(f"{', '.join(str(h) for h in chosen)} x {factor:g}")
-    typer.echo(str(folder))
+    tell(str(folder))
 
 
 def main() -> None:
     """Entry point: every expected failure ends in one message and an exit code, without a traceback."""
+    any_terminal()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

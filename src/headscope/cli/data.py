@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli import imports, pictures
+from headscope.cli.output import say, tell
 
 if TYPE_CHECKING:
     from headscope.making.scenes.balance import Balance
@@ -70,7 +71,7 @@ def draw_scenes(
         shared=shared_wordings,
     )
     steps = sum(len(c.steps) for c in made)
-    typer.echo(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
+    tell(f"{out}: {len(made)} cases, {steps} steps; described in {out / 'README.md'}")
 
 
 def _balance(
@@ -129,13 +130,13 @@ def pairs(
             raise DataError("--fact is for scenes; of mirror images choose questions by --function")
         mirrored = mirror_pairs(load_cases(source), out, tuple(function) if function else None)
         for reason, count in mirrored.left_out.most_common():
-            typer.echo(f"  left out: {reason} ({count})", err=True)
+            say(f"  left out: {reason} ({count})")
         if mirrored.pairs is None:
             raise DataError(f"{source}: no question has a known answer in the mirror; nothing was written")
         made = mirrored.pairs
     counts = Counter(f"{p.fact}, control" if p.control else p.fact for p in made)
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    typer.echo(f"{out}: {len(made)} pairs ({listed})")
+    tell(f"{out}: {len(made)} pairs ({listed})")
 
 
 @data_app.command()
@@ -153,10 +154,10 @@ def validate(
     functions = load_taxonomy(taxonomy) if taxonomy else DEFAULT
     found = inspect(folder, functions, keep=False, decode=True)
     for line in (*found.faults, *found.near):
-        typer.echo(str(line))
+        tell(str(line))
     counted = f"{len(found.faults)} faults" if found.faults else "no faults"
     near = f", {len(found.near)} pairs of near-duplicate pictures" if found.near else ""
-    typer.echo(f"{folder}: {counted}{near}", err=True)
+    say(f"{folder}: {counted}{near}")
     if found.faults:
         raise SystemExit(1)
 
@@ -167,4 +168,4 @@ def card(folder: Annotated[Path, typer.Argument(help="Folder of cases.")]) -> No
     from headscope.data.card import write_card
     from headscope.data.cases import load_cases
 
-    typer.echo(str(write_card(load_cases(folder, pictures=False), folder)))
+    tell(str(write_card(load_cases(folder, pictures=False), folder)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli.data import data_app
-from headscope.cli.output import table_of
+from headscope.cli.output import say, table_of, tell
 
 if TYPE_CHECKING:
     from headscope.making.decompose.chat_server import ChatServer
@@ -42,7 +42,7 @@ def decompose(
     from headscope.making.decompose.prompt_files import write_prompts as copy_prompts
 
     if write_prompts is not None:
-        typer.echo(str(copy_prompts(write_prompts)))
+        tell(str(copy_prompts(write_prompts)))
         return
     if using == "rules":
         _by_rules(folder, out or folder, again)
@@ -86,18 +86,18 @@ def _by_rules(folder: Path, out: Path, again: bool) -> None:
     _show_table(table)
     opened = sum(not s.answered for c in made.cases for s in c.steps)
     total = sum(len(c.steps) for c in made.cases)
-    typer.echo(
+    tell(
         f"{out}: {len(cases)} cases, {len(cases) - len(made.kept)} decomposed; {total} steps, {opened} of "
         "them unanswered: they need the picture, and wait for `headscope data review`"
     )
     if leak:
-        typer.echo(
+        tell(
             f"guessed from which steps are answered: {100 * leak.guessed:.1f} % of {leak.cases:,} main "
             f"answers, by chance {100 * leak.chance:.1f} % (p {leak.p:.2g})"
         )
     for reason in sorted(set(made.kept.values())):
         ids = [i for i, r in made.kept.items() if r == reason]
-        typer.echo(
+        tell(
             f"left as they were: {len(ids)} cases: {reason} ({', '.join(ids[:3])}{', ...' * (len(ids) > 3)})"
         )
 
@@ -131,14 +131,14 @@ def _by_model(
     made = Decomposer(server, cases, out, settings, load_prompts(prompts)).run(again)
     save_cases(Cases(cases.folder, made.cases), out)
     counts = made.counts
-    typer.echo(f"{out}: {made.made} of {made.todo} cases decomposed, {len(made.failed)} failed")
-    typer.echo(
+    tell(f"{out}: {made.made} of {made.todo} cases decomposed, {len(made.failed)} failed")
+    tell(
         f"replies: {counts.asked} asked for, {counts.cached} from the store, {counts.invalid} refused; "
         f"tokens: {counts.tokens_in:,} in, {counts.tokens_out:,} out; cost {made.cost:.2f}"
     )
     for name, reason in list(made.failed.items())[:5]:
-        typer.echo(f"  {name}: {reason}", err=True)
-    typer.echo(f"every figure and failure: {out / REPORT}")
+        say(f"  {name}: {reason}")
+    tell(f"every figure and failure: {out / REPORT}")
     if made.failed or made.left:
         raise DataError(
             f"{len(made.failed)} cases failed and {made.left} were not asked about"
@@ -160,7 +160,7 @@ def questions(
     wanted = tuple(k.strip() for k in kinds.split(",") if k.strip())
     made = make_cases(instances, images, out, wanted)
     for reason in made.refused:
-        typer.echo(f"refused: {reason}", err=True)
+        say(f"refused: {reason}")
     counts = ", ".join(f"{kind} {count}" for kind, count in made.kinds.items())
-    typer.echo(f"{out}: {len(made.cases)} cases on {made.photos} of {made.read} photos ({counts})")
-    typer.echo(f"no clear question: {made.read - made.photos} photos; refused: {len(made.refused)}")
+    tell(f"{out}: {len(made.cases)} cases on {made.photos} of {made.read} photos ({counts})")
+    tell(f"no clear question: {made.read - made.photos} photos; refused: {len(made.refused)}")

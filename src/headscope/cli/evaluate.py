@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli.models import AttentionOption
-from headscope.cli.output import OverwriteOption, new_file
+from headscope.cli.output import OverwriteOption, new_file, say, tell
 from headscope.cli.score import guessing, kinds_table, rule_table
 from headscope.pointing.styles import STYLES
 
@@ -64,10 +64,10 @@ def evaluate(
     if study is not None and not needs_heads:
         raise StudyError("--study names the heads of --mute or --bake; say one of them, or leave it out")
     model, loading = _loading(study, model, device, dtype, attention, batch_size, max_new_tokens)
-    found = run(model, data, change, loading, limit=limit, announce=lambda text: typer.echo(text, err=True))
+    found = run(model, data, change, loading, limit=limit, announce=lambda text: say(text))
     found.save(out)
     _show(found)
-    typer.echo(f"every answer and figure: {out}", err=True)
+    say(f"every answer and figure: {out}")
 
 
 def _loading(
@@ -84,8 +84,8 @@ def _loading(
     Raises:
         StudyError: the study was run on another model.
     """
-    from headscope.errors import StudyError
     from headscope.study.evaluation import Loading
+    from headscope.study.places import find_model
     from headscope.study.requested_settings import RequestedSettings
     from headscope.study.study import Study
 
@@ -93,8 +93,7 @@ def _loading(
         how = device or "cpu", dtype or "float32", batch_size, most
         return model or "embedded", Loading(*how, {"attention": attention} if attention else None)
     record = Study.open(study, RequestedSettings(model=model)).record
-    if record.load_ is None:
-        raise StudyError(f"{study}: was begun on a model in memory, which cannot be loaded again")
+    name = find_model(record, study)
     options = record.options()
     if attention is not None:
         options["attention"] = attention
@@ -102,7 +101,7 @@ def _loading(
         options.pop("device_map", None)
         options.pop("max_memory", None)
     where = device or record.device
-    return record.load_, Loading(where, dtype or record.dtype, batch_size, most, options or None)
+    return name, Loading(where, dtype or record.dtype, batch_size, most, options or None)
 
 
 def _show(found: EvaluationResult) -> None:
@@ -114,7 +113,7 @@ def _show(found: EvaluationResult) -> None:
     console.print(kinds_table(plain, changed, name="plain"))
     for source, own in plain.official.items():
         console.print(rule_table(own, changed.official[source] if changed else None, name="plain"))
-    typer.echo(guessing(plain))
+    tell(guessing(plain))
     if change:
         _show_change(change)
 
@@ -122,13 +121,13 @@ def _show(found: EvaluationResult) -> None:
 def _show_change(change: InterventionResult) -> None:
     turned, by = change.difference, change.difference.accuracy
     heads = f" ({', '.join(change.chosen)})" if change.chosen else ""
-    typer.echo(
+    tell(
         f"{change.kind} {change.what}{heads}: {_points(by)}, p {by.p or 0.0:.3g}, {by.n:,} questions on "
         f"{by.images:,} pictures; {turned.to_right} turned right, {turned.to_wrong} wrong"
     )
     if change.difference_touched:
         touched = _points(change.difference_touched.accuracy)
-        typer.echo(f"  on the {change.touched:,} questions with something to point at: {touched}")
+        tell(f"  on the {change.touched:,} questions with something to point at: {touched}")
 
 
 def _points(by: PairedDifference) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from headscope.cli.output import say, tell
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``headscope data``."""
@@ -49,8 +51,8 @@ def import_source(
         boxes=boxes,
     )
     for line in report.lines():
-        typer.echo(line)
-    typer.echo(f"{out}: {report.cases} cases; report in {out / 'import.json'}", err=True)
+        tell(line)
+    say(f"{out}: {report.cases} cases; report in {out / 'import.json'}")
 
 
 def _map(texts: list[str]) -> dict[str, str]:
@@ -80,11 +82,11 @@ def list_sources(
 
         keys = ("name", "title", "size", "licence", "fields", "boxes", "steps", "scored", "hub", "get")
         rows = [{key: getattr(s, key) for key in keys} | {"splits": list(s.splits)} for s in found]
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        tell(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for source in found:
-        typer.echo(f"{source.name}: {source.title}")
+        tell(f"{source.name}: {source.title}")
         for key in ("size", "licence", "fields", "boxes", "steps", "scored", "splits", "get"):
             value = getattr(source, key) if key != "splits" else ", ".join(source.splits)
             if value:
-                typer.echo(f"  {key}: {value}")
+                tell(f"  {key}: {value}")

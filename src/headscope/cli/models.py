@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
+from headscope.cli.output import tell
 from headscope.errors import HeadscopeError, ModelError
 from headscope.models.survey import SurveyedFamily, load
 
@@ -137,7 +138,7 @@ def merge(
     """Merge an adapter with its base model into an ordinary checkpoint. Needs the package peft."""
     from headscope.models.adapters import merge_adapter
 
-    typer.echo(str(merge_adapter(adapter, out, base, dtype)))
+    tell(str(merge_adapter(adapter, out, base, dtype)))
 
 
 def families() -> list[SurveyedFamily]:
@@ -211,7 +212,7 @@ def _read_map(text: str) -> str | dict[str, str | int]:
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+    tell(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:

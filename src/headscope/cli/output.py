@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headscope.errors import StoreError
+from headscope.errors import StoreError, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +22,32 @@ OverwriteOption = Annotated[
 
 def say(text: str) -> None:
     """A line for people, on standard error."""
-    typer.echo(text, err=True)
+    typer.echo(shown(text), err=True)
+
+
+def tell(text: str) -> None:
+    """A line of the result, on standard output."""
+    typer.echo(shown(text))
+
+
+def any_terminal() -> None:
+    """A terminal without UTF-8 ends no work that is done: signs that it lacks are written plainly."""
+    codecs.register_error("headscope", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="headscope")
+
+
+_PLAIN = {"–": "-", "—": "-", "…": "...", "×": "x", "·": "*", "−": "-", "’": "'", "“": '"', "”": '"'}
+
+
+def _plainly(exc: UnicodeError) -> tuple[str, int]:
+    """What stands for signs that a terminal's encoding does not have."""
+    if not isinstance(exc, UnicodeEncodeError):
+        raise exc
+    signs = exc.object[exc.start : exc.end]
+    return "".join(_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in signs), exc.end
 
 
 def table_of(columns: Iterable[str], left: int = 1) -> Table:

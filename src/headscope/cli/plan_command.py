@@ -15,6 +15,7 @@ from headscope.cli.models import (
     QuantizationOption,
     model_options,
 )
+from headscope.cli.output import tell
 from headscope.errors import StudyError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def plan(
     vlm = load(model, device or "cpu", dtype or "float32", options) if model is not None else None
     found = plan_study(cases, wanted, functions, vlm=vlm, batch_size=batch_size or 64, seed=seed)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=1))
+        tell(json.dumps(found.to_json(), indent=1))
         return
     from rich.console import Console
 

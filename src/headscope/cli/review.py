@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headscope.cli.data import data_app
-from headscope.cli.output import table_of
+from headscope.cli.output import say, table_of, tell
 
 if TYPE_CHECKING:
     from headscope.functions import Taxonomy
@@ -37,10 +37,12 @@ def review(
         from headscope.making.review.applied_reviews import apply_reviews
 
         done = apply_reviews(load_cases(folder, functions), reviewer)
-        typer.echo(
+        tell(
             f"{folder}: {done.accepted} accepted, {done.fixed} fixed, {done.rejected} rejected; "
             f"{done.cases_left_out} cases left out"
         )
+        for name in done.stale:
+            say(f"not counted: {name}: somebody changed its words since the verdict; look at it again")
     else:
         _serve(folder, reviewer, functions, port, browser)
 
@@ -51,7 +53,7 @@ def _serve(folder: Path, reviewer: str, functions: Taxonomy, port: int, browser:
     from headscope.making.review.review_server import ReviewServer, ReviewSession
 
     page = ReviewServer(ReviewSession(folder, reviewer, functions), port)
-    typer.echo(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")
+    tell(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")
     if browser:
         webbrowser.open(page.url)
     try:
@@ -92,4 +94,4 @@ def push(
     from headscope.data.cases import load_cases
     from headscope.data.push import push_cases
 
-    typer.echo(push_cases(load_cases(folder, taxonomy=None), name, private=not public))
+    tell(push_cases(load_cases(folder, taxonomy=None), name, private=not public))

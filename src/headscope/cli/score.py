@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headscope.cli.output import OverwriteOption, new_file, table_of
+from headscope.cli.output import OverwriteOption, new_file, say, table_of, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +53,7 @@ def score(
     )
     result.save(out)
     _show(result, len(cases))
-    typer.echo(f"every answer and figure: {out}", err=True)
+    say(f"every answer and figure: {out}")
 
 
 def _show(result: PredictionScores, count: int) -> None:
@@ -65,16 +65,16 @@ def _show(result: PredictionScores, count: int) -> None:
         console.print(rule_table(own))
         if own.parser is not None:
             shown = f"{_percent(own.parser.value)} of {own.parser.n:,}"
-            typer.echo(f"  read by headscope's parser instead: {shown}")
+            tell(f"  read by headscope's parser instead: {shown}")
     fit = result.fit
     missing, unknown = len(fit.missing), len(fit.unknown)
-    typer.echo(
+    tell(
         f"{fit.matched:,} of {count:,} cases have a prediction (column {fit.column}); {missing:,} have "
         f"none and count as wrong; {unknown:,} predictions are no case's"
     )
     if result.reading is not None:
-        typer.echo(_read_by_file(result.reading))
-    typer.echo(guessing(result))
+        tell(_read_by_file(result.reading))
+    tell(guessing(result))
 
 
 def _read_by_file(own: FileReading) -> str:

@@ -99,10 +99,11 @@ def open_study(study: Path, data: Path | None, given: RequestedSettings, opening
     Raises:
         StudyError: nothing to start from, or a setting that differs from the study's.
     """
+    from headscope.study.kept_record import has_study
     from headscope.study.study import Study
 
     opening = {"announce": say, **opening}
-    if (study / "study.json").exists():
+    if has_study(study):
         return Study.open(study, given, data, **opening)
     if data is None:
         raise StudyError(f"{study}: holds no study yet; to start one, say --data FOLDER (and --model)")
@@ -216,7 +217,9 @@ def _in_protocol(given: RequestedSettings, protocol: str, command: str, folder: 
         raise StudyError(f"--protocol is for `headscope run`; `headscope {command}` does one stage alone")
     settings = {**(given.settings or {})}
     settings["paper"] = {**settings.get("paper", {}), "protocol": protocol}
-    begun = (folder / "study.json").exists()  # a study keeps the functions that it began with
+    from headscope.study.kept_record import has_study
+
+    begun = has_study(folder)  # a study keeps the functions that it began with
     return replace(given, settings=settings, taxonomy=given.taxonomy or (None if begun else "cogvsr"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING
 
 from headscope.asking.form import Form, warnings_of
@@ -35,27 +37,55 @@ def summary_table(summary: Summary) -> Group:
     return Group(head, _function_table(summary), *lines)
 
 
+_COLUMNS = (
+    *("", "accuracy", "heads", "muted", "points lost", "forced choice", "random heads", "q", "claimed"),
+)
+FORMATS = ("csv", "latex", "markdown")
+
+
+def table_in(summary: Summary, form: str) -> str:
+    """The table of functions as text to paste into a paper.
+
+    Args:
+        form: ``csv``, ``latex`` or ``markdown``.
+    """
+    rows = [["function", *_COLUMNS[1:]], *_function_rows(summary)]
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue().rstrip("\n")
+    if form == "markdown":
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        lines = [f"| {' | '.join(row)} |" for row in cells]
+        return "\n".join([lines[0], f"|---|{'---:|' * (len(rows[0]) - 1)}", *lines[1:]])
+    lines = [" & ".join(_in_latex(cell) for cell in row) + r" \\" for row in rows]
+    head = rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}"
+    return "\n".join([head, r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}"])
+
+
+def _in_latex(text: str) -> str:
+    for sign in "\\&%$#_{}":
+        text = text.replace(sign, r"\textbackslash " if sign == "\\" else f"\\{sign}")
+    return text.replace("–", "--")
+
+
 def _function_table(summary: Summary) -> Table:
     from rich.table import Table
 
     table = Table(title=None, header_style="bold", pad_edge=False)
-    columns = (
-        "",
-        "accuracy",
-        "heads",
-        "muted",
-        "points lost",
-        "forced choice",
-        "random heads",
-        "q",
-        "claimed",
-    )
-    for column in columns:
+    for column in _COLUMNS:
         table.add_column(column, justify="left" if not column else "right")
+    for row in _function_rows(summary):
+        table.add_row(*row)
+    return table
+
+
+def _function_rows(summary: Summary) -> list[list[str]]:
+    rows = []
     claims = {claim.function: claim for claim in summary.claims}
     for name, cell in summary.accuracy.items():
         heads, muted = summary.functional_heads.get(name), claims.get(name)
-        table.add_row(
+        row = (
             words(name),
             f"{percent(cell.value)} (n = {cell.n})",
             str(heads.significant) if heads else "–",
@@ -66,7 +96,8 @@ def _function_table(summary: Summary) -> Table:
             number(muted.q, 3) if muted else "–",
             ("yes" if muted.claimed else muted.verdict.split(":")[0]) if muted else "–",
         )
-    return table
+        rows.append(list(row))
+    return rows
 
 
 def _lines(summary: Summary) -> list[str]:

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from headscope.cli.output import tell
 from headscope.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def check_thoroughly(
     except OSError as exc:
         raise StoreError(f"{page}: the page cannot be written: {exc}") from exc
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
+        tell(json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         _show_end(f"{found.status}{': ' if found.reason else ''}{found.reason}")
         _show_end(f"written: {written[0]} and {written[1]}")

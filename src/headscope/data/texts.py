@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from headscope.data.pictures import show
 from headscope.data.schema import LONGEST_TEXT
+from headscope.errors import UNSEEN
 from headscope.records import JsonObject
 
-# Control characters but tab and line ends, and marks that turn the direction of what follows them.
-UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # What the source said is kept as it is and never shown; paths of pictures have checks of their own.
 _LEFT_ALONE = ("original", "image")
 

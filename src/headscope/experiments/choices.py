@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
-from headscope.errors import StoreError
-from headscope.storage import read_json, write_json
+from headscope.errors import DamagedError, StoreError
+from headscope.storage import read_json, write_sealed
+
+log = logging.getLogger(__name__)
 
 FILE = "choices.json"
 SCHEMA = "headscope/choices/1"
@@ -26,7 +29,7 @@ def freeze(folder: str | Path, stage: str, choice: Any) -> Any:
         StoreError: the stage has frozen another choice already: ``test`` may have been read for it.
     """
     path = Path(folder) / FILE
-    held = read_json(path) if path.exists() else {"schema": SCHEMA}
+    held = _held(path)
     wanted = json.loads(json.dumps(choice))
     if stage in held:
         if held[stage] != wanted:
@@ -35,5 +38,16 @@ def freeze(folder: str | Path, stage: str, choice: Any) -> Any:
                 "for the frozen one, so it is not changed; use a new study folder"
             )
         return held[stage]
-    write_json(path, {**held, stage: wanted})
+    write_sealed(path, {**held, stage: wanted})
     return read_json(path)[stage]
+
+
+def _held(path: Path) -> dict[str, Any]:
+    """What is frozen; nothing where the file is damaged: every stage then makes its choice again from what it
+    read on ``select``, which is kept."""
+    try:
+        held = read_json(path) if path.exists() else {}
+    except DamagedError as exc:
+        log.warning("%s", exc)
+        held = {}
+    return held if isinstance(held, dict) and held else {"schema": SCHEMA}

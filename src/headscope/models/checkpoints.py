@@ -194,6 +194,7 @@ def check_config(folder: Path) -> Any:
         kind = str(raw.get("model_type", ""))
     except (ValueError, AttributeError, OSError) as exc:
         raise ModelError(f"{file}: cannot be read as a model configuration: {exc}") from exc
+    _refuse_enormous(file, raw)
     try:
         with quiet():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -214,6 +215,37 @@ def check_config(folder: Path) -> Any:
             "vision-language model that answers in text, such as LLaVA or Qwen2.5-VL"
         )
     return config
+
+
+# No model has more; a configuration that says so would fill the memory before its weights are looked at.
+_MOST = (
+    (re.compile(r"(num_|n_)?(\w*_)?(layers?|depth|depths|blocks)"), 10_000),
+    (
+        re.compile(r"(num_|n_)(\w*_)?(heads|experts)|\w*(_dim|_size|_width|d_model|d_ff|n_embd|channels)"),
+        10**7,
+    ),
+    (re.compile(r"vocab_size"), 10**8),
+)
+
+
+def _refuse_enormous(file: Path, raw: object) -> None:
+    """Refuse a configuration whose numbers no model has, before anything is built of it.
+
+    Raises:
+        ModelError: names the field.
+    """
+    todo: list[tuple[str, object]] = [("", raw)]
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, dict):
+            todo += [(f"{place}.{k}".lstrip("."), v) for k, v in value.items()]
+        elif isinstance(value, list):
+            todo += [(place, v) for v in value if isinstance(v, dict | int)]
+        elif isinstance(value, int) and not isinstance(value, bool):
+            name = place.rpartition(".")[2]
+            most = next((m for words, m in reversed(_MOST) if words.fullmatch(name)), None)
+            if most is not None and value > most:
+                raise ModelError(f"{file}: {place}: found {value:,}, expected at most {most:,}; refused")
 
 
 def _foreign_parts(raw: Mapping[str, Any], config: Any) -> bool:

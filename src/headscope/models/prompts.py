@@ -10,6 +10,7 @@ from headscope.errors import ModelError, quoted
 from headscope.models import thinking
 from headscope.models.control_tokens import ControlTokens
 from headscope.models.families import FAMILIES, family_named
+from headscope.models.template_trial import refuse_runaway
 from headscope.models.types import Prompt
 
 _MARK = "zqxmark"
@@ -38,6 +39,8 @@ class Template:
         self._placeholders = _placeholders(processor, self.image_token)
         chat = getattr(processor, "chat_template", None) or tokenizer.chat_template
         self._chat: str | None = chat.get("default") if isinstance(chat, dict) else chat
+        if self._chat is not None:
+            refuse_runaway(self._chat)
         self._known = family_named(family)
         if self._chat is None and self._known.prompt is None:
             known = [name for name, row in FAMILIES.items() if row.prompt is not None]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from headscope.errors import HeadscopeError, StoreError
+from headscope.errors import DamagedError, HeadscopeError, StoreError
 from headscope.models.memory import is_out_of_memory
-from headscope.storage import read_json, write_json
+from headscope.storage import read_json, write_sealed
 
 log = logging.getLogger(__name__)
 # What models raise at inputs that they were not made for.
@@ -78,7 +78,7 @@ class _Record:
     def write(self) -> None:
         if self.path is not None:
             table = {name: vars(way) for name, way in sorted(self.ways.items())}
-            write_json(self.path, {"schema": SCHEMA, "ways": table})
+            write_sealed(self.path, {"schema": SCHEMA, "ways": table})
 
 
 _MEMORY: WeakKeyDictionary[Any, _Record] = WeakKeyDictionary()  # of work that keeps nothing on disk
@@ -109,7 +109,11 @@ def kept_ways(vlm: NamedModel, folder: str | Path) -> Iterator[None]:
 
 def _read(path: Path) -> dict[str, Way]:
     """What a record holds; nothing of one of the first form, which held reasons and no choices."""
-    held = read_json(path) if path.exists() else {}
+    try:
+        held = read_json(path) if path.exists() else {}
+    except DamagedError as exc:
+        log.warning("%s", exc)
+        held = {}
     if not isinstance(held, dict) or "schema" not in held:
         return {}
     try:

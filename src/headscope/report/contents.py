@@ -17,6 +17,7 @@ from headscope.models.training_facts import TrainingFacts
 from headscope.probing.atlas import Atlas
 from headscope.records import Artefact
 from headscope.storage import Row, read_json
+from headscope.study.places import find_cases
 from headscope.study.record import FILE, StudyRecord
 from headscope.study.stages import STAGES
 
@@ -139,7 +140,7 @@ def read_contents(folder: str | Path, cases: str | Path | Cases | None = None) -
         return found if isinstance(found, dict) else {}
 
     record = read(FILE, StudyRecord)
-    known = _cases(cases, record)
+    known = _cases(cases, record, folder)
     results = {
         row.name: read(row.file, row.result_type) for row in STAGES if not row.again and row.name != CAPTURE
     }
@@ -156,15 +157,16 @@ def read_contents(folder: str | Path, cases: str | Path | Cases | None = None) -
     )
 
 
-def _cases(cases: str | Path | Cases | None, record: StudyRecord | None) -> Cases | None:
+def _cases(cases: str | Path | Cases | None, record: StudyRecord | None, folder: Path) -> Cases | None:
     """The cases, given or found where the study names them; None where they cannot be read."""
     from headscope.data.cases import load_cases
 
     if isinstance(cases, Cases):
         return cases
-    where = cases or (record.data.path if record else None)
     try:
-        return load_cases(where, taxonomy=None) if where else None
+        if cases:
+            return load_cases(cases, taxonomy=None)
+        return find_cases(record, folder) if record else None
     except HeadscopeError:
         return None
 

@@ -14,6 +14,7 @@ from headscope.errors import StudyError
 from headscope.functions import DEFAULT, Taxonomy, load_taxonomy
 from headscope.models.training_facts import TrainingFacts
 from headscope.records import Artefact, JsonObject, Record
+from headscope.storage import fingerprint
 
 if TYPE_CHECKING:
     from headscope.models.placement import LoadOptions, ModelOptions
@@ -30,6 +31,8 @@ class StudyModel(Record):
     Attributes:
         name, revision: hub id or folder, and commit or fingerprint.
         parameters, layers, heads: how many.
+        local: whether it is a folder that lies somewhere on this machine.
+        beside: the way to that folder from the study's, where it lies outside.
     """
 
     name: str
@@ -37,17 +40,22 @@ class StudyModel(Record):
     parameters: int | None = None
     layers: int | None = None
     heads: int | None = None
+    local: bool = False
+    beside: str | None = None
 
 
 class StudyData(Record):
     """The cases of a study.
 
     Attributes:
-        path, fingerprint: their folder, and what tells whether they changed.
+        path, fingerprint: their folder, from the study's where they lie inside it, else absolute; and what
+            tells whether they changed.
+        beside: the way from the study's folder, where they lie outside.
     """
 
     path: str
     fingerprint: str
+    beside: str | None = None
 
 
 class TaxonomyRecord(Record):
@@ -138,6 +146,7 @@ class StudyRecord(Artefact):
         image_backend: what pictures are read with, ``pil`` or ``torchvision``; ``pil`` if absent.
         training: what the model states of its training.
         data: the cases.
+        splits: fingerprint of ``splits.json``; what is lost of it is made again from cases and seed.
         cases, steps: how many, by split.
         taxonomy, taxonomy_file: the functions, and the user's file of them, or the name of shipped ones.
         versions: of the packages that the study began with.
@@ -154,6 +163,7 @@ class StudyRecord(Artefact):
     image_backend: str | None = None
     training: TrainingRecord = Field(default_factory=TrainingRecord)
     data: StudyData
+    splits: str | None = None
     cases: SplitCounts
     steps: int
     taxonomy: TaxonomyRecord
@@ -192,9 +202,11 @@ class StudyRecord(Artefact):
         return cast("LoadOptions", {**(self.model_options or {}), "image_backend": self.backend})
 
 
-def taxonomy_of(path: str | Path | None) -> Taxonomy:
-    """A shipped taxonomy by name, the user's, or the default nine."""
-    return load_taxonomy(path) if path else DEFAULT
+def taxonomy_of(given: str | Path | Taxonomy | None) -> Taxonomy:
+    """A taxonomy itself, a shipped one by name, the user's file, or the default nine."""
+    if isinstance(given, Taxonomy):
+        return given
+    return load_taxonomy(given) if given else DEFAULT
 
 
 def load(name: str, device: str, dtype: str, options: LoadOptions | None = None) -> VLM:
@@ -269,10 +281,11 @@ def record_of(
             "image_backend": vlm.image_backend,
             "training": TrainingRecord(things=facts.things, held_out=facts.held_out),
             "data": StudyData(path=str(cases.folder), fingerprint=cases.fingerprint),
+            "splits": fingerprint(dict(splits)),
             "cases": SplitCounts(**{s: counts[s] for s in ("fit", "select", "test")}),
             "steps": sum(len(c.steps) for c in cases),
             "taxonomy": TaxonomyRecord.of(taxonomy_of(given.taxonomy)),
-            "taxonomy_file": str(given.taxonomy) if given.taxonomy else None,
+            "taxonomy_file": str(given.taxonomy) if isinstance(given.taxonomy, str | Path) else None,
             "versions": {
                 "headscope": __version__,
                 "torch": str(torch_version),

@@ -20,6 +20,7 @@ from headscope.study.sizes import size_named
 from headscope.study.stages import stage_settings
 
 if TYPE_CHECKING:
+    from headscope.functions import Taxonomy
     from headscope.models.placement import ModelOptions
     from headscope.models.vlm import VLM
 
@@ -38,7 +39,7 @@ class RequestedSettings:
     model: str | VLM | None = None
     size: str | None = None
     seed: int | None = None
-    taxonomy: str | Path | None = None
+    taxonomy: str | Path | Taxonomy | None = None
     device: str | None = None
     dtype: str | None = None
     model_options: ModelOptions | None = None

@@ -35,6 +35,8 @@ class Stage:
         asks: a setting that has to be given; where it is not, ``run`` goes on without the stage.
         again: whether it is made anew whenever it is asked for.
         finish: name of a function ``(context)`` called once the stage's seconds are known.
+        keeps: files and folders of the study that are this stage's alone.
+        freezes: what it is called in ``choices.json``, if it chooses anything there.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Stage:
     asks: str = ""
     again: bool = False
     finish: str = ""
+    keeps: tuple[str, ...] = ()
+    freezes: str = ""
 
     @property
     def work(self) -> Callable[..., Artefact]:
@@ -90,6 +94,7 @@ STAGES = (
         run="capture",
         settings="CaptureSettings",
         result="CapturePlan",
+        keeps=("capture", "capture-blank"),
     ),
     Stage(
         "causal",
@@ -100,6 +105,7 @@ STAGES = (
         run="causal_scores",
         settings="CausalSettings",
         result="CausalScores",
+        keeps=("causal.json", "causal"),
     ),
     Stage(
         "patch",
@@ -121,6 +127,7 @@ STAGES = (
         run="probe",
         settings="ProbeSettings",
         result="Atlas",
+        keeps=("probe",),
     ),
     Stage(
         "ablate",
@@ -131,6 +138,8 @@ STAGES = (
         run="ablate",
         settings="AblationSettings",
         result="AblationResult",
+        keeps=("ablation.json", "ablation.parquet", "ablate"),
+        freezes="ablation",
     ),
     Stage(
         "emphasize",
@@ -141,6 +150,8 @@ STAGES = (
         run="emphasize",
         settings="EmphasisSettings",
         result="EmphasisResult",
+        keeps=("emphasis.json", "emphasis.parquet", "emphasize"),
+        freezes="emphasis",
     ),
     Stage(
         "wake",
@@ -151,6 +162,8 @@ STAGES = (
         run="wake",
         settings="WakeSettings",
         result="WakeResult",
+        keeps=("wake.json", "wake.parquet", "wake"),
+        freezes="wake",
     ),
     Stage(
         "circuit",
@@ -172,6 +185,7 @@ STAGES = (
         run="compare",
         settings="CompareSettings",
         result="CompareResult",
+        keeps=("compare.json",),
         asks="other",
     ),
     Stage(
@@ -183,6 +197,7 @@ STAGES = (
         run="paper",
         settings="PaperSettings",
         result="PaperResult",
+        keeps=("paper.json", "paper"),
         asks="protocol",
     ),
     Stage(
@@ -194,6 +209,7 @@ STAGES = (
         run="report",
         settings="ReportSettings",
         result="Summary",
+        keeps=("summary.json", "report.html", "figures"),
         again=True,
         finish="write_seconds",
     ),

@@ -11,13 +11,23 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import assign_splits
-from headscope.errors import StudyError
-from headscope.functions import Taxonomy
-from headscope.storage import read_json, write_json
+from headscope.errors import DamagedError, HeadscopeError, StudyError
+from headscope.functions import SHIPPED, Taxonomy
+from headscope.progress import telling
+from headscope.storage import fingerprint, write_json, write_sealed
+from headscope.study.health import check, damaged_results, made, mark_done, mark_path
+from headscope.study.kept_record import (
+    SECONDS,
+    SPLITS,
+    has_study,
+    read_record,
+    read_seconds,
+    read_splits,
+    save_record,
+)
 from headscope.study.lock import FolderLock
+from headscope.study.places import find_cases, find_model, placed, refuse_changed
 from headscope.study.record import (
-    FILE,
-    StudyRecord,
     TaxonomyRecord,
     checked_probe_device,
     load,
@@ -83,15 +93,15 @@ class Study:
         self.folder = Path(folder)
         self.announce, self.workers = announce or (lambda _: None), workers
         self.lock = FolderLock(self.folder, wait, self.announce)
-        if not (self.folder / FILE).exists():
-            raise StudyError(
-                f"{self.folder}: holds no study ({FILE} is not there); start one with "
-                "`headscope run --model MODEL --data FOLDER --study FOLDER`"
-            )
-        self.record = StudyRecord.load(self.folder / FILE)
+        self.record = read_record(self.folder)
         self.probe_device = self.record.probe_device or "cpu"
         self._vlm: VLM | None = None
         self._cases: Cases | None = None
+
+    def __repr__(self) -> str:
+        done = [row.name for row in STAGES if mark_path(self.folder, row.name).exists()]
+        name, size = self.record.model.name, self.record.size
+        return f"Study({str(self.folder)!r}, {name}, size {size}, done: {', '.join(done) or 'nothing'})"
 
     @classmethod
     def create(
@@ -102,7 +112,7 @@ class Study:
         data: str | Path | Cases,
         size: str | None = None,
         seed: int | None = None,
-        taxonomy: str | Path | None = None,
+        taxonomy: str | Path | Taxonomy | None = None,
         device: str | None = None,
         dtype: str | None = None,
         model_options: ModelOptions | None = None,
@@ -123,7 +133,8 @@ class Study:
             data: a folder of cases, or loaded cases.
             size: ``quick``, ``demo`` (default) or ``full``; see :mod:`headscope.study.sizes`.
             seed: of the splits and of everything drawn at random; default 0.
-            taxonomy: ``cogvsr``, the paper's eight functions, or a JSON file; default our nine.
+            taxonomy: ``cogvsr``, the paper's eight functions, a JSON file, or a
+                :class:`headscope.functions.Taxonomy`; default our nine.
             device, dtype: how the model is loaded; default "cpu" and "float32". A model in memory is
                 recorded, and loaded again, as it is.
             model_options: ``device_map``, ``max_memory``, ``quantization``, ``attention``,
@@ -151,19 +162,19 @@ class Study:
             "wait": wait,
             "workers": workers,
         }
-        if (folder / FILE).exists():
+        if has_study(folder):
             return cls.open(folder, given, data, **opening)
         checked_probe_device(probe_device)
         given = given.checked().filled()
         cases = _read(data, taxonomy_of(taxonomy))
         vlm = loaded(given)
         splits = {str(k): str(v) for k, v in assign_splits(cases, given.seed or 0).items()}
-        record = record_of(vlm, given, cases, splits, probe_device or "cpu")
+        record = placed(record_of(vlm, given, cases, splits, probe_device or "cpu"), folder)
         with FolderLock(folder, wait, announce):
-            if (folder / FILE).exists():  # another process was faster
+            if has_study(folder):  # another process was faster
                 return cls.open(folder, given, cases, **opening)
-            write_json(folder / "splits.json", splits)
-            record.save(folder / FILE)
+            write_json(folder / SPLITS, splits)
+            save_record(record, folder)
         study = cls(folder, announce=announce, wait=wait, workers=workers)
         study._vlm, study._cases = vlm, cases
         return study
@@ -213,7 +224,7 @@ class Study:
         if held != self.record.stage_settings:
             self.record = self.record.model_copy(update={"stage_settings": held})
             with self.lock:
-                self.record.save(self.folder / FILE)
+                save_record(self.record, self.folder)
 
     @cached_property
     def size(self) -> Size:
@@ -223,9 +234,15 @@ class Study:
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The functions of this study; refused where their file changed since it began."""
-        file = self.record.taxonomy_file
+        file, began = self.record.taxonomy_file, self.record.taxonomy
+        if not file:
+            return began.taxonomy
+        if file not in SHIPPED:
+            file = str(self.folder / file)
+            if not Path(file).exists():  # the study was moved; it holds all that the file said
+                return began.taxonomy
         found = taxonomy_of(file)
-        if file and not self.record.taxonomy.same_as(TaxonomyRecord.of(found)):
+        if not began.same_as(TaxonomyRecord.of(found)):
             raise StudyError(
                 f"{file}: the taxonomy changed since the study in {self.folder} began; put it back, or start "
                 "a new study"
@@ -234,8 +251,28 @@ class Study:
 
     @cached_property
     def splits(self) -> dict[str, str]:
-        """Case id -> fit, select or test."""
-        found: dict[str, str] = read_json(self.folder / "splits.json")
+        """Case id -> fit, select or test; made again from the cases where their file is lost or damaged.
+
+        Raises:
+            StudyError: they are not those that the study began with.
+        """
+        path, began = self.folder / SPLITS, self.record.splits
+        try:
+            found = read_splits(path)
+        except DamagedError as exc:
+            if began is None:
+                raise
+            found, said = {}, str(exc)
+        else:
+            said = f"{path}: are other splits than those that the study began with"
+        if began is None or fingerprint(found) == began:
+            return found
+        found = {str(k): str(v) for k, v in assign_splits(self.cases, self.seed).items()}
+        if fingerprint(found) != began:
+            raise StudyError(f"{said}, and those that its cases give are others too; start a new study")
+        self.announce(f"{said}; made again from the cases")
+        with self.lock:
+            write_json(path, found)
         return found
 
     @property
@@ -245,16 +282,11 @@ class Study:
         Raises:
             StudyError: another fingerprint.
         """
-        began = self.record.data
         if self._cases is None:
-            self._cases = _read(began.path, self.taxonomy)
-        found = self._cases.fingerprint
-        if found != began.fingerprint:
-            raise StudyError(
-                f"{self._cases.folder}: the cases changed, or are others, since the study in {self.folder} "
-                f"began with those of {began.path} (fingerprint {found}, then {began.fingerprint}); "
-                "start a new study"
-            )
+            _ = self.taxonomy  # refused where its file changed
+            self._cases = find_cases(self.record, self.folder)
+        if self._cases.fingerprint != self.record.data.fingerprint:
+            refuse_changed(self._cases, self.record, self.folder)
         return self._cases
 
     @property
@@ -262,16 +294,11 @@ class Study:
         """The model, loaded when first needed; refused where its weights changed."""
         if self._vlm is None:
             record, began = self.record, self.record.model
-            if record.load_ is None:
-                raise StudyError(
-                    f"{self.folder}: was begun on a model in memory, {began.name} (revision "
-                    f"{began.revision}); open it with that model: "
-                    "Study.create(folder, model=hs.wrap(model, processor, name), data=...)"
-                )
-            vlm = load(record.load_, record.device, record.dtype, record.options())
+            name = find_model(record, self.folder)
+            vlm = load(name, record.device, record.dtype, record.options())
             if vlm.revision != began.revision:
                 raise StudyError(
-                    f"{record.load_}: the model changed since the study in {self.folder} began "
+                    f"{name}: the model changed since the study in {self.folder} began "
                     f"(revision {vlm.revision}, then {began.revision}); start a new study"
                 )
             self._vlm = vlm
@@ -299,8 +326,11 @@ class Study:
         )
 
     def done(self, stage: str) -> bool:
-        """Whether a stage is complete."""
-        return (self.folder / "done" / f"{stage}.json").exists()
+        """Whether a stage is complete, its result whole."""
+        try:
+            return made(self.folder, stage_named(stage)) is not None
+        except DamagedError:
+            return False
 
     def settings(self, stage: str) -> Any:
         """Settings of a stage: its defaults, what the size says, what was given.
@@ -326,12 +356,34 @@ class Study:
                 f"{name}: {row.asks} is not given; say --set {name}.{row.asks}=VALUE, from Python "
                 f"Study.create(..., settings={{{name!r}: {{{row.asks!r}: ...}}}})"
             )
-        if row.again or not self.done(name):
+        found = None if row.again else self._made(row)
+        if found is None:
             with self.lock:
-                needs = [self.stage(need) for need in row.needs]
-                if row.again or not self.done(name):  # another process may have completed it meanwhile
+                needs = [self._sound(need) for need in row.needs]
+                found = None if row.again else self._made(row)  # another process may have completed it
+                if found is None:
                     self._make(row, needs, settings)
-        return row.load(self.folder)
+                    found = (row.load(self.folder),)
+        return found[0]
+
+    def _made(self, row: Stage) -> tuple[Artefact] | None:
+        """A stage's result in a tuple; None where it is not done, or what it left is damaged."""
+        try:
+            return made(self.folder, row)
+        except DamagedError as exc:
+            self.announce(f"{row.name}: is made again: {exc}")
+            return None
+
+    def _sound(self, name: str) -> Artefact:
+        """The result of a stage that another rests on, every file of it read and found whole."""
+        found = self.stage(name)
+        try:
+            check(self.folder, stage_named(name))
+        except DamagedError as exc:
+            self.announce(f"{name}: is made again: {exc}")
+            mark_path(self.folder, name).unlink(missing_ok=True)
+            found = self.stage(name)
+        return found
 
     def _make(self, row: Stage, needs: list[Artefact], settings: Any) -> None:
         spread = self.record.options().get("device_map") is not None
@@ -340,7 +392,7 @@ class Study:
         with self._timed(row), sharing_work(count, device):
             row.work(self.context, *needs, settings)
         row.finished()(self.context)
-        write_json(self.folder / "done" / f"{row.name}.json", {"stage": row.name})
+        mark_done(self.folder, row)
 
     @contextmanager
     def _timed(self, row: Stage) -> Iterator[None]:
@@ -352,14 +404,13 @@ class Study:
         self.announce(f"{row.name} ...")
         start = time.perf_counter()
         try:
-            with quiet():
+            with quiet(), telling(row.name):
                 yield
         finally:
-            path = self.folder / "timings.json"
-            seconds = read_json(path) if path.exists() else {}
+            seconds = read_seconds(self.folder)
             before = 0.0 if row.again else seconds.get(row.name, 0.0)
             seconds[row.name] = round(before + time.perf_counter() - start, 2)
-            write_json(path, seconds)
+            write_sealed(self.folder / SECONDS, seconds)
 
     def capture(self) -> CapturePlan:
         """Ask every question in every context and keep answers and head outputs in ``capture/``."""
@@ -382,8 +433,22 @@ class Study:
         return cast("WakeResult", self.stage("wake"))
 
     def report(self) -> Path:
-        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there; the page."""
-        self.stage("report")
+        """``summary.json``, ``report.html`` and ``figures/`` from whatever stages are there; the page.
+
+        Raises:
+            DamagedError: a stage that was done cannot be read; the page is written without it.
+        """
+        faults = damaged_results(self.folder)
+        try:
+            self.stage("report")
+        except HeadscopeError:
+            if not faults:
+                raise
+        if faults:
+            raise DamagedError(
+                f"{self.folder}: stages that were done are damaged ({'; '.join(faults)}), and the report "
+                f"lacks them; `headscope study repair {self.folder}` makes them again"
+            )
         return self.folder / "report.html"
 
     def run(self) -> Path:

@@ -132,3 +132,32 @@ def test_writing_back_gives_the_cases_as_judged(page: ReviewServer) -> None:
 def test_a_port_in_use_is_said_plainly(page: ReviewServer) -> None:
     with pytest.raises(DataError, match="name another with --port"):
         ReviewServer(page.session, page.server_address[1])
+
+
+def test_two_reviewers_at_once_see_and_keep_each_others_fixes(page: ReviewServer) -> None:
+    other = ReviewServer(ReviewSession(page.session.folder, "bob"))
+    thread = threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        shown = json.loads(ask(other, "GET", "/case/0")[1])["steps"]
+        fix = VERDICT | {"step": "s2", "ruling": "fix", "change": {"answer": "left"}}
+        assert ask(page, "POST", "/judge", fix, X_Headscope=page.session.token)[0] == 200
+        assert ask(page, "POST", "/write", {}, X_Headscope=page.session.token)[0] == 200
+        late = VERDICT | {"step": "s2", "about": shown[1]["mark"]}
+        status, content, _ = ask(other, "POST", "/judge", late, X_Headscope=other.session.token)
+        assert status == 400
+        assert "somebody changed step 's2' since it was shown" in json.loads(content)["error"]
+        good = VERDICT | {"step": "s3", "about": shown[2]["mark"]}
+        assert ask(other, "POST", "/judge", good, X_Headscope=other.session.token)[0] == 200
+        done = json.loads(ask(other, "POST", "/write", {}, X_Headscope=other.session.token)[1])
+        assert (done["accepted"], done["stale"]) == (1, [])
+        steps = json.loads(ask(other, "GET", "/case/0")[1])["steps"]
+        assert (steps[1]["answer"], steps[2]["origin"]) == ("left", "reviewed")
+    finally:
+        other.shutdown()
+        other.server_close()
+        thread.join()
+
+
+def test_text_in_another_direction_turns_nothing_around_it(page: ReviewServer) -> None:
+    assert b"body * { unicode-bidi: isolate; }" in ask(page, "GET", "/review.css")[1]

@@ -12,9 +12,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from headscope.data.cases import load_cases
 from headscope.data.validation import validate
-from headscope.errors import DataError
+from headscope.errors import DataError, StoreError
 from headscope.making.review.applied_reviews import agreement, apply_reviews, cohen_kappa, reviewers_of
-from headscope.making.review.verdicts import Reviews
+from headscope.making.review.verdicts import Reviews, mark_of
 
 
 @pytest.fixture
@@ -134,3 +134,43 @@ def test_kappa_is_that_of_sklearn(pairs: list[tuple[str, str]]) -> None:
         assert len({*one, *other}) == 1
     else:
         assert found == pytest.approx(cohen_kappa_score(one, other))
+
+
+def test_a_fix_that_another_reviewer_wrote_meanwhile_stays(folder: Path) -> None:
+    ann, bob = load_cases(folder), load_cases(folder)  # both open
+    Reviews(ann, "ann").give(ann[0], "s2", "fix", {"answer": "left"})
+    Reviews(bob, "bob").give(bob[0], "s3", "fix", {"answer": "right"})
+    assert apply_reviews(ann, "ann").fixed == 1
+    done = apply_reviews(bob, "bob")
+    assert (done.fixed, done.stale) == (1, ())
+    answers = {s.id: s.answer for s in load_cases(folder)[0].steps}
+    assert (answers["s2"], answers["s3"]) == ("left", "right")
+
+
+def test_a_verdict_on_words_that_another_changed_since_does_not_count_and_is_named(folder: Path) -> None:
+    ann, bob = load_cases(folder), load_cases(folder)
+    Reviews(ann, "ann").give(ann[0], "s2", "fix", {"answer": "left"})
+    Reviews(ann, "ann").give(ann[0], "s3", "accept")
+    Reviews(bob, "bob").give(bob[0], "s2", "accept")  # the answer as it was
+    Reviews(bob, "bob").give(bob[0], "s3", "accept")  # what ann says too
+    apply_reviews(ann, "ann")
+    done = apply_reviews(bob, "bob")
+    assert done.stale == ("a/s2",)
+    assert load_cases(folder)[0].steps[1].answer == "left"
+    now = load_cases(folder)
+    old = mark_of(bob[0].steps[1])
+    with pytest.raises(DataError, match="somebody changed step 's2' since it was shown; look at it again"):
+        Reviews(now, "bob").give(now[0], "s2", "accept", about=old)
+    Reviews(now, "bob").give(now[0], "s2", "accept", about=mark_of(now[0].steps[1]))
+    assert apply_reviews(now, "bob").stale == ()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"verdicts": {"s1": 3}}', '{"verdicts": {"s1": {"a": 1}}}'])
+def test_a_file_of_verdicts_that_was_edited_is_refused_by_name(folder: Path, content: str) -> None:
+    cases = load_cases(folder)
+    reviews = Reviews(cases, "ann")
+    reviews.give(cases[0], "s1", "accept")
+    (file,) = reviews.folder.iterdir()
+    file.write_text(content)
+    with pytest.raises(StoreError, match=file.name):
+        reviews.of(cases[0])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headscope.data.cases import Cases, case_line, save_cases
+from headscope.data.cases import Cases, case_line, load_cases, save_cases
 from headscope.data.schema import Case
+from headscope.data.validation import CASES_FILE
 from headscope.errors import DataError
 from headscope.functions import MAIN
 from headscope.making.review.verdicts import FOLDER, Reviews, Verdict, changed, steps_of
@@ -21,20 +23,27 @@ REJECTED = "rejected.jsonl"
 
 @dataclass(frozen=True)
 class AppliedReviews:
-    """What writing back did: verdicts by ruling, and cases left out."""
+    """What writing back did: verdicts by ruling, and cases left out.
+
+    Attributes:
+        stale: ``case/step`` of verdicts on words that somebody changed since: they are kept and do not count.
+    """
 
     cases: Cases
     accepted: int
     fixed: int
     rejected: int
     cases_left_out: int
+    stale: tuple[str, ...] = ()
 
 
 def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) -> AppliedReviews:
     """Write the cases as a reviewer's verdicts leave them; each file is replaced in one step.
 
     Accepted and fixed answers become ``reviewed``, rejected steps go; a case whose main question is rejected
-    goes to ``reviews/rejected.jsonl``, so that nothing is lost.
+    goes to ``reviews/rejected.jsonl``, so that nothing is lost. What others wrote into the folder since the
+    cases were read stays: the verdicts are applied, step by step, to the cases as they are now, and one on
+    words that were changed since does not count.
 
     Args:
         out: another folder; by default the cases' own.
@@ -42,12 +51,38 @@ def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) ->
     Raises:
         DataError: every case is rejected. StoreError: the disk is full.
     """
+    with _one_writer(cases.folder):
+        now = (
+            load_cases(cases.folder, None, pictures=False) if (cases.folder / CASES_FILE).is_file() else cases
+        )
+        same = now.fingerprint == cases.fingerprint
+        return _applied(cases if same else now, reviewer, Path(out) if out is not None else cases.folder)
+
+
+@contextmanager
+def _one_writer(folder: Path) -> Iterator[None]:
+    """One process at a time reads and writes the cases of a folder, where the system can see to it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    with (folder / FOLDER / ".lock").open("w", encoding="utf-8") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _applied(cases: Cases, reviewer: str, target: Path) -> AppliedReviews:
     reviews = Reviews(cases, reviewer)
+    stale: list[str] = []
     kept: list[Case] = []
     lost: list[Case] = []
     rulings: Counter[str] = Counter()
     for case in cases:
         verdicts = reviews.of(case)
+        stale += [f"{case.id}/{step}" for step in reviews.stale(case)]
         rulings.update(v.ruling for v in verdicts.values())
         if MAIN in verdicts and verdicts[MAIN].ruling == "reject":
             lost.append(case)
@@ -55,11 +90,12 @@ def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) ->
             kept.append(changed(case, verdicts) if verdicts else case)
     if not kept:
         raise DataError(f"{cases.folder}: {reviewer} rejected every case; nothing would be left")
-    target = Path(out) if out is not None else cases.folder
     if lost:
         _keep_rejected(target / FOLDER / REJECTED, lost)
     saved = save_cases(Cases(cases.folder, kept), target)
-    return AppliedReviews(saved, rulings["accept"], rulings["fix"], rulings["reject"], len(lost))
+    return AppliedReviews(
+        saved, rulings["accept"], rulings["fix"], rulings["reject"], len(lost), tuple(stale)
+    )
 
 
 def _keep_rejected(path: Path, lost: Sequence[Case]) -> None:

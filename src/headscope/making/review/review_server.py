@@ -6,7 +6,8 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -16,10 +17,11 @@ from urllib.parse import urlsplit
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.schema import Case
+from headscope.data.validation import jsonl_path
 from headscope.errors import DataError, HeadscopeError
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.making.review.applied_reviews import apply_reviews
-from headscope.making.review.verdicts import Reviews, steps_of
+from headscope.making.review.verdicts import Reviews, mark_of, steps_of
 from headscope.records import JsonObject, JsonValue
 
 HOST = "127.0.0.1"
@@ -49,11 +51,25 @@ class ReviewSession:
 
     def _load(self, cases: Cases) -> None:
         self.cases = cases
+        self._read = self._state()
         self.reviews = Reviews(cases, self.reviewer, self.taxonomy)
+
+    def _state(self) -> tuple[int, int]:
+        """What tells whether somebody wrote the cases since."""
+        found = jsonl_path(self.folder).stat()
+        return found.st_mtime_ns, found.st_size
+
+    @contextmanager
+    def _now(self) -> Iterator[None]:
+        """One request at a time, on the cases as they are on disk now."""
+        with self._lock:
+            if self._state() != self._read:
+                self._load(load_cases(self.folder, self.taxonomy))
+            yield
 
     def overview(self) -> JsonObject:
         """All cases with how far each is judged."""
-        with self._lock:
+        with self._now():
             rows: list[JsonValue] = [
                 {"id": c.id, "kind": c.kind, "judged": judged, "steps": steps}
                 for c, judged, steps in self.reviews.progress()
@@ -69,16 +85,16 @@ class ReviewSession:
 
     def case(self, number: int) -> JsonObject:
         """One case as the page shows it."""
-        with self._lock:
+        with self._now():
             case = self._case(number)
             verdicts = {k: vars(v) for k, v in self.reviews.of(case).items()}
-        steps = [s.model_dump() for s in steps_of(case)]
+        steps = [s.model_dump() | {"mark": mark_of(s)} for s in steps_of(case)]
         head = case.model_dump(include={"id", "kind", "source", "width", "height", "objects", "named"})
         return head | {"number": number, "steps": steps, "verdicts": verdicts}
 
     def judge(self, asked: JsonObject) -> JsonObject:
-        """Store a verdict, or take one back (``ruling`` null)."""
-        with self._lock:
+        """Store a verdict, or take one back (``ruling`` null); refused on words that were changed since."""
+        with self._now():
             case = self._case(asked.get("number"))
             if case.id != asked.get("case"):
                 raise DataError("the cases have changed since this page was opened; reload it")
@@ -87,19 +103,28 @@ class ReviewSession:
                 self.reviews.take_back(case, step)
                 return {"verdict": None}
             change = asked.get("change")
-            verdict = self.reviews.give(case, step, str(ruling), change if isinstance(change, dict) else None)
+            about = asked.get("about")
+            verdict = self.reviews.give(
+                case,
+                step,
+                str(ruling),
+                change if isinstance(change, dict) else None,
+                None if about is None else str(about),
+            )
         return {"verdict": vars(verdict)}
 
     def write_back(self) -> JsonObject:
         """Apply all verdicts to the cases on disk."""
-        with self._lock:
+        with self._now():
             done = apply_reviews(self.cases, self.reviewer)
             self._load(done.cases)
-        return {k: v for k, v in vars(done).items() if k != "cases"}
+        return {k: v for k, v in vars(done).items() if k not in ("cases", "stale")} | {
+            "stale": list[JsonValue](done.stale)
+        }
 
     def picture(self, number: int) -> bytes:
         """The bytes of a case's picture, from inside the folder."""
-        with self._lock:
+        with self._now():
             path = self.cases.image_path(self._case(number))
         return path.read_bytes()
 

@@ -14,7 +14,7 @@ from headscope.data.schema import UNANSWERED, Case, Step
 from headscope.errors import DataError
 from headscope.functions import DEFAULT, MAIN, Taxonomy
 from headscope.records import JsonValue
-from headscope.storage import fingerprint, read_json, write_json
+from headscope.storage import damaged, fingerprint, read_json, write_sealed
 
 FOLDER = "reviews"
 Ruling = Literal["accept", "fix", "reject"]
@@ -76,15 +76,39 @@ class Reviews:
         Raises:
             StoreError: the file is damaged.
         """
+        marks = {s.id: mark_of(s) for s in steps_of(case)}
+        return {k: v for k, v in self._given(case).items() if marks.get(k) == v.about}
+
+    def stale(self, case: Case) -> list[str]:
+        """Steps with a verdict on words that were changed since, to others than those that it wanted."""
+        steps = {s.id: s for s in steps_of(case)}
+        found = []
+        for name, verdict in self._given(case).items():
+            step = steps.get(name)
+            if step is None or mark_of(step) == verdict.about:
+                continue
+            same = all(getattr(step, key) == getattr(verdict, key) for key in _FIELDS)
+            if not same or verdict.ruling == "reject":
+                found.append(name)
+        return found
+
+    def _given(self, case: Case) -> dict[str, Verdict]:
+        """Every verdict on a case, those on words that are gone too."""
         path = self._path(case)
         if not path.exists():
             return {}
-        marks = {s.id: mark_of(s) for s in steps_of(case)}
-        found = {k: Verdict(**v) for k, v in read_json(path)["verdicts"].items()}
-        return {k: v for k, v in found.items() if marks.get(k) == v.about}
+        try:
+            return {str(k): Verdict(**v) for k, v in read_json(path)["verdicts"].items()}
+        except (TypeError, KeyError, AttributeError) as exc:
+            raise damaged(path, f"verdicts: cannot be read ({exc})") from exc
 
     def give(
-        self, case: Case, step_id: str, ruling: str, change: Mapping[str, JsonValue] | None = None
+        self,
+        case: Case,
+        step_id: str,
+        ruling: str,
+        change: Mapping[str, JsonValue] | None = None,
+        about: str | None = None,
     ) -> Verdict:
         """Store a verdict; the file is replaced in one step.
 
@@ -92,6 +116,7 @@ class Reviews:
             step_id: of the case, or ``main``.
             ruling: ``accept``, ``fix`` or ``reject``.
             change: for a fix, any of ``question``, ``answer``, ``function``.
+            about: the step's mark as it was shown to the reviewer; None: as it is now.
 
         Raises:
             DataError: no such step or ruling, or a fix that breaks the schema.
@@ -99,6 +124,10 @@ class Reviews:
         step = next((s for s in steps_of(case) if s.id == step_id), None)
         if step is None:
             raise DataError(f"case {case.id!r}: no step {step_id!r}")
+        if about not in (None, mark_of(step)):
+            raise DataError(
+                f"case {case.id!r}: somebody changed step {step_id!r} since it was shown; look at it again"
+            )
         if ruling not in RULINGS:
             raise DataError(f"asked for ruling {ruling!r}; there are: {', '.join(RULINGS)}")
         words = {key: getattr(step, key) for key in _FIELDS}
@@ -108,17 +137,17 @@ class Reviews:
                 raise DataError("nothing is changed; accept it instead")
         verdict = Verdict(ruling=ruling, about=mark_of(step), **words)
         self._check(case, step_id, verdict)
-        self._write(case, self.of(case) | {step_id: verdict})
+        self._write(case, self._given(case) | {step_id: verdict})
         return verdict
 
     def take_back(self, case: Case, step_id: str) -> None:
         """Forget the verdict on a step."""
-        self._write(case, {k: v for k, v in self.of(case).items() if k != step_id})
+        self._write(case, {k: v for k, v in self._given(case).items() if k != step_id})
 
     def _write(self, case: Case, verdicts: Mapping[str, Verdict]) -> None:
         content = {k: vars(v) for k, v in verdicts.items()}
         record = {"schema": "headscope/review/1", "case": case.id, "reviewer": self.reviewer}
-        write_json(self._path(case), record | {"verdicts": content})
+        write_sealed(self._path(case), record | {"verdicts": content})
 
     def _fixed(self, change: Mapping[str, JsonValue]) -> dict[str, str]:
         out = {}

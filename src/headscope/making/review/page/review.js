@@ -197,8 +197,9 @@ function answerWith(choice) {
 
 async function judge(ruling, change) {
   const shown = state.shown, step = shown.steps[state.step], had = step.id in shown.verdicts;
-  const sent = { number: state.number, case: shown.id, step: step.id, ruling, change };
-  const { verdict } = await ask("/judge", sent);
+  const sent = { number: state.number, case: shown.id, step: step.id, about: step.mark, ruling, change };
+  let verdict;
+  try { ({ verdict } = await ask("/judge", sent)); } catch (error) { await show(state.number, state.step); throw error; }
   if (state.shown !== shown) return;
   if (verdict) shown.verdicts[step.id] = verdict; else delete shown.verdicts[step.id];
   state.cases[state.number].judged += (verdict ? 1 : 0) - (had ? 1 : 0);
@@ -222,7 +223,8 @@ async function nextOpen() {
 
 async function writeBack() {
   const done = await ask("/write", {});
-  say(`Written: ${done.accepted} accepted, ${done.fixed} fixed, ${done.rejected} rejected; ${done.cases_left_out} cases left out.`);
+  say(`Written: ${done.accepted} accepted, ${done.fixed} fixed, ${done.rejected} rejected; ${done.cases_left_out} cases left out.`
+    + (done.stale.length ? ` Not counted, since somebody changed the words: ${done.stale.slice(0, 5).join(", ")}.` : ""));
   await overview();
   await show(state.number, state.step);
 }
