@@ -382,7 +382,7 @@ def test_arrays_members_lines_and_shards_are_all_read(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_is_one_refusal(tmp_path: Path) -> None:
     for content in (b"\xff\xfe[", b"{\xd9}", b"\x00\x01"):
         (tmp_path / "rows.json").write_bytes(content)
-        with pytest.raises(DataError, match="none became a case; first: .*rows.json:1: json: "):
+        with pytest.raises(DataError, match=r"none became a case; first: .*rows\.json:1: json: "):
             import_cases("table", tmp_path / "out", place=tmp_path)
 
 
