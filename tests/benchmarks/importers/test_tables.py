@@ -379,6 +379,13 @@ def test_arrays_members_lines_and_shards_are_all_read(tmp_path: Path) -> None:
         import_cases("table", tmp_path / "some", place=tmp_path / "shards")
 
 
+def test_a_file_that_is_no_text_is_one_refusal(tmp_path: Path) -> None:
+    for content in (b"\xff\xfe[", b"{\xd9}", b"\x00\x01"):
+        (tmp_path / "rows.json").write_bytes(content)
+        with pytest.raises(DataError, match=r"none became a case; first: .*rows\.json:1: json: "):
+            import_cases("table", tmp_path / "out", place=tmp_path)
+
+
 def test_rows_without_ids_are_told_apart_in_one_line_and_in_shards(tmp_path: Path) -> None:
     p._pic(tmp_path / "in", "images/a.png")
     (tmp_path / "in/rows.json").write_text(json.dumps([ROW, ROW | {"answer": "plate"}]))

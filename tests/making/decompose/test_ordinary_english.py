@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headscope.data.schema import Case
+from headscope.data.schema import Case, Picture
 from headscope.making.decompose.claims import Claim, read_claim
 from headscope.making.decompose.rules import decompose
 from headscope.making.decompose.thing_names import odd_word
@@ -181,6 +181,13 @@ def test_no_step_is_invented_of_a_sentence_that_says_something_else(text: str) -
 def test_two_things_that_one_name_may_mean_are_not_asked_about_as_one(text: str) -> None:
     case = Case(id="a", image="a.png", width=9, height=9, question=text, answer="no")
     assert decompose(case) == "two things whose names do not tell them apart"
+
+
+def test_a_case_with_several_pictures_is_left_alone() -> None:
+    more = (Picture(image="b.png", width=9, height=9),)
+    question = "The cup is left of the plate."
+    case = Case(id="a", image="a.png", width=9, height=9, question=question, answer="true", more=more)
+    assert decompose(case) == "several pictures, and the rules know of one"
 
 
 def test_drawn_shapes_have_no_front() -> None:

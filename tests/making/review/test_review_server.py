@@ -14,6 +14,7 @@ from reviewed import folder_of_cases
 
 from headscope.errors import DataError
 from headscope.making.review.review_server import ReviewServer, ReviewSession
+from made_cases import picture, record
 
 
 @pytest.fixture
@@ -127,6 +128,17 @@ def test_writing_back_gives_the_cases_as_judged(page: ReviewServer) -> None:
     done = json.loads(ask(page, "POST", "/write", {}, X_Headscope=token)[1])
     assert done["fixed"] == 1
     assert json.loads(ask(page, "GET", "/case/0")[1])["steps"][1]["answer"] == "left"
+
+
+def test_of_several_pictures_the_first_is_shown_with_its_own_boxes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path, f"images/{name}.png", "white")
+    raw = record("a", more=[{"image": "images/b.png", "width": 40, "height": 30}])
+    raw["objects"].append({"id": "cup", "name": "cup", "box": [1, 1, 9, 9], "picture": 1})
+    (tmp_path / "cases.jsonl").write_text(json.dumps(raw) + "\n")
+    shown = ReviewSession(tmp_path, "ann").case(0)
+    assert [o["id"] for o in shown["objects"]] == ["dog", "horse"]
+    assert shown["kind"] == "facing · picture 1 of 2"
 
 
 def test_a_port_in_use_is_said_plainly(page: ReviewServer) -> None:

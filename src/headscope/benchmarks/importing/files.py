@@ -118,8 +118,12 @@ def _items(path: Path, stream: JsonStream, at: str) -> Iterator[SourceRow]:
 def anything(path: Path) -> Iterator[SourceRow]:
     """The records of a JSON file, whatever holds them: lines, an array, the first member that is an array of
     objects, or a mapping."""
-    with open_json(path) as file:
-        first = JsonStream(file).peek()
+    try:
+        with open_json(path) as file:
+            first = JsonStream(file).peek()
+    except BrokenJson as exc:
+        yield SourceRow(str(path), exc.line, {}, "", exc.finding)
+        return
     if first != "{":
         yield from array(path)
         return

@@ -100,6 +100,8 @@ def decompose(case: Case) -> Case | str:
     claim = claim_of(case)
     if isinstance(claim, str):
         return claim
+    if case.more:
+        return "several pictures, and the rules know of one"
     names = [thing.name.casefold() for thing in case.objects]
     for one in (claim, *claim.further):
         for name in (one.subject, *(() if one.count else (one.object,))):

@@ -90,6 +90,9 @@ class ReviewSession:
             verdicts = {k: vars(v) for k, v in self.reviews.of(case).items()}
         steps = [s.model_dump() | {"mark": mark_of(s)} for s in steps_of(case)]
         head = case.model_dump(include={"id", "kind", "source", "width", "height", "objects", "named"})
+        if case.more:  # the page shows the first picture, with its own boxes
+            head["objects"] = [thing for thing in head["objects"] if not thing["picture"]]
+            head["kind"] = f"{case.kind} · picture 1 of {len(case.pictures)}".strip(" ·")
         return head | {"number": number, "steps": steps, "verdicts": verdicts}
 
     def judge(self, asked: JsonObject) -> JsonObject:
