@@ -136,3 +136,15 @@ def test_a_name_may_stand_by_itself_where_several_are_asked_for(tiny: VLM) -> No
     found = capture(tiny, [(Image.new("RGB", (32, 24)), "Where?")], readouts="answer_mean")
     assert list(found.data_vars) == ["answer_mean"]
     assert find_geometry(tiny.model, "vision").heads == find_geometry(tiny.model, ["vision"]).heads
+
+
+def test_a_copy_of_a_model_is_a_model_that_answers_alike(tiny) -> None:  # type: ignore[no-untyped-def]
+    import copy
+
+    from PIL import Image
+
+    picture, question = Image.new("RGB", (40, 40), (200, 30, 60)), "Where is the dog?"
+    twin = copy.deepcopy(tiny)
+    assert twin.model is not tiny.model
+    wanted = tiny.answer(picture, question, choices=("left", "right"))
+    assert twin.answer(picture, question, choices=("left", "right")) == wanted

@@ -29,6 +29,22 @@ from headscope.models.types import Encoded, Frame, ImageGrid, Prompt
 from headscope.models.weights import Weights, refuse_training
 
 
+class OwnLock:
+    """A lock that one thread may take several times; a copy of a model has a lock of its own."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OwnLock:
+        return OwnLock()
+
+
 @dataclass(eq=False, repr=False)
 class BaseVLM:
     """A vision-language model, its processor, and where its heads are; :class:`headscope.models.vlm.VLM`
@@ -59,7 +75,7 @@ class BaseVLM:
     proof: Proof | None = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
-    _turn: RLock = field(default_factory=RLock)
+    _turn: OwnLock = field(default_factory=OwnLock)
 
     def __post_init__(self) -> None:
         give_contiguous(self.model)
