@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from headscope.data.cases import Cases, load_cases, picture_target, put_picture, save_cases
+from headscope.data.cases import Cases, load_cases, save_cases
 from headscope.data.checks import path_of
 from headscope.data.fields import ForeignRecord, RecordError, take
+from headscope.data.picture_files import picture_target, put_picture
 from headscope.data.pictures import key_of, show
 from headscope.data.schema import Case
 from headscope.errors import DataError

@@ -12,8 +12,9 @@ from pathlib import Path
 from PIL import Image
 
 from headscope.benchmarks.importing.sources import CaseDraft
-from headscope.data.cases import IMAGES, picture_target, put_picture
+from headscope.data.cases import IMAGES
 from headscope.data.checks import Finding
+from headscope.data.picture_files import picture_target, put_picture
 from headscope.data.pictures import (
     FORMATS,
     PictureError,

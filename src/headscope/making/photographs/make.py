@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headscope.data.cases import IMAGES, Cases, picture_target, put_picture, save_cases
+from headscope.data.cases import IMAGES, Cases, save_cases
+from headscope.data.picture_files import picture_target, put_picture
 from headscope.data.pictures import PictureError, locate, read_size
 from headscope.data.schema import Case
 from headscope.errors import DataError
