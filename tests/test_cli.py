@@ -224,7 +224,7 @@ def test_a_terminal_without_utf_8_ends_no_command(encoding: str, cases_folder: P
         said = (done.stdout + done.stderr).decode(encoding)
         assert done.returncode == (1 if words[0] == "study" else 0), said
         assert "Traceback" not in said
-        assert "Error" not in said
+        assert "UnicodeEncodeError" not in said
 
 
 def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,18 +67,35 @@ def test_reading_gives_an_option_or_nothing(text: str, options: list[str]) -> No
     assert parse_answer(text, options, lettered=True) in {*options, None}
 
 
+# What the authors' own records call the answer, where their rule reads that.
+CALLED: dict[str, dict[str, Any]] = {
+    "mindcube": {"gt_answer": "A"},
+    "mmsi": {"answer": "A"},
+    "omnispatial": {"answer": 1},  # its rule takes what it cannot read for A
+    "spatialviz": {"Answer": "A"},
+    "viewspatial": {"answer": "A. yes"},
+}
+
+
 @pytest.mark.parametrize("name", sorted(sources()))
 def test_no_answer_and_nonsense_are_wrong_under_every_rule(name: str) -> None:
     original = {"qid": "VIN6MS3J", "identifier": "1-0", "source": "COCO", "image_path": "a/x_left_of_y.jpeg"}
+    whole = {"mask": {"size": [2, 2], "counts": [0, 4]}}
     one = case(
-        "mazenav.vqa.1.2", answer="Yes", choices=("Yes", "No"), kind="position_only", original=original
+        "mazenav.vqa.1.2",
+        answer="no" if name == "omnispatial" else "yes",
+        choices=("yes", "no"),
+        kind="position_only",
+        original=original | whole | CALLED.get(name, {}),
     )
     found = rule(name)
     assert found.right([one], {}) == {one.id: False}
     assert found.right([one], {one.id: None}) == {one.id: False}
     assert found.right([one], {one.id: "?!"}) == {one.id: False}
-    assert found.right([one], {one.id: "Yes"}) == {one.id: True}
-    for row in found([one], {one.id: "Yes"}):
+    # A word, where the rule reads letters alone its letter, where it reads points a point.
+    right = [t for t in ("yes", "A", "B", "(0.5, 0.5)") if found.right([one], {one.id: t}) == {one.id: True}]
+    assert right
+    for row in found([one], {one.id: right[0]}):
         assert row.value is None or 0 <= row.value <= 1
 
 
