@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from headscope.report.contents import StudyContents, read_contents
 from headscope.report.estimates import estimate, gained, lost
 from headscope.report.findings import beyond_control, pointed
 from headscope.report.pictures import examples
-from headscope.storage import read_table
+from headscope.storage import read_json, read_table
 from headscope.study.record import StudyRecord, TaxonomyRecord
 
 
 def _json(folder: Path, name: str) -> dict:
-    found: dict = json.loads((folder / name).read_text())
+    found: dict = read_json(folder / name)
     return found
 
 
@@ -103,9 +104,8 @@ def test_a_taxonomy_brought_by_the_user_is_used(study: StudyContents, tmp_path: 
 
 
 def test_an_unfinished_capture_is_said_to_be_so(study_folder: Path, tmp_path: Path) -> None:
-    plan = _json(study_folder, "capture/plan.json")
     (tmp_path / "capture" / "shards").mkdir(parents=True)
-    (tmp_path / "capture" / "plan.json").write_text(json.dumps(plan))
+    shutil.copyfile(study_folder / "capture" / "plan.json", tmp_path / "capture" / "plan.json")
     study = read_contents(tmp_path)
     assert study.answers is None
     assert "shards are missing" in study.problems[0]

@@ -13,6 +13,7 @@ from headscope.capturing.store import open_answers
 from headscope.cli.summary_table import summary_table
 from headscope.report.study_summary import Summary
 from headscope.report.summary import write_summary
+from headscope.storage import read_json
 
 CONTEXTS = ("alone", "own", "gold", "wrong", "other")
 FORM = {
@@ -74,7 +75,7 @@ def written(folder: Path) -> dict:
     """The content of ``summary.json``."""
     result = write_summary(folder)
     assert Summary.load(folder / "summary.json") == result
-    found: dict = json.loads((folder / "summary.json").read_text())
+    found: dict = read_json(folder / "summary.json")
     return found
 
 
@@ -184,7 +185,7 @@ def test_parts_of_stages_that_were_not_run_are_empty(tmp_path: Path) -> None:
 def test_pointing_without_known_boxes_had_nothing_to_point_at(study_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     shutil.copytree(study_folder, folder)
-    wake = json.loads((folder / "wake.json").read_text())
+    wake = read_json(folder / "wake.json")
     wake["questions"] = {"test": {"read": 0, "found": {"no boxes known": 104}}}
     wake["summary"] = {"both": {}, "pointing": {}}
     wake |= {"test": {}, "contrasts": {}, "heads": [], "select": {}}

@@ -23,7 +23,7 @@ from headscope.study.record import StudyRecord
 from headscope.study.study import Study
 
 # Hold seconds.
-TIMED = ("timings.json", "summary.json", "report.html")
+TIMED = ("timings.json", "summary.json", "report.html", "report.json")
 COMMAND = [sys.executable, "-m", "headscope"]
 
 
