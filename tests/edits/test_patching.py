@@ -169,3 +169,17 @@ def test_a_patch_that_cannot_be_is_refused(vlm: VLM, tmp_path: Path) -> None:
         hs.patch(replace(source, prompt=None))
     with pytest.raises(EditError, match="positions"):
         Patch(heads, prompt_z(vlm, vlm.encode([Prompt(picture, QUESTION)]), heads), torch.ones(1, 2).bool())
+
+
+def test_another_thread_is_refused_while_a_patch_is_open(vlm: VLM, pair: tuple[Encoded, Encoded]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    target, source = pair
+    heads = vlm.geometry.heads[:2]
+
+    def elsewhere() -> None:
+        vlm.model(**target.inputs)
+
+    opened = Patch(heads, prompt_z(vlm, source, heads)).applied(vlm)
+    with opened, ThreadPoolExecutor(1) as pool, pytest.raises(EditError, match="in another thread"):
+        pool.submit(elsewhere).result()

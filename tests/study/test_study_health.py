@@ -274,3 +274,11 @@ def test_cases_and_model_that_lie_elsewhere_now_are_named_once_and_only_if_they_
     shutil.copytree(home / "model", tmp_path / "new-model")
     care.move(study, model=tmp_path / "new-model")
     assert read_record(study).load_ == os.path.realpath(tmp_path / "new-model")
+
+
+def test_every_stage_says_which_files_are_its_own() -> None:
+    """Of what a row does not keep no digest stands in ``done/``, and damage to it is not seen."""
+    for row in STAGES:
+        assert any(row.file == kept or row.file.startswith(f"{kept}/") for kept in row.keeps), row.name
+    every = [kept for row in STAGES for kept in row.keeps]
+    assert len(every) == len(set(every))

@@ -111,17 +111,31 @@ def hooked(vlm: VLM, plans: list[Plan], scope: str) -> Iterator[None]:
         yield
 
 
-def _hook(vlm: VLM, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
-    factor_on: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor | None]] = {}
-    which_on: dict[tuple[torch.device, int], Tensor] = {}
+def only_this_thread(vlm: VLM) -> Callable[[], None]:
+    """A check, for hooks, that the model runs in the thread that opened the edit.
+
+    Raises:
+        EditError: when checked in another thread.
+    """
     opener = get_ident()
 
-    def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def check() -> None:
         if get_ident() != opener:
             raise EditError(
                 f"{vlm.name}: asked to run while an edit of it is open in another thread; leave the edit "
                 "first, run the model in the thread that opened it, or load it once for each thread"
             )
+
+    return check
+
+
+def _hook(vlm: VLM, plan: Plan, scope: str) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
+    factor_on: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor | None]] = {}
+    which_on: dict[tuple[torch.device, int], Tensor] = {}
+    refuse_others = only_this_thread(vlm)
+
+    def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        refuse_others()
         z: Tensor = args[0]
         kind = (z.device, z.dtype)
         if kind not in factor_on:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from headscope.edits.hooks import only_this_thread
 from headscope.errors import EditError
 from headscope.models.geometry import Geometry, Head, Site
 from headscope.models.types import Encoded
@@ -103,8 +104,10 @@ class Patch:
 
     def _hook(self, vlm: VLM, site: Site, heads: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
         source, taken = self.source[site], head_columns(site, heads)
+        refuse_others = only_this_thread(vlm)
 
         def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            refuse_others()
             z: Tensor = args[0]
             frame, length = vlm.frame, source.shape[1]
             if frame is None or frame.prompt_length != length or frame.encoded.items != len(source):

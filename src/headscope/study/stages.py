@@ -117,6 +117,7 @@ STAGES = (
         settings="PatchSettings",
         result="PatchResult",
         asks="pairs",
+        keeps=("patch.json", "patch.parquet", "patch"),
     ),
     Stage(
         "probe",
@@ -175,6 +176,7 @@ STAGES = (
         settings="CircuitSettings",
         result="CircuitResult",
         asks="function",
+        keeps=("circuit.json", "circuit"),
     ),
     Stage(
         "compare",
