@@ -269,6 +269,7 @@ def test_cases_and_model_that_lie_elsewhere_now_are_named_once_and_only_if_they_
         assert well(study)
     finally:
         shutil.move(tmp_path / "new-cases", home / "cases")
+    assert command("study", "move", study, "--data", home / "cases")[0] == 0
     with pytest.raises(StudyError, match="name the folder of that very checkpoint"):
         care.move(study, model="embedded")
     shutil.copytree(home / "model", tmp_path / "new-model")
