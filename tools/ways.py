@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from headscope.models.base import OwnLock
 from headscope.models.types import Encoded, ImageGrid, Prompt
 from headscope.models.vlm import VLM
 
@@ -42,7 +43,7 @@ class TinyVLM(VLM):
         self.model, self.geometry, self.name = model, geometry, family
         self.processor = SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
         self.proof = self.frame = None
-        self._answers = {}
+        self._answers, self._turn = {}, OwnLock()
 
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """As many inputs of the survey as there are prompts, item i the same whatever stands beside it."""

@@ -361,4 +361,4 @@ def test_the_demo_refuses_other_scenes_and_settings(
     assert "scene-5-000000, asked for those of seed 1" in demo_run("--seed", "1")
     assert "size 'quick', asked for 'demo'" in demo_run("--size", "demo")
     assert stages_run == ["run"] * 3
-    assert (demo.CASES, demo.SEED) == (500, 1)
+    assert (demo.CASES, demo.SEED) == (400, 1)

@@ -175,18 +175,23 @@ class Reader:
         keys = [f"{self._name} {fingerprint([edits[i].describe() for i in part])}" for part in parts]
         missing = {key: part for key, part in zip(keys, parts, strict=True) if key not in self.ledger}
 
+        here: dict[str, Any] = {}  # a ledger may keep nothing
+
         def read(key: str) -> None:
-            self.ledger.put(key, [r.to_json() for r in self._run([edits[i] for i in missing[key]])])
+            readings = self._run([edits[i] for i in missing[key]])
+            here[key] = self.ledger.put(key, [r.to_json() for r in readings])
 
         if missing:
             self._clean_and_tokens()
         way = f"{FAN}, scope {edits[0].scope}" if edits else ""
         with self._kept_ways():
             known = bool(edits) and is_decided(self.vlm, way)
-            share_out(list(missing), read, self.ledger.__contains__, label, alone_first=not known)
+            done = lambda key: key in here or key in self.ledger  # noqa: E731
+            share_out(list(missing), read, done, label, alone_first=not known)
         found: dict[int, Reading] = {}
         for key, part in zip(keys, parts, strict=True):
-            found.update(zip(part, map(Reading.from_json, self.ledger.get(key)), strict=True))
+            stored = here[key] if key in here else self.ledger.get(key)
+            found.update(zip(part, map(Reading.from_json, stored), strict=True))
         return [found[i] for i in range(len(edits))]
 
     def _depth(self, edit: Edit) -> int:

@@ -17,7 +17,7 @@ from headscope.models.geometry import Head
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
 from headscope.storage import Ledger, fingerprint
-from headscope.workers import share_out
+from headscope.workers import several, share_out
 
 NEUTRAL = ("Say hello.", "What is two plus two?", "Name a fruit.", "Which day comes after Monday?")
 Floats = NDArray[np.float64]
@@ -63,7 +63,9 @@ class DivergenceReader:
         return np.array(found, dtype=np.float64)
 
     def read_each(self, sets: Sequence[Sequence[Head]]) -> None:
-        """Read several head sets, so that :meth:`read` finds them done."""
+        """Read head sets by several processes, where there are, so that :meth:`read` finds them done."""
+        if not several():
+            return
         missing = [heads for heads in sets if self._key(heads) not in self.ledger]
         if missing:
             self._read_clean()

@@ -137,7 +137,9 @@ def _ablate(asked: _Asked) -> StageWork:
     test = asked.choose("test", s.test_items, s.main_contexts, s.held_out, ("gold", ALONE))
     measured = [f for f in asked.taxonomy.functions if f in select and f in test]
     functions = [f for f in measured if not s.functions or f in s.functions]
-    candidates = len(s.rankings) * len(s.ks) * len(functions)
+    pairs = bool(asked.settings("patch").pairs)  # without them there is no ranking by patching
+    rankings = [r for r in s.rankings if pairs or r != "patching"]
+    candidates = len(rankings) * len(s.ks) * len(functions)
     edited = sum(select[f] for f in measured) * (candidates + asked.quarters * s.layer_rounds)
     for name in functions:
         edited += test[name] * (s.draws + s.random_draws + len(s.mutes) + len(s.scopes))
