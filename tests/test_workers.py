@@ -103,3 +103,41 @@ def test_by_default_there_is_a_worker_a_thread_on_the_cpu_and_one_elsewhere() ->
     assert default_workers("cuda") == 1
     torch.set_num_threads(1)
     assert default_workers("cpu") == 1
+
+
+def test_progress_counts_every_unit_whoever_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headscope import workers
+
+    counted: list[int] = []
+
+    def track(items, label, total, unit):  # type: ignore[no-untyped-def]
+        assert (label, total, unit) == ("work", 11, "thing")
+        for item in items:
+            counted.append(1)
+            yield item
+
+    monkeypatch.setattr(workers, "track", track)
+    with sharing_work(3):
+        share_out(
+            [f"{i:02d}" for i in range(12)],
+            lambda u: do(tmp_path, u),
+            lambda u: (tmp_path / u).exists(),
+            "work",
+            "thing",
+        )
+    assert len(counted) == 11  # the first is done before the others
+    assert len(who(tmp_path)) == 12
+
+
+def test_work_within_shared_work_starts_no_further_processes(tmp_path: Path) -> None:
+    def work(unit: str) -> None:
+        assert not several()
+        share_out([f"{unit}{x}" for x in "abc"], lambda u: do(tmp_path, u), lambda _: True)
+
+    with sharing_work(2):
+        share_out(["1", "2", "3", "4"], work, lambda u: (tmp_path / f"{u}c").exists(), alone_first=False)
+        assert several()
+    found = who(tmp_path)
+    assert len(found) == 12
+    for unit in "1234":
+        assert len({pid for x in "abc" for pid in found[f"{unit}{x}"]}) == 1

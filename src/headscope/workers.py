@@ -103,13 +103,23 @@ def share_out(
     for one in units[:ahead]:
         work(one)
     rest = units[ahead:]
-    with _single_thread(), _forked(rest, work, count - 1) as taken:
-        claimed = _claims(taken, len(rest))
-        for i in track(claimed, label, total=len(rest), unit=unit) if label else claimed:
-            work(rest[i])
+    with _single_thread(), _alone(), _forked(rest, work, count - 1) as taken:
+        done_so_far = _worked(rest, work, taken)
+        for _ in track(done_so_far, label, total=len(rest), unit=unit) if label else done_so_far:
+            pass
     for one in rest:
         if not done(one):
             work(one)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Within, work that would itself be shared out is done by the process that does it."""
+    token = _COUNT.set(1)
+    try:
+        yield
+    finally:
+        _COUNT.reset(token)
 
 
 @contextmanager
@@ -145,8 +155,8 @@ def _forked(units: Sequence[Unit], work: Callable[[Unit], object], count: int) -
 
 def _fork(taken: Any, units: Sequence[Unit], work: Callable[[Unit], object]) -> int:
     """A worker's process id; in the worker it does not return."""
-    parent, sys_streams = os.getpid(), (sys.stdout, sys.stderr)
-    for stream in sys_streams:
+    parent = os.getpid()
+    for stream in (sys.stdout, sys.stderr):
         stream.flush()
     child = os.fork()
     if child:
@@ -161,6 +171,18 @@ def _fork(taken: Any, units: Sequence[Unit], work: Callable[[Unit], object]) -> 
         log.debug("worker", exc_info=True)  # the unit is done again by the parent, which then says what it is
     finally:
         os._exit(status)
+
+
+def _worked(units: Sequence[Unit], work: Callable[[Unit], object], taken: Any) -> Iterator[None]:
+    """Do the units that this process takes; yields once for every unit, whoever takes it."""
+    shown = 0
+    for i in _claims(taken, len(units)):
+        work(units[i])
+        while shown <= i:
+            shown += 1
+            yield
+    for _ in range(shown, len(units)):
+        yield
 
 
 def _claims(taken: Any, total: int) -> Iterator[int]:

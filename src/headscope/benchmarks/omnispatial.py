@@ -80,7 +80,7 @@ SOURCES = (
     Source(
         name="omnispatial",
         title="OmniSpatial",
-        licence="CC BY-NC 4.0; pictures: their own",
+        licence="see the hub card; pictures: their own",
         size="1,533 questions on 1,387 pictures (test)",
         fields="id, question, options, answer, task_type, sub_task_type",
         scored='accuracy of the letter behind the last "Answer:", by task and sub-task',

@@ -38,22 +38,12 @@ def estimate_drops(
     Raises:
         ModelError: more than one prompt, or a model that does not read a prompt in one forward.
     """
-    if encoded.items != 1 or encoded.apart:
-        raise ModelError("an estimate takes one prompt of a model whose decoder reads it")
-    encoded = encoded.to(vlm.device)
-    seen: list[tuple[int, Tensor]] = []
-    tokens = _tokens(vlm, item)
-    longer = any(len(t) > 1 for t in tokens)
-    position = _position(vlm, encoded) if longer else None
-    with _grad_from_z(vlm, seen), vlm.reading(encoded):
-        margin = _margin(vlm, encoded, item, tokens, position)
-        grads = torch.autograd.grad(margin, [z for _, z in seen], allow_unused=True)
+    margin, seen = _margin_gradients(vlm, encoded, item)
     drops = np.zeros(len(vlm.geometry.heads))
     edit = compile_edit(vlm.geometry, Edit(vlm.geometry.heads, what or mute(), scope))
-    for place, (number, z) in enumerate(seen):
-        grad = grads[place]
+    for place, (number, z, grad) in enumerate(seen):
         site = vlm.geometry.sites[number]
-        first = [n for n, _ in seen[:place]].count(number) == 0
+        first = all(n != number for n, _, _ in seen[:place])
         mask = _positions(scope, z, first)
         if grad is None or mask is None:
             continue
@@ -64,7 +54,7 @@ def estimate_drops(
         each = (grad[:, mask] * moved).double().sum(dim=(0, 1))
         own = each.unflatten(0, (site.n_heads, -1)).sum(dim=1)
         drops[vlm.geometry.slice_of(site)] += own.cpu().numpy()
-    return float(margin.detach()), drops
+    return margin, drops
 
 
 def estimate_patches(
@@ -82,6 +72,24 @@ def estimate_patches(
     Raises:
         ModelError: more than one prompt, or a model that does not read a prompt in one forward.
     """
+    margin, seen = _margin_gradients(vlm, encoded, item)
+    # Forwards after the first read tokens behind the prompt, which keep their own z.
+    first = {number: (z, grad) for number, z, grad in reversed(seen)}
+    drops = torch.zeros(len(vlm.geometry.heads), encoded.length, dtype=torch.float64)
+    for number, (z, grad) in first.items():
+        site = vlm.geometry.sites[number]
+        if grad is None or site not in source:
+            continue
+        moved = z.detach()[0] - source[site][0][-z.shape[1] :].to(z)
+        each = (grad[0] * moved).double().unflatten(1, (site.n_heads, -1)).sum(dim=2)
+        drops[vlm.geometry.slice_of(site), -z.shape[1] :] += each.T.cpu()
+    return margin, drops
+
+
+def _margin_gradients(
+    vlm: VLM, encoded: Encoded, item: Item
+) -> tuple[float, list[tuple[int, Tensor, Tensor | None]]]:
+    """The clean margin, and of each forward's sites number, z and the margin's gradient in it."""
     if encoded.items != 1 or encoded.apart:
         raise ModelError("an estimate takes one prompt of a model whose decoder reads it")
     encoded = encoded.to(vlm.device)
@@ -90,18 +98,8 @@ def estimate_patches(
     position = _position(vlm, encoded) if any(len(t) > 1 for t in tokens) else None
     with _grad_from_z(vlm, seen), vlm.reading(encoded):
         margin = _margin(vlm, encoded, item, tokens, position)
-        # Forwards after the first read tokens behind the prompt, which keep their own z.
-        first = dict(reversed(seen))
-        grads = torch.autograd.grad(margin, list(first.values()), allow_unused=True)
-    drops = torch.zeros(len(vlm.geometry.heads), encoded.length, dtype=torch.float64)
-    for (number, z), grad in zip(first.items(), grads, strict=True):
-        site = vlm.geometry.sites[number]
-        if grad is None or site not in source:
-            continue
-        moved = z.detach()[0] - source[site][0][-z.shape[1] :].to(z)
-        each = (grad[0] * moved).double().unflatten(1, (site.n_heads, -1)).sum(dim=2)
-        drops[vlm.geometry.slice_of(site), -z.shape[1] :] += each.T.cpu()
-    return float(margin.detach()), drops
+        grads = torch.autograd.grad(margin, [z for _, z in seen], allow_unused=True)
+    return float(margin.detach()), [(n, z, g) for (n, z), g in zip(seen, grads, strict=True)]
 
 
 def _positions(scope: str, z: Tensor, prompt: bool) -> slice | None:

@@ -11,7 +11,8 @@ import torch
 from headscope.asking.ask import ask
 from headscope.edits.patching import prompt_z
 from headscope.experiments.patching.asked_pair import AskedPair, open_pair
-from headscope.experiments.patching.edges import EdgeReading, edges_among, read_edges
+from headscope.experiments.patching.edges import edges_among, read_edges
+from headscope.experiments.patching.readings import PatchedMargins
 from headscope.making.pairs.scenes import draw_pairs
 from headscope.models.geometry import Head
 from headscope.models.vlm import VLM
@@ -90,5 +91,5 @@ def test_with_all_heads_held_at_their_own_output_nothing_moves(tiny: VLM, asked:
     )
     found = read_edges(tiny, same, edges_among(tiny.geometry.heads[:2] + tiny.geometry.heads[-2:]))
     np.testing.assert_allclose(found.moved, 0.0, atol=1e-6)
-    again = EdgeReading.from_json(found.to_json())
+    again = PatchedMargins.from_json(found.to_json())
     np.testing.assert_array_equal(again.patched, found.patched)

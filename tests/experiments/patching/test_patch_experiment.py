@@ -69,13 +69,13 @@ def test_few_heads_carry_which_way_a_thing_faces_and_random_heads_do_not(found: 
 def test_what_was_read_is_not_read_again_and_the_file_is_the_same(
     context: ExperimentContext, pairs: Path, found: PatchResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headscope.experiments.patching import experiment
+    from headscope.experiments.patching import experiment, pair_reader
 
-    def never(*_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError("read again")
 
     before = (context.folder / FILE).read_bytes()
-    monkeypatch.setattr(experiment, "read_pair", never)
+    monkeypatch.setattr(pair_reader, "read_pair", never)
     monkeypatch.setattr(experiment, "estimated_moves", never)
     patch(context, PatchSettings(str(pairs), **FEW))
     assert (context.folder / FILE).read_bytes() == before

@@ -14,8 +14,9 @@ from headscope.data.splits import picture_groups
 from headscope.errors import DataError, StudyError
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
-from headscope.experiments.patching.asked_pair import open_pair
-from headscope.experiments.patching.edges import ANSWER, EdgeReading, HeadEdge, edges_among, read_edges
+from headscope.experiments.patching.edges import ANSWER, HeadEdge, edges_among, read_edges
+from headscope.experiments.patching.pair_reader import PairReader
+from headscope.experiments.patching.readings import PatchedMargins
 from headscope.experiments.patching.result import PatchedFunction, PatchResult, carriers
 from headscope.experiments.patching.statistics import Recovered, recovered
 from headscope.experiments.significance import q_over_functions
@@ -146,6 +147,7 @@ class _Circuits:
     def __init__(self, context: ExperimentContext, pairs: Pairs, settings: CircuitSettings) -> None:
         self.context, self.pairs, self.settings = context, pairs, settings
         self.ledger = context.ledger("circuit", settings, pairs_used=pairs.cases.fingerprint)
+        self.reader = PairReader(context.vlm, pairs, self.ledger, context.seed)
         self.groups: Mapping[str, str] = picture_groups(pairs.cases)
 
     def of(self, name: str, result: PatchResult) -> Circuit:
@@ -196,29 +198,26 @@ class _Circuits:
             )  # fmt: skip
         return tuple(sorted(found, key=lambda e: -(e.share or 0.0)))
 
-    def _read(self, name: str, edges: Sequence[HeadEdge]) -> tuple[list[EdgeReading], list[Pair]]:
+    def _read(self, name: str, edges: Sequence[HeadEdge]) -> tuple[list[PatchedMargins], list[Pair]]:
         """Readings of pairs that are answered right both ways, and those pairs."""
-        splits = self.pairs.cases.splits
-        there = [p for p in self.pairs if p.function == name and not p.control and splits[p.first] == "test"]
-        order = sorted(there, key=lambda p: fingerprint([self.context.seed, p.id]))[: self.settings.pairs]
+        order = self.reader.chosen(name, "test", self.settings.pairs)
         found, kept = [], []
         for pair in track(order, f"{name}: edges", unit="pair"):
             row = self.ledger.get_or(
                 f"{pair.id} {fingerprint([_label(e) for e in edges])}", self._unit(pair, edges)
             )
             if row:
-                found.append(EdgeReading.from_json(row))
+                found.append(PatchedMargins.from_json(row))
                 kept.append(pair)
         return found, kept
 
     def _unit(self, pair: Pair, edges: Sequence[HeadEdge]) -> object:
         def compute() -> Row:
-            vlm = self.context.vlm
             try:
-                asked = open_pair(vlm, self.pairs, pair)
+                asked = self.reader.open(pair)
             except DataError:
                 return {}
-            reading = read_edges(vlm, asked, edges)
+            reading = read_edges(self.context.vlm, asked, edges)
             return reading.to_json() if (reading.clean > 0).all() else {}
 
         return compute

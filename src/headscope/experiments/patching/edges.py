@@ -10,7 +10,6 @@ margin moves by what the edge carries (Wang and others, 2023, "path patching"; G
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,48 +18,14 @@ from torch import Tensor
 from headscope.edits.patching import Patch, head_columns, prompt_z
 from headscope.engine.patched_prompt import PatchedPrompt
 from headscope.experiments.patching.asked_pair import AskedPair
-from headscope.experiments.patching.readings import margin_between
+from headscope.experiments.patching.readings import PatchedMargins, margin_between
 from headscope.models.geometry import Head, Site
 from headscope.models.vlm import VLM
-from headscope.storage import Row
 
 Floats = NDArray[np.float64]
 ANSWER = "answer"
 HeadEdge = tuple[Head, Head | None]
 """Sender and receiver; None: the answer."""
-
-
-@dataclass(frozen=True, eq=False)
-class EdgeReading:
-    """Both runs of a pair under every edge.
-
-    Attributes:
-        clean: (2,) margin of each run's own answer over the other's, nats per token.
-        patched: (2, edge) the same with what the edge carries from the other run.
-    """
-
-    clean: Floats
-    patched: Floats
-
-    @property
-    def difference(self) -> float:
-        """Nats between the two runs."""
-        return float(self.clean.sum())
-
-    @property
-    def moved(self) -> Floats:
-        """(edge,) nats by which the margin moves towards the other run, mean of both runs."""
-        found: Floats = (self.clean[:, None] - self.patched).mean(axis=0)
-        return found
-
-    def to_json(self) -> Row:
-        """As the ledger keeps it."""
-        return {"clean": self.clean.tolist(), "patched": self.patched.tolist()}
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Sequence[float]]) -> EdgeReading:
-        """Inverse of :meth:`to_json`."""
-        return cls(np.array(row["clean"]), np.array(row["patched"]))
 
 
 def edges_among(heads: Sequence[Head]) -> list[HeadEdge]:
@@ -77,7 +42,7 @@ def edges_among(heads: Sequence[Head]) -> list[HeadEdge]:
     return found
 
 
-def read_edges(vlm: VLM, asked: AskedPair, edges: Sequence[HeadEdge]) -> EdgeReading:
+def read_edges(vlm: VLM, asked: AskedPair, edges: Sequence[HeadEdge]) -> PatchedMargins:
     """The margins of both runs of a pair under every edge; a sender costs a run, an edge those above it."""
     every = tuple(h for h in vlm.geometry.heads if h.tower == "decoder")
     own = [prompt_z(vlm, encoded, every) for encoded in asked.encoded]
@@ -97,7 +62,7 @@ def read_edges(vlm: VLM, asked: AskedPair, edges: Sequence[HeadEdge]) -> EdgeRea
             patches.append(frozen[sender] if receiver is None else Patch((receiver,), carried[sender]))
         found = prompt.scores(patches)
         patched[run] = [margin_between(scores, *answers) for scores in found]
-    return EdgeReading(clean, patched)
+    return PatchedMargins(clean, patched)
 
 
 def _all_but(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headscope.data.splits import picture_groups
-from headscope.edits.patching import Patch, prompt_z
-from headscope.engine.patched_prompt import PatchedPrompt
-from headscope.errors import DataError, ModelError, StudyError
+from headscope.errors import ModelError, StudyError
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import draw
-from headscope.experiments.patching.asked_pair import GROUPS, AskedPair, open_pair
-from headscope.experiments.patching.head_sets import Found, HeadSet, Kind, greedy, judged, stand_ins
-from headscope.experiments.patching.readings import PairReading, Place, estimated_moves, read_pair
+from headscope.experiments.patching.asked_pair import GROUPS
+from headscope.experiments.patching.head_sets import Found, Kind, greedy, judged, stand_ins
+from headscope.experiments.patching.pair_reader import PairReader
+from headscope.experiments.patching.readings import HeadSet, PairReading, Place, estimated_moves
 from headscope.experiments.patching.result import (
     CarryingSet,
     FollowedPair,
@@ -36,11 +34,9 @@ from headscope.models.ways import kept_ways
 from headscope.progress import track
 from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import spearman
-from headscope.storage import Row, fingerprint
-from headscope.workers import share_out
+from headscope.storage import Row
 
 FILE = "patch.json"
-KEPT = 2**28  # bytes of encoded prompts
 FEWEST = 5  # pairs answered right both ways, on each split, below which no set is looked for
 Floats = NDArray[np.float64]
 
@@ -106,19 +102,6 @@ def patch(context: ExperimentContext, settings: PatchSettings = PatchSettings())
     return result
 
 
-@dataclass
-class _Split:
-    """Pairs of one function on one split."""
-
-    asked: list[Pair] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
-    readings: list[PairReading] = field(default_factory=list)
-
-    def right(self) -> list[int]:
-        """Numbers of the pairs answered right both ways."""
-        return [i for i, r in enumerate(self.readings) if r.right.all()]
-
-
 class _Patching:
     def __init__(self, context: ExperimentContext, pairs: Pairs, settings: PatchSettings) -> None:
         self.context, self.pairs, self.settings = context, pairs, settings
@@ -126,8 +109,7 @@ class _Patching:
         self.places: list[Place] = [((h,), g) for g in settings.groups for h in self.heads]
         self.ledger = context.ledger("patch", settings, pairs_used=pairs.cases.fingerprint)
         self.groups: Mapping[str, str] = picture_groups(pairs.cases)
-        self._opened: dict[str, AskedPair] = {}
-        self._room = KEPT
+        self.reader = PairReader(context.vlm, pairs, self.ledger, context.seed)
         self.no_estimate = ""
 
     def result(self) -> PatchResult:
@@ -143,7 +125,7 @@ class _Patching:
             settings=self.context.recorded(self.settings),
             pairs_folder=Path(self.settings.pairs).name,
             fingerprint=self.pairs.cases.fingerprint,
-            strategy=self._strategy(),
+            strategy=self.reader.strategy(self.heads[0]),
             heads=tuple(map(str, self.heads)),
             functions=found,
             no_estimate=self.no_estimate,
@@ -152,10 +134,10 @@ class _Patching:
     # one function -----------------------------------------------------------------------------------------
 
     def _function(self, name: str, rows: list[Row]) -> PatchedFunction:
-        chosen = self._scanned(name, "select", self.places)
+        chosen = self.reader.scanned(name, "select", self.settings.select_pairs, self.places)
         kept = chosen.right()
         asked, readings = [chosen.asked[i] for i in kept], [chosen.readings[i] for i in kept]
-        drawn = [*chosen.asked, *self._chosen(name, "test")]
+        drawn = [*chosen.asked, *self.reader.chosen(name, "test", self.settings.test_pairs)]
         found = PatchedFunction(
             facts=dict(Counter(p.fact for p in drawn)),
             pairs=len(chosen.asked),
@@ -174,79 +156,6 @@ class _Patching:
         groups = self._alone(asked, readings, rows, name)
         more = {"groups": groups, "standby": self._standby(asked, readings, groups["all"])}
         return found.model_copy(update={**more, **self._sets(name, asked, groups["all"])})
-
-    def _chosen(self, name: str, split: str, control: bool = False) -> list[Pair]:
-        """Pairs of a function on a split, in the order of their ids' hashes."""
-        s = self.settings
-        splits = self.pairs.cases.splits
-        found = [
-            p for p in self.pairs if p.function == name and p.control == control and splits[p.first] == split
-        ]
-        order = sorted(found, key=lambda p: fingerprint([self.context.seed, p.id]))
-        return order[: s.test_pairs if split == "test" else s.select_pairs]
-
-    def _scanned(self, name: str, split: str, places: Sequence[Place], control: bool = False) -> _Split:
-        """Pairs of a function read at every place; those whose tokens do not line up are counted."""
-        found = _Split()
-        chosen = self._chosen(name, split, control)
-        self._read_ahead(chosen, places, label=f"{name}: {split}")
-        for pair in chosen:
-            try:
-                reading = self._read(pair, places)
-            except DataError as exc:
-                found.refused[str(exc).split(": ", 2)[-1]] += 1
-                continue
-            found.asked.append(pair)
-            found.readings.append(reading)
-        return found
-
-    def _read(self, pair: Pair, places: Sequence[Place], muted: HeadSet = ()) -> PairReading:
-        key = self._key(pair, places, muted)
-        if key not in self.ledger:
-            reading = read_pair(self.context.vlm, self._open(pair), places, muted=muted)
-            self.ledger.put(key, reading.to_json())
-        return PairReading.from_json(self.ledger.get(key))
-
-    def _open(self, pair: Pair) -> AskedPair:
-        """Both prompts of a pair; the first ones stay encoded, as many as fit into ``KEPT`` bytes."""
-        if pair.id in self._opened:
-            return self._opened[pair.id]
-        asked = open_pair(self.context.vlm, self.pairs, pair)
-        self._room -= sum(t.nbytes for e in asked.encoded for t in e.inputs.values())
-        if self._room > 0:
-            self._opened[pair.id] = asked
-        return asked
-
-    def _key(self, pair: Pair, places: Sequence[Place], muted: HeadSet) -> str:
-        key = f"{pair.id} {fingerprint([[[str(h) for h in heads], group] for heads, group in places])}"
-        return key + (f" without {fingerprint([str(h) for h in muted])}" if muted else "")
-
-    def _read_ahead(
-        self, pairs: Sequence[Pair], places: Sequence[Place], muted: HeadSet = (), label: str = ""
-    ) -> None:
-        """Read pairs so that :meth:`_read` finds them done; those that do not line up are left."""
-
-        def read(pair: Pair) -> None:
-            with suppress(DataError):
-                self._read(pair, places, muted)
-
-        missing = [p for p in pairs if self._key(p, places, muted) not in self.ledger]
-        share_out(missing, read, lambda p: self._key(p, places, muted) in self.ledger, label, "pair")
-
-    def _strategy(self) -> str:
-        """How patched runs are read."""
-
-        def found() -> str:
-            vlm = self.context.vlm
-            for pair in self.pairs:
-                with suppress(DataError):
-                    asked = self._open(pair)
-                    tried = Patch(self.heads[:1], prompt_z(vlm, asked.encoded[1], self.heads[:1]))
-                    return PatchedPrompt(vlm, asked.encoded[0], asked.choices).strategy("all", tried)
-            return "none: no pair lines up token by token"
-
-        strategy: str = self.ledger.get_or("strategy", found)
-        return strategy
 
     def _pictures(self, asked: Sequence[Pair]) -> list[str]:
         return [self.groups[p.first] for p in asked]
@@ -291,8 +200,8 @@ class _Patching:
         if not muted or not others:
             return None
         places: list[Place] = [((h,), "all") for h in others]
-        self._read_ahead(asked, places, muted)
-        found = [self._read(p, places, muted) for p in asked]
+        self.reader.read_ahead(asked, places, muted)
+        found = [self.reader.read(p, places, muted) for p in asked]
         moved = np.array([r.moved for r in found])
         carried = recovered(readings, self._pictures(asked), self.context.seed, moved)
         place = {h: i for i, h in enumerate(others)}
@@ -319,7 +228,7 @@ class _Patching:
         return np.array([[np.nan if v is None else v for v in one] for one in found])
 
     def _estimate(self, pair: Pair) -> list[float | None]:
-        found = estimated_moves(self.context.vlm, self._open(pair), self.heads, self.settings.groups)
+        found = estimated_moves(self.context.vlm, self.reader.open(pair), self.heads, self.settings.groups)
         return [float(v) if np.isfinite(v) else None for v in found]
 
     # sets of heads ----------------------------------------------------------------------------------------
@@ -329,8 +238,8 @@ class _Patching:
 
         def on_select(sets: Sequence[HeadSet]) -> list[PairReading]:
             places: list[Place] = [(heads, "all") for heads in sets]
-            self._read_ahead(asked, places)
-            return [self._read(p, places) for p in asked]
+            self.reader.read_ahead(asked, places)
+            return [self.reader.read(p, places) for p in asked]
 
         order = strongest(list(alone.recovered))
         pool = [self.heads[i] for i in order[: s.pool]]
@@ -342,7 +251,7 @@ class _Patching:
             if not found.heads:
                 made["untested"] = f"no head moves the answer on select ({kind} set)"
                 continue
-            clean = self._scanned(name, "test", [((self.heads[0],), "all")])
+            clean = self.reader.scanned(name, "test", s.test_pairs, [((self.heads[0],), "all")])
             kept = [clean.asked[i] for i in clean.right()]
             if len(kept) < FEWEST:
                 made["untested"] = f"fewer than {FEWEST} pairs of test are answered right both ways"
@@ -356,7 +265,7 @@ class _Patching:
     def _followed(self, asked: Sequence[Pair], heads: HeadSet) -> FollowedPair | None:
         """The first pair whose answers follow both ways."""
         for pair in asked:
-            reading = self._read(pair, [(heads, "all")])
+            reading = self.reader.read(pair, [(heads, "all")])
             if reading.follows.all():
                 first, second = self.pairs.asked(pair)
                 return FollowedPair(
@@ -373,8 +282,8 @@ class _Patching:
 
         def on_test(sets: Sequence[HeadSet]) -> list[PairReading]:
             places: list[Place] = [(heads, "all") for heads in sets]
-            self._read_ahead(asked, places, label=f"{name}: {kind} on test")
-            return [self._read(p, places) for p in asked]
+            self.reader.read_ahead(asked, places, label=f"{name}: {kind} on test")
+            return [self.reader.read(p, places) for p in asked]
 
         return judged(found, kind, on_test, controls, self._pictures(asked), self.context.seed)
 
@@ -382,7 +291,7 @@ class _Patching:
         """Questions of the same function whose answer is the same in the mirror image, on ``test``."""
         controls = draw(self.context.vlm.geometry, heads, min(20, self.settings.draws), self.context.seed + 1)
         places: list[Place] = [(some, "all") for some in (heads, *controls.draws)]
-        found = self._scanned(name, "test", places, control=True)
+        found = self.reader.scanned(name, "test", self.settings.test_pairs, places, control=True)
         kept = found.right()
         if not kept:
             return None

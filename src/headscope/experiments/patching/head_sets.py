@@ -10,14 +10,13 @@ from typing import Literal
 import numpy as np
 
 from headscope.experiments.controls import Controls
-from headscope.experiments.patching.readings import PairReading
+from headscope.experiments.patching.readings import HeadSet, PairReading
 from headscope.experiments.patching.result import CarryingSet, StandIns
 from headscope.experiments.patching.statistics import recovered, share_of_runs
 from headscope.models.geometry import Head
 from headscope.statistics.resampling import draws_p
 
 Kind = Literal["sufficient", "necessary"]
-HeadSet = tuple[Head, ...]
 Reads = Callable[[Sequence[HeadSet]], list[PairReading]]
 """One reading a pair, its places the head sets given, patched at all positions."""
 

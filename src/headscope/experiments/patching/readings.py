@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +20,23 @@ from headscope.models.vlm import VLM
 from headscope.storage import Row
 
 Floats = NDArray[np.float64]
-Place = tuple[tuple[Head, ...], str]
+HeadSet = tuple[Head, ...]
+Place = tuple[HeadSet, str]
 """Heads that are patched at once, and the name of the group of positions."""
 
 
 @dataclass(frozen=True, eq=False)
-class PairReading:
-    """Both runs of a pair, each with z of the other at some places.
+class PatchedMargins:
+    """Both runs of a pair, each under every patch.
 
     Attributes:
         clean: (2,) margin of each run's own answer over the other's, nats per token; of a control, whose
             answers are the same, over the best wrong choice.
         patched: (2, place) the same with the other run's z; NaN where the pair has no such positions.
-        right: (2,) 1 where the own answer is the likeliest choice of the clean run, else 0.
-        follows: (2, place) 1 where the likeliest choice is the other run's answer; of a control, where it is
-            still the own one.
-        lost: (2, place) 1 where the likeliest choice is not the own answer any more.
     """
 
     clean: Floats
     patched: Floats
-    right: Floats
-    follows: Floats
-    lost: Floats
 
     @property
     def difference(self) -> float:
@@ -56,15 +51,28 @@ class PairReading:
 
     def to_json(self) -> Row:
         """As the ledger keeps it."""
-        return {name: getattr(self, name).tolist() for name in _FIELDS}
+        return {f.name: getattr(self, f.name).tolist() for f in fields(self)}
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Sequence[float]]) -> PairReading:
+    def from_json(cls, row: Mapping[str, Sequence[float]]) -> Self:
         """Inverse of :meth:`to_json`."""
-        return cls(**{name: np.array(row[name], dtype=np.float64) for name in _FIELDS})
+        return cls(**{f.name: np.array(row[f.name], dtype=np.float64) for f in fields(cls)})
 
 
-_FIELDS = ("clean", "patched", "right", "follows", "lost")
+@dataclass(frozen=True, eq=False)
+class PairReading(PatchedMargins):
+    """The margins, and which answer is the likeliest.
+
+    Attributes:
+        right: (2,) 1 where the own answer is the likeliest choice of the clean run, else 0.
+        follows: (2, place) 1 where the likeliest choice is the other run's answer; of a control, where it is
+            still the own one.
+        lost: (2, place) 1 where the likeliest choice is not the own answer any more.
+    """
+
+    right: Floats
+    follows: Floats
+    lost: Floats
 
 
 def read_pair(

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope.experiments.patching.readings import PatchedMargins
 from headscope.statistics.resampling import Interval, bootstrap_weights, group_codes, percentile_interval
 from headscope.statistics.shares import share_estimate
 
 Floats = NDArray[np.float64]
 DRAWS = 2000
-
-
-class Moved(Protocol):
-    """A pair's reading: :class:`PairReading`, :class:`EdgeReading`."""
-
-    @property
-    def moved(self) -> Floats:
-        """(place,) nats by which the margin moves towards the other run."""
-
-    @property
-    def difference(self) -> float:
-        """Nats between the two runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +38,7 @@ class Recovered:
 
 
 def recovered(
-    readings: Sequence[Moved], groups: Sequence[str], seed: int, moved: Floats | None = None
+    readings: Sequence[PatchedMargins], groups: Sequence[str], seed: int, moved: Floats | None = None
 ) -> Recovered:
     """The ratio of what patches move the margin by to the difference between the runs.
 
