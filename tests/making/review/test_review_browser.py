@@ -83,12 +83,17 @@ def test_a_fix_is_typed_and_taken_back(browser: Any, page: ReviewServer) -> None
 
 def test_a_refused_fix_says_why_and_keeps_what_was_typed(browser: Any, page: ReviewServer) -> None:
     press(browser, "f")
-    field = wait(lambda: browser.find_elements("css selector", "input[name=question]"))[0]
+    wait(lambda: browser.find_elements("css selector", "input[name=answer]"))[0].send_keys("typed")
+    field = browser.find_element("css selector", "input[name=question]")
     field.clear()
     field.send_keys("\n")
     note = wait(lambda: browser.find_element("id", "note").text)
     assert "question: empty" in note
-    assert browser.find_elements("css selector", "form input[name=question]")
+    looked = "return performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/case/0')).length"
+    wait(lambda: browser.execute_script(looked) == 2)  # after a refusal the page looks at the case again
+    time.sleep(0.2)
+    kept = browser.find_elements("css selector", "form input[name=answer]")
+    assert kept and "typed" in kept[0].get_attribute("value")
     assert rulings(page, 0) == {}
 
 

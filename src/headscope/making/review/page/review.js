@@ -199,7 +199,7 @@ async function judge(ruling, change) {
   const shown = state.shown, step = shown.steps[state.step], had = step.id in shown.verdicts;
   const sent = { number: state.number, case: shown.id, step: step.id, about: step.mark, ruling, change };
   let verdict;
-  try { ({ verdict } = await ask("/judge", sent)); } catch (error) { await show(state.number, state.step); throw error; }
+  try { ({ verdict } = await ask("/judge", sent)); } catch (error) { await lookAgain(step); throw error; }
   if (state.shown !== shown) return;
   if (verdict) shown.verdicts[step.id] = verdict; else delete shown.verdicts[step.id];
   state.cases[state.number].judged += (verdict ? 1 : 0) - (had ? 1 : 0);
@@ -208,6 +208,13 @@ async function judge(ruling, change) {
   if (verdict && state.step < shown.steps.length - 1) state.step += 1;
   else if (verdict && !unjudged() && state.number < state.cases.length - 1) { await show(state.number + 1); return; }
   draw();
+}
+
+// A verdict was refused. Words that somebody changed are shown anew; else what was typed stays.
+async function lookAgain(step) {
+  const now = await ask(`/case/${state.number}`);
+  const same = now.id === state.shown.id && now.steps.some((s) => s.id === step.id && s.mark === step.mark);
+  if (!same) await show(state.number, state.step);
 }
 
 const unjudged = () => state.shown.steps.some((s) => !(s.id in state.shown.verdicts));
