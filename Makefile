@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
+TEST_PROCESSES ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VISION := .venv-vision
@@ -15,11 +16,11 @@ demo: $(READY)          ## the whole study on the embedded model: runs/demo/repo
 shell: $(READY)         ## a shell in which `headscope` is found
 	PATH="$(CURDIR)/$(BIN):$$PATH" $${SHELL:-bash}
 
-test: $(READY)          ## every test
-	$(BIN)/python -m pytest
+test: $(READY)          ## every test, on two processes (TEST_PROCESSES=0: in this one)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-vision: $(VISION_READY)   ## model rooms, families, pointing, small studies with torchvision (5.5 GB)
-	$(VISION)/bin/python -m pytest $(VISION_TESTS)
+	$(VISION)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(VISION_TESTS)
 
 lint: $(READY)          ## ruff (lint and format) and types
 	$(BIN)/ruff check .

@@ -319,6 +319,7 @@ def wake(
                 other=first.other.value,
                 difference=first.difference.value,
                 ci=first.difference.ci,
+                spatial_ci=first.spatial.ci,
                 sets=1999,
                 p=0.0005,
             )

@@ -53,6 +53,7 @@ def blocks(measured: Row, training: Row | None) -> dict[str, str]:
         "planted": _planted(measured),
         "patching": _patching(measured.get("patching"), measured.get("edges")),
         "emphasis": _emphasis(measured.get("emphasis")),
+        "pointing": _pointing(measured.get("pointing")),
         "claims": _claims(measured.get("claims")),
         "dependence": _dependence(measured.get("dependence")),
         "nulls": _nulls(measured),
@@ -146,6 +147,31 @@ def _emphasis(m: Row | None) -> str:
         f"(gain {_f(m['gain_points'], 1)} points on average); of {m['ranked_tests']} tests by causal scores "
         f"{m['ranked_found']} name the weak head at all."
     )
+
+
+_POINTING = {
+    "helps": "pointing improves answers",
+    "beyond_background": "... more than masking background alone",
+    "needs_heads": "the gain needs the heads that are named",
+    "wakes": "the heads that are named wake",
+}
+
+
+def _pointing(claims: Row | None) -> str:
+    """Claims of pointing on models that err: how often false, how often right."""
+    if not claims:
+        return f"{NOT_YET} {RUN}"
+    rows = [
+        [
+            _POINTING[claim],
+            f"{c['false_claims']} of {c['false_tests']} {_between(c['false_ci'])}",
+            f"{_percent(c['power'])} {_between(c['power_ci'])}, n {c['power_tests']}"
+            if c["power_tests"]
+            else "-",
+        ]
+        for claim, c in claims.items()
+    ]
+    return _table(["claim", "false claims (95 %)", "true ones claimed (95 %)"], rows)
 
 
 def _between(ci: list[float | None] | None) -> str:

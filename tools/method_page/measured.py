@@ -36,6 +36,7 @@ def measured(summary: Row, made_by: str) -> Row:
         },
         "edges": summary.get("edges"),
         "emphasis": summary.get("emphasis"),
+        "pointing": summary.get("pointing", {}),
         "default_ranking": summary["default_ranking"],
         "decoy_rejection": summary["decoy_rejection"],
         "null": _null(summary),

@@ -10,6 +10,7 @@ from headscope.experiments.controls import CLAIM_SETS
 from headscope.experiments.emphasis_result import Headline
 from headscope.experiments.significance import EMPHASIS_SETS, beyond_random
 from headscope.experiments.waking.gain_records import WakingMeasure
+from headscope.experiments.waking.head_gains import shows_waking
 from headscope.experiments.waking.questions import BOTH
 from headscope.experiments.waking.wake_result import WakeResult
 from headscope.functions import MAIN
@@ -193,7 +194,9 @@ def _wake(study: StudyContents) -> list[Finding]:
         less = beyond_control(wake, control)
         if less is not None:
             text = f"{interval(less, 1, True)} points more than that control, n = {less.n}"
-            found.append(Finding(f"It helps more than {words_of}", text, verdict(less), "wake-contrasts"))
+            # Other boxes hide what is asked about: to do better than that is no help in itself.
+            says = verdict(less) if verdict(main) == HOLDS or verdict(less) != HOLDS else UNCLEAR
+            found.append(Finding(f"It helps, and more than {words_of}", text, says, "wake-contrasts"))
     return [*found, *_mediation(wake), *_waking(wake)]
 
 
@@ -223,10 +226,10 @@ def _mediation(wake: WakeResult) -> list[Finding]:
 
 
 def waking_verdict(measure: WakingMeasure) -> str:
-    """Whether spatial heads wake more than others, by interval and random head sets."""
-    low, high = measure.ci
-    if beyond_random(low, measure.p):
+    """Whether spatial heads wake, and more than others, by intervals and random head sets."""
+    if shows_waking(measure):
         return HOLDS
+    high = measure.ci[1]
     return OPPOSITE if high is not None and high < 0 else UNCLEAR
 
 

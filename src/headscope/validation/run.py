@@ -39,6 +39,11 @@ from headscope.validation.planted_runs import (
     summarise,
     summarise_dependence,
 )
+from headscope.validation.pointing_claims import (
+    KnownPointing,
+    pointing_on_known_answers,
+    summarise_pointing,
+)
 from headscope.validation.scoring import WAYS
 from headscope.validation.settings import ValidateSettings, settings_for
 from headscope.validation.validation_result import ValidationResult
@@ -130,6 +135,9 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
     for seed in range(FIRST, FIRST + s.emphasis_seeds):
         name = f"emphasis {seed}"
         units[name] = partial(emphasis_unit, place(name), seed)
+    for seed in range(FIRST, FIRST + s.pointing_seeds):
+        name = f"pointing {seed}"
+        units[name] = partial(pointing_unit, place(name), seed)
     for level in s.patch_levels:
         for seed in range(FIRST, FIRST + (s.edge_seeds if level == TWO_HOP else s.patch_seeds)):
             name = f"patching {level} {seed}"
@@ -162,6 +170,11 @@ def emphasis_unit(folder: Path, seed: int) -> list[Row]:
     return [claim.content() for claim in emphasis_on_known_answers(folder, seed)]
 
 
+def pointing_unit(folder: Path, seed: int) -> list[Row]:
+    """One planted model that errs, for two reasons, pointed at: each claim beside the truth."""
+    return [claim.content() for claim in pointing_on_known_answers(folder, seed)]
+
+
 def _summary(
     done: Row, settings: ValidateSettings, quick: bool, seconds: float, constructor: str
 ) -> ValidationResult:
@@ -169,6 +182,9 @@ def _summary(
     planted = summarise(rows)
     raised = [c for n, v in done.items() if n.startswith("emphasis ") for c in v]
     turned_up = summarise_emphasis([KnownEmphasis.model_validate(c) for c in raised])
+    pointed = [
+        KnownPointing.model_validate(c) for n, v in done.items() if n.startswith("pointing ") for c in v
+    ]
     patched = [v for n, v in done.items() if n.startswith("patching ")]
     claims = [KnownClaim.model_validate(c) for n, v in done.items() if n.startswith("claims ") for c in v]
     labels, muting = done["null labels"], done["embedded muting"]
@@ -178,6 +194,7 @@ def _summary(
         "constructor": constructor,
         "planted": planted,
         "emphasis": None if turned_up is None else turned_up.content(),
+        "pointing": {claim: cell.content() for claim, cell in summarise_pointing(pointed).items()},
         "patching": summarise_patching(patched),
         "edges": summarise_edges(patched),
         "claims": {level: cell.content() for level, cell in summarise_claims(claims).items()},

@@ -27,6 +27,7 @@ class ValidateSettings:
             how many of ``two_hop``, whose edges are looked for; patch_pairs: of each function, on each split.
         claim_questions, claim_pictures: questions of each function on ``test``, and the pictures they show.
         emphasis_seeds: planted models with weak heads, on which claims of gains are judged.
+        pointing_seeds: planted models that err, on which claims of pointing and waking are judged.
         dependence_seeds: planted models on which readouts and scopes are compared.
         label_permutations: runs of the probes on permuted labels; null_permutations: of each run's own null.
         sets, items, replicates: of the muting test with randomly drawn heads.
@@ -52,6 +53,7 @@ class ValidateSettings:
     edge_seeds: int = 10
     patch_pairs: int = 24
     emphasis_seeds: int = 6
+    pointing_seeds: int = 6
     dependence_seeds: int = 2
     label_permutations: int = 300
     null_permutations: int = 60
@@ -85,6 +87,7 @@ QUICK = ValidateSettings(
     edge_seeds=0,
     patch_pairs=8,
     emphasis_seeds=0,
+    pointing_seeds=0,
     dependence_seeds=0,
     label_permutations=200,
     null_permutations=40,

@@ -9,6 +9,7 @@ from pydantic import Field
 from headscope.records import Artefact, Interval, JsonValue, Number, Record
 from headscope.validation.claim_scores import LevelClaims
 from headscope.validation.emphasis_claims import EmphasisClaims
+from headscope.validation.pointing_claims import PointingClaim
 
 
 class RankingErrors(Record):
@@ -242,6 +243,7 @@ class ValidationResult(Artefact):
         patching, edges: level -> patching against the truth, and what path patching finds of two hops.
         claims: level -> how often claims of the muting experiment are false there, and their power.
         emphasis: claims of gains from turning heads up, on models with a weak head.
+        pointing: claim about pointing or waking -> how often it is false, and its power, on models that err.
         default_ranking: the criterion with the greatest F1 on the plain models.
         decoy_rejection: criterion -> share of decoys that it does not name.
         null: where there is nothing to find.
@@ -260,6 +262,7 @@ class ValidationResult(Artefact):
     edges: FoundEdges | None = None
     claims: dict[str, LevelClaims] = Field(default_factory=dict)
     emphasis: EmphasisClaims | None = None
+    pointing: dict[str, PointingClaim] = Field(default_factory=dict)
     default_ranking: str
     decoy_rejection: dict[str, float]
     null: Nulls

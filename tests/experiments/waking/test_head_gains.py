@@ -14,6 +14,7 @@ from headscope.experiments.waking.head_gains import (
     gains,
     head_gains,
     median_differences,
+    shows_waking,
     waking,
 )
 from headscope.models.vlm import VLM
@@ -129,6 +130,25 @@ def test_p_of_waking_is_that_of_every_way_to_pick_as_many_heads_of_the_same_laye
     assert found.primary.sets == len(values)
     assert found.primary.difference == pytest.approx(own)
     assert found.primary.p == pytest.approx(expected)
+
+
+def test_heads_that_stay_as_they_are_while_all_others_fall_do_not_wake(tiny: VLM) -> None:
+    geometry = tiny.geometry
+    spatial = [h for h in range(len(geometry.heads)) if geometry.heads[h].head == 0]
+    falling = np.where(np.isin(np.arange(len(geometry.heads)), spatial), 0.0, -0.3)
+    left, risen = (
+        waking(sums(tiny, lift), geometry, spatial, sets=2000, draws=200) for lift in (falling, falling + 0.5)
+    )
+    assert left is not None
+    assert risen is not None
+    for found in (left.primary, risen.primary):
+        assert found.difference == pytest.approx(0.3)
+        assert found.ci[0] is not None
+        assert found.ci[0] > 0
+    assert left.primary.spatial == pytest.approx(0)
+    assert not shows_waking(left.primary)
+    assert risen.primary.spatial == pytest.approx(0.5)
+    assert shows_waking(risen.primary) == (risen.primary.p is not None and risen.primary.p < 0.05)
 
 
 def test_waking_has_one_primary_measure_and_q_over_the_others(tiny: VLM) -> None:

@@ -89,11 +89,14 @@ def test_a_refused_fix_says_why_and_keeps_what_was_typed(browser: Any, page: Rev
     field.send_keys("\n")
     note = wait(lambda: browser.find_element("id", "note").text)
     assert "question: empty" in note
-    looked = "return performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/case/0')).length"
+    looked = (
+        "return performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/case/0')).length"
+    )
     wait(lambda: browser.execute_script(looked) == 2)  # after a refusal the page looks at the case again
     time.sleep(0.2)
     kept = browser.find_elements("css selector", "form input[name=answer]")
-    assert kept and "typed" in kept[0].get_attribute("value")
+    assert kept
+    assert "typed" in kept[0].get_attribute("value")
     assert rulings(page, 0) == {}
 
 

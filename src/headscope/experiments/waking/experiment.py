@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from headscope.experiments.ablation_result import AblationResult
 from headscope.experiments.choices import freeze
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.waking.comparison import Readings, tests_pointing, variant_table
@@ -18,7 +17,7 @@ from headscope.experiments.waking.controls import CONTROLS, SPARSE
 from headscope.experiments.waking.gain_records import Gains
 from headscope.experiments.waking.head_gains import QUESTIONS, HeadSums, gains, per_head, waking
 from headscope.experiments.waking.measuring import Meter
-from headscope.experiments.waking.mediation import frozen_heads, mediation
+from headscope.experiments.waking.mediation import FrozenHeads, frozen_heads, mediation
 from headscope.experiments.waking.questions import (
     BOTH,
     PLAIN,
@@ -59,7 +58,7 @@ class Judged(Protocol):
 def wake(
     context: ExperimentContext,
     atlas: Judged | None,
-    ablation: AblationResult | None = None,
+    ablation: FrozenHeads | None = None,
     settings: WakeSettings = WakeSettings(),
     *,
     boxes: BoxSource | None = None,

@@ -73,7 +73,7 @@ class WakingMeasure(Record):
         questions, n, images: which, how many, and pictures that they show.
         spatial, other, difference: median relative change over the spatial heads, over all others, and the
             one less the other.
-        ci: 95 % bootstrap interval of the difference by picture.
+        spatial_ci, ci: 95 % bootstrap intervals by picture, of the spatial heads' change and the difference.
         sets, p: distinct random head sets with as many heads per layer, and the share of them (and of the
             heads themselves) with at least that difference.
         q: p after Benjamini and Hochberg over the measures beside the primary one; null for that one.
@@ -88,6 +88,7 @@ class WakingMeasure(Record):
     other: Number
     difference: Number
     ci: Interval
+    spatial_ci: Interval = (None, None)
     sets: int
     p: Number
     q: Number = None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headscope.experiments.controls import draw
-from headscope.experiments.significance import among_random, q_of
+from headscope.experiments.significance import among_random, beyond_random, q_of
 from headscope.experiments.waking.gain_records import (
     Gains,
     GainValue,
@@ -222,9 +222,20 @@ def _measures(
             other=part.other.value,
             difference=part.difference.value,
             ci=part.difference.ci,
+            spatial_ci=part.spatial.ci,
             sets=len(others),
             p=among_random(part.difference.value, median_differences(gain, others)),
         )
+
+
+def shows_waking(measure: WakingMeasure) -> bool:
+    """Whether spatial heads do more than before, and more so than others, random head sets included.
+
+    More than others is not enough: masking makes most heads do less, and heads that pointing does not touch
+    would seem to wake (docs/method.md, known answers).
+    """
+    own = measure.spatial_ci[0]
+    return own is not None and own > 0 and beyond_random(measure.ci[0], measure.p)
 
 
 def per_head(labels: Sequence[str], plain: HeadSums, woken: HeadSums, spatial: Mask) -> tuple[HeadGain, ...]:

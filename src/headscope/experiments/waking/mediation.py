@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -20,11 +20,24 @@ from headscope.models.geometry import Geometry, Head, parse_head
 from headscope.statistics.resampling import paired_difference
 from headscope.storage import Row
 
-if TYPE_CHECKING:
-    from headscope.experiments.ablation_result import AblationResult
+
+class Frozen(Protocol):
+    """What is asked of one function's muting test."""
+
+    @property
+    def heads(self) -> Sequence[str]:
+        """Labels of the heads that were frozen."""
 
 
-def frozen_heads(ablation: AblationResult | None, taxonomy: Taxonomy, geometry: Geometry) -> tuple[Head, ...]:
+class FrozenHeads(Protocol):
+    """What is asked of a muting experiment, such as its AblationResult."""
+
+    @property
+    def functions(self) -> Mapping[str, Frozen]:
+        """Function -> its test."""
+
+
+def frozen_heads(ablation: FrozenHeads | None, taxonomy: Taxonomy, geometry: Geometry) -> tuple[Head, ...]:
     """The heads that the muting experiment froze for the spatial functions, in flat order."""
     tests = ablation.functions if ablation is not None else {}
     found = {parse_head(label) for f, test in tests.items() if f in taxonomy.spatial for label in test.heads}
