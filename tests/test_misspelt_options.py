@@ -35,7 +35,10 @@ def test_by_load_model_and_by_an_edit(tiny: Any, tiny_llava_folder: Path) -> Non
         ({"sise": "quick"}, "sise"),
         ({"size": "quik"}, "'quik'; there are: smoke, quick, demo, full"),
         ({"model_options": {"quantisation": "4bit"}}, "'quantisation'; there are: device_map"),
-        ({"settings": {"ablat": {}}}, "stage 'ablat'; there are: capture, causal, patch, probe, ablate"),
+        (
+            {"settings": {"ablat": {}}},
+            "stage 'ablat'; there are: capture, causal, attend, patch, probe, ablate",
+        ),
         (
             {"settings": {"ablate": {"drws": 3}}},
             "ablate: asked for option 'drws'; there are: functions, draws",

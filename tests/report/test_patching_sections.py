@@ -129,12 +129,12 @@ def test_what_heads_carry_joins_the_rankings_of_the_atlas(folder: Path, tmp_path
 
     from headscope.probing.atlas import Atlas
     from headscope.report.charts.heads import rankings
-    from headscope.study.first_stages import _beside_patching
+    from headscope.study.first_stages import _beside_other_rankings
 
     study = tmp_path / "study"
     shutil.copytree(folder, study)
     before = Atlas.load(study / "probe" / "atlas.json")
-    made = _beside_patching(before, study)
+    made = _beside_other_rankings(before, study)
     assert made == Atlas.load(study / "probe" / "atlas.json")
     top = made.top("orientation_perception", 2, by="patching")
     assert [str(h) for h in top] == ["L1H0", "L1H1"]

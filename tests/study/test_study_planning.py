@@ -181,7 +181,14 @@ def test_the_command_counts_without_a_model_and_refuses_options_that_would_do_no
     assert shown.exit_code == 0, shown.output
     found = json.loads(shown.stdout)
     assert found["hours"] is None
-    assert [s["stage"] for s in found["stages"]] == ["capture", "causal", "ablate", "emphasize", "wake"]
+    assert [s["stage"] for s in found["stages"]] == [
+        "capture",
+        "causal",
+        "attend",
+        "ablate",
+        "emphasize",
+        "wake",
+    ]
     refused = CliRunner().invoke(app, [*data, "--dtype", "bfloat16"])
     assert isinstance(refused.exception, StudyError)
     assert "--model" in str(refused.exception)

@@ -22,7 +22,13 @@ def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
     """Figures that no run gave; ``name`` stands wherever a name does."""
     levels = ("plain", "decoy")
     planted = {
-        level: {**{w: cell(0.1 * i + 0.5, i) for i, w in enumerate(WAYS)}, "models": 2} for level in levels
+        level: {
+            **{w: cell(0.1 * i + 0.5, i) for i, w in enumerate(WAYS)},
+            "attention": cell(0.3, 4),
+            "patching": {**cell(0.9, 1), "models": 1},
+            "models": 2,
+        }
+        for level in levels
     }
     claim = {"claimed_share": 0.04, "bound": 0.05, "runs": 200, "within": True}
     rates: dict[str, Any] = {"replicates": 500}
@@ -33,6 +39,7 @@ def made_up_summary(name: str = "spatial_perception") -> dict[str, Any]:
         "quick": True,
         "constructor": "0123456789abcdef",
         "planted": planted,
+        "sets": {"plain": {**cell(0.8, 2), "models": 1}},
         "claims": {"backup": level_claims()},
         "default_ranking": "causal",
         "decoy_rejection": dict.fromkeys(WAYS, 0.9),

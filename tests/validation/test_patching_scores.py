@@ -51,9 +51,9 @@ def test_heads_are_named_that_carry_a_twentieth_alone_or_while_the_carriers_are_
     counts = score({"where": named}, TRUTH)
     assert (counts["hits"], counts["false"], counts["missed"], counts["decoys_rejected"]) == (2, 0, 0, 1)
     rows = [{"level": "two_hop", "patching": counts, "sets": score({"where": ["L0H1", "L1H1"]}, TRUTH)}]
-    summary = summarise_patching(rows)["two_hop"]
-    assert (summary["patching"]["precision"], summary["patching"]["recall"]) == (1.0, 1.0)
-    assert (summary["sets"]["precision"], summary["sets"]["recall"]) == (0.5, 0.5)
+    single, sets = (found["two_hop"] for found in summarise_patching(rows))
+    assert (single["precision"], single["recall"], single["models"]) == (1.0, 1.0, 1)
+    assert (sets["precision"], sets["recall"], sets["models"]) == (0.5, 0.5, 1)
 
 
 def edge(sender: str, receiver: str, named: bool) -> Edge:

@@ -59,7 +59,7 @@ def test_packaged_figures_are_those_of_the_summary_with_their_source() -> None:
     assert kept["planted"]["plain"]["joint"]["precision"] == pytest.approx(0.5)
     assert kept["null"]["claimed_share"] == {"independent": 0.04}
     found = method_errors(kept)
-    assert set(found.lines) == set(WAYS)
+    assert set(found.lines) == {*WAYS, "attention", "patching"}
     assert "precision 0.50, recall 0.50, decoys rejected 90 %" in found.lines["joint"]
     assert "validate-method --quick (a quick run) on 4 models, 2 of them plain" in found.source
 
@@ -71,5 +71,5 @@ def test_figures_of_another_schema_are_not_shown() -> None:
 def _order() -> list[str]:
     from headscope.report.validation import WAYS as shown
 
-    assert set(shown) == set(WAYS)
+    assert set(shown) == {*WAYS, "attention", "patching"}
     return list(shown)

@@ -11,7 +11,7 @@ from headscope.storage import read_json, write_atomic
 from headscope.validation.coverage import cautious
 
 METHOD, TRAINING, MEASURED = "method.md", "training-seeds.json", "measured.json"
-WAYS = ("causal", "joint", "decoding", "answer", "independent")
+WAYS = ("causal", "joint", "decoding", "answer", "independent", "attention")
 Row = dict[str, Any]
 NOT_YET = "**Not measured yet.** This table is filled by"
 RUN = "`headscope validate-method` and `python tools/method_figures.py runs/validate-method`."
@@ -51,7 +51,7 @@ def blocks(measured: Row, training: Row | None) -> dict[str, str]:
     """Name of each block -> its text."""
     return {
         "planted": _planted(measured),
-        "patching": _patching(measured.get("patching"), measured.get("edges")),
+        "patching": _patching(measured),
         "emphasis": _emphasis(measured.get("emphasis")),
         "pointing": _pointing(measured.get("pointing")),
         "claims": _claims(measured.get("claims")),
@@ -83,7 +83,10 @@ def _shares(cell: Row) -> str:
 def _planted(m: Row) -> str:
     source = m["provenance"]
     counts = ", ".join(f"{n} {level.replace('_', ' ')}" for level, n in source["models"].items())
-    rows = [[lv.replace("_", " "), *(_shares(c[w]) for w in WAYS)] for lv, c in m["planted"].items()]
+    rows = [
+        [lv.replace("_", " "), *(_shares(c[w]) if w in c else "–" for w in WAYS)]
+        for lv, c in m["planted"].items()
+    ]
     rejected = ", ".join(f"{w} {_percent(v)}" for w, v in m["decoy_rejection"].items())
     return (
         f"From `{source['command']}` ({counts}; {source['wall_s'] / 60:.0f} min of work). "
@@ -117,12 +120,13 @@ def _claims(levels: Row | None) -> str:
     return _table(header, rows)
 
 
-def _patching(levels: Row | None, edges: Row | None) -> str:
+def _patching(m: Row) -> str:
     """What patching names at each level, and what path patching finds of two hops."""
+    levels, edges = m.get("patched"), m.get("edges")
     if not levels:
         return f"{NOT_YET} {RUN}"
     rows = [
-        [level.replace("_", " "), str(c["models"]), _shares(c["patching"]), _shares(c["sets"])]
+        [level.replace("_", " "), str(c["models"]), _shares(m["planted"][level]["patching"]), _shares(c)]
         for level, c in levels.items()
     ]
     text = _table(["level", "models", "single heads", "sets"], rows)

@@ -30,9 +30,9 @@ def measured(summary: Row, made_by: str) -> Row:
         },
         "planted": planted,
         "claims": summary.get("claims", {}),
-        "patching": {
-            level: {"models": c["models"], **{w: {k: c[w][k] for k in kept} for w in ("patching", "sets")}}
-            for level, c in summary.get("patching", {}).items()
+        "patched": {
+            level: {"models": c["models"], **{k: c[k] for k in kept}}
+            for level, c in summary.get("sets", {}).items()
         },
         "edges": summary.get("edges"),
         "emphasis": summary.get("emphasis"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headscope.models.geometry import Head
 
 RANKINGS = ("joint", "independent", "causal")  # of the contract; "answer" is a fourth way to rank
-WAYS = (*RANKINGS, "answer", "patching")
+WAYS = (*RANKINGS, "answer", "attention", "patching")
 
 Scores = dict[str, list[float | None]]  # function -> one number per head, flat order; None: not computed
 Intervals = dict[str, list[tuple[float, float] | None]]
@@ -169,8 +169,8 @@ class Atlas(Artefact):
         default_criterion: the criterion that ``functional`` follows: ``causal`` if it can be judged, else
             ``decoding``.
         level: false discovery rate at which a head counts as selected.
-        rankings: ``joint``, ``independent``, ``causal``, and ``patching`` where pairs were patched before: a
-            table each (null or absent: not computed).
+        rankings: ``joint``, ``independent``, ``causal``, ``attention`` (share on what questions name), and
+            ``patching`` where pairs were patched before: a table each (null or absent: not computed).
         intervals: the same names: intervals of those scores.
         p, significance: ``independent``, ``answer``, ``causal``: p-values, and q after Benjamini and Hochberg
             over heads.
@@ -232,7 +232,8 @@ class Atlas(Artefact):
 
         Args:
             function: one of ``functions``.
-            by: ``joint``, ``independent``, ``causal``, ``answer`` or ``patching``; None: the default one.
+            by: ``joint``, ``independent``, ``causal``, ``answer``, ``attention`` or ``patching``; None: the
+                default one.
 
         Raises:
             StudyError: an unknown function, or a ranking that was not computed.

@@ -135,15 +135,17 @@ def with_causal(atlas: Atlas, causal: Mapping[str, Any] | None, default_ranking:
     return derive(atlas.model_copy(update=tables), atlas.provenance.seed, default_ranking)
 
 
-def with_patching(
+def with_ranking(
     atlas: Atlas,
+    name: str,
     shares: Mapping[str, Sequence[float | None]],
     intervals: Mapping[str, Sequence[tuple[float | None, float | None]]],
 ) -> Atlas:
-    """The atlas with the ranking by what each head carries between two pictures that differ in one fact.
+    """The atlas with one more ranking: ``patching`` (what heads carry) or ``attention`` (where they look).
 
     Args:
-        shares: function -> share of the difference that each head carries (flat order).
+        name: of the ranking.
+        shares: function -> a share of each head (flat order).
         intervals: the same, with 95 % intervals.
 
     Raises:
@@ -152,13 +154,13 @@ def with_patching(
     for function, row in shares.items():
         if function not in atlas.functions or len(row) != len(atlas.heads):
             raise StudyError(
-                f"asked to add what heads carry of {function} for {len(row)} heads; this atlas has "
+                f"asked to add {name} of {function} for {len(row)} heads; this atlas has "
                 f"{len(atlas.heads)} heads and the functions {atlas.functions}"
             )
     ends = {f: np.array(pairs, dtype=float).reshape(-1, 2).T for f, pairs in intervals.items()}
     tables = {
-        "rankings": {**atlas.rankings, "patching": finite_table(shares)},
-        "intervals": {**atlas.intervals, "patching": {f: interval_list(*e) for f, e in ends.items()}},
+        "rankings": {**atlas.rankings, name: finite_table(shares)},
+        "intervals": {**atlas.intervals, name: {f: interval_list(*e) for f, e in ends.items()}},
     }
     return derive(atlas.model_copy(update=tables), atlas.provenance.seed, atlas.default_ranking)
 

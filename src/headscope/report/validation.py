@@ -25,6 +25,8 @@ WAYS = {
     "answer": "answer probe",
     "independent": "independent probe",
     "joint": "joint probe, elbow",
+    "attention": "attention on what is named",
+    "patching": "patching: carries the fact",
 }
 _COLOURS = dict(zip(WAYS, theme.STEPS, strict=False))
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]], str]  # title, header, rows, what it says
@@ -91,6 +93,8 @@ def _planted(summary: ValidationResult) -> Table:
     for level, cells in summary.planted.items():
         for way in WAYS:
             c = cells.way(way)
+            if c is None:
+                continue
             shares = (number(v, 2) for v in (c.precision, c.recall, c.f1))
             places = (number(c.rank_median, 1), number(c.rank_worst, 0))
             rows.append((words(level), way, *shares, str(c.false_discoveries), *places))
@@ -243,12 +247,12 @@ def _chart(summary: ValidationResult) -> Figure:
         {
             "label": words(level),
             "group": way,
-            **dict.fromkeys(("value", "low", "high"), cells.way(way).f1),
-            "tip": f"{words(level)}, {way}: F1 {number(cells.way(way).f1, 2)}",
+            **dict.fromkeys(("value", "low", "high"), errors.f1),
+            "tip": f"{words(level)}, {way}: F1 {number(errors.f1, 2)}",
         }
         for level, cells in summary.planted.items()
         for way in WAYS
-        if cells.way(way).f1 is not None
+        if (errors := cells.way(way)) is not None and errors.f1 is not None
     ]
     scale = alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))
     chart = dots(rows, order=levels, x="F1", scale=scale, legend="ranking", domain=(0.0, 1.02))

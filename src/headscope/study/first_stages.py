@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,10 @@ from headscope.experiments.causal import CausalScores
 from headscope.experiments.context import ExperimentContext
 from headscope.probing.atlas import Atlas
 from headscope.probing.settings import ProbeSettings
+from headscope.records import Interval, Number
 from headscope.storage import write_table
 
+ScoresAndEnds = tuple[Sequence[Number], Sequence[Interval]]
 READOUTS = ("prompt_last", "answer_mean")
 PROBED = "prompt_last"  # before any token of the answer is there to be read
 CONTEXTS = ("gold", "alone", "own")
@@ -92,25 +95,40 @@ def probe(
         chosen=True,
         embed=lambda questions: mean_embeddings(context.vlm, questions),
     )
-    return _beside_patching(found, context.folder)
+    return _beside_other_rankings(found, context.folder)
 
 
-def _beside_patching(found: Atlas, folder: Path) -> Atlas:
-    """The atlas, written again with the ranking by patching where the study has patched pairs."""
-    from headscope.experiments.patching.experiment import FILE
+def _beside_other_rankings(found: Atlas, folder: Path) -> Atlas:
+    """The atlas, written again with the rankings by attention and patching, as far as the study has them."""
+    from headscope.experiments.named_attention import FILE as ATTENTION
+    from headscope.experiments.named_attention import AttentionScores
+    from headscope.experiments.patching.experiment import FILE as PATCHING
     from headscope.experiments.patching.result import PatchResult
-    from headscope.probing.summary import with_patching
 
-    if not (folder / FILE).exists():
-        return found
-    patched = PatchResult.load(folder / FILE)
-    place = {label: i for i, label in enumerate(patched.heads)}
-    order = [place.get(head.label) for head in found.heads]
-    tested = {f: p.groups["all"] for f, p in patched.functions.items() if p.groups and f in found.functions}
-    shares = {f: [None if i is None else g.recovered[i] for i in order] for f, g in tested.items()}
-    none = (None, None)
-    intervals = {f: [none if i is None else g.ci[i] for i in order] for f, g in tested.items()}
-    made = with_patching(found, shares, intervals)
-    write_table(folder / "probe" / "atlas.parquet", made.table())
-    made.save(folder / "probe" / "atlas.json")
+    made = found
+    if (folder / ATTENTION).exists():
+        seen = AttentionScores.load(folder / ATTENTION)
+        made = _ranked(made, "attention", seen.heads, {f: (a.share, a.ci) for f, a in seen.functions.items()})
+    if (folder / PATCHING).exists():
+        patched = PatchResult.load(folder / PATCHING)
+        carried = {f: p.groups["all"] for f, p in patched.functions.items() if p.groups}
+        made = _ranked(made, "patching", patched.heads, {f: (g.recovered, g.ci) for f, g in carried.items()})
+    if made is not found:
+        write_table(folder / "probe" / "atlas.parquet", made.table())
+        made.save(folder / "probe" / "atlas.json")
     return made
+
+
+def _ranked(atlas: Atlas, name: str, heads: Sequence[str], table: Mapping[str, ScoresAndEnds]) -> Atlas:
+    """The atlas with one more ranking, whose heads may lie in another order; as it is without any score."""
+    from headscope.probing.summary import with_ranking
+
+    place = {label: i for i, label in enumerate(heads)}
+    order = [place.get(head.label) for head in atlas.heads]
+    tested = {f: cell for f, cell in table.items() if f in atlas.functions}
+    if not tested:
+        return atlas
+    none = (None, None)
+    shares = {f: [None if i is None else share[i] for i in order] for f, (share, _) in tested.items()}
+    ends = {f: [none if i is None else ci[i] for i in order] for f, (_, ci) in tested.items()}
+    return with_ranking(atlas, name, shares, ends)

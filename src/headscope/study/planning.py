@@ -111,7 +111,7 @@ def stage_work(
         >>> stage_work(cases, assign_splits(cases, 0), size_named("quick"), DEFAULT)  # doctest: +SKIP
     """
     asked = _Asked(cases, splits, size, taxonomy, seed, quarters)
-    return tuple(count(asked) for count in (_capture, _causal, _ablate, _emphasize, _wake))
+    return tuple(count(asked) for count in (_capture, _causal, _attend, _ablate, _emphasize, _wake))
 
 
 def _capture(asked: _Asked) -> StageWork:
@@ -127,6 +127,11 @@ def _causal(asked: _Asked) -> StageWork:
     s = asked.settings("causal")
     prompts = sum(asked.choose(s.split, s.max_items).values())
     return StageWork("causal", answers=prompts, scans=prompts)
+
+
+def _attend(asked: _Asked) -> StageWork:
+    s = asked.settings("attend")  # at most: questions that name nothing with a box are not asked
+    return StageWork("attend", sum(asked.choose(s.split, s.max_items).values()))
 
 
 def _ablate(asked: _Asked) -> StageWork:

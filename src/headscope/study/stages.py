@@ -108,6 +108,17 @@ STAGES = (
         keeps=("causal.json", "causal"),
     ),
     Stage(
+        "attend",
+        "See how much of each head's attention falls on what questions name.",
+        needs=(),
+        file="attention.json",
+        home="headscope.experiments.named_attention",
+        run="attention_scores",
+        settings="AttentionSettings",
+        result="AttentionScores",
+        keeps=("attention.json", "attend"),
+    ),
+    Stage(
         "patch",
         "Carry heads' output between two pictures that differ in one fact (--set patch.pairs=FOLDER).",
         needs=(),
@@ -121,7 +132,7 @@ STAGES = (
     ),
     Stage(
         "probe",
-        "Rank all heads by function: joint probe, independent probes, causal score.",
+        "Rank all heads by function: probes, and beside them causal score and attention.",
         needs=("capture", "causal"),
         file="probe/atlas.json",
         home="headscope.study.first_stages",

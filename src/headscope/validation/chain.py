@@ -12,6 +12,7 @@ from headscope.data.cases import Cases, load_cases
 from headscope.data.splits import picture_groups
 from headscope.experiments.causal import CausalScores, causal_scores
 from headscope.experiments.context import ExperimentContext
+from headscope.experiments.named_attention import AttentionScores, attention_scores
 from headscope.experiments.settings import CausalSettings
 from headscope.functions import DEFAULT
 from headscope.models.vlm import VLM, load_model
@@ -98,6 +99,14 @@ class PlantedStudy:
         )
         asked = CausalSettings(max_items=self.settings.causal_items, scope=scope, max_new_tokens=4)
         return causal_scores(context, asked)
+
+    def attention(self) -> AttentionScores:
+        """How much of each head's attention falls on what questions name, on ``select``."""
+        s = self.settings
+        context = ExperimentContext(
+            self.vlm, self.cases, self.splits, self.folder, seed=s.seed, batch_size=s.batch_size
+        )
+        return attention_scores(context)
 
     def probe(self, causal: CausalScores | None, readout: str = READOUT, seed: int = 0) -> Atlas:
         """The atlas of this model."""

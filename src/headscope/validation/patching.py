@@ -100,14 +100,14 @@ def score_edges(found: CircuitResult, truth: Mapping[str, Any]) -> Row:
     return row
 
 
-def summarise_patching(rows: Sequence[Row]) -> dict[str, Row]:
-    """Level -> precision and recall of single heads and of sets."""
-    found: dict[str, Row] = {}
-    for level in dict.fromkeys(r["level"] for r in rows):
-        mine = [r for r in rows if r["level"] == level]
-        found[level] = {"models": len(mine)}
-        found[level] |= {kind: pooled([r[kind] for r in mine]) for kind in ("patching", "sets")}
-    return found
+def summarise_patching(rows: Sequence[Row]) -> tuple[dict[str, Row], dict[str, Row]]:
+    """Level -> precision and recall of single heads, and of sets; each with how many models."""
+    levels = list(dict.fromkeys(r["level"] for r in rows))
+    kinds: list[dict[str, Row]] = []
+    for kind in ("patching", "sets"):
+        cells = {level: [r[kind] for r in rows if r["level"] == level] for level in levels}
+        kinds.append({level: {**pooled(mine), "models": len(mine)} for level, mine in cells.items()})
+    return kinds[0], kinds[1]
 
 
 def summarise_edges(rows: Sequence[Row]) -> Row | None:

@@ -10,9 +10,11 @@ import numpy as np
 
 from headscope.edits.edits import mute
 from headscope.experiments.items import choose_items, open_readers
+from headscope.experiments.named_attention import AttentionScores
 from headscope.functions import DEFAULT
 from headscope.models.geometry import parse_head
 from headscope.probing.atlas import Atlas
+from headscope.probing.summary import with_ranking
 from headscope.storage import Ledger
 from headscope.validation.chain import READOUT, PlantedStudy
 from headscope.validation.scoring import WAYS, named_heads, pooled, ranks, score
@@ -29,7 +31,8 @@ def planted_unit(folder: Path, level: str, seed: int, settings: ValidateSettings
     causal = study.causal()
     atlas = study.probe(causal)
     truth = study.truth
-    row: Row = {"level": level, "seed": seed, "accuracy": study.accuracy(), "ways": judged(atlas, truth)}
+    ways = {**judged(atlas, truth), "attention": attended(atlas, study.attention(), truth)}
+    row: Row = {"level": level, "seed": seed, "accuracy": study.accuracy(), "ways": ways}
     row["suppressors_below_zero"] = _suppressors(atlas, truth)
     if truth["saturating"]:
         row["pairs"] = _pairs(study)
@@ -42,6 +45,15 @@ def judged(atlas: Atlas, truth: Mapping[str, Any]) -> Row:
     for way, ranking in WAYS.items():
         found[way] = {**score(named_heads(atlas, way), truth), "ranks": ranks(atlas, truth, ranking)}
     return found
+
+
+def attended(atlas: Atlas, seen: AttentionScores, truth: Mapping[str, Any]) -> Row:
+    """Counts for the heads that look at what is named, and places of the true heads by that ranking."""
+    named = {f: a.lookers(seen.heads) for f, a in seen.functions.items()}
+    shares = {f: a.share for f, a in seen.functions.items() if f in atlas.functions}
+    intervals = {f: seen.functions[f].ci for f in shares}
+    ranked = with_ranking(atlas, "attention", shares, intervals)
+    return {**score(named, truth), "ranks": ranks(ranked, truth, "attention")}
 
 
 def dependence_unit(folder: Path, seed: int, settings: ValidateSettings) -> Row:
@@ -64,7 +76,7 @@ def summarise(rows: list[Row]) -> Row:
     found: Row = {}
     for level in dict.fromkeys(r["level"] for r in rows):
         mine = [r for r in rows if r["level"] == level]
-        found[level] = {way: _cell([r["ways"][way] for r in mine]) for way in WAYS}
+        found[level] = {way: _cell([r["ways"][way] for r in mine]) for way in (*WAYS, "attention")}
         found[level]["models"] = len(mine)
         found[level]["accuracy"] = float(np.mean([a for r in mine for a in r["accuracy"].values()]))
         if any(r["suppressors_below_zero"] for r in mine):

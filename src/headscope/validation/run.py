@@ -179,13 +179,16 @@ def _summary(
     done: Row, settings: ValidateSettings, quick: bool, seconds: float, constructor: str
 ) -> ValidationResult:
     rows = [v for n, v in done.items() if n.startswith("planted ")]
-    planted = summarise(rows)
+    planted, patched = summarise(rows), [v for n, v in done.items() if n.startswith("patching ")]
+    single, sets = summarise_patching(patched)
+    for level, cell in single.items():
+        if level in planted:
+            planted[level]["patching"] = cell
     raised = [c for n, v in done.items() if n.startswith("emphasis ") for c in v]
     turned_up = summarise_emphasis([KnownEmphasis.model_validate(c) for c in raised])
     pointed = [
         KnownPointing.model_validate(c) for n, v in done.items() if n.startswith("pointing ") for c in v
     ]
-    patched = [v for n, v in done.items() if n.startswith("patching ")]
     claims = [KnownClaim.model_validate(c) for n, v in done.items() if n.startswith("claims ") for c in v]
     labels, muting = done["null labels"], done["embedded muting"]
     test = muting["random_heads"]["random accuracy"]
@@ -195,7 +198,7 @@ def _summary(
         "planted": planted,
         "emphasis": None if turned_up is None else turned_up.content(),
         "pointing": {claim: cell.content() for claim, cell in summarise_pointing(pointed).items()},
-        "patching": summarise_patching(patched),
+        "sets": sets,
         "edges": summarise_edges(patched),
         "claims": {level: cell.content() for level, cell in summarise_claims(claims).items()},
         "default_ranking": best_ranking(planted),

@@ -34,6 +34,16 @@ class RankingErrors(Record):
     rank_worst: Number = None
 
 
+class PatchedHeads(RankingErrors):
+    """What patching names, against the heads that were planted.
+
+    Attributes:
+        models: planted models that were patched.
+    """
+
+    models: int
+
+
 class PairLoss(Record):
     """Redundant pairs: means over them.
 
@@ -53,6 +63,8 @@ class PlantedLevel(Record):
 
     Attributes:
         joint, independent, answer, decoding, causal: each ranking's errors.
+        attention: of the heads that look at what is named.
+        patching: of the heads that carry the fact alone, or while those that do are muted.
         models, accuracy: how many, and how well they answer.
         suppressors_below_zero: share of suppressors whose causal score is clearly negative.
         pairs: redundant pairs, where there are any.
@@ -63,29 +75,17 @@ class PlantedLevel(Record):
     answer: RankingErrors
     decoding: RankingErrors
     causal: RankingErrors
+    attention: RankingErrors | None = None
+    patching: PatchedHeads | None = None
     models: int
     accuracy: Number = None
     suppressors_below_zero: Number = None
     pairs: PairLoss | None = None
 
-    def way(self, name: str) -> RankingErrors:
-        """The errors of one ranking."""
-        found: RankingErrors = getattr(self, name)
+    def way(self, name: str) -> RankingErrors | None:
+        """The errors of one ranking; None where it was not measured."""
+        found: RankingErrors | None = getattr(self, name)
         return found
-
-
-class PatchedLevel(Record):
-    """Planted models of one level, patched between pictures that differ in one fact.
-
-    Attributes:
-        models: how many.
-        patching: heads that carry the fact alone, or while those that do are muted.
-        sets: heads of the sufficient and of the necessary set.
-    """
-
-    models: int
-    patching: RankingErrors
-    sets: RankingErrors
 
 
 class FoundEdges(Record):
@@ -240,7 +240,8 @@ class ValidationResult(Artefact):
         quick, constructor, settings: which run, of which planted models, how large.
         wall_s: seconds of all units of work; several may run at once.
         planted: level -> each ranking against the truth.
-        patching, edges: level -> patching against the truth, and what path patching finds of two hops.
+        sets: level -> heads of the sufficient and necessary sets of patching against the truth.
+        edges: what path patching finds of two hops.
         claims: level -> how often claims of the muting experiment are false there, and their power.
         emphasis: claims of gains from turning heads up, on models with a weak head.
         pointing: claim about pointing or waking -> how often it is false, and its power, on models that err.
@@ -258,7 +259,7 @@ class ValidationResult(Artefact):
     quick: bool
     constructor: str
     planted: dict[str, PlantedLevel]
-    patching: dict[str, PatchedLevel] = Field(default_factory=dict)
+    sets: dict[str, PatchedHeads] = Field(default_factory=dict)
     edges: FoundEdges | None = None
     claims: dict[str, LevelClaims] = Field(default_factory=dict)
     emphasis: EmphasisClaims | None = None

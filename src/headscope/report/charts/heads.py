@@ -43,6 +43,7 @@ _DRAWN = {  # ranking -> unit, signed
     "independent": ("AUROC", False),
     "answer": ("accuracy beyond question", False),
     "causal": ("margin lost, nats", True),
+    "attention": ("attention share", False),
     "patching": ("share carried", True),
 }
 
