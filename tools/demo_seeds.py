@@ -135,9 +135,18 @@ def run(commit: str, out: Out, count: int = COUNT) -> None:
 
 @app.command()
 def collect(commit: str, out: Out) -> None:
-    """Write docs/demo-seeds.json and docs/demo-seeds.md from the studies that are complete."""
-    found = [(seed, out / str(seed) / "summary.json") for seed in seeds_of(commit)]
-    studies = [{"seed": s, "summary": json.loads(p.read_text("utf-8"))} for s, p in found if p.exists()]
+    """Write docs/demo-seeds.json and docs/demo-seeds.md from the studies that are complete.
+
+    Studies of the same commit that were collected before stay where their folder is not at hand.
+    """
+    before = json.loads(STUDIES.read_text("utf-8")) if STUDIES.exists() else {}
+    known = {s["seed"]: s for s in before.get("studies", ()) if before.get("commit") == commit}
+    studies = []
+    for seed in seeds_of(commit):
+        path = out / str(seed) / "summary.json"
+        if path.exists():
+            known[seed] = {"seed": seed, "summary": json.loads(path.read_text("utf-8"))}
+        studies += [known[seed]] if seed in known else []
     content = {"schema": "headscope/demo-seeds/1", "commit": commit, "studies": studies}
     STUDIES.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     PAGE.write_text(page(studies, commit), "utf-8")

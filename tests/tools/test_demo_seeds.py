@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 import demo_seeds
+from headscope.storage import write_json
 
 
 def test_seeds_follow_from_the_commit_alone_and_are_none_of_development() -> None:
@@ -60,3 +62,23 @@ def test_the_commands_are_those_that_its_first_lines_name() -> None:
         assert f"python tools/demo_seeds.py {name} COMMIT --out FOLDER" in str(demo_seeds.__doc__)
         assert "--out" in shown
         assert "COMMIT" in shown.upper()
+
+
+def test_collecting_keeps_studies_of_the_same_commit_whose_folders_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = json.loads(demo_seeds.STUDIES.read_text("utf-8"))
+    commit, kept = before["commit"], before["studies"][0]
+    monkeypatch.setattr(demo_seeds, "STUDIES", tmp_path / "seeds.json")
+    monkeypatch.setattr(demo_seeds, "PAGE", tmp_path / "seeds.md")
+    write_json(tmp_path / "seeds.json", {**before, "studies": [kept]})
+    (new,) = (s for s in demo_seeds.seeds_of(commit)[1:2])
+    write_json(tmp_path / "runs" / str(new) / "summary.json", kept["summary"])
+    demo_seeds.collect(commit, tmp_path / "runs")
+    found = json.loads((tmp_path / "seeds.json").read_text("utf-8"))
+    assert [s["seed"] for s in found["studies"]] == [
+        s for s in demo_seeds.seeds_of(commit) if s in (kept["seed"], new)
+    ]
+    assert f"| {new} |" in (tmp_path / "seeds.md").read_text("utf-8")
+    demo_seeds.collect("0" * 40, tmp_path / "runs")
+    assert json.loads((tmp_path / "seeds.json").read_text("utf-8"))["studies"] == [], "another code's studies"
