@@ -46,7 +46,7 @@ def test_hostile_text_of_a_case_shows_as_text(opened: Any) -> None:
 def test_pointing_at_a_head_shows_its_value(opened: Any) -> None:
     shown = opened.execute_script(
         """
-        const map = document.querySelector("svg.map");
+        const map = document.querySelector("#maps svg.map");
         map.scrollIntoView({behavior: "instant"});
         const box = map.getBoundingClientRect(), view = map.viewBox.baseVal, d = map.dataset;
         const x = (Number(d.left) + 2.5 * Number(d.cw)) / view.width * box.width;

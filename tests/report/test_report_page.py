@@ -30,7 +30,9 @@ def test_the_page_holds_every_section_and_every_figure_once(page: Path, study: S
         for figure in part.figures:
             assert text.count(f'<figure id="{figure.name}">') == 1
     assert "Not run" not in text
-    assert len(re.findall(r'<svg class="map"', text)) == 9 * 4  # functions x rankings
+    assert (
+        len(re.findall(r'<svg class="map"', text)) == 9 * 4 + 1
+    )  # functions x rankings, and the first screen's
 
 
 def test_the_page_is_small_and_names_no_address_to_load_from(page: Path) -> None:
@@ -73,7 +75,7 @@ def test_stages_that_were_not_run_are_named_with_their_command(tmp_path: Path) -
     text = write_report(folder).read_text("utf-8")
     for stage in ("capture", "probe", "ablate", "emphasize", "wake"):
         assert f"headscope {stage} --study {folder}" in text
-    assert text.count("<b>Not run.</b>") == 7
+    assert text.count("<b>Not run.</b>") == 4 + 7  # the first screen's parts, and the sections
     assert "Nothing has been measured on test yet." in text
 
 

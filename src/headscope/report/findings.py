@@ -109,10 +109,14 @@ def _muting(study: StudyContents) -> list[Finding]:
             f"forced choice, {number(test.excess_points)} more than with random heads on average "
             f"({against_sets(test)}); {test.verdict}"
         )
-        fair = not test.not_testable and test.sets >= CLAIM_SETS
-        says = HOLDS if test.claimed else UNCLEAR if fair else UNTESTABLE
-        found.append(Finding(claim, text, says, "muting"))
+        found.append(Finding(claim, text, muting_verdict(test), "muting"))
     return found
+
+
+def muting_verdict(test: MutingTest) -> str:
+    """Whether a function's heads may be called functional, or could not be tested."""
+    fair = not test.not_testable and test.sets >= CLAIM_SETS
+    return HOLDS if test.claimed else UNCLEAR if fair else UNTESTABLE
 
 
 def own_worst(study: StudyContents) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from headscope.report.charts.base import Figure, words
 from headscope.report.charts.heads import rankings
 from headscope.report.contents import StudyContents, read_contents
 from headscope.report.figures import write_figures
+from headscope.report.glance import STEPS, glance
 from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
 from headscope.report.method_errors import method_errors
 from headscope.report.methods import methods
@@ -108,8 +109,11 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         sections=_drawn(parts, documents),
+        anchors={figure.name for part in parts for figure in part.figures},
         walked=walked,
         walked_rows=_walked_rows(walked),
+        glance=glance(study),
+        glance_steps=_walked_rows(walked)[-STEPS:],
         walked_note=unanswered.WHY if walked and not all(s.answered for s in walked.case.steps) else "",
         pairs=before_after(study),
         followed=followed_pairs(study),

@@ -90,7 +90,7 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
 
 def sections(study: StudyContents) -> list[Section]:
     """All parts in order, with the figures that the study has numbers for."""
-    found = [Section("summary", "Summary"), Section("run", "What was run")]
+    found = [Section("glance", "At a glance"), Section("summary", "Summary"), Section("run", "What was run")]
     for name, title, stage, charts in _CHARTED:
         if stage_named(stage).asks and not study.ran(stage):
             continue
