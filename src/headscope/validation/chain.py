@@ -62,9 +62,14 @@ class PlantedStudy:
 
     @property
     def vlm(self) -> VLM:
-        """The model, its geometry proved like any other's."""
+        """The model; ``truth.json`` says where its heads are.
+
+        It is not proved here: its weights are sparse, so that sums in another order round alike, and what the
+        proof then takes for the model's own rounding is too little for some of them on some processors. That
+        planted models pass the proof is a test of the constructor.
+        """
         if self._vlm is None:
-            self._vlm = load_model(self.folder / "model")
+            self._vlm = load_model(self.folder / "model", prove=False)
         return self._vlm
 
     @property

@@ -100,8 +100,12 @@ def _computed(work: Mapping[str, Callable[[], Any]], workers: int) -> Iterator[t
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=fresh, initializer=_one_thread) as pool:
         names = {pool.submit(_timed, compute): name for name, compute in work.items()}
-        for future in as_completed(names):
-            yield names[future], future.result()
+        try:
+            for future in as_completed(names):
+                yield names[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else all that is left would be done, and lost
+            raise
 
 
 def _one_thread() -> None:
