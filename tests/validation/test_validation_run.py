@@ -55,12 +55,12 @@ def test_units_come_back_under_their_names_from_as_many_processes_as_asked() -> 
 def test_what_is_left_is_not_done_once_a_unit_has_failed(tmp_path: Path) -> None:
     slow = {
         str(i): partial(subprocess.run, ["sh", "-c", f"sleep 0.3; touch '{tmp_path / str(i)}'"])
-        for i in range(12)
+        for i in range(60)
     }
     with pytest.raises(ValueError, match="invalid literal"):
         dict(run._computed({"bad": partial(int, "x"), **slow}, 2))
     time.sleep(1)
-    assert len(list(tmp_path.iterdir())) < 6
+    assert len(list(tmp_path.iterdir())) < 30
 
 
 def test_the_full_run_judges_claims_at_the_size_of_the_demo() -> None:
