@@ -43,6 +43,25 @@ def test_hostile_text_of_a_case_shows_as_text(opened: Any) -> None:
     assert opened.execute_script("return document.querySelectorAll('main script, main b b').length") == 0
 
 
+def test_another_case_is_shown_when_it_is_chosen(opened: Any) -> None:
+    shown = opened.execute_script(
+        """
+        const choice = document.getElementById("case-choice"), at = document.getElementById("case-shown");
+        const before = at.innerText;
+        choice.value = "1";
+        choice.dispatchEvent(new Event("change", {bubbles: true}));
+        const data = JSON.parse(document.getElementById("cases-data").textContent);
+        const asked = data.cases[1].steps.map((s) => s.question);
+        const count = (what) => at.querySelectorAll(what).length;
+        return [before, at.innerText, asked, count("svg image"), count("script, b")];
+        """
+    )
+    before, after, questions, pictures, markup = shown
+    assert before != after
+    assert all(question in after for question in questions)
+    assert (pictures, markup) == (1, 0)
+
+
 def test_pointing_at_a_head_shows_its_value(opened: Any) -> None:
     shown = opened.execute_script(
         """

@@ -48,7 +48,7 @@ def test_text_of_cases_is_shown_as_text(page: Path) -> None:
     text = page.read_text("utf-8")
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert text.count("</script>") == 2  # the head table and the script of the page
+    assert text.count("</script>") == 3  # the tables of heads and of cases, and the script of the page
 
 
 def test_ids_in_the_page_are_unique(page: Path) -> None:
@@ -140,4 +140,4 @@ def test_hostile_names_of_model_and_functions_stay_text(study: StudyContents) ->
     parts = sections(changed)
     text = render(changed, parts, {f.name: draw(f.spec()) for part in parts for f in part.figures})
     assert "<script>alert" not in text
-    assert text.count("</script>") == 2
+    assert text.count("</script>") == 3

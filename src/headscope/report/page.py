@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headscope.report import findings as says
 from headscope.report import unanswered
+from headscope.report.case_explorer import HEADER, explored, failures
 from headscope.report.charts import heads
 from headscope.report.charts.base import Figure, words
 from headscope.report.charts.heads import rankings
@@ -115,6 +116,9 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
         glance=glance(study),
         glance_steps=_walked_rows(walked)[-STEPS:],
         walked_note=unanswered.WHY if walked and not all(s.answered for s in walked.case.steps) else "",
+        explored=explored(study),
+        failed=failures(study),
+        failed_header=HEADER,
         pairs=before_after(study),
         followed=followed_pairs(study),
     )

@@ -95,8 +95,8 @@ def before_after(study: StudyContents, most: int = 6) -> list[BeforeAfter]:
         found.append(
             BeforeAfter(
                 example,
-                _picture(image, boxes, f"{alt}, boxes of the named objects drawn over it"),
-                _picture(marked, (), f"{alt} as the model saw it, marked in style {example.style}"),
+                picture_of(image, boxes, f"{alt}, boxes of the named objects drawn over it"),
+                picture_of(marked, (), f"{alt} as the model saw it, marked in style {example.style}"),
             )
         )
     return found
@@ -140,7 +140,7 @@ def followed_pairs(study: StudyContents) -> list[ShownPair]:
             case = pairs.cases.by_id[case_id]
             boxes = [(*o.box, "") for o in case.objects if o.box is not None and o.id in pair.changed]
             try:
-                picture = _picture(pairs.cases.image(case), boxes, f"The picture of case {case_id}")
+                picture = picture_of(pairs.cases.image(case), boxes, f"The picture of case {case_id}")
             except HeadscopeError:
                 break
             own, other = shown.answers[i], shown.answers[1 - i]
@@ -223,7 +223,7 @@ def walked_case(study: StudyContents) -> WalkedCase | None:
             row = answers[case.id].get(step.id if step.id != MAIN else MAIN, {})
             truth = step.answer if step.answered else None
             rows.append({"function": step.function, "question": step.question, "truth": truth, **_given(row)})
-        return WalkedCase(case, _picture(image, boxes, f"The picture of case {case.id}"), tuple(rows))
+        return WalkedCase(case, picture_of(image, boxes, f"The picture of case {case.id}"), tuple(rows))
     return None
 
 
@@ -237,8 +237,11 @@ def _given(row: Row) -> Row:
     }
 
 
-def _picture(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
-    """Large photographs are made smaller; small scenes are kept and enlarged by the browser."""
+def picture_of(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
+    """A picture for the page with boxes (x0, y0, x1, y1, name) in its pixels.
+
+    Large photographs are made smaller; small scenes are kept and enlarged by the browser.
+    """
     from PIL import Image
 
     factor = min(1.0, LONGEST / max(image.size))

@@ -99,4 +99,6 @@ def sections(study: StudyContents) -> list[Section]:
         empty = study.ran(stage) and charts and not figures
         lead = "This stage wrote nothing to show here." if empty else ""
         found.append(Section(name, title, figures, None if study.ran(stage) else stage, lead))
+    if study.cases is not None and study.answers:
+        found.append(Section("cases", "Case by case"))
     return [*found, Section("methods", "Methods and caveats")]

@@ -57,3 +57,66 @@
   document.addEventListener("scroll", hide, { passive: true });
 })();
 if (window.matchMedia("(max-width: 900px)").matches) document.getElementById("contents").open = false;
+
+// Case by case: everything from the cases is put in as text, never as markup.
+(function () {
+  const held = document.getElementById("cases-data"), choice = document.getElementById("case-choice");
+  if (!held || !choice) return;
+  const data = JSON.parse(held.textContent), space = "http://www.w3.org/2000/svg";
+
+  function make(tag, text, name) {
+    const node = document.createElement(tag);
+    if (text !== undefined && text !== null) node.textContent = text;
+    if (name) node.className = name;
+    return node;
+  }
+  function drawn(tag, values) {
+    const node = document.createElementNS(space, tag);
+    for (const key in values) node.setAttribute(key, values[key]);
+    return node;
+  }
+  function picture(one) {
+    const svg = drawn("svg", { class: "scene", viewBox: "0 0 " + one.width + " " + one.height, role: "img",
+      "aria-label": "The picture of case " + one.id });
+    svg.append(drawn("image", { href: one.picture, width: one.width, height: one.height }));
+    for (const [x, y, width, height, name] of one.boxes) {
+      const box = drawn("rect", { x, y, width, height, fill: "transparent", stroke: "#b5432a",
+        "stroke-width": one.width / 200, "data-tip": name, "aria-label": name });
+      svg.append(box);
+    }
+    return svg;
+  }
+  function steps(one) {
+    const table = make("table"), head = make("tr");
+    for (const name of ["function", "question", "truth", ...data.contexts]) {
+      const cell = make("th", name);
+      cell.scope = "col";
+      head.append(cell);
+    }
+    const top = make("thead"), body = make("tbody");
+    top.append(head);
+    for (const step of one.steps) {
+      const row = make("tr");
+      row.append(make("td", step.function), make("td", step.question), make("td", step.truth));
+      for (const context of data.contexts) {
+        const given = step.answers[context], cell = make("td", given ? undefined : "\u2013");
+        if (given) {
+          cell.append(make("span", given[0] + (given[1] ? " \u2713" : " \u2717"), given[1] ? "right" : "wrong"), make("small", " " + given[2]));
+        }
+        row.append(cell);
+      }
+      body.append(row);
+    }
+    table.append(top, body);
+    const scroll = make("div", undefined, "scroll");
+    scroll.tabIndex = 0;
+    scroll.append(table);
+    return scroll;
+  }
+  function show() {
+    const one = data.cases[Number(choice.value)];
+    document.getElementById("case-shown").replaceChildren(picture(one), steps(one));
+  }
+  choice.addEventListener("change", show);
+  show();
+})();
