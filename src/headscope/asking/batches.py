@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from PIL import Image
 
 from headscope.asking.items import Item, history_of
-from headscope.errors import StudyError
+from headscope.data.schema import Case
+from headscope.errors import ModelError, StudyError
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
 
-Pictures = Callable[[Item], Image.Image]
+Pictures = Callable[[Item], Image.Image | list[Image.Image]]
+"""Item -> the picture that it is asked about, or the list of all of them."""
 Batch = tuple[Encoded, list[Item]]
 
 
@@ -28,15 +30,41 @@ def length_key(item: Item) -> tuple[int, int, str]:
 
 
 def plan_batches(items: Sequence[Item], batch_size: int) -> list[list[Item]]:
-    """Items in batches of near equal length; the same items give the same plan in whatever order they come.
+    """Items in batches of near equal length, and of equal numbers of pictures.
+
+    The same items give the same plan in whatever order they come.
 
     Raises:
         StudyError: ``batch_size`` is not positive.
     """
     if batch_size < 1:
         raise StudyError(f"asked for batches of {batch_size}; expected at least 1")
-    ordered = sorted(items, key=length_key)
-    return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+    by_pictures: dict[int, list[Item]] = {}
+    for item in sorted(items, key=length_key):
+        by_pictures.setdefault(len(item.case.pictures), []).append(item)
+    return [
+        alike[i : i + batch_size]
+        for _, alike in sorted(by_pictures.items())
+        for i in range(0, len(alike), batch_size)
+    ]
+
+
+def refuse_untaken_pictures(vlm: VLM, cases: Iterable[Case]) -> None:
+    """Refuse cases with more pictures than a model takes in one prompt.
+
+    Raises:
+        ModelError: there are some, with the model, the first of them, how many they are, and why.
+    """
+    several = [c for c in cases if c.more]
+    refused = [c for c in several if vlm.pictures_refusal(len(c.pictures))]
+    if refused:
+        first = refused[0]
+        count = len(first.pictures)
+        raise ModelError(
+            f"{vlm.name}: cannot be asked about case {first.id!r}, which has {count} pictures "
+            f"({len(refused)} such cases): {vlm.pictures_refusal(count)}; take these cases out, or score "
+            "answers that others saved with `headscope score`"
+        )
 
 
 def encode_batch(
@@ -45,9 +73,13 @@ def encode_batch(
     """Encode the prompts of one batch, kept on the host.
 
     Args:
-        pictures: item -> picture, asked once an item.
+        pictures: item -> picture or pictures, asked once an item.
         own_answers: item id -> generated text, for ``own`` items.
+
+    Raises:
+        ModelError: an item's case has more pictures than the model takes in one prompt.
     """
+    refuse_untaken_pictures(vlm, (i.case for i in items))
     prompts = [Prompt(pictures(i), i.question, history_of(i, own_answers)) for i in items]
     encoded: Encoded = vlm.encode(prompts).to("cpu")
     return encoded

@@ -92,7 +92,7 @@ def make_items(
 
     Raises:
         StudyError: an unknown context, or none.
-        DataError: two items share an id, or a case has several pictures.
+        DataError: two items share an id.
     """
     wanted = tuple(dict.fromkeys(contexts))
     mains = wanted if main_contexts is None else tuple(dict.fromkeys(main_contexts))
@@ -107,11 +107,6 @@ def make_items(
         cases = cases if isinstance(cases, Sequence) else list(cases)
         others = like_cases(cases, taxonomy)
     for case in cases:
-        if case.more:
-            raise DataError(
-                f"case {case.id!r} has {len(case.pictures)} pictures; a model is asked about one picture "
-                "here: take such cases out, or score answers that others saved with `headscope score`"
-            )
         asked = [(s, c) for c in for_steps for s in case.steps if s.answered]
         asked += [(case.main_step(), c) for c in mains]
         for step, context in asked:

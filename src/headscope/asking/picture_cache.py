@@ -24,7 +24,7 @@ class PictureCache:
     """What is held while a cache is open.
 
     Attributes:
-        picture: item -> picture of its case, read once.
+        picture: item -> picture of its case, or pictures, read once.
         warm: processes a picture before it is asked for; may run beside other work.
         features: what the model made of pictures; None where it gives no features by themselves.
     """
@@ -106,12 +106,12 @@ def shared_pixels(processor: Any) -> Iterator[SharedPixels]:
 
 
 def case_pictures(cases: Cases) -> Pictures:
-    """Item -> picture of its case, each read once."""
-    read: dict[str, Image.Image] = {}
+    """Item -> picture of its case, or all of its pictures, each read once."""
+    read: dict[str, Image.Image | list[Image.Image]] = {}
 
-    def picture(item: Item) -> Image.Image:
+    def picture(item: Item) -> Image.Image | list[Image.Image]:
         if item.case.id not in read:
-            read[item.case.id] = cases.image(cases.by_id[item.case.id])
+            read[item.case.id] = cases.shown(cases.by_id[item.case.id])
         return read[item.case.id]
 
     return picture

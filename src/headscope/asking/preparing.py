@@ -12,6 +12,8 @@ from headscope.asking.batches import Batch, Pictures, encode_batch
 from headscope.asking.items import Item
 from headscope.models.vlm import VLM
 
+Shown = Image.Image | list[Image.Image]
+
 
 def prepared(
     vlm: VLM,
@@ -31,15 +33,16 @@ def prepared(
         warm: what else can be done to a picture ahead of time.
     """
 
-    def fetch(batch: Sequence[Item]) -> dict[str, Image.Image]:
+    def fetch(batch: Sequence[Item]) -> dict[str, Shown]:
         found = {item.id: pictures(item) for item in batch}
         if warm is not None:
-            for image in found.values():
-                warm(image)
+            for shown in found.values():
+                for image in shown if isinstance(shown, list) else [shown]:
+                    warm(image)
         return found
 
     with ThreadPoolExecutor(1, "pictures") as pool:
-        coming: Future[dict[str, Image.Image]] | None = pool.submit(fetch, batches[0]) if batches else None
+        coming: Future[dict[str, Shown]] | None = pool.submit(fetch, batches[0]) if batches else None
         for number, batch in enumerate(batches):
             assert coming is not None
             shown = coming.result()
@@ -48,5 +51,5 @@ def prepared(
             yield encode_batch(vlm, batch, _among(shown), own_answers), list(batch)
 
 
-def _among(shown: Mapping[str, Image.Image]) -> Pictures:
+def _among(shown: Mapping[str, Shown]) -> Pictures:
     return lambda item: shown[item.id]

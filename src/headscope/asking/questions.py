@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from headscope.asking.ask import read_batch
-from headscope.data.pictures import AnyPicture
+from headscope.data.pictures import AnyPictures
 from headscope.errors import DataError
 from headscope.models.answers import parser_of
 from headscope.models.library_messages import quiet
@@ -17,8 +17,8 @@ from headscope.models.vlm import VLM, need_vlm
 if TYPE_CHECKING:
     import pandas as pd
 
-Question = tuple[AnyPicture, str] | tuple[AnyPicture, str, Sequence[str]]
-"""A picture, a question, and the answers to be weighed, if there are any."""
+Question = tuple[AnyPictures, str] | tuple[AnyPictures, str, Sequence[str]]
+"""A picture or a list of several, a question, and the answers to be weighed, if there are any."""
 
 
 def ask(

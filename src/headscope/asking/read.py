@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.readouts import check_readouts
-from headscope.data.pictures import AnyPicture
+from headscope.data.pictures import AnyPictures
 from headscope.models.answers import parser_of
 from headscope.models.geometry import Geometry
 from headscope.models.library_messages import quiet
@@ -67,7 +67,7 @@ class Reading:
 
 def read(
     vlm: VLM,
-    image: AnyPicture,
+    image: AnyPictures,
     question: str,
     choices: Sequence[str] = (),
     *,
@@ -78,7 +78,8 @@ def read(
     """Ask one question and keep what every head put out; edits that are active apply.
 
     Args:
-        image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8.
+        image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8; or a list of
+            several, for a model that takes them.
         question: as asked.
         choices: answers to be scored; the text then amounts to one of them, or to none.
         history: (question, answer) turns before it.

@@ -11,7 +11,7 @@ import numpy as np
 from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.read import head_coordinates
 from headscope.asking.readouts import READOUTS, check_readouts
-from headscope.data.pictures import AnyPicture
+from headscope.data.pictures import AnyPictures
 from headscope.errors import DataError, StudyError
 from headscope.models.answers import parser_of
 from headscope.models.library_messages import quiet
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def capture(
     vlm: VLM,
-    prompts: Iterable[tuple[AnyPicture, str]],
+    prompts: Iterable[tuple[AnyPictures, str]],
     choices: Sequence[str] = (),
     *,
     readouts: str | Sequence[str] = ("prompt_last",),
@@ -83,7 +83,9 @@ def capture(
     return _dataset(vlm, names, asked, read)
 
 
-def _batches(prompts: Iterable[tuple[AnyPicture, str]], size: int) -> Iterator[list[tuple[AnyPicture, str]]]:
+def _batches(
+    prompts: Iterable[tuple[AnyPictures, str]], size: int
+) -> Iterator[list[tuple[AnyPictures, str]]]:
     waiting = iter(prompts)
     while batch := list(islice(waiting, size)):
         yield batch

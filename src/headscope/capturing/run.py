@@ -14,7 +14,7 @@ import numpy as np
 
 from headscope.asking.answers import AnswerRow
 from headscope.asking.ask import Outcome, ask
-from headscope.asking.batches import Pictures
+from headscope.asking.batches import Pictures, refuse_untaken_pictures
 from headscope.asking.form import form_of, warnings_of
 from headscope.asking.histories import like_cases
 from headscope.asking.items import Item, count_unanswered, make_items
@@ -101,6 +101,7 @@ def capture(
     others = like_cases(cases, taxonomy) if "other" in (*asked, *mains) else {}
     items = make_items(cases, taxonomy, asked, mains, others)
     _check(items, splits)
+    refuse_untaken_pictures(vlm, cases)
     settings = CapturedSettings(
         contexts=asked,
         main_contexts=mains,

@@ -26,7 +26,7 @@ def review(
     ] = False,
     agree: Annotated[str, typer.Option(help="Compare with this other reviewer, and stop.")] = "",
 ) -> None:
-    """Open a local page to accept, fix or reject steps; only this machine can reach it."""
+    """Open a local page to accept, fix or reject steps and to draw boxes; only this machine can reach it."""
     from headscope.functions import DEFAULT, load_taxonomy
 
     functions = load_taxonomy(taxonomy) if taxonomy else DEFAULT
@@ -39,10 +39,10 @@ def review(
         done = apply_reviews(load_cases(folder, functions), reviewer)
         tell(
             f"{folder}: {done.accepted} accepted, {done.fixed} fixed, {done.rejected} rejected; "
-            f"{done.cases_left_out} cases left out"
+            f"{done.boxes} boxes changed; {done.cases_left_out} cases left out"
         )
         for name in done.stale:
-            say(f"not counted: {name}: somebody changed its words since the verdict; look at it again")
+            say(f"not counted: {name}: somebody changed it since; look at it again")
     else:
         _serve(folder, reviewer, functions, port, browser)
 
@@ -50,7 +50,8 @@ def review(
 def _serve(folder: Path, reviewer: str, functions: Taxonomy, port: int, browser: bool) -> None:
     import webbrowser
 
-    from headscope.making.review.review_server import ReviewServer, ReviewSession
+    from headscope.making.review.review_server import ReviewServer
+    from headscope.making.review.review_session import ReviewSession
 
     page = ReviewServer(ReviewSession(folder, reviewer, functions), port)
     tell(f"{page.url}  (verdicts go to {folder / 'reviews' / reviewer}; stop with Ctrl-C)")

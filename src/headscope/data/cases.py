@@ -127,6 +127,15 @@ class Cases(Sequence[Case]):
         case = self.by_id[case] if isinstance(case, str) else case
         return [self.picture(case, number) for number in range(len(case.pictures))]
 
+    def shown(self, case: Case | str) -> Image.Image | list[Image.Image]:
+        """What a model is shown of a case: its one picture, or the list of all of them.
+
+        Raises:
+            DataError: as :meth:`image`, but for their number.
+        """
+        case = self.by_id[case] if isinstance(case, str) else case
+        return self.images(case) if case.more else self.image(case)
+
     def picture(self, case: Case | str, number: int) -> Image.Image:
         """One of the pictures of a case, by its number from 0, as :meth:`image` reads one.
 
@@ -207,8 +216,8 @@ def refuse_several_pictures(cases: Iterable[Case], folder: str | Path) -> None:
         first = several[0]
         raise DataError(
             f"{folder}: case {first.id!r} has {len(first.pictures)} pictures ({len(several)} such cases); "
-            "a model is asked about one picture here: take these cases out, or score answers that others "
-            "saved with `headscope score`"
+            "one picture is asked about here: take these cases out; `headscope evaluate` and `headscope "
+            "capture` show a model all pictures, and `headscope score` reads answers that others saved"
         )
 
 

@@ -9,7 +9,7 @@ import stat
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -193,6 +193,8 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
 
 AnyPicture = Image.Image | str | Path | NDArray[Any]
 """A picture as callers have it: of Pillow, the path of a file, or an array (row, column, colour) of bytes."""
+AnyPictures = AnyPicture | Sequence[AnyPicture]
+"""One picture, or a list or tuple of several in their order."""
 
 
 def to_rgb(picture: AnyPicture) -> Image.Image:

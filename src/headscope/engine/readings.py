@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from headscope.asking.batches import Pictures
 from headscope.asking.items import Item
 from headscope.data.splits import picture_groups
 from headscope.edits.edits import Edit, Operation
@@ -96,7 +96,7 @@ class Reader:
         self,
         vlm: VLM,
         items: Sequence[Item],
-        pictures: Callable[[Item], Image.Image],
+        pictures: Pictures,
         ledger: Ledger,
         *,
         batch_size: int = 64,

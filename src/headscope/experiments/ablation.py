@@ -233,9 +233,9 @@ class _Ablation:
         cases = list({i.case.id: i.case for r in readers.values() for i in r.items}.values())
         return DivergenceReader(
             self.context.vlm,
-            [self.context.cases.image(case) for case in cases[: s.neutral_pictures]],
+            [self.context.cases.picture(case, 0) for case in cases[: s.neutral_pictures]],
             {f: r.items[: s.divergence_items] for f, r in readers.items()},
-            lambda item: self.context.cases.image(item.case),
+            lambda item: self.context.cases.shown(item.case),
             self.ledger,
             self.context.batch_size,
         )
@@ -339,7 +339,7 @@ class _Ablation:
 
         def compute() -> Row:
             pool = self.context.choose("fit", s.resample_items, (), s.held_out).get(name, [])
-            picture = lambda item: self.context.cases.image(item.case)  # noqa: E731
+            picture = lambda item: self.context.cases.shown(item.case)  # noqa: E731
             asked = reader.items, pool, picture, self.heads[name], self._seed, s.max_new_tokens
             found = read_resampled(self.context.vlm, *asked)
             return {"kept": found.kept, "reading": found.reading.to_json()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headscope.asking.ask import read_batch
-from headscope.asking.batches import encode_batch, plan_batches
+from headscope.asking.batches import Pictures, encode_batch, plan_batches
 from headscope.asking.items import Item
 from headscope.edits.edits import Edit, mute
 from headscope.models.geometry import Head
@@ -40,7 +40,7 @@ class DivergenceReader:
         vlm: VLM,
         pictures: Sequence[Image.Image],
         others: Mapping[str, Sequence[Item]],
-        picture_of: Callable[[Item], Image.Image],
+        picture_of: Pictures,
         ledger: Ledger,
         batch_size: int = 64,
     ) -> None:

@@ -89,7 +89,7 @@ def mean_on_fit(
     every = [item for chosen in items.values() for item in chosen]
     if not every:
         raise StudyError("the mean of heads needs cases on fit; name edits that need none: zero or small")
-    batches = encode_batches(vlm, every, lambda i: cases.image(i.case), batch_size)
+    batches = encode_batches(vlm, every, lambda i: cases.shown(i.case), batch_size)
     return head_means(vlm, [encoded for encoded, _ in batches])
 
 
@@ -110,7 +110,7 @@ def open_readers(
         name: Reader(
             vlm,
             chosen,
-            lambda item: cases.image(item.case),
+            lambda item: cases.shown(item.case),
             ledger,
             batch_size=batch_size,
             rows=rows,

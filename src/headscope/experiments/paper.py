@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headscope.asking.items import Item
+from headscope.data.cases import refuse_several_pictures
 from headscope.edits.edits import mute
 from headscope.engine.readings import Reader, Reading
 from headscope.errors import StudyError
@@ -87,7 +88,9 @@ def paper(context: ExperimentContext, atlas: Atlas, settings: PaperSettings) -> 
 
     Raises:
         StudyError: the atlas holds no joint ranking.
+        DataError: a case with several pictures, which that paper's pointing knows nothing of.
     """
+    refuse_several_pictures(context.cases, context.cases.folder)
     if not atlas.elbow.get(JOINT):
         raise StudyError("paper: the atlas holds no joint ranking with an elbow; run the stage probe")
     with kept_ways(context.vlm, context.folder):

@@ -8,14 +8,13 @@ its own, of a prompt with the same layout, that has nothing to do with the case 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from headscope.asking.ask import ask
-from headscope.asking.batches import encode_batch
+from headscope.asking.batches import Pictures, encode_batch
 from headscope.asking.items import Item
 from headscope.edits.patching import Patch, prompt_z
 from headscope.engine.readings import Reading
@@ -57,7 +56,7 @@ def read_resampled(
     vlm: VLM,
     items: Sequence[Item],
     pool: Sequence[Item],
-    pictures: Callable[[Item], Image.Image],
+    pictures: Pictures,
     heads: Sequence[Head],
     seed: int,
     max_new_tokens: int,

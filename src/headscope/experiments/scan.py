@@ -214,8 +214,8 @@ class _Scan:
             }
             yield items[i].id, self.ledger.put(f"{items[i].id}{mark}", row)
 
-    def _picture(self, item: Item) -> Image.Image:
-        return self.cases.image(item.case)
+    def _picture(self, item: Item) -> Image.Image | list[Image.Image]:
+        return self.cases.shown(item.case)
 
     def _estimate(self, item: Item) -> Row:
         what = self.edits[0].what

@@ -24,6 +24,7 @@ from headscope.models.processors import image_backend_of
 from headscope.models.prompts import Template, answer_ids, end_ids, start_ids
 from headscope.models.proofs.batch_proof import numbered
 from headscope.models.proofs.proof_steps import Proof
+from headscope.models.several_pictures import pictures_refusal
 from headscope.models.thinking import special_ids
 from headscope.models.types import Encoded, Frame, ImageGrid, Prompt
 from headscope.models.weights import Weights, refuse_training
@@ -75,6 +76,7 @@ class BaseVLM:
     proof: Proof | None = None
     frame: Frame | None = None
     _answers: dict[str, list[int]] = field(default_factory=dict)
+    _refusals: dict[int, str] = field(default_factory=dict)  # number of pictures -> why not
     _turn: OwnLock = field(default_factory=OwnLock)
 
     def __post_init__(self) -> None:
@@ -180,20 +182,21 @@ class BaseVLM:
         start tokens.
 
         Args:
-            prompts: pictures with their questions; the picture stands in the first turn of each dialogue.
+            prompts: pictures with their questions; they stand in the first turn of each dialogue.
 
         Returns:
             The batch: inputs and span masks (item, position).
 
         Raises:
-            ModelError: no prompts, or something that the processor cannot take.
+            ModelError: no prompts, or something that the processor cannot take, such as several pictures.
         """
+        for count in sorted({len(p.pictures) for p in prompts} - {0, 1}):
+            if reason := self.pictures_refusal(count):
+                raise ModelError(f"{self.name}: asked about {count} pictures in one prompt; {reason}")
         if len(prompts) > 1:
             self.require("batch", f"{len(prompts)} prompts in one batch (use batch size 1)")
         with quiet(), self._turn:  # a tokenizer is not to be used by two threads at once
-            encoded = encode_prompts(
-                self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
-            )
+            encoded = self._encoded(prompts)
         attended = encoded.inputs.get("attention_mask")
         if len(prompts) == 1 and attended is not None and not attended.all():
             raise ModelError(
@@ -210,6 +213,19 @@ class BaseVLM:
             if value.is_floating_point():
                 encoded.inputs[name] = value.to(self.dtype)
         return encoded.to(self.device)
+
+    def _encoded(self, prompts: Sequence[Prompt]) -> Encoded:
+        """Prompts as the model's own template and processor encode them."""
+        return encode_prompts(
+            self.processor, self.template, self.family, self.image_token_id, prompts, self.start_ids
+        )
+
+    def pictures_refusal(self, count: int) -> str:
+        """Why the model cannot be asked about so many pictures in one prompt; empty where it can."""
+        if count not in self._refusals:
+            with quiet(), self._turn:
+                self._refusals[count] = "" if count == 1 else pictures_refusal(self._encoded, count)
+        return self._refusals[count]
 
     def encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of answers as the model would write them after a prompt, without an end token.

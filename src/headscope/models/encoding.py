@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from headscope.errors import ModelError, quoted
 from headscope.models.families import family_named, image_grids
 from headscope.models.prompts import Template
 from headscope.models.question_span import question_mask
-from headscope.models.types import Encoded, Prompt
+from headscope.models.several_pictures import joined_grid
+from headscope.models.types import Encoded, ImageGrid, Prompt
 
 # What some processors return for training only; a model that is given them computes a loss.
 _TRAINING = frozenset({"labels"})
@@ -42,7 +44,9 @@ def encode_prompts(
         raise ModelError("asked to encode no prompts; give at least one")
     for prompt in prompts:
         _check_texts(prompt)
-    pictures = [to_rgb(p.image) for p in prompts]
+        if not prompt.pictures:
+            raise ModelError(f"asked {quoted(prompt.question)} about an empty list of pictures")
+    pictures = [[to_rgb(picture) for picture in p.pictures] for p in prompts]
     texts = [template.render(p) for p in prompts]
     for prompt in prompts:
         template.control.refuse(prompt)
@@ -56,7 +60,14 @@ def encode_prompts(
             for i, (text, p) in enumerate(zip(texts, prompts, strict=True))
         ]
     )
-    grids = image_grids(processor, family, [picture.size for picture in pictures], inputs)
+    if all(len(shown) == 1 for shown in pictures):
+        grids = image_grids(processor, family, [shown[0].size for shown in pictures], inputs)
+    else:
+        alone = partial(_alone, processor, template, family, image_token_id)
+        grids = [
+            joined_grid(alone(p.question, shown), int(image[i].sum()))
+            for i, (p, shown) in enumerate(zip(prompts, pictures, strict=True))
+        ]
     for i, grid in enumerate(grids):
         if grid.boxes is not None and len(grid.boxes) != int(image[i].sum()):
             raise ModelError(
@@ -66,6 +77,24 @@ def encode_prompts(
     if start:
         inputs["decoder_input_ids"] = torch.tensor([list(start)] * len(prompts))
     return Encoded(inputs, image, question, len(start) or int(image.shape[1]), grids)
+
+
+def _alone(
+    processor: Any,
+    template: Template,
+    family: str,
+    image_token_id: int,
+    question: str,
+    pictures: Sequence[Image.Image],
+) -> list[tuple[int, ImageGrid]]:
+    """For each picture, asked about by itself, the number of its tokens and its grid."""
+    found = []
+    for picture in pictures:
+        text = template.render(Prompt(picture, question))
+        inputs = _processed(processor, template, family, [text], [[picture]], "left")
+        count = int((inputs["input_ids"] == image_token_id).sum())
+        found.append((count, image_grids(processor, family, [picture.size], inputs)[0]))
+    return found
 
 
 def _check_texts(prompt: Prompt) -> None:
@@ -89,7 +118,7 @@ def _processed(
     template: Template,
     family: str,
     texts: Sequence[str],
-    pictures: Sequence[Image.Image],
+    pictures: Sequence[Sequence[Image.Image]],
     side: str,
 ) -> dict[str, Tensor]:
     """What the model takes, and ``offset_mapping`` (item, position, 2), characters of its text."""
@@ -99,7 +128,7 @@ def _processed(
         texts = [t.replace(template.image_token, "", 1) for t in texts]
     try:
         batch = processor(
-            images=[[picture] for picture in pictures],
+            images=[list(shown) for shown in pictures],
             text=list(texts),
             padding=True,
             padding_side=side,

@@ -148,10 +148,11 @@ class Template:
         return token in (self._chat if self._chat is not None else "".join(self._known.prompt or ()))
 
     def render(self, prompt: Prompt) -> str:
-        """Text of a prompt, one image token in its first turn, ending where the answer begins.
+        """Text of a prompt, an image token a picture in its first turn, ending where the answer begins.
 
         Raises:
-            ModelError: no question, or a text contains the model's image token.
+            ModelError: no question, a text contains the model's image token, or the template does not write
+                several pictures.
         """
         if not prompt.question.strip():
             raise ModelError(
@@ -165,7 +166,17 @@ class Template:
                     f"asked {quoted(text)}; found the {kind} {found!r} in it, in whose place the model's "
                     "processor puts a picture, a video or the like; take it out"
                 )
-        return self._render(prompt.history, prompt.question, None)
+        count = len(prompt.pictures)
+        if count == 1:
+            return self._render(prompt.history, prompt.question, None)
+        if self._chat is None or self.framed:
+            raise ModelError(
+                "it has no chat template, and how its own prompt format holds several pictures is not known"
+            )
+        text = self._render(prompt.history, prompt.question, None, count)
+        if (written := text.count(self.image_token)) != count:
+            raise ModelError(f"its chat template writes {written} pictures, not {count}")
+        return text
 
     def question_span(self, rendered: str, question: str) -> tuple[int, int]:
         """Characters (start, end) of the last question in a rendered prompt, as the template writes it.
@@ -183,24 +194,28 @@ class Template:
             f"{quoted(rendered[-_SHOWN:])}; ask in other words, or check the template"
         )
 
-    def _render(self, history: tuple[tuple[str, str], ...], question: str, answer: str | None) -> str:
+    def _render(
+        self, history: tuple[tuple[str, str], ...], question: str, answer: str | None, pictures: int = 1
+    ) -> str:
         if self._chat is None:
             questions = [*(q for q, _ in history), question]
             return self._default(questions, [*(a for _, a in history), answer])
-        rendered = self._chat_text(history, question, answer)
+        rendered = self._chat_text(history, question, answer, pictures)
         if answer is not None:
             return rendered
         # What stands behind the question is the template's own; a question may hold the same words.
         behind = len(rendered.removesuffix(self._behind))
         return thinking.ended(rendered, behind, self._chat, self._thought, self._asked) + self._header
 
-    def _chat_text(self, history: tuple[tuple[str, str], ...], question: str, answer: str | None) -> str:
+    def _chat_text(
+        self, history: tuple[tuple[str, str], ...], question: str, answer: str | None, pictures: int = 1
+    ) -> str:
         """The text of turns as the chat template writes it."""
         questions = [*(q for q, _ in history), question]
         answers = [*(a for _, a in history), answer]
         messages: list[dict[str, object]] = []
         for i, (asked, said) in enumerate(zip(questions, answers, strict=True)):
-            content: list[dict[str, str]] = [{"type": "image"}] if i == 0 else []
+            content: list[dict[str, str]] = [{"type": "image"}] * pictures if i == 0 else []
             messages.append({"role": "user", "content": [*content, {"type": "text", "text": asked}]})
             if said is not None:
                 text: Any = [{"type": "text", "text": said}] if self._listed else said

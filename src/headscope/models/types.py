@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from headscope.data.pictures import AnyPicture
+from headscope.data.pictures import AnyPicture, AnyPictures
 from headscope.errors import ModelError, quoted
 from headscope.models.caches import given_cache
 
@@ -18,11 +18,18 @@ SCOPES = ("all", "image", "question", "last", "answer")
 
 
 class Prompt(NamedTuple):
-    """One question about one picture, after earlier turns of (question, answer)."""
+    """One question about a picture, or a list of several, after earlier turns of (question, answer)."""
 
-    image: AnyPicture
+    image: AnyPictures
     question: str
     history: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pictures(self) -> tuple[AnyPicture, ...]:
+        """All pictures, in their order; they stand before the first question."""
+        if isinstance(self.image, list | tuple):
+            return tuple(self.image)
+        return (cast(AnyPicture, self.image),)
 
 
 def choices_of(given: Sequence[str]) -> tuple[str, ...]:
@@ -73,11 +80,21 @@ class ImageGrid:
             stand for no place (class tokens) hold NaN. None if no map is known.
         shape: (rows, columns) of the grid, None where the tokens form no single grid.
         reason: why there is no map, empty if there is one.
+        pictures: of a prompt with several pictures, (image token,) int64, the number of the picture, from 0,
+            that each token stands for; a token's box is in pixels of that picture. None for one picture, and
+            where it is not known.
     """
 
     boxes: Tensor | None
     shape: tuple[int, int] | None = None
     reason: str = ""
+    pictures: Tensor | None = None
+
+    def of(self, picture: int) -> Tensor | None:
+        """(image token,) bool: those of one of the prompt's pictures; None where it is not known."""
+        if self.pictures is not None:
+            return self.pictures == picture
+        return None if self.boxes is None else torch.full((len(self.boxes),), picture == 0)
 
 
 @dataclass
@@ -93,7 +110,7 @@ class Encoded:
         image: (item, position) bool, true on image tokens.
         question: (item, position) bool, true on the tokens of the last question's text.
         length: number of positions of the decoder's prompt, padding included.
-        grids: one image grid an item.
+        grids: one image grid an item; of several pictures their tokens stand in it one after the other.
     """
 
     inputs: dict[str, Tensor]
@@ -106,6 +123,22 @@ class Encoded:
     def items(self) -> int:
         """How many prompts the batch holds."""
         return int(self.image.shape[0])
+
+    def picture_span(self, item: int, picture: int) -> Tensor:
+        """(position,) bool: the tokens of one of an item's pictures, by its number from 0.
+
+        Raises:
+            ModelError: which tokens are that picture's is not known, or there is no such picture.
+        """
+        grid = self.grids[item]
+        mine = grid.of(picture)
+        if mine is None or not mine.any():
+            why = grid.reason or "there is no such picture, or no token of it"
+            raise ModelError(f"asked for the tokens of picture {picture} of prompt {item}; {why}")
+        found = torch.zeros_like(self.image[item])
+        where = torch.nonzero(self.image[item]).squeeze(1)
+        found[where[mine.to(where.device)]] = True
+        return found
 
     @property
     def apart(self) -> bool:

@@ -11,7 +11,7 @@ import torch
 import transformers
 from PIL import Image
 
-from headscope.data.pictures import AnyPicture
+from headscope.data.pictures import AnyPictures
 from headscope.errors import HeadscopeError, ModelError, in_one_line
 from headscope.models.answering.generation import before_end, generate
 from headscope.models.answering.scoring import score_choices
@@ -58,7 +58,7 @@ class VLM(BaseVLM):
 
     def answer(
         self,
-        image: AnyPicture,
+        image: AnyPictures,
         question: str,
         history: Sequence[tuple[str, str]] = (),
         choices: Sequence[str] = (),
@@ -67,7 +67,8 @@ class VLM(BaseVLM):
         """Ask one question; edits that are active apply.
 
         Args:
-            image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8.
+            image: the picture: of Pillow, the path of a file, or an array (row, column, 3) of uint8; or a
+                list of several, for a model that takes them.
             question: as asked.
             history: (question, answer) turns before it.
             choices: answers to be scored; the text then amounts to one of them, or to none.

@@ -9,6 +9,7 @@ from PIL import Image
 GREY = (128, 128, 128)
 
 
-def blank_picture(item: Any) -> Image.Image:
-    """A mid-grey picture of the size of the item's own."""
-    return Image.new("RGB", (item.case.width, item.case.height), GREY)
+def blank_picture(item: Any) -> Image.Image | list[Image.Image]:
+    """A mid-grey picture of the size of the item's own; of several pictures as many, each of its size."""
+    made = [Image.new("RGB", (shown.width, shown.height), GREY) for shown in item.case.pictures]
+    return made if item.case.more else made[0]

@@ -22,7 +22,7 @@ class BoxSource(Protocol):
     """Anything that says where to point: a detector, a person, or the case itself."""
 
     def boxes(self, case: Case, step: Step) -> list[Box]:
-        """Boxes in pixels of the case's image for what the step's question names; may be empty."""
+        """Boxes in pixels of the case's (first) image for what the step's question names; may be empty."""
         ...
 
 
@@ -37,12 +37,19 @@ class Target:
             ``no boxes known`` (no boxes).
         objects: ids of the boxed objects, where the source is the case.
         decoys: indices of the boxes that stand in for named objects that are absent.
+        pictures: for each box the number of the case's picture that it lies in; empty: all in the first.
     """
 
     boxes: tuple[Box, ...]
     pointing: str
     objects: tuple[str, ...] = ()
     decoys: tuple[int, ...] = ()
+    pictures: tuple[int, ...] = ()
+
+    def within(self, picture: int) -> tuple[Box, ...]:
+        """The boxes that lie in one of the case's pictures, by its number from 0."""
+        places = self.pictures or (0,) * len(self.boxes)
+        return tuple(box for box, place in zip(self.boxes, places, strict=True) if place == picture)
 
     @property
     def shown(self) -> tuple[Box, ...]:
@@ -75,12 +82,14 @@ class CaseBoxes:
             return Target((), NOTHING)
         boxes: list[Box] = []
         for thing in named:
-            boxes.append(thing.box if thing.box is not None else self._decoy(case, thing, boxes))
+            beside = [b for b, other in zip(boxes, named, strict=False) if other.picture == thing.picture]
+            boxes.append(thing.box if thing.box is not None else self._decoy(case, thing, beside))
         return Target(
             tuple(boxes),
             UNNAMED if needs_unnamed(case, step, named) else NAMED,
             tuple(o.id for o in named),
             tuple(i for i, o in enumerate(named) if o.box is None),
+            tuple(o.picture for o in named) if case.more else (),
         )
 
     def _decoy(self, case: Case, thing: Object, others: Sequence[Box]) -> Box:
@@ -88,7 +97,9 @@ class CaseBoxes:
         width = float(math.ceil(median(b[2] - b[0] for b in present)))
         height = float(math.ceil(median(b[3] - b[1] for b in present)))
         rng = generator("decoy", self.seed, case.id, thing.id)
-        return place_elsewhere(width, height, (case.width, case.height), [*present, *others], rng)
+        shown = case.pictures[thing.picture]
+        there = [o.box for o in case.objects if o.box is not None and o.picture == thing.picture]
+        return place_elsewhere(width, height, (shown.width, shown.height), [*there, *others], rng)
 
 
 @dataclass(frozen=True)

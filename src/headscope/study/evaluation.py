@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from headscope.models.geometry import Head
     from headscope.models.placement import LoadOptions
     from headscope.models.vlm import VLM
-    from headscope.pointing.boxes import CaseBoxes
-    from headscope.pointing.regions import Box
+    from headscope.pointing.boxes import CaseBoxes, Target
 
-    Pointer = Callable[[Image.Image], Image.Image]
+    Pointer = Callable[[list[Image.Image]], list[Image.Image]]
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,7 @@ def evaluate(
         DataError: no cases, or nothing to point at. StudyError: the study's atlas is missing or was made on
             another model. ModelError: the model cannot be loaded.
     """
+    from headscope.asking.batches import refuse_untaken_pictures
     from headscope.asking.form import form_of, warnings_of
     from headscope.benchmarks.scores import difference, judged, score
     from headscope.data.cases import load_cases
@@ -102,6 +102,7 @@ def evaluate(
     if not len(cases):
         raise DataError(f"{data}: no cases to evaluate on")
     vlm = loading.load(model)
+    refuse_untaken_pictures(vlm, cases)
     images = picture_groups(cases)
     heads = _heads(intervention, vlm) if intervention and intervention.kind != "wake" else ()
     pictures = _pointing(cases, intervention) if intervention and intervention.kind == "wake" else {}
@@ -159,7 +160,7 @@ def answer_all(
 
     Args:
         edit: held on the model meanwhile.
-        pictures: case id -> function that gives another picture, where there is one.
+        pictures: case id -> function that gives other pictures, where there are any.
     """
     from headscope.asking.ask import ask
     from headscope.asking.batches import encode_batch, plan_batches
@@ -170,9 +171,11 @@ def answer_all(
     items = make_items(cases, DEFAULT, (), ("alone",))
     other = pictures or {}
 
-    def show(item: Item) -> Image.Image:
-        image = cases.image(item.case)
-        return other[item.case.id](image) if item.case.id in other else image
+    def show(item: Item) -> Image.Image | list[Image.Image]:
+        if item.case.id not in other:
+            return cases.shown(item.case)
+        made = other[item.case.id](cases.images(item.case))
+        return made if item.case.more else made[0]
 
     rows: dict[str, AnswerRow] = {}
     batches = plan_batches(items, loading.batch_size)
@@ -222,7 +225,10 @@ def _heads(intervention: Intervention, vlm: VLM) -> tuple[Head, ...]:
 
 
 def _pointing(cases: Cases, intervention: Intervention) -> dict[str, Pointer]:
-    """Case id -> a function that points in its picture; cases with nothing to point at are left out."""
+    """Case id -> a function that points in its pictures, each box in the picture that it lies in.
+
+    A picture without a box stays as it is; cases with nothing to point at are left out.
+    """
     from headscope.pointing.boxes import CaseBoxes
     from headscope.pointing.styles import point
 
@@ -234,17 +240,21 @@ def _pointing(cases: Cases, intervention: Intervention) -> dict[str, Pointer]:
             "nothing to point at"
         )
 
-    def pointer(boxes: tuple[Box, ...]) -> Pointer:
-        return lambda image: point(intervention.what, image, boxes).image
+    def pointer(target: Target) -> Pointer:
+        def pointed(number: int, image: Image.Image) -> Image.Image:
+            boxes = target.within(number)
+            return point(intervention.what, image, boxes).image if boxes else image
 
-    return {case_id: pointer(boxes) for case_id, boxes in found.items()}
+        return lambda images: [pointed(n, image) for n, image in enumerate(images)]
+
+    return {case_id: pointer(target) for case_id, target in found.items()}
 
 
-def _pointable(cases: Cases, source: CaseBoxes) -> Iterator[tuple[str, tuple[Box, ...]]]:
+def _pointable(cases: Cases, source: CaseBoxes) -> Iterator[tuple[str, Target]]:
     for case in cases:
-        boxes = source.target(case, case.main_step()).boxes
-        if boxes:
-            yield case.id, boxes
+        target = source.target(case, case.main_step())
+        if target.boxes:
+            yield case.id, target
 
 
 def _kept(rows: list[AnswerRow]) -> list[AnsweredRow]:

@@ -224,7 +224,7 @@ def _answer_seconds(vlm: VLM, cases: Cases, items: list[Item]) -> float:
 
     def answer(some: list[Item]) -> float:
         start = time.perf_counter()
-        ask(vlm, encode_batch(vlm, some, lambda i: cases.image(i.case)), some, readouts=("prompt_last",))
+        ask(vlm, encode_batch(vlm, some, lambda i: cases.shown(i.case)), some, readouts=("prompt_last",))
         return time.perf_counter() - start
 
     answer(items[:1])
@@ -240,7 +240,7 @@ def _scan_seconds(vlm: VLM, cases: Cases, item: Item) -> float:
     some = heads[:: max(1, len(heads) // _SCANNED)]
     with tempfile.TemporaryDirectory() as folder:
         both = (REPLAY, SHARED_PREFIX)
-        reader = Reader(vlm, [item], lambda i: cases.image(i.case), _ledger(folder), strategies=both)
+        reader = Reader(vlm, [item], lambda i: cases.shown(i.case), _ledger(folder), strategies=both)
         reader.read_many([(h,) for h in some[:2]], mute(0.5))  # the engine tries itself out
         start = time.perf_counter()
         reader.read_many([(h,) for h in some], mute())
@@ -257,7 +257,7 @@ def _edited_seconds(vlm: VLM, cases: Cases, items: list[Item], seed: int, edits:
     draw = np.random.default_rng(seed)
     sets = [[heads[i] for i in draw.choice(len(heads), min(4, len(heads)), False)] for _ in range(edits)]
     with tempfile.TemporaryDirectory() as folder:
-        reader = Reader(vlm, items, lambda i: cases.image(i.case), _ledger(folder))
+        reader = Reader(vlm, items, lambda i: cases.shown(i.case), _ledger(folder))
         reader.read_many(sets, mute(0.5))
         start = time.perf_counter()
         reader.read_many(sets, mute())

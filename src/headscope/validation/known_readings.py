@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from headscope.asking.batches import Pictures
 from headscope.asking.items import Item
 from headscope.edits.edits import Edit, mute
 from headscope.engine.readings import Reader, Reading
@@ -64,7 +64,7 @@ class KnownReader(Reader):
         self,
         vlm: VLM,
         items: Sequence[Item],
-        pictures: Callable[[Item], Image.Image],
+        pictures: Pictures,
         ledger: Ledger,
         *,
         batch_size: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
@@ -266,30 +267,85 @@ _CODE = STAND_IN.read_text() if STAND_IN.is_file() else ""
 MODES = sorted(set(re.findall(r"mode=='(\w+)'", _CODE)))
 
 
-@pytest.fixture(scope="module")
-def stand_in() -> Iterator[str]:
+class StandIn:
+    """The stand-in, whose habits may be kept for the first case alone, and which may be repaired.
+
+    Attributes:
+        asked: the cases that were asked about, in order.
+        only_first: whether cases but the first are answered plainly.
+        repaired: whether all are.
+    """
+
+    def __init__(self, handler: type[Any]) -> None:
+        self.asked: list[str] = []
+        self.only_first = self.repaired = False
+        note = self
+
+        class Noting(handler):  # type: ignore[misc]
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                about = "c0" if b"Is it a dog (0)?" in body else "c1"
+                note.asked.append(about)
+                if note.repaired or (note.only_first and about != "c0"):
+                    self.path = "/ok/" + self.path.split("/", 2)[2]
+                self.rfile, before = io.BytesIO(body), self.rfile
+                try:
+                    super().do_POST()
+                finally:
+                    self.rfile = before
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Noting)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
     code, _, last = _CODE.rstrip().rpartition("\n")
     assert last.startswith("ThreadingHTTPServer((")
     space: dict[str, Any] = {}
     exec(compile(code, str(STAND_IN), "exec"), space)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), space["H"])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    made = StandIn(space["H"])
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+def limits_of(mode: str) -> RequestLimits:
+    return RequestLimits(seconds=0.5 if mode == "slow" else 5.0, tries=3, pause=0.0)
 
 
 @pytest.mark.skipif(not STAND_IN.is_file(), reason="shared/cases is not here")
 @pytest.mark.parametrize("mode", MODES or ["none"])
 def test_every_habit_of_the_stand_in_ends_in_steps_or_in_its_own_words(
-    mode: str, cases: Cases, stand_in: str
+    mode: str, cases: Cases, stand_in: StandIn
 ) -> None:
-    limits = RequestLimits(seconds=0.5 if mode == "slow" else 5.0, tries=3, pause=0.0)
-    made = run(f"{stand_in}/{mode}/v1", cases, limits)
+    made = run(f"{stand_in.url}/{mode}/v1", cases, limits_of(mode))
     if mode in FAIL:
         assert set(made.failed) == {"c0", "c1"}
         assert FAIL[mode] in made.failed["c0"], made.failed["c0"]
     else:
         assert made.failed == {}
         assert all(len(c.steps) == 3 for c in made.cases)
+
+
+@pytest.mark.skipif(not STAND_IN.is_file(), reason="shared/cases is not here")
+@pytest.mark.parametrize("mode", MODES or ["none"])
+def test_after_a_repair_of_the_server_only_what_failed_is_asked_again(
+    mode: str, cases: Cases, stand_in: StandIn
+) -> None:
+    url, stand_in.only_first = f"{stand_in.url}/{mode}/v1", True
+    made = run(url, cases, limits_of(mode))
+    assert set(made.failed) == ({"c0"} if mode in FAIL else set())
+    assert len(made.cases[1].steps) == 3  # the run went on behind what failed
+    stand_in.repaired = True
+    stand_in.asked.clear()
+    again = run(url, cases, limits_of(mode))
+    assert stand_in.asked == (["c0"] if mode in FAIL else [])
+    assert again.failed == {}
+    assert all(len(c.steps) == 3 for c in again.cases)
+    stand_in.asked.clear()
+    assert run(url, cases, limits_of(mode)).failed == {}
+    assert stand_in.asked == []

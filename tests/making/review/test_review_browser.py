@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,14 @@ import pytest
 from reviewed import HOSTILE, folder_of_cases
 
 from headscope.data.cases import load_cases
-from headscope.making.review.review_server import ReviewServer, ReviewSession
+from headscope.making.review.review_server import ReviewServer
+from headscope.making.review.review_session import ReviewSession
 
 
 @pytest.fixture
 def page(tmp_path: Path, browser: Any) -> Iterator[ReviewServer]:
-    served = ReviewServer(ReviewSession(folder_of_cases(tmp_path / "cases"), "ann"))
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    browser.get_log("browser")
-    browser.get(served.url)
-    wait(lambda: browser.execute_script("return document.body.dataset.ready"))
-    yield served
-    served.shutdown()
-    served.server_close()
-    thread.join()
+    with opened(folder_of_cases(tmp_path / "cases"), browser) as served:
+        yield served
 
 
 def wait(done: Callable[[], Any], seconds: float = 15) -> Any:
@@ -35,6 +29,23 @@ def wait(done: Callable[[], Any], seconds: float = 15) -> Any:
         assert time.monotonic() < end, "the page did not get there"
         time.sleep(0.02)
     return found
+
+
+@contextmanager
+def opened(folder: Path, browser: Any) -> Iterator[ReviewServer]:
+    """The review page of a folder, in the browser, for the reviewer ann."""
+    served = ReviewServer(ReviewSession(folder, "ann"))
+    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        browser.get_log("browser")
+        browser.get(served.url)
+        wait(lambda: browser.execute_script("return document.body.dataset.ready"))
+        yield served
+    finally:
+        served.shutdown()
+        served.server_close()
+        thread.join()
 
 
 def press(browser: Any, keys: str) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reviewed import folder_of_cases
+from reviewed import folder_of_cases, folder_of_two_pictures
 
+from headscope.data.cases import load_cases
 from headscope.errors import DataError
-from headscope.making.review.review_server import ReviewServer, ReviewSession
-from made_cases import picture, record
+from headscope.making.review.review_server import ReviewServer
+from headscope.making.review.review_session import ReviewSession
 
 
 @pytest.fixture
@@ -130,15 +131,74 @@ def test_writing_back_gives_the_cases_as_judged(page: ReviewServer) -> None:
     assert json.loads(ask(page, "GET", "/case/0")[1])["steps"][1]["answer"] == "left"
 
 
-def test_of_several_pictures_the_first_is_shown_with_its_own_boxes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        picture(tmp_path, f"images/{name}.png", "white")
-    raw = record("a", more=[{"image": "images/b.png", "width": 40, "height": 30}])
-    raw["objects"].append({"id": "cup", "name": "cup", "box": [1, 1, 9, 9], "picture": 1})
-    (tmp_path / "cases.jsonl").write_text(json.dumps(raw) + "\n")
-    shown = ReviewSession(tmp_path, "ann").case(0)
-    assert [o["id"] for o in shown["objects"]] == ["dog", "horse"]
-    assert shown["kind"] == "facing · picture 1 of 2"
+def test_of_several_pictures_each_comes_with_its_size_and_boxes(tmp_path: Path) -> None:
+    session = ReviewSession(folder_of_two_pictures(tmp_path / "cases"), "ann")
+    shown = session.case(0)
+    assert shown["pictures"] == [{"width": 40, "height": 30}, {"width": 60, "height": 20}]
+    assert [(o["id"], o["picture"]) for o in shown["objects"]] == [
+        ("dog", 0),
+        ("horse", 0),
+        ("cup", 1),
+        ("spoon", 0),
+    ]
+    for number, name in enumerate(("a", "b")):
+        assert session.picture(0, number) == (tmp_path / "cases" / "images" / f"{name}.png").read_bytes()
+    with pytest.raises(DataError, match="no picture number 2; there are 2"):
+        session.picture(0, 2)
+
+
+BOX = {"number": 0, "case": "a", "thing": "dog", "box": [20, 5, 38, 20], "picture": 0}
+
+
+def test_a_box_is_moved_undone_and_written(page: ReviewServer) -> None:
+    token = page.session.token
+    mark = page.session.case(0)["objects"][0]["mark"]
+    status, content, _ = ask(page, "POST", "/box", BOX | {"about": mark}, X_Headscope=token)
+    assert status == 200, content
+    assert page.session.case(0)["boxes"]["dog"]["box"] == [20, 5, 38, 20]
+    done = json.loads(ask(page, "POST", "/undo", {}, X_Headscope=token)[1])
+    assert (done["undone"], done["picture"]) == ("the box of dog of a", 0)
+    assert page.session.case(0)["boxes"] == {}
+    ask(page, "POST", "/box", BOX, X_Headscope=token)
+    assert json.loads(ask(page, "POST", "/write", {}, X_Headscope=token)[1])["boxes"] == 1
+    assert load_cases(page.session.folder)[0].objects[0].box == (20, 5, 38, 20)
+    status, content, _ = ask(page, "POST", "/undo", {}, X_Headscope=token)
+    assert status == 400
+    assert "nothing to undo since" in json.loads(content)["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, BOX | {"number": 9}, BOX | {"case": "b"}, BOX | {"thing": "cat"}, BOX | {"box": "x"},
+     BOX | {"box": [1, 2, 3]}, BOX | {"box": [1, 2, True, 4]}, BOX | {"box": [0, 0, 99, 9]},
+     BOX | {"box": [5, 5, 5, 9]}, BOX | {"box": [9, 9, 5, 5]}, BOX | {"picture": 1}, BOX | {"picture": "0"},
+     BOX | {"thing": None}, BOX | {"about": "other"}, {"number": 0, "case": "a", "thing": "dog"},
+     BOX | {"box": [22, 5, 38, 20]}, BOX | {"box": [1e999, 0, 2, 2]}, BOX | {"box": [10**400, 0, 2, 2]}],
+    ids=range(18),
+)  # fmt: skip
+def test_a_box_that_makes_no_sense_gets_a_reason_and_changes_nothing(page: ReviewServer, body: Any) -> None:
+    status, content, _ = ask(page, "POST", "/box", body, X_Headscope=page.session.token)
+    assert status == 400
+    assert json.loads(content)["error"]
+    assert not list(page.session.folder.glob("reviews/ann/*"))
+
+
+def test_undo_goes_back_act_by_act_and_refuses_where_another_page_judged_since(page: ReviewServer) -> None:
+    session = page.session
+    session.judge(VERDICT)
+    session.judge(VERDICT | {"ruling": "reject"})
+    session.box(BOX)
+    session.judge(VERDICT | {"ruling": None})
+    assert session.undo()["undone"] == "the verdict on s1 of a"
+    assert session.case(0)["verdicts"]["s1"]["ruling"] == "reject"
+    session.undo()
+    assert session.case(0)["boxes"] == {}
+    assert session.undo()["step"] == 0
+    assert session.case(0)["verdicts"]["s1"]["ruling"] == "accept"
+    ReviewSession(session.folder, "ann").judge(VERDICT | {"step": "s2"})
+    with pytest.raises(DataError, match="case 'a' was judged elsewhere since; nothing is undone"):
+        session.undo()
+    assert set(session.case(0)["verdicts"]) == {"s1", "s2"}
 
 
 def test_a_port_in_use_is_said_plainly(page: ReviewServer) -> None:

@@ -86,8 +86,8 @@ class ImportReport:
         out += [f"    {line}" for line in self.first[:5]]
         if self.several_pictures:
             out.append(
-                f"  {self.several_pictures} cases have several pictures: they can be read, checked and "
-                "scored (`headscope score`), not asked here"
+                f"  {self.several_pictures} cases have several pictures: a model that takes one picture a "
+                "prompt refuses them (`headscope score` reads answers that others saved)"
             )
         if self.without_picture:
             out.append(

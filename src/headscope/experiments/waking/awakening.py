@@ -91,11 +91,14 @@ def _weight(site: Site) -> Tensor:
     return weight.detach()
 
 
-def object_tokens(grid: ImageGrid, boxes: Sequence[Box]) -> NDArray[np.bool_]:
+def object_tokens(grid: ImageGrid, boxes: Sequence[Box], picture: int = 0) -> NDArray[np.bool_]:
     """Image tokens that show the boxes: bool (image token,).
 
     A token counts if boxes cover at least a quarter of its rectangle; of a box that covers no token so far (a
     small thing), the token that it covers most counts.
+
+    Args:
+        picture: number of the prompt's picture that the boxes lie in, from 0.
 
     Raises:
         ModelError: it is not known where the model's image tokens lie in the picture.
@@ -103,6 +106,8 @@ def object_tokens(grid: ImageGrid, boxes: Sequence[Box]) -> NDArray[np.bool_]:
     if grid.boxes is None:
         raise ModelError(f"asked which image tokens show a box; {grid.reason or 'the map is not known'}")
     rects = np.nan_to_num(grid.boxes.double().cpu().numpy())
+    if (mine := grid.of(picture)) is not None:
+        rects = np.where(mine.cpu().numpy()[:, None], rects, 0.0)
     size = (rects[:, 2] - rects[:, 0]) * (rects[:, 3] - rects[:, 1])
     found = np.zeros(len(rects), dtype=bool)
     for x0, y0, x1, y1 in boxes:

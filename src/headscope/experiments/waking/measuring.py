@@ -106,7 +106,13 @@ class Meter:
     def _pictures(self, variant: str, questions: Sequence[Question]) -> dict[str, Shown]:
         picture = case_pictures(self.cases)
         look, seed = self.settings.look, self.seed
-        made = {q.item.id: show(variant, picture(q.item), q, look, seed) for q in questions}
+
+        def one(question: Question) -> Image.Image:
+            shown = picture(question.item)
+            assert isinstance(shown, Image.Image)  # cases with several pictures are refused before
+            return shown
+
+        made = {q.item.id: show(variant, one(q), q, look, seed) for q in questions}
         return {name: shown for name, shown in made.items() if shown is not None}
 
     def _ask(

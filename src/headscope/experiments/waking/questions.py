@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from headscope.asking.items import Item, make_items
-from headscope.data.cases import Cases
+from headscope.data.cases import Cases, refuse_several_pictures
 from headscope.errors import StudyError
 from headscope.experiments.waking.controls import CONTROLS, Scene, control
 from headscope.functions import Taxonomy
@@ -143,7 +143,12 @@ def questions_of(
     source: BoxSource,
     settings: WakeSettings,
 ) -> list[Question]:
-    """Every question of a split, asked alone (main questions in ``main_contexts``), with its target."""
+    """Every question of a split, asked alone (main questions in ``main_contexts``), with its target.
+
+    Raises:
+        DataError: a case with several pictures: the controls of pointing are made for one.
+    """
+    refuse_several_pictures(cases, cases.folder)
     wanted = [case for case in cases if splits[case.id] == split]
     found = []
     for item in make_items(wanted, taxonomy, ("alone",), main_contexts=settings.main_contexts):

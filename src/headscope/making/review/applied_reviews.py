@@ -15,6 +15,7 @@ from headscope.data.schema import Case
 from headscope.data.validation import CASES_FILE
 from headscope.errors import DataError
 from headscope.functions import MAIN
+from headscope.making.review.box_changes import boxed
 from headscope.making.review.verdicts import FOLDER, Reviews, Verdict, changed, steps_of
 from headscope.storage import write_atomic
 
@@ -23,10 +24,11 @@ REJECTED = "rejected.jsonl"
 
 @dataclass(frozen=True)
 class AppliedReviews:
-    """What writing back did: verdicts by ruling, and cases left out.
+    """What writing back did: verdicts by ruling, boxes drawn, moved or removed, and cases left out.
 
     Attributes:
-        stale: ``case/step`` of verdicts on words that somebody changed since: they are kept and do not count.
+        stale: ``case/step`` of verdicts on words that somebody changed since, and ``case/box of thing`` of
+            boxes: they are kept and do not count.
     """
 
     cases: Cases
@@ -35,15 +37,16 @@ class AppliedReviews:
     rejected: int
     cases_left_out: int
     stale: tuple[str, ...] = ()
+    boxes: int = 0
 
 
 def apply_reviews(cases: Cases, reviewer: str, out: str | Path | None = None) -> AppliedReviews:
     """Write the cases as a reviewer's verdicts leave them; each file is replaced in one step.
 
-    Accepted and fixed answers become ``reviewed``, rejected steps go; a case whose main question is rejected
-    goes to ``reviews/rejected.jsonl``, so that nothing is lost. What others wrote into the folder since the
-    cases were read stays: the verdicts are applied, step by step, to the cases as they are now, and one on
-    words that were changed since does not count.
+    Accepted and fixed answers become ``reviewed``, rejected steps go, boxes become what was drawn; a case
+    whose main question is rejected goes to ``reviews/rejected.jsonl``, so that nothing is lost. What others
+    wrote into the folder since the cases were read stays: verdicts and boxes are applied, one by one, to the
+    cases as they are now, and one on words or things that were changed since does not count.
 
     Args:
         out: another folder; by default the cases' own.
@@ -80,21 +83,28 @@ def _applied(cases: Cases, reviewer: str, target: Path) -> AppliedReviews:
     kept: list[Case] = []
     lost: list[Case] = []
     rulings: Counter[str] = Counter()
+    boxes = 0
     for case in cases:
-        verdicts = reviews.of(case)
+        verdicts, drawn = reviews.of(case), reviews.boxes_of(case)
         stale += [f"{case.id}/{step}" for step in reviews.stale(case)]
+        stale += [f"{case.id}/box of {thing}" for thing in reviews.stale_boxes(case)]
         rulings.update(v.ruling for v in verdicts.values())
         if MAIN in verdicts and verdicts[MAIN].ruling == "reject":
             lost.append(case)
         else:
-            kept.append(changed(case, verdicts) if verdicts else case)
+            boxes += len(drawn)
+            kept.append(changed(boxed(case, drawn), verdicts) if verdicts or drawn else case)
     if not kept:
         raise DataError(f"{cases.folder}: {reviewer} rejected every case; nothing would be left")
     if lost:
         _keep_rejected(target / FOLDER / REJECTED, lost)
     saved = save_cases(Cases(cases.folder, kept), target)
+    if target.resolve() == cases.folder.resolve():
+        for case in cases:
+            if drawn := reviews.boxes_of(case):
+                reviews.note_written(case, drawn)
     return AppliedReviews(
-        saved, rulings["accept"], rulings["fix"], rulings["reject"], len(lost), tuple(stale)
+        saved, rulings["accept"], rulings["fix"], rulings["reject"], len(lost), tuple(stale), boxes
     )
 
 

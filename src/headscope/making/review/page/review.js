@@ -2,7 +2,10 @@
 // Everything that comes from the cases is put in as text, never as markup.
 const token = document.querySelector("meta[name=token]").content;
 const $ = (id) => document.getElementById(id);
-const state = { cases: [], functions: [], spatial: new Set(), number: 0, step: 0, shown: null, editing: false };
+const state = {
+  cases: [], functions: [], spatial: new Set(), number: 0, step: 0, shown: null, editing: false,
+  picture: 0, thing: null, shape: null, naming: false, // the picture that is shown, the thing selected, its box being shaped
+};
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
@@ -58,16 +61,54 @@ async function overview() {
 }
 
 async function show(number, step) {
-  const last = state.cases.length - 1;
+  const last = state.cases.length - 1, was = state.shown;
   state.number = Math.max(0, Math.min(last, number));
   state.shown = await ask(`/case/${state.number}`);
-  state.editing = false;
+  state.editing = state.naming = false;
+  state.shape = null;
   const first = state.shown.steps.findIndex((s) => !(s.id in state.shown.verdicts));
   state.step = step === undefined ? Math.max(0, first) : Math.max(0, Math.min(state.shown.steps.length - 1, step));
-  $("picture").src = `/picture/${state.number}?${encodeURIComponent(state.shown.id)}`;
-  $("picture").style.height = state.shown.height < 300 && state.shown.width < 500 ? `${Math.min(480, 3 * state.shown.height)}px` : "";
-  $("picture").alt = `Picture of case ${state.shown.id}`;
+  if (!was || was.id !== state.shown.id) {
+    state.picture = 0;
+    state.picture = pictureOf(state.shown.steps[state.step]) ?? 0;
+    state.thing = null;
+  }
+  showPicture(Math.min(state.picture, state.shown.pictures.length - 1));
+}
+
+// The picture that a step is about, where the one that is shown holds nothing of it.
+function pictureOf(step) {
+  const seen = things().filter((t) => t.box && step.objects.includes(t.id)).map((t) => t.picture);
+  return seen.length && !seen.includes(state.picture) ? seen[0] : undefined;
+}
+
+function showPicture(which) {
+  const { shown } = state, { width, height } = shown.pictures[which], image = $("picture");
+  state.picture = which;
+  image.src = `/picture/${state.number}/${which}?${encodeURIComponent(shown.id)}`;
+  image.style.height = height < 300 && width < 500 ? `${Math.min(480, 3 * height)}px` : "";
+  image.alt = shown.pictures.length > 1 ? `Picture ${which + 1} of case ${shown.id}` : `Picture of case ${shown.id}`;
   draw();
+}
+
+function nextPicture(by) {
+  const count = state.shown.pictures.length;
+  if (count < 2) { say("This case has one picture."); return; }
+  if (busy()) return;
+  state.thing = null;
+  showPicture((state.picture + by + count) % count);
+}
+
+function drawPictures() {
+  const row = $("pictures"), count = state.shown.pictures.length;
+  row.hidden = count < 2;
+  row.replaceChildren(...state.shown.pictures.map((_, i) => {
+    const button = make("button", i === state.picture ? "true" : "", `Picture ${i + 1}`);
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(i === state.picture));
+    button.addEventListener("click", () => nextPicture(i - state.picture));
+    return button;
+  }));
 }
 
 function draw() {
@@ -78,27 +119,12 @@ function draw() {
   $("kind").textContent = [shown.kind, shown.source].filter(Boolean).join(" · ");
   const main = shown.steps[shown.steps.length - 1];
   $("question").textContent = main.question;
+  drawPictures();
   drawBoxes(new Set(now.objects));
   $("steps").replaceChildren(...shown.steps.map(drawStep));
   const at = $("steps").children[state.step];
   if (state.editing) at.querySelector("input[name=answer]").select();
   at.scrollIntoView({ block: "nearest" });
-}
-
-function drawBoxes(about) {
-  const shown = state.shown, space = "http://www.w3.org/2000/svg";
-  const boxes = $("boxes");
-  boxes.setAttribute("viewBox", `0 0 ${shown.width} ${shown.height}`);
-  boxes.setAttribute("preserveAspectRatio", "none");
-  boxes.replaceChildren(...shown.objects.filter((o) => o.box).map((o) => {
-    const rect = document.createElementNS(space, "rect");
-    const [x0, y0, x1, y1] = o.box;
-    for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0 })) rect.setAttribute(key, value);
-    if (about.has(o.id)) rect.setAttribute("class", "about");
-    return rect;
-  }));
-  $("things").replaceChildren(...shown.objects.slice(0, 40).map((o) => make("li", about.has(o.id) ? "about" : "", o.name)));
-  if (!shown.objects.some((o) => o.box)) $("things").append(make("li", "", "no boxes known"));
 }
 
 function drawStep(step, index) {
@@ -117,7 +143,7 @@ function drawStep(step, index) {
   if (now && state.editing) item.append(drawForm(step, words));
   else if (now) item.append(drawChoices(step, words), drawActs(verdict));
   item.addEventListener("click", (event) => {
-    if (index !== state.step && !event.target.closest("button")) { state.step = index; state.editing = false; draw(); }
+    if (index !== state.step && !event.target.closest("button")) { state.editing = false; goTo(index); }
   });
   return item;
 }
@@ -187,6 +213,12 @@ function drawForm(step, words) {
   return form;
 }
 
+function goTo(index) {
+  state.step = index;
+  const which = isShaping() ? undefined : pictureOf(state.shown.steps[index]);
+  if (which === undefined) draw(); else showPicture(which);
+}
+
 function edit() { state.editing = true; draw(); }
 
 function answerWith(choice) {
@@ -196,6 +228,7 @@ function answerWith(choice) {
 }
 
 async function judge(ruling, change) {
+  if (busy()) return;
   const shown = state.shown, step = shown.steps[state.step], had = step.id in shown.verdicts;
   const sent = { number: state.number, case: shown.id, step: step.id, about: step.mark, ruling, change };
   let verdict;
@@ -205,8 +238,8 @@ async function judge(ruling, change) {
   state.cases[state.number].judged += (verdict ? 1 : 0) - (had ? 1 : 0);
   state.editing = false;
   meter();
-  if (verdict && state.step < shown.steps.length - 1) state.step += 1;
-  else if (verdict && !unjudged() && state.number < state.cases.length - 1) { await show(state.number + 1); return; }
+  if (verdict && state.step < shown.steps.length - 1) { goTo(state.step + 1); return; }
+  if (verdict && !unjudged() && state.number < state.cases.length - 1) { await show(state.number + 1); return; }
   draw();
 }
 
@@ -228,10 +261,20 @@ async function nextOpen() {
   say("Everything is judged.");
 }
 
+async function undo() {
+  const done = await ask("/undo", {});
+  state.cases[done.number].judged = done.judged;
+  const same = state.number === done.number;
+  await show(done.number, done.step ?? (same ? state.step : undefined));
+  if (done.picture !== null && state.shown.pictures[done.picture]) showPicture(done.picture);
+  meter();
+  say(`Undone: ${done.undone}.`);
+}
+
 async function writeBack() {
   const done = await ask("/write", {});
-  say(`Written: ${done.accepted} accepted, ${done.fixed} fixed, ${done.rejected} rejected; ${done.cases_left_out} cases left out.`
-    + (done.stale.length ? ` Not counted, since somebody changed the words: ${done.stale.slice(0, 5).join(", ")}.` : ""));
+  say(`Written: ${done.accepted} accepted, ${done.fixed} fixed, ${done.rejected} rejected, ${done.boxes} boxes changed; ${done.cases_left_out} cases left out.`
+    + (done.stale.length ? ` Not counted, since somebody changed them: ${done.stale.slice(0, 5).join(", ")}.` : ""));
   await overview();
   await show(state.number, state.step);
 }
@@ -247,21 +290,31 @@ const acts = {
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
   n: () => show(state.number + 1), p: () => show(state.number - 1),
   ArrowRight: () => show(state.number + 1), ArrowLeft: () => show(state.number - 1),
-  o: nextOpen, w: writeBack, b: () => $("boxes").classList.toggle("off"), "?": () => keys(),
+  o: nextOpen, w: writeBack, z: undo, d: startDrawing, x: removeBox, v: takeBoxBack,
+  t: () => nextThing(1), T: () => nextThing(-1), "[": () => nextPicture(-1), "]": () => nextPicture(1),
+  b: () => $("boxes").classList.toggle("off"), "?": () => keys(),
   Escape: () => keys(false),
 };
 
 function move(by) {
-  state.step = Math.max(0, Math.min(state.shown.steps.length - 1, state.step + by));
-  draw();
+  goTo(Math.max(0, Math.min(state.shown.steps.length - 1, state.step + by)));
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !state.shown) return;
+  if (!state.shown) return;
+  const inField = state.editing || state.naming;
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !inField && !isShaping()) {
+    event.preventDefault();
+    undo().catch(() => {});
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (state.editing) {
     if (event.key === "Escape") { state.editing = false; draw(); }
     return;
   }
+  if (state.naming && event.key !== "Escape") return;
+  if (boxKey(event)) { event.preventDefault(); return; }
   const choice = /^[1-9]$/.test(event.key) && state.shown.steps[state.step].choices[Number(event.key) - 1];
   const act = choice ? () => answerWith(choice) : acts[event.key];
   if (act && !event.repeat) {
@@ -269,11 +322,14 @@ document.addEventListener("keydown", (event) => {
     Promise.resolve(act()).catch(() => {});
   } else if (act && /^Arrow|^[jk]$/.test(event.key)) { event.preventDefault(); act(); }
 });
-$("open").addEventListener("click", () => nextOpen().catch(() => {}));
-$("write").addEventListener("click", () => writeBack().catch(() => {}));
+const run = (act) => { if (!busy()) Promise.resolve(act()).catch(() => {}); };
+$("undo").addEventListener("click", () => run(undo));
+$("open").addEventListener("click", () => run(nextOpen));
+$("write").addEventListener("click", () => run(writeBack));
 $("help").addEventListener("click", () => keys());
-$("previous").addEventListener("click", () => show(state.number - 1).catch(() => {}));
-$("next").addEventListener("click", () => show(state.number + 1).catch(() => {}));
+$("previous").addEventListener("click", () => run(() => show(state.number - 1)));
+$("next").addEventListener("click", () => run(() => show(state.number + 1)));
+$("frame").addEventListener("pointerdown", pressed);
 window.addEventListener("unhandledrejection", (event) => event.preventDefault());
 
 (async () => {
