@@ -59,6 +59,12 @@ class Artefact(Record):
 
     TABLE: ClassVar[bool] = False
     _rows: tuple[Row, ...] = PrivateAttr(())
+    _path: Path | None = PrivateAttr(None)  # where it was saved or loaded; no part of what it is
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same type, with the same fields and rows, wherever it lies."""
+        same = type(other) is type(self) and isinstance(other, Artefact)
+        return same and self.__dict__ == other.__dict__ and self._rows == other._rows
 
     @classmethod
     def schema_name(cls) -> str:
@@ -100,6 +106,7 @@ class Artefact(Record):
             write_table(table, list(self._rows))
         beside = file_digest(table) if self.TABLE else ""
         write_sealed(path, {"schema": self.schema_name(), **self.content()}, beside)
+        self._path = path
         return path
 
     @classmethod
@@ -111,6 +118,12 @@ class Artefact(Record):
                 stage wrote, file and field are named; or its checksum, or the table's, does not hold.
         """
         path = Path(path)
+        found = cls._read(path)
+        found._path = path
+        return found
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
         try:
             text, holds, beside = unsealed(read_text(path))
         except ValueError as exc:

@@ -139,7 +139,10 @@ STAGES = (
         run="ablate",
         settings="AblationSettings",
         result="AblationResult",
-        keeps=("ablation.json", "ablation.parquet", "ablate"),
+        keeps=(
+            *("ablation.json", "ablation.parquet", "ablate"),
+            *("ablation-answers.json", "ablation-answers.parquet"),
+        ),
         freezes="ablation",
     ),
     Stage(
