@@ -63,8 +63,9 @@ class Artefact(Record):
 
     def __eq__(self, other: object) -> bool:
         """Whether the other is of the same type, with the same fields and rows, wherever it lies."""
-        same = type(other) is type(self) and isinstance(other, Artefact)
-        return same and self.__dict__ == other.__dict__ and self._rows == other._rows
+        if not isinstance(other, Artefact) or type(other) is not type(self):
+            return False
+        return self.__dict__ == other.__dict__ and self._rows == other._rows
 
     @classmethod
     def schema_name(cls) -> str:

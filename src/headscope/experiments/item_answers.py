@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 FILE = "ablation-answers.json"
 PLAIN = "none"  # the edit of a question asked as it is
 COLUMNS = ("item", "case", "function", "context", "question", "truth", "edit", "muted", "scope")
-MEASURED = ("correct", "margin", "readable")
 
 
 class ItemAnswers(Artefact):
@@ -56,14 +55,14 @@ class AnswerLog:
             key = (item.id, edit, muted, scope)
             if key not in self._rows:
                 about = (item.case.id, item.function, item.context, item.question, item.truth)
-                row = dict(zip(COLUMNS, (item.id, *about, edit, muted or None, scope or None), strict=True))
                 margin = float(read.margin[i])
-                row |= {
+                values = (item.id, *about, edit, muted or None, scope or None)
+                self._rows[key] = {
+                    **dict(zip(COLUMNS, values, strict=True)),
                     "correct": bool(read.correct[i]),
                     "margin": margin if np.isfinite(margin) else None,
                     "readable": bool(read.readable[i]),
                 }
-                self._rows[key] = row
 
     def save(self, folder: Path) -> None:
         """Write the file and its table."""
