@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, PrivateAttr, ValidationError
 
+from headscope import notebook
 from headscope.errors import DamagedError, StoreError
 from headscope.seals import file_digest, unsealed
 from headscope.storage import CHANGED, Row, damaged, plain, read_table, read_text, write_sealed, write_table
@@ -79,6 +80,19 @@ class Artefact(Record):
 
     __str__ = __repr__
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the functions with what was found, and what else there is."""
+        functions = getattr(self, "functions", None)
+        parts = [notebook.heading(type(self).__name__, self.schema_name())]
+        if isinstance(functions, dict):
+            found = [{"function": name, **_figures(one)} for name, one in functions.items()]
+            parts.append(notebook.table(found))
+        fields = [
+            n for n in type(self).model_fields if n not in ("schema_", "functions") and getattr(self, n)
+        ]
+        said = [{"field": name, "holds": _held(getattr(self, name))} for name in fields]
+        return "".join([*parts, notebook.table(said)])
+
     @property
     def rows(self) -> tuple[Row, ...]:
         """Rows of the table."""
@@ -147,6 +161,34 @@ class Artefact(Record):
         if changed:
             raise damaged(path, CHANGED)
         return found.with_rows(rows)
+
+
+_FIGURES = ("k", "n", "items", "drop_points", "delta_points", "margin_drop", "ci", "q", "claimed", "verdict")
+
+
+def _figures(one: object) -> Row:
+    """What a notebook shows of one function: the figures that its record has, of records in it too."""
+    if not isinstance(one, Record):
+        return {"found": _held(one)}
+    own = {name: getattr(one, name) for name in _FIGURES if hasattr(one, name)}
+    inner = {n: v for n in type(one).model_fields if isinstance(v := getattr(one, n), Record)}
+    if own:
+        return {name: _held(value) if isinstance(value, list) else value for name, value in own.items()}
+    return {
+        f"{name} {field}": value
+        for name, record in inner.items()
+        for field, value in record
+        if value is None or isinstance(value, int | float | str)
+    }
+
+
+def _held(value: object) -> object:
+    """A field in a few words."""
+    if isinstance(value, dict):
+        return ", ".join(map(str, value))
+    if isinstance(value, list | tuple) and len(value) > 8:
+        return f"{len(value)} of them"
+    return repr(value) if isinstance(value, Record) else value
 
 
 def _refusal(kind: type[Artefact], path: Path, exc: ValidationError, changed: bool) -> StoreError:

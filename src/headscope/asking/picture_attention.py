@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from headscope import notebook
 from headscope.errors import ModelError
 from headscope.models.attention_rows import attention_row, registry_of, watch_attention
 from headscope.models.geometry import Head, Heads, Site, heads_of
@@ -26,7 +29,7 @@ Floats = NDArray[np.float32]
 _HEAT = (255, 48, 0)  # what the overlay is tinted with
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PictureAttention:
     """How much heads attend to each place of a picture: what :meth:`headscope.Reading.attention` gives.
 
@@ -41,6 +44,23 @@ class PictureAttention:
     weights: xr.DataArray
     picture: Image.Image
     area: tuple[float, float, float, float]
+
+    def __repr__(self) -> str:
+        shape = " x ".join(f"{size} {name}" for name, size in self.weights.sizes.items())
+        return f"PictureAttention({shape})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the overlay, at most 320 pixels wide and high, and each head's share."""
+        laid, data = self.overlay(), BytesIO()
+        laid.thumbnail((320, 320))
+        laid.save(data, "PNG")
+        shares = self.weights.sum(("row", "column"))
+        rows = [
+            {"head": str(head), "share on the picture": float(share)}
+            for head, share in zip(self.weights["head"].values, shares.values, strict=True)
+        ]
+        picture = base64.b64encode(data.getvalue()).decode()
+        return f'<img alt="attention" src="data:image/png;base64,{picture}"/>{notebook.table(rows)}'
 
     def overlay(self, strength: float = 0.75) -> Image.Image:
         """The picture with the heads' mean attention in red; the cell attended to most has all of it.

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope import notebook
 from headscope.asking.ask import BatchReading, read_batch
 from headscope.asking.picture_attention import PictureAttention, PromptAttention, Watch
 from headscope.asking.readouts import check_readouts
 from headscope.data.pictures import AnyPicture, to_rgb
-from headscope.errors import ModelError
+from headscope.errors import ModelError, quoted
 from headscope.models.answers import parser_of
 from headscope.models.geometry import Geometry, Heads
 from headscope.models.library_messages import quiet
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading:
     """What a model answered to one question, and what its heads put out meanwhile.
 
@@ -60,8 +61,25 @@ class Reading:
     z: xr.DataArray
     logprobs: dict[str, float] = field(default_factory=dict)
     total: float | None = None
-    prompt: Encoded | None = field(default=None, repr=False)
-    seen: PromptAttention | None = field(default=None, repr=False)
+    prompt: Encoded | None = None
+    seen: PromptAttention | None = None
+
+    def __repr__(self) -> str:
+        """Short: z holds a number for every head and column."""
+        asked, text = quoted(self.question), quoted(self.text)
+        shape = " x ".join(f"{size} {name}" for name, size in self.z.sizes.items())
+        return f"Reading({asked}, text {text}, answer {self.answer!r}, z {shape})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: question and answer, and how likely each choice is."""
+        shape = " x ".join(f"{size} {name}" for name, size in self.z.sizes.items())
+        line = notebook.heading("Reading", self.question, f"text: {self.text}", f"z: {shape}")
+        ranked = sorted(self.logprobs.items(), key=lambda pair: -pair[1])
+        rows = [
+            {"choice": choice, "log-probability per token": value, "said": choice == self.answer}
+            for choice, value in ranked
+        ]
+        return line + notebook.table(rows)
 
     def attention(self, heads: Heads) -> PictureAttention:
         """What heads attend to in the picture where the first token of the answer is predicted.
