@@ -72,3 +72,12 @@ def test_neither_the_package_nor_its_help_loads_anything_heavy(arguments: list[s
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert "headscope" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_commands_are_imported_in_less_than_a_third_of_a_second() -> None:
+    code = "from time import process_time as now; t = now(); import headscope.cli.app; print(now() - t)"
+    times = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(times) < 0.3, times
