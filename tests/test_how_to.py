@@ -23,5 +23,6 @@ def test_every_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     exec(compile(BLOCKS[0], str(PAGE), "exec"), first)
     for block in BLOCKS[1:]:
         exec(compile(block, str(PAGE), "exec"), dict(first))  # each stands by itself
-    assert (tmp_path / "pointed.png").exists()
+    for name in ("pointed.png", "looks.png"):
+        assert (tmp_path / name).exists()
     assert (tmp_path / "counting.csv").exists()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -100,3 +102,48 @@ def test_where_a_bar_is_drawn_nothing_else_is_said_and_bars_are_not_nested(
             seen.append([loop.bar for loop in progress._WORK.loops])
             assert progress._WORK.line("x", 60.0) == ""
     assert seen == [[True, False]] * 4
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A notebook's kernel; what it was given to display."""
+    pages: list[str] = []
+    shell, area = ModuleType("IPython"), ModuleType("IPython.display")
+    shell.__dict__["get_ipython"] = lambda: SimpleNamespace(kernel=object())
+    area.__dict__["HTML"] = lambda page: page
+
+    def display(page: str, display_id: bool) -> SimpleNamespace:
+        assert display_id
+        pages.append(page)
+        return SimpleNamespace(update=pages.append)
+
+    area.__dict__["display"] = display
+    for name, module in (("IPython", shell), ("IPython.display", area)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(progress, "_REDRAW", 0.0)
+    return pages
+
+
+def test_a_notebook_shows_a_bar_that_needs_no_widgets(
+    displayed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(track([1, 2], "<b>dogs</b>", unit="dog")) == [1, 2]
+    first, second, third, last = displayed
+    assert first == '<progress value="0" max="2"></progress> &lt;b&gt;dogs&lt;/b&gt;: 0 of 2 dog'
+    assert 'value="1" max="2"' in second
+    assert "dog/s" in second
+    assert "min left" in second
+    assert 'value="2" max="2"' in third
+    assert last == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebooks_bar_is_gone_after_an_error_and_loops_within_have_none(displayed: list[str]) -> None:
+    def work() -> None:
+        for _ in track(iter([1, 2]), "outer"):
+            list(track([1], "inner"))
+            raise ValueError("a fault")
+
+    with pytest.raises(ValueError, match="a fault"):
+        work()
+    assert displayed == ["<progress></progress> outer: 0 it", ""]

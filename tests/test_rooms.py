@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "headscope"
 # A room imports from those before it; those in one row know nothing of each other.
 ORDER = (
     ("errors", "version"),
-    ("functions", "progress", "seals"),
+    ("functions", "notebook", "progress", "seals"),
     ("storage",),
     ("workers",),
     ("records",),

@@ -23,7 +23,7 @@ BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
 COLUMNS = 6  # of the picture
 # Files that every room may use and that use none.
 
-COMMON = ("errors", "functions", "progress", "seals", "storage", "version")
+COMMON = ("errors", "functions", "notebook", "progress", "seals", "storage", "version")
 
 
 def rooms() -> dict[str, Path]:
@@ -118,7 +118,7 @@ def table() -> str:
     common = [(room, "nothing") for room in COMMON]
     for room, below in [
         *common,
-        *((r, ", ".join(sorted(graph[r])) or "the six above") for r in order(graph)),
+        *((r, ", ".join(sorted(graph[r])) or "the seven above") for r in order(graph)),
     ]:
         rows.append(f"| `{room}` | {purpose(known[room])} | {below} | {guards(room)} |")
     return "\n".join(rows)

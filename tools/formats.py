@@ -30,6 +30,7 @@ SCHEMAS = DOCS / "schemas"
 OTHERS = (
     "headscope.study.record:StudyRecord",
     "headscope.experiments.scan_results:ScanResult",
+    "headscope.experiments.item_answers:ItemAnswers",
     "headscope.study.evaluation_result:EvaluationResult",
     "headscope.benchmarks.predictions:PredictionScores",
     "headscope.validation.validation_result:ValidationResult",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headscope.edits.edits import Edit, add, edit, mute, scale
     from headscope.edits.patching import patch
     from headscope.errors import HeadscopeError
+    from headscope.experiments.comparing import compare
     from headscope.experiments.scan_model import scan
     from headscope.functions import Taxonomy
     from headscope.making.scenes.generate import draw_scenes
@@ -53,6 +54,7 @@ __all__ = [
     "ask",
     "bake",
     "capture",
+    "compare",
     "draw_scenes",
     "edit",
     "load_cases",
@@ -81,6 +83,7 @@ _HOMES = {
     "ask": "asking.questions",
     "bake": "edits.baking",
     "capture": "capturing.prompt_capture",
+    "compare": "experiments.comparing",
     "draw_scenes": "making.scenes.generate",
     "edit": "edits.edits",
     "load_cases": "data.cases",

@@ -1,7 +1,8 @@
-"""What work says while it goes on, on standard error: a bar in a terminal, else a line a minute."""
+"""What work says while it goes on: a bar in a terminal or a notebook, else a line a minute."""
 
 from __future__ import annotations
 
+import html
 import signal
 import sys
 import threading
@@ -9,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 MINUTE = 60.0
+_REDRAW = 0.25  # seconds between two states of a notebook's bar
 _PRESSED = threading.Event()
 
 
@@ -121,7 +122,7 @@ def _heeded(items: Iterable[T]) -> Iterator[T]:
 def track(items: Iterable[T], label: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
     """Iterate with a bar that shows how much is done, the rate and the time left.
 
-    Without a terminal or a notebook that can draw it, a line a minute says how much is done.
+    Without a terminal or a notebook, a line a minute says how much is done.
 
     Example:
         >>> list(track([1, 2], "steps"))
@@ -132,7 +133,7 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
     _WORK.loops.append(loop)
     try:
         if loop.bar:
-            yield from _drawn(items, loop)
+            yield from (_displayed if _in_notebook() else _drawn)(items, loop)
             return
         with telling(label):
             for item in _heeded(items):
@@ -143,9 +144,46 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
 
 
 def _can_draw() -> bool:
-    """Whether there is a terminal, or a notebook with what its bars need."""
-    notebook = "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
-    return notebook or bool(getattr(sys.stderr, "isatty", lambda: False)())
+    """Whether there is a terminal or a notebook."""
+    return _in_notebook() or bool(getattr(sys.stderr, "isatty", lambda: False)())
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in a notebook's kernel, which shows what is displayed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _displayed(items: Iterable[T], loop: _Loop) -> Iterator[T]:
+    """The items, and a notebook's bar of how many are done, which is gone when they are.
+
+    It is plain HTML that is displayed anew a few times a second: it needs no widgets.
+    """
+    from IPython.display import HTML, display
+
+    begun = last = time.monotonic()
+    shown = display(HTML(_bar_in_html(loop, 0.0)), display_id=True)
+    try:
+        for item in _heeded(items):
+            yield item
+            loop.done += 1
+            now = time.monotonic()
+            if now - last >= _REDRAW:
+                last = now
+                shown.update(HTML(_bar_in_html(loop, now - begun)))
+    finally:
+        shown.update(HTML(""))
+
+
+def _bar_in_html(loop: _Loop, seconds: float) -> str:
+    """A bar, how much is done, the rate and the time left."""
+    rate = loop.done / seconds if seconds and loop.done else 0.0
+    said = str(loop)
+    if rate:
+        said += f", {rate:.1f} {loop.unit}/s"
+        said += f", {(loop.total - loop.done) / rate / MINUTE:.1f} min left" if loop.total else ""
+    ends = f' value="{loop.done}" max="{loop.total}"' if loop.total else ""
+    return f"<progress{ends}></progress> {html.escape(said)}"
 
 
 def _drawn(items: Iterable[T], loop: _Loop) -> Iterator[T]:

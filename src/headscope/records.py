@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, PrivateAttr, ValidationError
 
+from headscope import notebook
 from headscope.errors import DamagedError, StoreError
 from headscope.seals import file_digest, unsealed
 from headscope.storage import CHANGED, Row, damaged, plain, read_table, read_text, write_sealed, write_table
@@ -59,6 +60,13 @@ class Artefact(Record):
 
     TABLE: ClassVar[bool] = False
     _rows: tuple[Row, ...] = PrivateAttr(())
+    _path: Path | None = PrivateAttr(None)  # where it was saved or loaded; no part of what it is
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same type, with the same fields and rows, wherever it lies."""
+        if not isinstance(other, Artefact) or type(other) is not type(self):
+            return False
+        return self.__dict__ == other.__dict__ and self._rows == other._rows
 
     @classmethod
     def schema_name(cls) -> str:
@@ -71,6 +79,19 @@ class Artefact(Record):
         return f"{type(self).__name__}({self.schema_name()}: {', '.join(filled)})"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the functions with what was found, and what else there is."""
+        functions = getattr(self, "functions", None)
+        parts = [notebook.heading(type(self).__name__, self.schema_name())]
+        if isinstance(functions, dict):
+            found = [{"function": name, **_figures(one)} for name, one in functions.items()]
+            parts.append(notebook.table(found))
+        fields = [
+            n for n in type(self).model_fields if n not in ("schema_", "functions") and getattr(self, n)
+        ]
+        said = [{"field": name, "holds": _held(getattr(self, name))} for name in fields]
+        return "".join([*parts, notebook.table(said)])
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -100,6 +121,7 @@ class Artefact(Record):
             write_table(table, list(self._rows))
         beside = file_digest(table) if self.TABLE else ""
         write_sealed(path, {"schema": self.schema_name(), **self.content()}, beside)
+        self._path = path
         return path
 
     @classmethod
@@ -111,6 +133,12 @@ class Artefact(Record):
                 stage wrote, file and field are named; or its checksum, or the table's, does not hold.
         """
         path = Path(path)
+        found = cls._read(path)
+        found._path = path
+        return found
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
         try:
             text, holds, beside = unsealed(read_text(path))
         except ValueError as exc:
@@ -133,6 +161,34 @@ class Artefact(Record):
         if changed:
             raise damaged(path, CHANGED)
         return found.with_rows(rows)
+
+
+_FIGURES = ("k", "n", "items", "drop_points", "delta_points", "margin_drop", "ci", "q", "claimed", "verdict")
+
+
+def _figures(one: object) -> Row:
+    """What a notebook shows of one function: the figures that its record has, of records in it too."""
+    if not isinstance(one, Record):
+        return {"found": _held(one)}
+    own = {name: getattr(one, name) for name in _FIGURES if hasattr(one, name)}
+    inner = {n: v for n in type(one).model_fields if isinstance(v := getattr(one, n), Record)}
+    if own:
+        return {name: _held(value) if isinstance(value, list) else value for name, value in own.items()}
+    return {
+        f"{name} {field}": value
+        for name, record in inner.items()
+        for field, value in record
+        if value is None or isinstance(value, int | float | str)
+    }
+
+
+def _held(value: object) -> object:
+    """A field in a few words."""
+    if isinstance(value, dict):
+        return ", ".join(map(str, value))
+    if isinstance(value, list | tuple) and len(value) > 8:
+        return f"{len(value)} of them"
+    return repr(value) if isinstance(value, Record) else value
 
 
 def _refusal(kind: type[Artefact], path: Path, exc: ValidationError, changed: bool) -> StoreError:

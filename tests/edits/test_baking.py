@@ -74,11 +74,16 @@ def test_bfloat16_is_exact_for_powers_of_two_and_within_a_percent_else(llava, pr
         assert float(error) <= tolerance
 
 
-@pytest.mark.parametrize("what", ["mean", "direction"])
+@pytest.mark.parametrize("what", ["mean", "direction", "reference"])
 def test_what_is_added_goes_to_the_bias_where_there_is_one(llava, prompts, what, monkeypatch, tmp_path):
     vlm = with_bias(llava)
     values = np.random.default_rng(0).normal(size=(12, 12))
-    change = mute(mean=values) if what == "mean" else add(values, 0.5)
+    asked = [(p.image, p.question) for p in prompts]
+    change = {
+        "mean": mute(mean=values),
+        "direction": add(values, 0.5),
+        "reference": mute("mean", reference=asked),
+    }[what]
     inputs = vlm.encode(prompts).inputs
     with edit(vlm, HEADS, change):
         expected = logits(vlm, inputs)

@@ -15,7 +15,8 @@ from edits.naive import double, extend, generate, logits, slow_copy
 from headscope.asking.read import read
 from headscope.capturing.prompt_capture import capture
 from headscope.edits.baking import bake
-from headscope.edits.edits import BatchedEdit, Edit, add, edit, mute, per_item, scale
+from headscope.edits.batched import BatchedEdit, per_item
+from headscope.edits.edits import Edit, add, edit, mute, scale
 from headscope.errors import EditError, ModelError
 from headscope.experiments.scan_model import scan
 from headscope.models.finding import find_geometry

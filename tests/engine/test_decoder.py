@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from edits.fixtures import picture
-from headscope.edits.edits import BatchedEdit, Edit, mute
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit, mute
 from headscope.engine.decoder import difference
 from headscope.engine.replay_trial import logits_under, replay_of
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix, shared_prefix_of

@@ -9,7 +9,8 @@ import torch
 from edits.naive import double, logits, slow_copy
 from headscope.asking.ask import ask
 from headscope.asking.batches import encode_batch, tile
-from headscope.edits.edits import BatchedEdit, Edit, add, mute, scale
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit, add, mute, scale
 from headscope.engine import engine as engines
 from headscope.engine import shared_prefix as fanning
 from headscope.engine.readings import Reader

@@ -138,7 +138,10 @@ def test_test_is_read_only_after_the_choice_is_frozen(run, tmp_path, splits, mon
 
 
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bytes(finished, run, tmp_path, monkeypatch):
-    names = ("ablation.json", "ablation.parquet", "choices.json")
+    names = (
+        *("ablation.json", "ablation.parquet", "choices.json"),
+        *("ablation-answers.json", "ablation-answers.parquet"),
+    )
     expected = {n: (finished / n).read_bytes() for n in names}
     left = [0]
 

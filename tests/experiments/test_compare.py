@@ -12,7 +12,8 @@ from scipy import stats
 
 from headscope.data.cases import Cases
 from headscope.errors import StoreError, StudyError
-from headscope.experiments.compare import CompareResult, CompareSettings, compare
+from headscope.experiments.compare import CompareSettings, compare_stage
+from headscope.experiments.compare_result import CompareResult
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.significance import overlap_p
 from headscope.probing.atlas import Atlas, AtlasHead
@@ -47,7 +48,7 @@ def run(tmp_path: Path):
         )
         there.save(tmp_path / "other" / "probe" / "atlas.json")
         asked = CompareSettings(other=str(tmp_path / "other"), **{"draws": 200, **settings})
-        found = compare(context, here, asked)
+        found = compare_stage(context, here, asked)
         assert CompareResult.load(tmp_path / "compare.json") == found
         return found
 
@@ -74,6 +75,8 @@ def test_overlap_and_correlation_are_those_of_a_plain_count(run) -> None:
         a, b = (np.array(x.rankings["causal"][name]) for x in (here, there))
         top = [set(np.argsort(-s)[:10]) for s in (a, b)]
         assert one.overlap.shared == len(top[0] & top[1])
+        both = [str(h) for h in here.top(name, 10) if h in there.top(name, 10)]
+        assert list(one.overlap.heads) == both
         assert one.overlap.expected == pytest.approx(10 / 64)
         assert one.over_heads.rho == pytest.approx(stats.spearmanr(a, b).statistic)
         means = [
@@ -133,4 +136,4 @@ def test_functions_and_rankings_that_one_side_lacks_are_said(run, tmp_path: Path
         run(here, there, ranking="joint")
     context = ExperimentContext(lambda: pytest.fail("no model"), Cases(tmp_path, []), {}, tmp_path)
     with pytest.raises(StoreError, match="not found"):
-        compare(context, here, replace(CompareSettings(), other=str(tmp_path / "nowhere")))
+        compare_stage(context, here, replace(CompareSettings(), other=str(tmp_path / "nowhere")))

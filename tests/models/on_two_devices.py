@@ -22,7 +22,8 @@ from headscope.asking.ask import ask
 from headscope.asking.items import Item
 from headscope.asking.readouts import READOUTS, Reader
 from headscope.data.schema import Case, Step
-from headscope.edits.edits import Edit, add, mute, per_item, scale
+from headscope.edits.batched import per_item
+from headscope.edits.edits import Edit, add, mute, scale
 from headscope.edits.means import head_means
 from headscope.experiments.waking.awakening import ContributionNorms, attention_to
 from headscope.models.answering.generation import generate

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from headscope.asking.ask import ask
 from headscope.asking.picture_features import shared_features
-from headscope.edits.edits import BatchedEdit, Edit, mute
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit, mute
 from headscope.engine.replay_trial import Replay, logits_under
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix
 from headscope.engine.sharing import joined

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from headscope.cli.app import app
-from headscope.cli.summary_table import FORMATS, table_in
+from headscope.cli.summary_table import table_in
+from headscope.cli.text_tables import FORMATS
 from headscope.errors import StudyError
 from headscope.report.summary import write_summary
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headscope import notebook
 from headscope.asking.ask import BatchReading, read_batch
+from headscope.asking.picture_attention import PictureAttention, PromptAttention, Watch
 from headscope.asking.readouts import check_readouts
-from headscope.data.pictures import AnyPictures
+from headscope.data.pictures import AnyPictures, to_rgb
+from headscope.errors import ModelError, quoted
 from headscope.models.answers import parser_of
-from headscope.models.geometry import Geometry
+from headscope.models.geometry import Geometry, Heads
 from headscope.models.library_messages import quiet
 from headscope.models.types import Encoded, Prompt, choices_of, turns_of
 from headscope.models.vlm import VLM, need_vlm
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading:
     """What a model answered to one question, and what its heads put out meanwhile.
 
@@ -38,6 +41,7 @@ class Reading:
         total: probability of all choices together, None for fewer than two; where it is tiny, the model does
             not want to answer in this form.
         prompt: what was read, encoded, for :func:`headscope.edits.patching.patch`.
+        seen: what :meth:`attention` lays over the picture.
 
     Example:
         >>> import headscope as hs
@@ -57,7 +61,56 @@ class Reading:
     z: xr.DataArray
     logprobs: dict[str, float] = field(default_factory=dict)
     total: float | None = None
-    prompt: Encoded | None = field(default=None, repr=False)
+    prompt: Encoded | None = None
+    seen: PromptAttention | None = None
+
+    def __repr__(self) -> str:
+        """Short: z holds a number for every head and column."""
+        asked, text = quoted(self.question), quoted(self.text)
+        shape = " x ".join(f"{size} {name}" for name, size in self.z.sizes.items())
+        return f"Reading({asked}, text {text}, answer {self.answer!r}, z {shape})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: question and answer, and how likely each choice is."""
+        shape = " x ".join(f"{size} {name}" for name, size in self.z.sizes.items())
+        line = notebook.heading("Reading", self.question, f"text: {self.text}", f"z: {shape}")
+        ranked = sorted(self.logprobs.items(), key=lambda pair: -pair[1])
+        rows = [
+            {"choice": choice, "log-probability per token": value, "said": choice == self.answer}
+            for choice, value in ranked
+        ]
+        return line + notebook.table(rows)
+
+    def attention(self, heads: Heads) -> PictureAttention:
+        """What heads attend to in the picture where the first token of the answer is predicted.
+
+        Edits that were active when the question was read apply.
+
+        Args:
+            heads: heads, labels such as ``"L3H5,L4H0"``, or pairs of layer and head.
+
+        Returns:
+            ``weights``, an array (head, grid row, grid column), and ``overlay()``, the picture with them:
+            see :class:`headscope.asking.picture_attention.PictureAttention`.
+
+        Raises:
+            ModelError: a head that the model does not have; one whose attention is not over the picture or
+                cannot be seen, with the reason; it is not known where the model's image tokens lie.
+
+        Example:
+            >>> import headscope as hs
+            >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 1)
+            >>> found = hs.read(vlm, cases.image(cases[0]), "Where is the dog?").attention("L3H5,L4H0")
+            >>> found.weights.dims, found.weights.sizes["head"]
+            (('head', 'row', 'column'), 2)
+            >>> found.overlay().size == cases.image(cases[0]).size
+            True
+        """
+        if self.seen is None:
+            raise ModelError(
+                "attention: this reading kept none; hs.read keeps it for a question about one picture"
+            )
+        return self.seen.over_picture(heads)
 
     @property
     def best(self) -> str | None:
@@ -112,10 +165,12 @@ def read(
     (name,) = check_readouts((readout,))
     options = choices_of(choices)
     with quiet():
-        encoded = vlm.encode([Prompt(image, question, turns_of(history))])
-        parse = parser_of(question, options)
-        found = read_batch(vlm, encoded, [parse], [options], None, (name,), max_new_tokens)
-    return replace(reading_of(vlm.geometry, found, 0, question, name), prompt=encoded)
+        pictures = [to_rgb(picture) for picture in Prompt(image, question).pictures]
+        encoded = vlm.encode([Prompt(pictures, question, turns_of(history))])
+        parse, watch = parser_of(question, options), Watch(encoded)
+        found = read_batch(vlm, encoded, [parse], [options], watch, (name,), max_new_tokens)
+    seen = watch.found(vlm, pictures[0]) if len(pictures) == 1 else None
+    return replace(reading_of(vlm.geometry, found, 0, question, name), prompt=encoded, seen=seen)
 
 
 def reading_of(geometry: Geometry, found: BatchReading, item: int, question: str, readout: str) -> Reading:

@@ -39,12 +39,12 @@ def table(
     form: Annotated[str, typer.Option("--format", help="csv, latex or markdown.")] = "markdown",
 ) -> None:
     """The functions with their heads, what muting costs and what may be claimed, to paste into a paper."""
-    from headscope.cli.summary_table import FORMATS, table_in
+    from headscope.cli.summary_table import table_in
+    from headscope.cli.text_tables import check_format
     from headscope.errors import StudyError
     from headscope.report.study_summary import FILE, Summary
 
-    if form not in FORMATS:
-        raise StudyError(f"--format {form}: asked for what is not there; there are: {', '.join(FORMATS)}")
+    check_format(form)
     if not (folder / FILE).exists():
         raise StudyError(f"{folder}: has no {FILE} yet; `headscope report --study {folder}` writes it")
     tell(table_in(Summary.load(folder / FILE), form))

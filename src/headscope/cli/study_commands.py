@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headscope.cli.compare_command import compare_two, is_pair
 from headscope.cli.models import (
     AttentionOption,
     DeviceMapOption,
@@ -154,8 +155,20 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         None, "--function", help="One function of patch.json, or all.", hidden=name != "circuit"
     )
 
+    study_option = typer.Option(
+        None if name == "compare" else ..., "--study", help="Folder of the study; made if it is not there."
+    )
+
+    format_option = typer.Option(
+        None,
+        "--format",
+        help="Of `headscope compare A B`: csv, latex or markdown (default).",
+        hidden=name != "compare",
+    )
+
     def command(
-        study: StudyOption,
+        context: typer.Context,
+        study: Path = study_option,
         model: StudyModelOption = None,
         data: DataOption = None,
         size: SizeOption = None,
@@ -177,7 +190,13 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         protocol: str | None = protocol_option,
         pairs: str | None = pairs_option,
         function: str | None = function_option,
+        form: str | None = format_option,
     ) -> None:
+        if name == "compare" and is_pair(context, study, form):
+            compare_two(context.args, parse_settings(settings), form or "markdown")
+            return
+        if form is not None:
+            raise StudyError(f"--format is for `headscope compare A B`; found `headscope {name}`")
         from headscope.study.requested_settings import RequestedSettings
 
         options = model_options(device_map, max_memory, quantization, tower, image_backend, attention)
@@ -204,6 +223,11 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
             say(f"{name}: done, in {opened.folder}")
 
     command.__doc__ = text
+    if name == "compare":
+        command.__doc__ = f"Two studies or atlas.json files side by side: A B. With --study: {text}"
+        pair = {"allow_extra_args": True}
+        app.command(name, context_settings=pair, options_metavar="[A B] [OPTIONS]")(command)
+        return
     app.command(name)(command)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from headscope.asking.form import Form, warnings_of
+from headscope.cli.text_tables import text_table
 from headscope.experiments.waking.summary_records import PointingSummary
 from headscope.records import Interval
 from headscope.report.charts.base import words
@@ -40,7 +39,6 @@ def summary_table(summary: Summary) -> Group:
 _COLUMNS = (
     *("", "accuracy", "heads", "muted", "points lost", "forced choice", "random heads", "q", "claimed"),
 )
-FORMATS = ("csv", "latex", "markdown")
 
 
 def table_in(summary: Summary, form: str) -> str:
@@ -49,24 +47,7 @@ def table_in(summary: Summary, form: str) -> str:
     Args:
         form: ``csv``, ``latex`` or ``markdown``.
     """
-    rows = [["function", *_COLUMNS[1:]], *_function_rows(summary)]
-    if form == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        return text.getvalue().rstrip("\n")
-    if form == "markdown":
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        lines = [f"| {' | '.join(row)} |" for row in cells]
-        return "\n".join([lines[0], f"|---|{'---:|' * (len(rows[0]) - 1)}", *lines[1:]])
-    lines = [" & ".join(_in_latex(cell) for cell in row) + r" \\" for row in rows]
-    head = rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}"
-    return "\n".join([head, r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}"])
-
-
-def _in_latex(text: str) -> str:
-    for sign in "\\&%$#_{}":
-        text = text.replace(sign, r"\textbackslash " if sign == "\\" else f"\\{sign}")
-    return text.replace("–", "--")
+    return text_table([["function", *_COLUMNS[1:]], *_function_rows(summary)], form)
 
 
 def _function_table(summary: Summary) -> Table:

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headscope.edits.edits import Edit, Operation, scale
+from headscope.edits.edits import Edit, Operation, change_of, scale
 from headscope.edits.hooks import Pair, compile_edit
 from headscope.edits.patching import PatchSource
+from headscope.edits.reference import FromReference
 from headscope.errors import EditError
-from headscope.models.geometry import Heads, Site, has_plain_matrix, heads_of
+from headscope.models.geometry import Head, Heads, Site, has_plain_matrix, heads_of
 from headscope.models.library_messages import quiet
 from headscope.models.saving import is_free, write_checkpoint
 from headscope.models.vlm import VLM, need_vlm
@@ -23,7 +24,7 @@ from headscope.models.weights import is_quantized
 def bake(
     vlm: VLM,
     heads: Heads,
-    what: Operation | PatchSource | float,
+    what: Operation | FromReference | PatchSource | float,
     out: str | Path,
     scope: str = "all",
 ) -> Path:
@@ -46,8 +47,9 @@ def bake(
         The folder: safetensors, configuration, processor files and ``headscope-bake.json`` (what was done).
 
     Raises:
-        EditError: a scope other than ``all``; a patch; something to add where the projection has no bias; a
-            quantised or shared projection; a model with an adapter; an output folder that holds files.
+        EditError: a scope other than ``all``; a patch or resampling; something to add where the projection
+            has no bias; a quantised or shared projection; a model with an adapter; an output folder that
+            holds files.
         ModelError: the model was changed since it was loaded or wrapped.
 
     Example:
@@ -60,8 +62,12 @@ def bake(
         raise EditError(
             "bake: a patch takes z of one run, which no weights hold for every prompt; use `with edit(...)`"
         )
+    if isinstance(what, FromReference) and what.mode == "resample":
+        raise EditError(
+            "bake: resampling takes z of a drawn prompt, which no weights hold for every prompt; use "
+            "`with edit(...)`, or mute('mean', reference=...)"
+        )
     need_vlm(vlm, "bake")
-    change = Edit(heads_of(heads), what if isinstance(what, Operation) else scale(float(what)), scope)
     out = Path(out)
     if scope != "all":
         raise EditError(
@@ -72,6 +78,7 @@ def bake(
         raise EditError(f"bake: {out} already exists and is not empty; name a new folder")
     revision = vlm.confirmed_revision()
     _refuse_model(vlm)
+    change = _edit_of(vlm, heads_of(heads), what, scope)
     vlm.require("baked", "an edit baked into the weights")
     replaced: dict[int, Tensor] = {}
     for site, pair in compile_edit(vlm.geometry, change).items():
@@ -79,6 +86,14 @@ def bake(
         replaced.update(_baked(site.projection, pair))
     _write(vlm, revision, replaced, change, out)
     return out
+
+
+def _edit_of(vlm: VLM, heads: tuple[Head, ...], what: Operation | FromReference | float, scope: str) -> Edit:
+    """The edit that is baked; the mean over a reference is taken here."""
+    known = what if isinstance(what, Operation | FromReference) else scale(float(what))
+    change = change_of(vlm, heads, known, scope)
+    assert isinstance(change, Edit)
+    return change
 
 
 def _refuse_model(vlm: VLM) -> None:

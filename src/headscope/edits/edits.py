@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any, TypedDict, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from headscope.edits.hooks import Plan, compile_edit, hooked, stack
+from headscope.edits.hooks import Plan, compile_edit, hooked
 from headscope.edits.patching import Patch, PatchSource
+from headscope.edits.reference import FromReference, reference_of
+from headscope.edits.resampling import Resample
 from headscope.errors import EditError
-from headscope.models.geometry import Geometry, Head, HeadLike, Heads, head_of, heads_of
+from headscope.models.geometry import Geometry, Head, Heads, head_of, heads_of
 from headscope.models.types import SCOPES
 from headscope.models.vlm import VLM, need_vlm
 from headscope.storage import fingerprint
@@ -113,20 +114,54 @@ def _digest(values: Any) -> str:
     return f"{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"
 
 
-def mute(factor: float = 0.0, mean: Blocks | None = None) -> Operation:
-    """Silence heads: z becomes ``factor * z`` (0 by default), or its mean over a reference set.
+@overload
+def mute(factor: float = 0.0, mean: Blocks | None = None) -> Operation: ...
+@overload
+def mute(factor: str, *, reference: object, seed: int | None = None) -> FromReference: ...
+def mute(
+    factor: float | str = 0.0,
+    mean: Blocks | None = None,
+    *,
+    reference: object = None,
+    seed: int | None = None,
+) -> Operation | FromReference:
+    """Silence heads: z becomes ``factor * z`` (0 by default), its mean over a reference, or that of another
+    prompt.
 
-    ``mean`` is an array (head, width) in ``geometry.heads`` order or a mapping head -> (width,), as
-    :func:`headscope.edits.means.head_means` gives it.
+    Args:
+        factor: a number; ``"mean"``: the mean of z over the scope's positions in the reference;
+            ``"resample"``: z of a prompt drawn from the reference, position by position, which leaves a head
+            in its usual range.
+        mean: the means themselves, an array (head, width) in ``geometry.heads`` order or a mapping
+            head -> (width,), as :func:`headscope.edits.means.head_means` gives them.
+        reference: prompts, (picture, question) or what :func:`headscope.read` returned, which are read where
+            the edit begins; or what :func:`headscope.capture` returned, for scope ``last`` (readout
+            ``prompt_last``) and, the mean alone, ``answer`` (``answer_mean``). For ``resample`` at other
+            scopes than ``last`` a prompt must have the layout of the one that is read: the same words, a
+            picture of the same size. z of 32 prompts is kept, drawn if there are more.
+        seed: of the draw of ``resample``, 0 by default.
 
     Raises:
-        EditError: the factor is NaN or infinite, or both a factor and a mean are given.
+        EditError: the factor is NaN, infinite or another word; what does not go together is given; a
+            reference without prompts. When the edit begins, or a prompt is read: one that does not fit it.
 
     Example:
         >>> import headscope as hs
         >>> hs.mute().factor, hs.mute(0.1).factor
         (0.0, 0.1)
+        >>> vlm, cases = hs.load_model("embedded"), hs.draw_scenes("data", 4)
+        >>> asked = [(cases.image(c), "Where is the dog?") for c in cases]
+        >>> with hs.edit(vlm, "L3H5,L4H0", hs.mute("mean", reference=asked)):
+        ...     meant = hs.read(vlm, *asked[0])
+        >>> with hs.edit(vlm, "L3H5,L4H0", hs.mute("resample", reference=asked)):
+        ...     resampled = hs.read(vlm, *asked[0])
     """
+    if isinstance(factor, str):
+        if mean is not None:
+            raise EditError(f"mute({factor!r}): asked for means too; give them alone, or a reference")
+        return reference_of(factor, reference, seed)
+    if reference is not None or seed is not None:
+        raise EditError("mute: asked for a reference or seed; say what of: mute('mean', reference=...)")
     if isinstance(mean, bool):
         raise EditError("mute(mean=...): give the means themselves, as head_means(vlm, batches) returns them")
     if mean is None:
@@ -222,73 +257,11 @@ class Edit:
             yield
 
 
-@dataclass(frozen=True, eq=False)
-class BatchedEdit:
-    """Another edit for each item of a batch: item i gets ``edits[i]`` (None: none), in one forward.
-
-    All edits share one scope. This is how many random control draws ride in one forward. A forward over a
-    multiple of the batch (scoring of choices) repeats each item, and its edit, that many times in a row.
-
-    Attributes:
-        edits: one per item.
-        one_prompt: all items are one prompt, a batch of one (:mod:`headscope.engine.shared_prefix`).
-
-    Raises:
-        EditError: the edits differ in scope.
-    """
-
-    edits: tuple[Edit | None, ...]
-    one_prompt: bool = False
-
-    def __post_init__(self) -> None:
-        scopes = {e.scope for e in self.edits if e is not None}
-        if len(scopes) > 1:
-            raise EditError(f"per_item: edits of one batch must share one scope, found {sorted(scopes)}")
-
-    @property
-    def scope(self) -> str:
-        """The scope that all edits share."""
-        return next((e.scope for e in self.edits if e is not None), "all")
-
-    @contextmanager
-    def applied(self, vlm: VLM) -> Iterator[None]:
-        """Hold the edits on ``vlm`` until the block is left; each forward must have one row per edit.
-
-        Raises:
-            EditError: as :meth:`Edit.applied`, and where rows cannot be matched to items.
-        """
-        distinct: list[Edit | None] = []
-        which = []
-        for item in self.edits:
-            found = next((i for i, known in enumerate(distinct) if known is item), None)
-            which.append(len(distinct) if found is None else found)
-            if found is None:
-                distinct.append(item)
-        compiled = [compile_edit(vlm.geometry, e) if e is not None else {} for e in distinct]
-        plans = [
-            Plan(site, *stack(compiled, site), which=torch.tensor(which), one_prompt=self.one_prompt)
-            for site in dict.fromkeys(s for one in compiled for s in one)
-        ]
-        with hooked(vlm, plans, self.scope):
-            yield
-
-
-def per_item(head_sets: Sequence[Iterable[HeadLike]], what: Operation, scope: str = "all") -> BatchedEdit:
-    """One head set per item of a batch, the same change for all.
-
-    Example:
-        >>> per_item([[Head(0, 1)], [Head(2, 3)]], mute()).scope
-        'all'
-    """
-    made: dict[tuple[Head, ...], Edit] = {}
-    keys = [heads_of(heads) for heads in head_sets]
-    return BatchedEdit(tuple(made.setdefault(k, Edit(k, what, scope)) for k in keys))
-
-
 @contextmanager
-def edit(vlm: VLM, heads: Heads, what: Operation | PatchSource, scope: str = "all") -> Iterator[Edit | Patch]:
-    """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(image,
-    question)``.
+def edit(
+    vlm: VLM, heads: Heads, what: Operation | FromReference | PatchSource, scope: str = "all"
+) -> Iterator[Edit | Patch | Resample]:
+    """Change heads of ``vlm`` inside the block: ``with edit(vlm, heads, mute()): vlm.answer(...)``.
 
     ``heads``: heads, labels such as ``"L3H5,L4H0"``, or pairs of layer and head.
 
@@ -298,7 +271,8 @@ def edit(vlm: VLM, heads: Heads, what: Operation | PatchSource, scope: str = "al
     that runs the model meanwhile is refused.
 
     Args:
-        what: ``mute()``, ``scale(s)``, ``add(...)``, or ``patch(source)``: z of another run.
+        what: ``mute()``, ``mute("mean", reference=...)``, ``scale(s)``, ``add(...)``, or ``patch(source)``: z
+            of another run.
 
     Raises:
         EditError: duplicate heads, heads the model does not have, an unknown scope, a vector of the wrong
@@ -315,6 +289,28 @@ def edit(vlm: VLM, heads: Heads, what: Operation | PatchSource, scope: str = "al
     """
     need_vlm(vlm, "edit")
     every = heads_of(heads)
-    change = what.onto(vlm, every, scope) if isinstance(what, PatchSource) else Edit(every, what, scope)
-    with change.applied(vlm):
+    with (change := change_of(vlm, every, what, scope)).applied(vlm):
         yield change
+
+
+def change_of(
+    vlm: VLM, heads: tuple[Head, ...], what: Operation | FromReference | PatchSource, scope: str
+) -> Edit | Patch | Resample:
+    """What is held on the model; a run or reference that it takes z from is read.
+
+    Raises:
+        EditError: as :func:`edit`.
+    """
+    if isinstance(what, PatchSource):
+        return what.onto(vlm, heads, scope)
+    if isinstance(what, Operation):
+        return Edit(heads, what, scope)
+    if not isinstance(what, FromReference):
+        raise EditError(
+            f"edit: expected what hs.mute, hs.scale, hs.add or hs.patch make, found {type(what).__name__}"
+        )
+    known = Edit(heads, mute(), scope)  # heads and scope are refused before anything is read
+    compile_edit(vlm.geometry, known)
+    if what.mode == "resample":
+        return what.resample(vlm, heads, scope)
+    return Edit(heads, mute(mean=what.mean(vlm, heads, scope)), scope)

@@ -13,18 +13,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headscope.errors import EditError
+from headscope.models.geometry import Head
 from headscope.models.types import Encoded
 from headscope.models.vlm import VLM
 from headscope.progress import track
 
 
-def head_means(vlm: VLM, batches: Iterable[Encoded]) -> NDArray[np.float64]:
-    """Mean of z over all prompt positions (padding left out) of the given batches: (head, width), NaN beyond
-    a width.
+def head_means(
+    vlm: VLM, batches: Iterable[Encoded], scope: str = "all", heads: Sequence[Head] | None = None
+) -> NDArray[np.float64]:
+    """Mean of z over the prompt positions of a scope (padding left out) of the given batches.
 
-    This is what mean-muting at scope ``all`` wants: the mean over the very positions that it replaces.
+    This is what mean-muting at that scope wants: the mean over the very positions that it replaces.
+
+    Args:
+        scope: ``all``, ``image``, ``question`` or ``last``.
+        heads: those whose layers are looked at; None: all.
+
+    Returns:
+        (head, width) over all heads, NaN beyond a width, and of layers that were not looked at.
+
+    Raises:
+        EditError: a layer that reads other positions than the prompt's; a scope without positions.
     """
     geometry = vlm.geometry
+    looked = list(dict.fromkeys(geometry.site_of(h) for h in geometry.heads if heads is None or h in heads))
     total = np.full((len(geometry.heads), geometry.max_width), np.nan)
     sums: dict[Any, Tensor] = {}  # each on its own site's device until all is read
     masks: dict[torch.device, Tensor] = {}  # of the batch now being read, one for each device
@@ -39,7 +52,7 @@ def head_means(vlm: VLM, batches: Iterable[Encoded]) -> NDArray[np.float64]:
                     f"prompt's {tuple(encoded.image.shape)} (item, position), which means are taken over"
                 )
             if z.device not in masks:
-                masks[z.device] = encoded.inputs["attention_mask"].bool().to(z.device)[..., None]
+                masks[z.device] = where.to(z.device)[..., None]
             wide = torch.float32 if z.device.type == "mps" else torch.float64  # mps has no float64
             total = torch.where(masks[z.device], z, 0).to(wide).sum((0, 1))
             sums[site] = sums[site] + total if site in sums else total
@@ -47,20 +60,33 @@ def head_means(vlm: VLM, batches: Iterable[Encoded]) -> NDArray[np.float64]:
         return hook
 
     with ExitStack() as stack, torch.no_grad():
-        for site in geometry.sites:
+        for site in looked:
             stack.callback(site.projection.register_forward_pre_hook(collect(site)).remove)
         for batch in track(list(batches), "mean of heads"):
             encoded = batch.to(vlm.device)
             masks.clear()
-            count += int(encoded.inputs["attention_mask"].bool().sum())
+            where = _positions(encoded, scope)
+            count += int(where.sum())
             vlm.model(**encoded.inputs)
-    for site in geometry.sites:
+    if not count:
+        raise EditError(f"mean of heads: the prompts have no positions of scope {scope!r}")
+    for site in looked:
         whole = sums.get(site, torch.zeros(site.width)).to("cpu", torch.float64)
         mean = (whole / max(count, 1)).view(site.n_heads, site.head_dim).numpy()
         for head in range(site.n_heads):
             row = geometry.index(type(geometry.heads[0])(site.layer, head, site.tower, site.site))
             total[row, : site.head_dim] = mean[head]
     return total
+
+
+def _positions(encoded: Encoded, scope: str) -> Tensor:
+    """(item, position) bool of a scope, padding left out."""
+    real = encoded.inputs["attention_mask"].bool()
+    if scope == "last":
+        real = real & (torch.arange(real.shape[1], device=real.device) == real.shape[1] - 1)
+    elif scope != "all":
+        real = real & (encoded.image if scope == "image" else encoded.question)
+    return real
 
 
 @dataclass(frozen=True, eq=False)

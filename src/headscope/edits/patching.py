@@ -41,7 +41,7 @@ def prompt_z(
         return hook
 
     with ExitStack() as stack, torch.no_grad(), vlm.reading(encoded):
-        for site in _sites(vlm.geometry, heads):
+        for site in sites_of(vlm.geometry, heads):
             stack.callback(site.projection.register_forward_pre_hook(keep(site)).remove)
         if under is not None:
             stack.enter_context(under.applied(vlm))
@@ -84,7 +84,7 @@ class Patch:
         Raises:
             EditError: a head that the model or the source does not have.
         """
-        sites = _sites(geometry, self.heads)
+        sites = sites_of(geometry, self.heads)
         lacking = [site for site in sites if site not in self.source]
         if lacking:
             raise EditError(
@@ -98,11 +98,12 @@ class Patch:
         """Hold the patch until the block is left; the weights are never touched."""
         with ExitStack() as stack:
             for site, heads in self.sites(vlm.geometry):
-                hook = self._hook(vlm, site, heads)
+                hook = self.hook(vlm, site, heads)
                 stack.callback(site.projection.register_forward_pre_hook(hook).remove)
             yield
 
-    def _hook(self, vlm: VLM, site: Site, heads: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
+    def hook(self, vlm: VLM, site: Site, heads: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
+        """A forward pre-hook of a layer's projection: these heads of it get the source's z."""
         source, taken = self.source[site], head_columns(site, heads)
         refuse_others = only_this_thread(vlm)
 
@@ -209,8 +210,13 @@ def head_columns(site: Site, heads: Sequence[int]) -> Tensor:
     return columns.flatten()
 
 
-def _sites(geometry: Geometry, heads: Sequence[Head]) -> list[Site]:
-    """The layers of these heads, each once; only the decoder's see the prompt's positions."""
+def sites_of(geometry: Geometry, heads: Sequence[Head]) -> list[Site]:
+    """The layers of these heads, each once.
+
+    Raises:
+        EditError: a head that the model does not have, or of another tower than the decoder, which alone sees
+            the prompt's positions.
+    """
     known = set(geometry.heads)
     for head in heads:
         if head not in known:

@@ -22,7 +22,8 @@ from headscope.asking.ask import ask, scored_choices
 from headscope.asking.batches import Pictures, encode_batch, length_key, plan_batches, tile
 from headscope.asking.items import Item
 from headscope.asking.picture_features import PictureFeatures, shared_features
-from headscope.edits.edits import BatchedEdit, Edit
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit
 from headscope.engine.replay import ItemReading, clean_margin, one_token, read_item
 from headscope.engine.replay_trial import Replay, replay_of
 from headscope.engine.shared_prefix import SharedPrefix, read_sharing_prefix, shared_prefix_of

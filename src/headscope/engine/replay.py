@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from headscope.asking.ask import judged, margin_of, scored_choices
 from headscope.asking.items import Item
-from headscope.edits.edits import BatchedEdit, Edit
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit
 from headscope.edits.hooks import compile_edit
 from headscope.engine.replay_trial import Replay, sweep_of, together
 from headscope.engine.shared_prefix import behind

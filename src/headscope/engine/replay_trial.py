@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headscope.edits.edits import BatchedEdit, Edit, mute
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit, mute
 from headscope.edits.hooks import compile_edit
 from headscope.engine.decoder import difference
 from headscope.engine.layers import Variant

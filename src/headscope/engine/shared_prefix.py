@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from headscope.asking.ask import Outcome, ask, judged, margin_of, scored_choices
 from headscope.asking.items import Item
-from headscope.edits.edits import BatchedEdit, Edit, mute
+from headscope.edits.batched import BatchedEdit
+from headscope.edits.edits import Edit, mute
 from headscope.engine.decoder import difference, rows_aside
 from headscope.errors import ModelError
 from headscope.models.answering.continuation import continue_greedily

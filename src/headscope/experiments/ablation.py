@@ -37,6 +37,7 @@ from headscope.experiments.context import ExperimentContext
 from headscope.experiments.controls import CLAIM_SETS, Controls, draw
 from headscope.experiments.effects import ControlledEffect, Effect, drops, flat
 from headscope.experiments.general_damage import DivergenceReader
+from headscope.experiments.item_answers import AnswerLog
 from headscope.experiments.resample import RESAMPLE, read_resampled
 from headscope.experiments.settings import AblationSettings
 from headscope.experiments.significance import (
@@ -87,7 +88,8 @@ def ablate(
        other functions, without general damage; random sets put through the same test; other ways to mute;
        other scopes; the main questions.
 
-    Writes ``ablation.json`` and ``ablation.parquet`` (docs/file-formats-interventions.md); resumes.
+    Writes ``ablation.json``, ``ablation-answers.json`` and their tables
+    (docs/file-formats-interventions.md); resumes.
 
     Raises:
         StudyError: no function has items on both ``select`` and ``test``, or no ranking is there.
@@ -97,6 +99,7 @@ def ablate(
     with kept_ways(context.vlm, context.folder):
         made.choose()
         result = made.test()
+    made.answers.save(context.folder)
     result.save(context.folder / FILE)
     return result
 
@@ -111,6 +114,7 @@ class _Ablation:
     layers: dict[LayerKey, LayerDamage] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    answers: AnswerLog = field(default_factory=AnswerLog)
 
     def __post_init__(self) -> None:
         s, every = self.settings, self.context.taxonomy.functions
@@ -349,8 +353,9 @@ class _Ablation:
         kept = stored["kept"]
         if not kept:
             return {}
-        groups = [reader.groups[i] for i in kept]
-        found = effect(reader.clean.part(kept), Reading.from_json(stored["reading"]), groups, self._seed)
+        groups, read = [reader.groups[i] for i in kept], Reading.from_json(stored["reading"])
+        found = effect(reader.clean.part(kept), read, groups, self._seed)
+        self.answers.add_items([reader.items[i] for i in kept], read, RESAMPLE, name, "all")
         self._row("mute", name, name, self.heads[name], mute=RESAMPLE, **flat(found))
         return {RESAMPLE: found}
 
@@ -394,6 +399,7 @@ class _Ablation:
         reader = self.readers["test"][measured]
         edited = reader.read(Edit(self.heads[muted], what or _ZERO, scope))
         found = effect(reader.clean, edited, reader.groups, self.context.seed)
+        self.answers.add(reader, edited, mute, muted, scope)
         self._row(phase, muted, measured, self.heads[muted], scope=scope, mute=mute, **flat(found))
         return found
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from headscope.experiments.effects import ControlledEffect, Effect
+from headscope.experiments.item_answers import answers_beside
 from headscope.records import Artefact, Interval, JsonValue, Number, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Of ablation.parquet.
 COLUMNS = (
@@ -222,6 +226,22 @@ class AblationResult(Artefact):
     layers: tuple[LayerDamage, ...] = ()
     specificity: Specificity | None = None
     dose: dict[str, DoseCurve] = Field(default_factory=dict)
+
+    def answers(self) -> pd.DataFrame:
+        """How each question of ``test`` was answered, as it is and with heads muted.
+
+        Returns:
+            One row a question and edit: ``item``, ``case``, ``function`` that it asks for, ``context``,
+            ``question``, ``truth``; ``edit``, ``none`` or a way to mute (``zero``, ``small``, ``mean``,
+            ``clamp``, ``resample``), ``muted``, the function whose heads, and ``scope``; ``correct``, of the
+            free answer, ``margin``, the truth less the best wrong choice in nats per token, and ``readable``,
+            whether the free answer is any of the choices. Random control sets are not among them.
+
+        Raises:
+            StudyError: the result was made before answers were kept, or is in memory alone.
+            DamagedError: the answers are not as they were written.
+        """
+        return answers_beside(self._path).to_dataframe()
 
     def control_points(self, function: str) -> tuple[float, ...]:
         """Points lost under each control draw of a function, from the table."""

@@ -10,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from headscope.errors import StudyError
+from headscope.experiments.compare_result import (
+    Compared,
+    CompareResult,
+    DepthAgreement,
+    FunctionComparison,
+    MeanAgreement,
+    Overlap,
+    RankAgreement,
+)
 from headscope.experiments.context import ExperimentContext
 from headscope.experiments.significance import overlap_p, q_over_functions
 from headscope.probing.atlas import Atlas
 from headscope.probing.summary import head_rows
-from headscope.records import Artefact, Interval, JsonValue, Number, Record
 from headscope.statistics.resampling import mean_estimate, percentile_interval, spearman, wilson_ci
 from headscope.storage import plain
 
@@ -49,117 +55,7 @@ class CompareSettings:
     draws: int = 2000
 
 
-class Compared(Record):
-    """One of the two atlases.
-
-    Attributes:
-        model, revision, data: what it was made from.
-        heads, layers: heads, and attention layers.
-    """
-
-    model: str
-    revision: str
-    data: str
-    heads: int
-    layers: int
-
-
-class Overlap(Record):
-    """The strongest heads that both atlases name for a function.
-
-    Attributes:
-        k, shared: how many were taken of each, and how many of these are the same.
-        share, ci: ``shared / k``, and its 95 % Wilson interval with heads as trials.
-        expected: the share that two random sets have on average.
-        p, q: hypergeometric p of at least as many, and that after Benjamini and Hochberg over functions.
-    """
-
-    k: int
-    shared: int
-    share: float
-    ci: Interval
-    expected: float
-    p: Number
-    q: Number = None
-
-
-class RankAgreement(Record):
-    """Spearman correlation of two rankings, over heads or over parts of the depth.
-
-    Attributes:
-        rho, ci: the correlation, and its 95 % bootstrap interval; heads are resampled.
-        n: heads, or parts of the depth.
-    """
-
-    rho: Number
-    ci: Interval
-    n: int
-
-
-class DepthAgreement(RankAgreement):
-    """The same over relative depth.
-
-    Attributes:
-        depth: middle of each part, 0 to 1.
-        here, there: mean rank of its heads, 0 the weakest of the model and 1 the strongest.
-    """
-
-    depth: tuple[float, ...]
-    here: tuple[Number, ...]
-    there: tuple[Number, ...]
-
-
-class FunctionComparison(Record):
-    """One function in both atlases.
-
-    Attributes:
-        overlap, over_heads: null where the models have not the same heads.
-        over_depth: over relative depth.
-    """
-
-    overlap: Overlap | None = None
-    over_heads: RankAgreement | None = None
-    over_depth: DepthAgreement
-
-
-class MeanAgreement(Record):
-    """A mean over functions.
-
-    Attributes:
-        value, ci, n: the mean, its 95 % bootstrap interval (functions are resampled), functions.
-    """
-
-    value: Number
-    ci: Interval
-    n: int
-
-
-class CompareResult(Artefact):
-    """One study's atlas beside another's.
-
-    Attributes:
-        settings: all of them, seed among them.
-        ranking: the ranking of both.
-        here, there: the two atlases.
-        same_heads: whether both models have the same heads, so that heads can be compared one by one.
-        functions: function -> how far the two agree.
-        skipped: function -> why it could not be compared.
-        mean_overlap, mean_over_depth: over functions.
-    """
-
-    schema_: Literal["headscope/compare/1"] = Field(default="headscope/compare/1", alias="schema")
-    settings: dict[str, JsonValue]
-    ranking: str
-    here: Compared
-    there: Compared
-    same_heads: bool
-    functions: dict[str, FunctionComparison]
-    skipped: dict[str, str] = Field(default_factory=dict)
-    mean_overlap: MeanAgreement | None = None
-    mean_over_depth: MeanAgreement
-
-
-def compare(context: ExperimentContext, atlas: Atlas, settings: CompareSettings) -> CompareResult:
+def compare_stage(context: ExperimentContext, atlas: Atlas, settings: CompareSettings) -> CompareResult:
     """Hold this study's atlas against another's; writes ``compare.json``.
 
     Raises:
@@ -167,16 +63,28 @@ def compare(context: ExperimentContext, atlas: Atlas, settings: CompareSettings)
     """
     path = Path(settings.other)
     other = Atlas.load(path / "probe" / "atlas.json" if path.is_dir() else path)
+    result = compare_atlases(atlas, other, settings, context.seed)
+    result.save(context.folder / FILE)
+    return result
+
+
+def compare_atlases(atlas: Atlas, other: Atlas, settings: CompareSettings, seed: int) -> CompareResult:
+    """Hold one atlas against another.
+
+    Raises:
+        StudyError: no function is ranked in both.
+    """
     way = settings.ranking or atlas.default_ranking
     skipped = _skipped(atlas, other, way)
     names = [f for f in atlas.functions if f not in skipped]
     if not names:
         raise StudyError(f"compare: no function is ranked by {way} in both atlases: {skipped}")
     same = [h.label for h in atlas.heads] == [h.label for h in other.heads]
-    rng = np.random.default_rng(context.seed)
+    rng = np.random.default_rng(seed)
     depths = _parts(atlas, settings.bins, other), _parts(other, settings.bins, atlas)
     pairs = {f: (atlas.strength(f, way), other.strength(f, way)) for f in names}
-    overlaps = {f: _overlap(*pair, settings.heads) for f, pair in pairs.items()} if same else {}
+    labels = [h.label for h in atlas.heads]
+    overlaps = {f: _overlap(*pair, settings.heads, labels) for f, pair in pairs.items()} if same else {}
     q = q_over_functions({f: found.p for f, found in overlaps.items()})
     functions = {
         f: FunctionComparison(
@@ -187,19 +95,17 @@ def compare(context: ExperimentContext, atlas: Atlas, settings: CompareSettings)
         for f, pair in pairs.items()
     }
     shares = [found.share for found in overlaps.values()]
-    result = CompareResult(
-        settings=plain({**asdict(settings), "seed": context.seed}),
+    return CompareResult(
+        settings=plain({**asdict(settings), "seed": seed}),
         ranking=way,
         here=_about(atlas),
         there=_about(other),
         same_heads=same,
         functions=functions,
         skipped=skipped,
-        mean_overlap=_mean(shares, settings.draws, context.seed) if shares else None,
-        mean_over_depth=_mean([f.over_depth.rho for f in functions.values()], settings.draws, context.seed),
+        mean_overlap=_mean(shares, settings.draws, seed) if shares else None,
+        mean_over_depth=_mean([f.over_depth.rho for f in functions.values()], settings.draws, seed),
     )
-    result.save(context.folder / FILE)
-    return result
 
 
 def _skipped(atlas: Atlas, other: Atlas, way: str) -> dict[str, str]:
@@ -224,16 +130,18 @@ def _about(atlas: Atlas) -> Compared:
     )
 
 
-def _overlap(here: Floats, there: Floats, heads: int) -> Overlap:
+def _overlap(here: Floats, there: Floats, heads: int, labels: Sequence[str]) -> Overlap:
     known = min(int(np.isfinite(s).sum()) for s in (here, there))  # heads without a score are never named
     k = max(1, min(heads or len(here) // 16, known))
-    one, other = (set(np.argsort(-np.nan_to_num(s, nan=-np.inf), kind="stable")[:k]) for s in (here, there))
-    shared = len(one & other)
+    one, other = (np.argsort(-np.nan_to_num(s, nan=-np.inf), kind="stable")[:k] for s in (here, there))
+    both = [labels[i] for i in one if i in set(other)]
+    shared = len(both)
     return Overlap(
         k=k,
         shared=shared,
         share=shared / k,
         ci=wilson_ci(shared, k),
+        heads=tuple(both),
         expected=k / len(here),
         p=overlap_p(shared, k, len(here)),
     )

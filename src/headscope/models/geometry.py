@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from headscope import notebook
 from headscope.errors import GeometryError
 
 
@@ -26,6 +27,8 @@ class Head(NamedTuple):
         >>> import headscope as hs
         >>> str(hs.Head(3, 5)), str(hs.Head(1, 0, site="cross"))
         ('L3H5', 'L1H0.cross')
+        >>> hs.Head(3, 5), hs.Head(1, 0, site="cross")
+        (Head(3, 5), Head(1, 0, site='cross'))
     """
 
     layer: int
@@ -37,6 +40,14 @@ class Head(NamedTuple):
         prefix = "" if self.tower == "decoder" else f"{self.tower}."
         suffix = "" if self.site == "self" else f".{self.site}"
         return f"{prefix}L{self.layer}H{self.head}{suffix}"
+
+    def __repr__(self) -> str:
+        tower = "" if self.tower == "decoder" else f", tower={self.tower!r}"
+        site = "" if self.site == "self" else f", site={self.site!r}"
+        return f"Head({self.layer}, {self.head}{tower}{site})"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{notebook.text(self)}</code>"
 
 
 _LABEL = re.compile(r"(?:(?P<tower>\w+)\.)?L(?P<layer>\d+)H(?P<head>\d+)(?:\.(?P<site>\w+))?")

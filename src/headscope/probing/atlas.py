@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from headscope import notebook
 from headscope.errors import StudyError
 from headscope.records import Artefact, Record
 from headscope.statistics.ranking import BY_SIZE, strongest
@@ -221,6 +222,40 @@ class Atlas(Artefact):
     joint: Row = Field(default_factory=dict)
     independent: Row = Field(default_factory=dict)
     provenance: Provenance = Field(default_factory=Provenance)
+
+    def __repr__(self) -> str:
+        """Short: an atlas holds thousands of scores."""
+        return f"Atlas({self._about()})"
+
+    __str__ = __repr__
+
+    def _about(self) -> str:
+        ways = [way for way in WAYS if any(self.has(way, f) for f in self.functions)]
+        name = f"{self.provenance.model}, " if self.provenance.model else ""
+        shape = (
+            f"{len(self.heads)} heads in {len(self._rows_of_map())} layers x {len(self.functions)} functions"
+        )
+        return f"{name}{shape}; rankings: {', '.join(ways) or 'none'}"
+
+    def _rows_of_map(self) -> dict[tuple[str, int, str], int]:
+        """Attention layer -> its row of a head map."""
+        return {
+            site: i for i, site in enumerate(dict.fromkeys((h.tower, h.layer, h.site) for h in self.heads))
+        }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a map of all heads for each function, and its strongest ones."""
+        layers, way = self._rows_of_map(), self.default_ranking
+        places = [(layers[h.tower, h.layer, h.site], h.head) for h in self.heads]
+        maps = []
+        for function in self.functions[: notebook.ROWS]:
+            if self.has(way, function):
+                scores = [float(x) if np.isfinite(x) else None for x in self.scores(function)]
+                best = strongest(self.strength(function, way), 3)
+                note = " ".join(self.heads[i].label for i in best)
+                maps.append(notebook.head_map(function, dict(zip(places, scores, strict=True)), note))
+        line = notebook.heading("Atlas", self._about(), f"maps: {way}, blue above 0, strongest below")
+        return f"{line}<div>{''.join(maps)}</div>"
 
     @property
     def default_scarcity(self) -> Scarcity | None:

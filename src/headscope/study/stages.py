@@ -150,7 +150,10 @@ STAGES = (
         run="ablate",
         settings="AblationSettings",
         result="AblationResult",
-        keeps=("ablation.json", "ablation.parquet", "ablate"),
+        keeps=(
+            *("ablation.json", "ablation.parquet", "ablate"),
+            *("ablation-answers.json", "ablation-answers.parquet"),
+        ),
         freezes="ablation",
     ),
     Stage(
@@ -195,7 +198,7 @@ STAGES = (
         needs=("probe",),
         file="compare.json",
         home="headscope.experiments.compare",
-        run="compare",
+        run="compare_stage",
         settings="CompareSettings",
         result="CompareResult",
         keeps=("compare.json",),

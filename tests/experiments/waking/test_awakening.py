@@ -11,7 +11,6 @@ from headscope.errors import ModelError
 from headscope.experiments.waking import awakening
 from headscope.experiments.waking.awakening import (
     ContributionNorms,
-    attention_row,
     attention_to,
     object_tokens,
     token_positions,
@@ -91,37 +90,6 @@ def test_watching_changes_no_output_and_restores_the_registry(tiny):
     with pytest.raises(ZeroDivisionError), attention_to(tiny, encoded, {}):
         raise ZeroDivisionError
     assert dict(ALL_ATTENTION_FUNCTIONS) == before
-
-
-def test_a_row_honours_windows_caps_and_every_form_of_mask():
-    torch.manual_seed(0)
-    query, key = torch.randn(2, 4, 6, 8), torch.randn(2, 2, 6, 8)
-    module = torch.nn.Identity()
-    scores = torch.einsum("ihqd,ihkd->ihqk", query, key.repeat_interleave(2, 1)) * 0.3
-    causal = torch.ones(6, 6, dtype=torch.bool).tril()
-    padding = torch.ones(2, 6, dtype=torch.bool)
-    padding[0, :2] = False
-
-    def full(allowed, values=scores):
-        return values.masked_fill(~allowed, -torch.inf).softmax(-1)[:, :, 4]
-
-    got = attention_row(module, query, key, None, {"scaling": 0.3}, 4)
-    torch.testing.assert_close(got, full(causal))
-    window = causal & ~causal.tril(-3)
-    got = attention_row(module, query, key, None, {"scaling": 0.3, "sliding_window": 3}, 4)
-    torch.testing.assert_close(got, full(window))
-    got = attention_row(module, query, key, padding.long(), {"scaling": 0.3}, 4)
-    torch.testing.assert_close(got, full(causal & padding[:, None, None, :]))
-    both = causal & padding[:, None, None, :]
-    got = attention_row(module, query, key, both, {"scaling": 0.3}, 4)
-    torch.testing.assert_close(got, full(both))
-    additive = torch.zeros(both.shape).masked_fill(~both, torch.finfo(torch.float32).min)
-    got = attention_row(module, query, key, additive, {"scaling": 0.3}, 4)
-    torch.testing.assert_close(got, full(both))
-    got = attention_row(module, query, key, None, {"scaling": 0.3, "softcap": 2.0}, 4)
-    torch.testing.assert_close(got, full(causal, torch.tanh(scores / 2) * 2))
-    with pytest.raises(ModelError, match="'s_aux', which is not recomputed"):
-        attention_row(module, query, key, None, {"s_aux": torch.zeros(4)}, 4)
 
 
 def test_contribution_norms_are_the_lengths_of_what_each_head_writes(tiny):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headscope.errors import ModelError
+from headscope.models.attention_rows import attention_row, watch_attention
 from headscope.models.geometry import Geometry, Site, has_plain_matrix
 from headscope.models.loading import input_device
 from headscope.models.types import Encoded, ImageGrid
@@ -172,7 +172,10 @@ def attention_to(vlm: VLM, encoded: Encoded, targets: Mapping[str, Tensor]) -> I
         heads = places.get(id(module))
         if heads is None or query.shape[2] < encoded.length or query.shape[0] != encoded.items:
             return
-        row = attention_row(module, query, key, mask, kwargs, encoded.length - 1)
+        try:
+            row = attention_row(module, query, key, mask, kwargs, encoded.length - 1)
+        except ModelError as exc:
+            raise ModelError(f"{exc}; use WakeSettings(attention=False)") from exc
         if row.device not in weights:
             weights[row.device] = {name: t.to(row.device, torch.float32) for name, t in targets.items()}
         for name, weight in weights[row.device].items():
@@ -185,90 +188,3 @@ def attention_to(vlm: VLM, encoded: Encoded, targets: Mapping[str, Tensor]) -> I
         yield mass
     for (name, _), (heads, summed) in seen.items():
         mass.sums[name][:, heads] = summed.double().cpu().numpy()
-
-
-def attention_row(
-    module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, kwargs: Mapping[str, Any], row: int
-) -> Tensor:
-    """Attention weights of one query row, recomputed: (item, head, key position), float32.
-
-    Args:
-        module: the attention module.
-        query: (item, head, position, width), as the kernel gets it.
-        key: (item, key-value head, position, width).
-        mask: additive or boolean (item, 1, position, key), padding (item, key), or None (causal).
-        kwargs: the kernel's further arguments.
-        row: the query position; rows after it are not attended to.
-
-    Raises:
-        ModelError: the call has attention sinks or position biases, which are not recomputed.
-    """
-    for name in ("s_aux", "position_bias"):
-        if kwargs.get(name) is not None:
-            raise ModelError(
-                f"attention mass: {type(module).__name__} passes {name!r}, which is not "
-                "recomputed; use WakeSettings(attention=False)"
-            )
-    groups = query.shape[1] // key.shape[1]
-    keys = key.float().repeat_interleave(groups, dim=1)
-    scaling = kwargs.get("scaling")
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = torch.einsum("ihd,ihpd->ihp", query[:, :, row].float(), keys) * scaling
-    if kwargs.get("softcap") is not None:
-        scores = torch.tanh(scores / kwargs["softcap"]) * kwargs["softcap"]
-    position = torch.arange(scores.shape[-1], device=scores.device)
-    seen = position <= row
-    window = kwargs.get("sliding_window")
-    if window is not None and (mask is None or mask.ndim == 2):
-        seen = seen & (position > row - int(window))
-    scores = scores.masked_fill(~seen, -torch.inf)
-    if mask is not None:
-        scores = _masked(scores, mask, row)
-    return torch.softmax(scores, dim=-1)
-
-
-def _masked(scores: Tensor, mask: Tensor, row: int) -> Tensor:
-    part = mask[:, None, :] if mask.ndim == 2 else mask[:, :, row]
-    part = part[..., : scores.shape[-1]]
-    if mask.ndim == 2 or part.dtype == torch.bool:
-        return scores.masked_fill(~part.bool(), -torch.inf)
-    return scores + part.float()
-
-
-Look = Callable[[nn.Module, Tensor, Tensor, "Tensor | None", dict[str, Any]], None]
-
-
-@contextmanager
-def watch_attention(sites: Sequence[Site], look: Look) -> Iterator[None]:
-    """While inside, these sites' attention kernels first show their arguments to ``look``.
-
-    The kernel in use stays in use (sdpa, flash, or ``eager``, which each model file defines for itself): it
-    is wrapped in transformers' registry under its own name. Outputs do not change; registries are restored.
-    """
-    found: dict[tuple[int, str], tuple[Any, str]] = {}
-    for site in sites:
-        registry = sys.modules[type(site.attention).__module__].ALL_ATTENTION_FUNCTIONS
-        config = getattr(site.attention, "config", None)
-        name = getattr(config, "_attn_implementation", None) or "eager"
-        found[id(registry), name] = (registry, name)
-    before = [(registry._local_mapping, dict(registry._local_mapping)) for registry, _ in found.values()]
-    try:
-        for registry, name in found.values():
-            registry[name] = _watched(registry.get(name), look)
-        yield
-    finally:
-        for mapping, content in reversed(before):
-            mapping.clear()
-            mapping.update(content)
-
-
-def _watched(kernel: Callable[..., Any] | None, look: Look) -> Callable[..., Any]:
-    def call(module: nn.Module, query: Tensor, key: Tensor, *rest: Any, **kwargs: Any) -> Any:
-        mask = kwargs.get("attention_mask", rest[1] if len(rest) > 1 else None)
-        with torch.no_grad():
-            look(module, query, key, mask, kwargs)
-        # Not in the registry: eager, and other towers that come through here have their own.
-        run = kernel or sys.modules[type(module).__module__].eager_attention_forward
-        return run(module, query, key, *rest, **kwargs)
-
-    return call

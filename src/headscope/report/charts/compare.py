@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headscope.experiments.compare import CompareResult
+from headscope.experiments.compare_result import CompareResult
 from headscope.report.charts.base import Figure, dots, dots_beside_chance, group, group_scale, interval, words
 from headscope.report.contents import StudyContents
 from headscope.report.estimates import estimate
