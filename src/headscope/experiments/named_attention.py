@@ -125,8 +125,9 @@ def _read(context: ExperimentContext, items: Sequence[Item], source: BoxSource) 
     try:
         for encoded, asked in iter_batches(context.vlm, items, picture, context.batch_size):
             encoded = encoded.to(context.vlm.device)
-            named = [target_of(source, i.case, i.step).shown for i in asked]
-            targets = {"named": token_positions(encoded, named)}
+            named = [target_of(source, i.case, i.step) for i in asked]
+            boxes, pictures = [t.shown for t in named], [t.shown_in for t in named]
+            targets = {"named": token_positions(encoded, boxes, pictures)}
             with attention_to(context.vlm, encoded, targets) as mass:
                 ask(context.vlm, encoded, asked, max_new_tokens=1)
             for item, row in zip(asked, mass.sums["named"], strict=True):

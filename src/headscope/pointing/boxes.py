@@ -46,6 +46,12 @@ class Target:
     decoys: tuple[int, ...] = ()
     pictures: tuple[int, ...] = ()
 
+    @property
+    def shown_in(self) -> tuple[int, ...]:
+        """The number of the picture that each of the ``shown`` boxes lies in."""
+        places = self.pictures or (0,) * len(self.boxes)
+        return tuple(place for i, place in enumerate(places) if i not in self.decoys)
+
     def within(self, picture: int) -> tuple[Box, ...]:
         """The boxes that lie in one of the case's pictures, by its number from 0."""
         places = self.pictures or (0,) * len(self.boxes)

@@ -121,13 +121,23 @@ def object_tokens(grid: ImageGrid, boxes: Sequence[Box], picture: int = 0) -> ND
     return found
 
 
-def token_positions(encoded: Encoded, boxes: Sequence[Sequence[Box]]) -> Tensor:
-    """Prompt positions of the image tokens that show each item's boxes: bool (item, position)."""
+def token_positions(
+    encoded: Encoded, boxes: Sequence[Sequence[Box]], pictures: Sequence[Sequence[int]] | None = None
+) -> Tensor:
+    """Prompt positions of the image tokens that show each item's boxes: bool (item, position).
+
+    Args:
+        pictures: for each box the number of the prompt's picture that it lies in; None: the first.
+    """
     targets = torch.zeros_like(encoded.image)
     for i, (grid, mine) in enumerate(zip(encoded.grids, boxes, strict=True)):
         if mine:
             where = torch.nonzero(encoded.image[i]).squeeze(1)
-            targets[i, where] = torch.from_numpy(object_tokens(grid, mine)).to(targets.device)
+            places = pictures[i] if pictures is not None else (0,) * len(mine)
+            for number in dict.fromkeys(places):
+                there = [box for box, place in zip(mine, places, strict=True) if place == number]
+                shown = torch.from_numpy(object_tokens(grid, there, number)).to(targets.device)
+                targets[i, where] |= shown
     return targets
 
 
