@@ -181,6 +181,31 @@ def test_what_the_files_own_judge_read_is_scored_beside_the_rule_and_every_gap_i
     assert json.loads((tmp_path / "score.json").read_text())["reading"]["n"] == 4
 
 
+# What a model's files hold for the same four readings: B, A, none, B.
+WRITTEN = {
+    "LLaVA-1.5": ("<s> B", "<s> (A) yes", "<s>", "<s> (B) no"),
+    "OpenFlamingo": ("\u00a0B", "\u00a0yes", ".........", "\u00a0no"),
+    "full-width": ("\uff08B\uff09", "\uff08A\uff09", "\uff1f", "\uff08B\uff09"),
+    "plain": ("B", "(A) yes", "I cannot tell", "no"),
+}
+
+
+@pytest.mark.parametrize("model", WRITTEN)
+def test_a_models_way_of_writing_moves_no_score_from_what_the_files_judge_gives(
+    model: str, cases: Cases, tmp_path: Path
+) -> None:
+    """Whole models were read as nearly nothing before, for one mark in front of every answer."""
+    rows = [
+        {"idx": f"val_{name}", "answer": "(B)", "full_prediction": said, "prediction": f"({read})"}
+        for name, said, read in zip("abcd", WRITTEN[model], "BAZB", strict=True)
+    ]
+    (tmp_path / "Dark.json").write_text(json.dumps({"val": rows}))
+    found = read_predictions(tmp_path / "Dark.json", cases)
+    own = answer_rows(cases.cases, found.texts)
+    assert [r.correct for r in own] == [True, False, False, True]
+    assert file_reading(found, own, cases) == FileReading(column="prediction", value=0.5, n=4, differ=())
+
+
 def test_a_folder_of_files_is_one_set_of_predictions(cases: Cases, tmp_path: Path) -> None:
     folder = tmp_path / "said"
     folder.mkdir()
