@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ from headscope.errors import StudyError
 from headscope.making.scenes.balance import Balance
 from headscope.making.scenes.generate import draw_scenes
 from headscope.storage import write_sealed
-from headscope.study.kept_record import SECONDS, has_study, read_seconds
+from headscope.study.kept_record import SECONDS, has_study, read_record, read_seconds
 from headscope.study.lock import FolderLock
+from headscope.study.record import StudyRecord
 from headscope.study.study import Study
 
 CASES, SEED = 400, 1
@@ -37,8 +39,8 @@ def run_demo(
     (counting 300), and for ``select`` until it has 60 from 36.
 
     Raises:
-        StudyError: the folder holds a demo with other scenes or settings than those that are given, or
-            another process works on it and ``wait`` is not set.
+        StudyError: the folder holds a study of other cases, or a demo with other scenes or settings than
+            those that are given; or another process works on it and ``wait`` is not set.
     """
     folder = Path(folder)
     data = folder / "data"
@@ -48,8 +50,10 @@ def run_demo(
             found = load_cases(data)
             _refuse_others(found, cases, seed)
         else:
+            began = _begun(folder, data)
             more = Balance(more=MORE) if cases is None else None
             found = draw_scenes(data, cases or CASES, SEED if seed is None else seed, balance=more)
+            _refuse_lost(found, began)
     if seed is None and not has_study(folder):
         seed = SEED
     seconds = round(time.perf_counter() - start, 2)
@@ -59,6 +63,33 @@ def run_demo(
         write_sealed(folder / SECONDS, {"data": seconds, **read_seconds(folder)})
         study.run()
     return study
+
+
+def _begun(folder: Path, data: Path) -> StudyRecord | None:
+    """The record of the demo whose scenes are lost; None in a new folder.
+
+    Raises:
+        StudyError: the folder holds another study.
+    """
+    if not has_study(folder):
+        return None
+    record = read_record(folder)
+    if (folder / record.data.path).resolve() != data.resolve():
+        raise StudyError(
+            f"{folder}: holds a study of the cases in {record.data.path}, no demo; `headscope run --study "
+            f"{folder}` goes on with it, or name another folder for the demo"
+        )
+    return record
+
+
+def _refuse_lost(drawn: Cases, began: StudyRecord | None) -> None:
+    """Scenes that are drawn again must be those that the demo began with; others are removed."""
+    if began is not None and drawn.fingerprint != began.data.fingerprint:
+        shutil.rmtree(drawn.folder)
+        raise StudyError(
+            f"{drawn.folder}: the scenes are lost, and {len(drawn)} drawn anew are others than those that the "
+            f"demo began with (seed {began.seed}); give --cases and --seed as then, or name another folder"
+        )
 
 
 def _refuse_others(found: Cases, cases: int | None, seed: int | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import walk
+from headscope.errors import StudyError
 from walk import STAGES, Fault, Outcome, Walk, digests, make_home, run
 
 
@@ -31,8 +33,26 @@ def test_a_demo_on_the_folder_of_another_study_is_refused_and_leaves_it_as_it_wa
     before = digests(study)
     done = run(["demo", "--study", str(study), "--cases", "3"])
     assert done.code == 1
-    assert done.text.startswith("error: ")
+    assert done.text.startswith(f"error: {study}: holds a study of the cases in ")
     assert digests(study) == before
+
+
+def test_a_demo_whose_scenes_are_lost_draws_them_again_and_no_others(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headscope.demo import run_demo
+    from headscope.study.study import Study
+
+    monkeypatch.setattr(Study, "run", lambda _study: None)
+    asked = {"model": str(home / "model"), "size": "smoke", "seed": 2}
+    run_demo(tmp_path, cases=4, **asked)
+    before = digests(tmp_path)
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(StudyError, match=r"the scenes are lost, and 5 drawn anew are others .* \(seed 2\)"):
+        run_demo(tmp_path, cases=5, **asked)
+    assert not (tmp_path / "data").exists()
+    run_demo(tmp_path, cases=4, **asked)
+    assert digests(tmp_path) == before
 
 
 @pytest.mark.parametrize("seed", [1, 2])
