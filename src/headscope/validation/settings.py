@@ -52,8 +52,8 @@ class ValidateSettings:
     patch_seeds: int = 2
     edge_seeds: int = 10
     patch_pairs: int = 24
-    emphasis_seeds: int = 6
-    pointing_seeds: int = 6
+    emphasis_seeds: int = 4
+    pointing_seeds: int = 4
     dependence_seeds: int = 2
     label_permutations: int = 300
     null_permutations: int = 60
