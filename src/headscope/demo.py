@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from headscope.data.cases import Cases, load_cases
+from headscope.data.validation import CASES_FILE
 from headscope.errors import StudyError
 from headscope.making.scenes.balance import Balance
 from headscope.making.scenes.generate import draw_scenes
@@ -83,12 +83,12 @@ def _begun(folder: Path, data: Path) -> StudyRecord | None:
 
 
 def _refuse_lost(drawn: Cases, began: StudyRecord | None) -> None:
-    """Scenes that are drawn again must be those that the demo began with; others are removed."""
+    """Scenes that are drawn again must be those that the demo began with; others are no cases of it."""
     if began is not None and drawn.fingerprint != began.data.fingerprint:
-        shutil.rmtree(drawn.folder)
+        (drawn.folder / CASES_FILE).unlink()
         raise StudyError(
-            f"{drawn.folder}: the scenes are lost, and {len(drawn)} drawn anew are others than those that the "
-            f"demo began with (seed {began.seed}); give --cases and --seed as then, or name another folder"
+            f"{drawn.folder}: the scenes are lost, and {len(drawn)} drawn anew are others than those that "
+            f"the demo began with (seed {began.seed}); give --cases and --seed as then, or another folder"
         )
 
 

