@@ -181,6 +181,12 @@ def test_what_the_files_own_judge_read_is_scored_beside_the_rule_and_every_gap_i
     assert json.loads((tmp_path / "score.json").read_text())["reading"]["n"] == 4
 
 
+def test_a_column_whose_name_has_lines_is_said_in_one(cases: Cases, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text('"a\nb",c\n1,2\n')
+    with pytest.raises(DataError, match=r"found columns 'a\\nb', c; name them by"):
+        read_predictions(tmp_path / "p.csv", cases)
+
+
 # What a model's files hold for the same four readings: B, A, none, B.
 WRITTEN = {
     "LLaVA-1.5": ("<s> B", "<s> (A) yes", "<s>", "<s> (B) no"),

@@ -19,7 +19,7 @@ from headscope.benchmarks.score_types import AnsweredQuestion, Scores
 from headscope.data.cases import Cases
 from headscope.data.fields import Cell, ForeignRecord
 from headscope.data.jsonstream import Decoder
-from headscope.data.pictures import show
+from headscope.data.pictures import listed, show
 from headscope.data.schema import Case
 from headscope.errors import DataError
 from headscope.models.answers import parse_answer
@@ -126,7 +126,7 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
         column = said or next((c for c in TEXTS if record.get(c) is not None), "")
         text, name = _text(record, column), _id(record, key)
         if not column or name is None:
-            found = ", ".join(map(str, record))[:120]
+            found = listed(record)
             raise DataError(
                 f"{path}:{row.line}: asked for an id and a prediction, found columns {found}; name them by "
                 "--id and --text"
@@ -143,7 +143,7 @@ def read_predictions(path: str | Path, cases: Cases, key: str = "", said: str = 
             if read and out.reading in ("", read):
                 out.readings[case], out.reading = _text(record, read), read
     if not out.texts:
-        example = f"; ids there: {', '.join(out.unknown[:3])}" if out.unknown else ""
+        example = f"; ids there: {listed(out.unknown[:3])}" if out.unknown else ""
         raise DataError(
             f"{path}: asked for predictions of {cases.folder}, found none of its {len(cases)} "
             f"cases{example}; "

@@ -47,6 +47,18 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Names in a row as a message shows them: as they are, or quoted where a terminal would obey them.
+
+    Example:
+        >>> listed(["id", "two\\nlines"])
+        "id, 'two\\\\nlines'"
+    """
+    every = [str(name) for name in names]
+    shown = [name if name.isprintable() and len(name) <= 80 else show(name) for name in every[:most]]
+    return ", ".join(shown) + (", ..." if len(every) > most else "")
+
+
 def key_of(image: str) -> str:
     """The relative path of a picture in its one normal form: ``./a.png`` is ``a.png``."""
     return str(PurePosixPath(image))
