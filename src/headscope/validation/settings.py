@@ -50,7 +50,7 @@ class ValidateSettings:
     claim_pictures: int = 60
     patch_levels: tuple[str, ...] = PATCH_LEVELS
     patch_seeds: int = 2
-    edge_seeds: int = 4
+    edge_seeds: int = 10
     patch_pairs: int = 24
     emphasis_seeds: int = 4
     pointing_seeds: int = 4
