@@ -55,7 +55,7 @@ def test_a_demo_whose_scenes_are_lost_draws_them_again_and_no_others(
     assert before.items() <= digests(tmp_path).items()  # a picture of the other scenes may be left
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_whatever_order_commands_come_in_no_finished_work_is_lost(
     seed: int, home: Path, tmp_path: Path
 ) -> None:
