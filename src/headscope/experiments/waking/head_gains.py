@@ -39,6 +39,8 @@ QUESTIONS: dict[str, Callable[[Row], bool]] = {
 """Sets of questions that waking is read on; main questions count among the spatial functions."""
 PRIMARY = ("contribution", PLAIN, "all")
 """What waking is judged by: what is measured, against which picture, on which questions."""
+LEAST_GAIN = 0.01
+"""Change below which a head does what it did: less than that is rounding."""
 OTHERS = (
     ("attention", PLAIN, "all"),
     ("contribution", "equal_area", "all"),
@@ -235,7 +237,7 @@ def shows_waking(measure: WakingMeasure) -> bool:
     would seem to wake (docs/method.md, known answers).
     """
     own = measure.spatial_ci[0]
-    return own is not None and own > 0 and beyond_random(measure.ci[0], measure.p)
+    return own is not None and own >= LEAST_GAIN and beyond_random(measure.ci[0], measure.p)
 
 
 def per_head(labels: Sequence[str], plain: HeadSums, woken: HeadSums, spatial: Mask) -> tuple[HeadGain, ...]:
