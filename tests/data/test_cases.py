@@ -12,6 +12,7 @@ from headscope.data.cases import Cases, case_line, load_cases, save_cases
 from headscope.data.schema import Case
 from headscope.data.validation import validate
 from headscope.errors import DataError, StoreError
+from headscope.models.proofs.picture_proof import noise_picture
 from made_cases import good_cases, picture, record, write
 
 
@@ -103,7 +104,7 @@ def test_the_fingerprint_follows_cases_and_pictures_but_not_layout_or_time(tmp_p
     assert cases[:1].fingerprint != cases.fingerprint
     changed = load_cases(write(tmp_path / "one", record("a", kind="other"), record("b")))
     assert changed.fingerprint != cases.fingerprint
-    Image.effect_noise((40, 30), 50).save(tmp_path / "two/images/a.png")
+    noise_picture((40, 30), 50).save(tmp_path / "two/images/a.png")
     assert load_cases(tmp_path / "two").fingerprint != cases.fingerprint
 
 
@@ -130,7 +131,7 @@ def test_a_picture_that_went_bad_after_loading_is_a_data_error(tmp_path: Path) -
 def test_a_truncated_picture_passes_loading_but_neither_reading_nor_validation(tmp_path: Path) -> None:
     write(tmp_path, record("a"))
     path = tmp_path / "images/a.png"
-    Image.effect_noise((40, 30), 80).save(path)
+    noise_picture((40, 30), 80).save(path)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match="unreadable picture"):
         load_cases(tmp_path).image("a")

@@ -7,11 +7,11 @@ import datasets
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.hub import features, from_dataset, to_dataset
 from headscope.errors import DataError
+from headscope.models.proofs.picture_proof import noise_picture
 from made_cases import good_cases, picture, record, write
 
 
@@ -59,7 +59,7 @@ def test_nothing_empty_and_null_stay_apart(tmp_path: Path) -> None:
 
 def test_pictures_are_the_files_bytes_and_open_as_pictures(tmp_path: Path) -> None:
     write(tmp_path, record("a"))
-    noise = Image.effect_noise((40, 30), 60)
+    noise = noise_picture((40, 30), 60)
     noise.save(tmp_path / "images/a.png", "JPEG", quality=30)
     dataset = to_dataset(load_cases(tmp_path))
     stored = dataset.cast_column("image", datasets.Image(decode=False))[0]["image"]

@@ -14,6 +14,7 @@ from PIL import Image
 
 import headscope as hs
 from headscope.data.pictures import PictureError, decode_rgb, locate, read_rgb, read_size, to_rgb
+from headscope.models.proofs.picture_proof import noise_picture
 from headscope.models.types import Prompt
 
 # What each EXIF value does to the stored rows and columns: written out from the standard, not from Pillow.
@@ -95,7 +96,7 @@ def test_a_picture_from_a_file_and_from_memory_are_the_same_and_upright(
 def test_exif_in_a_png_is_found_wherever_it_stands_and_costs_no_decoding(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.effect_noise((64, 32), 90).save(tmp_path / "a.png", exif=exif)
+    noise_picture((64, 32), 90).save(tmp_path / "a.png", exif=exif)
     content = (tmp_path / "a.png").read_bytes()
     at = content.index(b"eXIf") - 4
     size = int.from_bytes(content[at : at + 4], "big") + 12
@@ -107,7 +108,7 @@ def test_exif_in_a_png_is_found_wherever_it_stands_and_costs_no_decoding(tmp_pat
         assert read_rgb(tmp_path / name).size == (32, 64)
     cut = content.index(b"IDAT") + 30  # the header says the size even where the pixels are cut off
     plain = io.BytesIO()
-    Image.effect_noise((64, 32), 90).save(plain, "PNG")
+    noise_picture((64, 32), 90).save(plain, "PNG")
     (tmp_path / "cut.png").write_bytes(plain.getvalue()[:cut])
     assert read_size(tmp_path / "cut.png") == (64, 32)
 
@@ -158,7 +159,7 @@ def test_the_model_sees_pictures_of_python_as_it_sees_files(tmp_path: Path) -> N
     vlm = hs.load_model("embedded")
     exif = Image.Exif()
     exif[0x0112] = 6
-    half = Image.effect_noise((96, 64), 90).convert("RGBA")
+    half = noise_picture((96, 64), 90).convert("RGBA")
     half.putalpha(Image.linear_gradient("L").resize((96, 64)))
     half.save(tmp_path / "a.png", exif=exif)
     upright = read_rgb(tmp_path / "a.png")

@@ -16,6 +16,7 @@ from headscope.data.cases import load_cases
 from headscope.data.validation import Fault, validate
 from headscope.errors import DataError
 from headscope.functions import Taxonomy
+from headscope.models.proofs.picture_proof import noise_picture
 from made_cases import picture, record, write
 
 
@@ -254,7 +255,7 @@ def test_pictures_that_cannot_be_read_are_named_and_turned_ones_count_upright(tm
     exif[0x0112] = 6
     Image.new("RGB", (30, 40)).save(tmp_path / "turned.x", "JPEG", exif=exif)  # 40 x 30 once turned
     (tmp_path / "text.x").write_text("hello")
-    Image.effect_noise((40, 30), 90).save(tmp_path / "cut.x", "JPEG")
+    noise_picture((40, 30), 90).save(tmp_path / "cut.x", "JPEG")
     (tmp_path / "cut.x").write_bytes((tmp_path / "cut.x").read_bytes()[:-300])
     Image.new("RGB", (40, 30)).save(tmp_path / "eps.x", "EPS")
     Image.new("RGB", (40, 30)).save(tmp_path / "tiff.x", "TIFF")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from headscope.models.proofs.full import prove
 from headscope.models.proofs.span_proof import silenced
+from headscope.models.vlm import load_model
+from models.families.folders import family_folder
 
 
 class Vision(nn.Module):
@@ -43,3 +48,10 @@ def test_convolutions_elsewhere_are_left_alone() -> None:
     wanted = model["language"](given)
     with silenced(model):
         assert torch.equal(model["language"](given), wanted)
+
+
+def test_a_proof_gives_the_same_figures_each_time(tmp_path: Path) -> None:
+    vlm = load_model(family_folder("deepseek_vl", tmp_path / "deepseek_vl"), prove=False)
+    first, second = ([(s.name, s.status, s.figure) for s in prove(vlm).steps] for _ in range(2))
+    assert first == second
+    assert {status for _, status, _ in first} == {"held"}

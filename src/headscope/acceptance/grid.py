@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from headscope.acceptance.results import StepFinding
+from headscope.models.proofs.picture_proof import noise_picture
 from headscope.models.proofs.span_proof import silenced
 from headscope.models.types import Encoded, Prompt
 from headscope.models.vlm import VLM
@@ -45,7 +46,7 @@ class _Reached(Exception):
 @torch.no_grad()
 def check_grid(vlm: VLM) -> StepFinding:
     """Measure where image tokens look, and compare it with the rectangles that the family's map gives."""
-    picture = Image.effect_noise(SIZE, 80).convert("RGB")
+    picture = noise_picture(SIZE, 80.0)
     plain = vlm.encode([_prompt(picture)])
     grid = plain.grids[0]
     if grid.boxes is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from headscope.models.proofs.proof_steps import REFUSED, Step, logits_of
@@ -14,6 +16,21 @@ _SHOWN = "a changed picture changes the last logits; relative change"
 _LEAST = 1e-4
 # Arguments that hold pixels under another name than ``pixel_values...``.
 _OTHERS = ("high_res_pixel_values", "flattened_patches", "image_patches")
+
+
+def noise_picture(size: tuple[int, int], deviation: float) -> Image.Image:
+    """Grey noise around the middle grey; the same at every call, so that a proof gives the same twice.
+
+    Args:
+        size: (width, height) in pixels.
+        deviation: standard deviation of the grey values, of 256.
+
+    Example:
+        >>> noise_picture((3, 2), 80.0).size
+        (3, 2)
+    """
+    grey = np.random.default_rng(0).normal(128, deviation, size[::-1])
+    return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def is_picture(name: str) -> bool:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from headscope.models.base import BaseVLM
+from headscope.models.proofs.picture_proof import noise_picture
 from headscope.models.proofs.proof_steps import HELD, NOT_APPLICABLE, REFUSED, Step
 from headscope.models.types import Encoded, Prompt
 
@@ -21,6 +22,10 @@ _CELLS = 6
 # Part of a cell's side that is changed, around its centre, and how far around a token's box resampling may
 # reach, in parts of that box's side.
 _CORE, _REACH = 0.4, 0.25
+# The noise of the picture (standard deviation, of 256), and what changed pixels become: one colour, far from
+# the noise. Other noise would average out where a picture is made much smaller, and leave its neighbours'
+# faint share of the change as large as the patch's own.
+_NOISE, _COLOUR = 30.0, (255, 0, 128)
 # Shares of the largest change: a token that stands for the changed pixels changes by more than the first; one
 # that stands elsewhere by no more than the second, since resampling reaches into neighbouring patches.
 _CLEARLY, _FAINTLY = 1e-3, 0.1
@@ -37,7 +42,7 @@ def prove_spans(vlm: BaseVLM, size: tuple[int, int] = (336, 280)) -> Step:
         vlm: a :class:`headscope.models.vlm.VLM`.
         size: (width, height) of the picture that is used.
     """
-    picture = Image.effect_noise(size, 80).convert("RGB")
+    picture = noise_picture(size, _NOISE)
     prompt = Prompt(picture, "What is in the picture?")
     with torch.no_grad():
         plain = vlm.encode([prompt])
@@ -76,8 +81,7 @@ def _core(box: Tensor, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 def _painted(picture: Image.Image, core: tuple[int, int, int, int]) -> Image.Image:
     new = picture.copy()
-    part = picture.crop(core).point(lambda value: 255 - value if abs(2 * value - 255) > 60 else 255)
-    new.paste(part, core[:2])
+    new.paste(_COLOUR, core)
     return new
 
 
