@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,3 +36,18 @@ def open_browser(profile: Path) -> Iterator[Any]:
         yield opened
     finally:
         opened.quit()
+
+
+def serious_findings(driver: Any) -> list[str]:
+    """What axe-core finds serious or critical on the page that is open: rule, and the first elements."""
+    package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed (extra dev)")
+    script = (Path(package.__path__[0]) / "axe.min.js").read_text("utf-8")
+    # Past the page's own policy, which rightly lets no foreign script in.
+    driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
+    asked = {"expression": "axe.run().then((r) => JSON.stringify(r.violations))", "awaitPromise": True}
+    found = driver.execute_cdp_cmd("Runtime.evaluate", asked)["result"]["value"]
+    return [
+        f"{fault['id']}: {fault['help']}: {[node['html'][:120] for node in fault['nodes'][:3]]}"
+        for fault in json.loads(found)
+        if fault["impact"] in ("serious", "critical")
+    ]

@@ -28,7 +28,7 @@ ORDER = (
     ("validation",),
     ("study",),
     ("report",),
-    ("acceptance", "demo"),
+    ("acceptance", "demo", "play"),
     ("cli",),
     ("__main__",),
 )

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from study_fixture import HOSTILE
 
+from browser import serious_findings
+
 
 @pytest.fixture(scope="module")
 def opened(browser: Any, page: Path) -> Any:
@@ -100,3 +102,12 @@ def test_the_page_fits_a_phone(browser: Any, page: Path) -> None:
         assert browser.execute_script("return document.getElementById('contents').open") is False
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_serious_for_screen_readers_and_weak_eyes(opened: Any, width: int) -> None:
+    opened.set_window_size(width, 900)
+    try:
+        assert serious_findings(opened) == []
+    finally:
+        opened.set_window_size(1280, 900)

@@ -16,6 +16,7 @@ from headscope.cli.evaluate import evaluate
 from headscope.cli.models import AttentionOption, models_app
 from headscope.cli.output import any_terminal, say, tell
 from headscope.cli.plan_command import plan
+from headscope.cli.play_command import play
 from headscope.cli.scan_command import scan
 from headscope.cli.score import score
 from headscope.cli.study_care import study_app
@@ -201,3 +202,4 @@ app.command()(evaluate)
 app.command()(score)
 app.command()(scan)
 app.command()(plan)
+app.command()(play)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from reviewed import HOSTILE, folder_of_cases
 
+from browser import serious_findings
 from headscope.data.cases import load_cases
 from headscope.making.review.review_server import ReviewServer
 from headscope.making.review.review_session import ReviewSession
@@ -155,3 +156,7 @@ def test_a_server_that_is_gone_is_said(browser: Any, page: ReviewServer) -> None
     press(browser, "a")
     note = wait(lambda: browser.find_element("id", "note").text)
     assert "does not answer" in note
+
+
+def test_nothing_serious_for_screen_readers_and_weak_eyes(browser: Any, page: ReviewServer) -> None:
+    assert serious_findings(browser) == []

@@ -20,11 +20,11 @@
     document.querySelectorAll(".cursor").forEach((c) => c.setAttribute("visibility", "hidden"));
   }
 
-  // Titles become this page's own tips (they appear at once, and on touch); aria-label keeps them readable.
+  // Titles become this page's own tips (they appear at once, and on touch). A chart is one picture to a screen
+  // reader, named as a whole; its figures are in the table below it.
   document.querySelectorAll("[data-tip] > title").forEach((title) => {
     const mark = title.parentNode;
     mark.setAttribute("data-tip", title.textContent);
-    mark.setAttribute("aria-label", title.textContent);
     title.remove();
   });
 
@@ -77,11 +77,11 @@ if (window.matchMedia("(max-width: 900px)").matches) document.getElementById("co
   }
   function picture(one) {
     const svg = drawn("svg", { class: "scene", viewBox: "0 0 " + one.width + " " + one.height, role: "img",
-      "aria-label": "The picture of case " + one.id });
+      "aria-label": "The picture of case " + one.id + (one.boxes.length ? ", with " + one.boxes.map((b) => b[4]).join(", ") : "") });
     svg.append(drawn("image", { href: one.picture, width: one.width, height: one.height }));
     for (const [x, y, width, height, name] of one.boxes) {
       const box = drawn("rect", { x, y, width, height, fill: "transparent", stroke: "#b5432a",
-        "stroke-width": one.width / 200, "data-tip": name, "aria-label": name });
+        "stroke-width": one.width / 200, "data-tip": name });
       svg.append(box);
     }
     return svg;
