@@ -48,6 +48,7 @@ def play(
         raise DataError(f"port {port}: cannot be used ({exc}); name another with --port") from exc
     with listener:
         app = play_app(open_playground(model, study, device, dtype))
+        listener.listen()  # who comes before the server stands waits
         url = f"http://{HOST}:{listener.getsockname()[1]}/"
         tell(f"{url}  (stop with Ctrl-C)")
         if browser:
