@@ -164,6 +164,9 @@ def test_a_question_is_typed_with_answers_to_weigh_and_without(page: Any) -> Non
     typed(page, "Where is the dog?", "left, right , top")
     assert state(page).question == "Where is the dog?"
     assert [e.text for e in page.find_elements("css selector", ".choice span")] == ["right", "left", "top"]
+    typed(page, "Where is the dog?", "left, right, top, bottom, middle, top left, top right, bottom left")
+    assert len(page.find_elements("css selector", ".choice")) == 6
+    assert text(page, "#bars .hint").startswith("2 more, each at most 0.0 %")
     typed(page, "Where is the dog?", "")
     assert page.find_elements("css selector", ".choice") == []
     assert shown(page) == ("right", "right")

@@ -4,6 +4,7 @@ import { PictureView } from '/page/picture.js';
 
 const $ = (id) => document.getElementById(id);
 const TOKEN = document.querySelector('meta[name="token"]').content;
+const SHOWN = 6; // choices with a bar
 const percent = (share) => (share === null ? '\u2013' : `${(100 * share).toFixed(1)} %`);
 
 function make(name, text, kind) {
@@ -425,7 +426,9 @@ class Page {
 
   bars(found) {
     const after = Object.fromEntries(found.changed.choices.map((c) => [c.choice, c.share]));
-    $('bars').replaceChildren(...found.plain.choices.map(({ choice, share }) => {
+    const most = (c) => Math.max(c.share ?? 0, after[c.choice] ?? 0);
+    const ranked = [...found.plain.choices].sort((a, b) => most(b) - most(a));
+    $('bars').replaceChildren(...ranked.slice(0, SHOWN).map(({ choice, share }) => {
       const row = make('div', undefined, 'choice');
       row.append(make('span', choice));
       for (const [kind, value] of [['', share], ['after', after[choice]]]) {
@@ -435,6 +438,8 @@ class Page {
       }
       return row;
     }));
+    const rest = ranked.slice(SHOWN);
+    if (rest.length) $('bars').append(make('p', `${rest.length} more, each at most ${percent(most(rest[0]))}`, 'hint'));
     const weak = found.changed.total !== null && found.changed.total < 0.05;
     $('weak').textContent = weak
       ? `All answers together have ${percent(found.changed.total)} of the model's probability: it does not want to answer in this form.`
