@@ -133,6 +133,15 @@ def test_a_case_is_asked_step_by_step_and_the_verdict_is_not_put_before_the_ques
     assert found.steps[-1].plain == last.text.strip()
 
 
+def test_a_step_is_asked_after_the_steps_before_it() -> None:
+    playground = PLAYGROUND()
+    case = playground.shelf.case(state_of(0).picture)
+    assert case
+    found = playground.steps(state_of(0, question=case.steps[3].question, choices=case.steps[3].choices))
+    assert [s.question for s in found.steps] == [s.question for s in case.steps[:4]]
+    assert found.steps[-1].truth == case.steps[3].answer
+
+
 def test_a_question_of_ones_own_gets_steps_by_rules_and_no_invented_truth() -> None:
     scene = {
         "source": "scene",
@@ -196,7 +205,7 @@ def test_a_refused_edit_leaves_the_model_as_it_was() -> None:
     ("picture", "said"),
     [
         ({"source": "example", "id": "none"}, "there is no example 'none' here"),
-        ({"source": "case", "id": "x"}, "give the same --study"),
+        ({"source": "case", "id": "x"}, "run headscope play with the same --study"),
         ({"source": "upload", "id": "x"}, "choose the file once more"),
         (
             {

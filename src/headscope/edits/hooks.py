@@ -54,7 +54,7 @@ def compile_edit(geometry: Geometry, change: Change) -> dict[Site, Pair]:
     for head in change.heads:
         if head not in known:
             raise EditError(
-                f"edit: this model has no head {tuple(head)}; it has {len(known)} heads, "
+                f"edit: this model has no head {head}; it has {len(known)} heads, "
                 f"{geometry.heads[0]} to {geometry.heads[-1]}"
             )
         site = geometry.site_of(head)

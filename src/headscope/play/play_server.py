@@ -11,9 +11,10 @@ from io import BytesIO
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from PIL import Image
+from starlette.exceptions import HTTPException
 
 from headscope.data.schema import Case
 from headscope.errors import DataError, HeadscopeError

@@ -230,10 +230,16 @@ class Playground:
         return found.vectors
 
     def _case_of(self, state: PlayState) -> Case | str:
-        """The case with the chain of its question, or why there is none."""
+        """The case with the chain of the question, or why there is none; of a step, those before it."""
         case = self.shelf.case(state.picture)
-        if case is not None and case.steps and case.question == state.question:
-            return case
+        asked = [] if case is None else [*(s.question for s in case.steps), case.question]
+        if case is not None and case.steps and state.question in asked:
+            number = asked.index(state.question)
+            if number == len(case.steps):
+                return case
+            step = case.steps[number]
+            own = {"question": step.question, "answer": step.answer, "choices": step.choices}
+            return case.model_copy(update={**own, "steps": case.steps[:number]})
         picture = self.shelf.image(state.picture)
         case = case or Case(
             id="upload", image="-", width=picture.width, height=picture.height, question="?", answer=""
