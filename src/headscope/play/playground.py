@@ -232,18 +232,19 @@ class Playground:
     def _case_of(self, state: PlayState) -> Case | str:
         """The case with the chain of the question, or why there is none; of a step, those before it."""
         case = self.shelf.case(state.picture)
-        asked = [] if case is None else [*(s.question for s in case.steps), case.question]
-        if case is not None and case.steps and state.question in asked:
-            number = asked.index(state.question)
-            if number == len(case.steps):
-                return case
-            step = case.steps[number]
+        known = [] if case is None else [*case.steps, case.main_step()]
+        number = next((i for i, s in enumerate(known) if s.question == state.question), None)
+        if case is not None and case.steps and number is not None:
+            step = known[number]
             own = {"question": step.question, "answer": step.answer, "choices": step.choices}
             return case.model_copy(update={**own, "steps": case.steps[:number]})
-        picture = self.shelf.image(state.picture)
-        case = case or Case(
-            id="upload", image="-", width=picture.width, height=picture.height, question="?", answer=""
-        )
+        return self._by_rules(state, case)
+
+    def _by_rules(self, state: PlayState, case: Case | None) -> Case | str:
+        """What the rules make of the question; the truth of the question itself is not known."""
+        if case is None:
+            width, height = self.shelf.image(state.picture).size
+            case = Case(id="upload", image="-", width=width, height=height, question="?", answer="")
         # The rules write the answer into the verdict alone: it is put in for them, and taken out again.
         asked = {"question": state.question, "choices": state.choices, "answer": "true"}
         found = decompose(case.model_copy(update={**asked, "steps": (), "named": ()}))

@@ -11,7 +11,7 @@ from headscope.experiments.context import ExperimentContext
 from headscope.experiments.patching.circuit import ALL, CircuitResult, CircuitSettings, circuit
 from headscope.experiments.patching.edges import ANSWER
 from headscope.experiments.patching.experiment import PatchSettings, patch
-from headscope.experiments.patching.result import PatchedFunction, carriers
+from headscope.experiments.patching.result import PatchedFunction, PatchResult, carriers
 from headscope.models.vlm import load_model
 from headscope.statistics.resampling import wilson_ci
 from headscope.storage import read_json
@@ -32,14 +32,17 @@ class KnownPatchSettings:
     Attributes:
         pairs: of each function on ``select``, and on ``test``.
         draws: random sets that a set is held against.
+        edges_only: whether only the functions of two hops are read, for their edges: the rest of what a model
+            of this level costs is spared where more models are wanted for the edges alone.
     """
 
     pairs: int = 24
     draws: int = 5
+    edges_only: bool = False
 
 
 def patching_unit(folder: Path, level: str, seed: int, settings: KnownPatchSettings) -> Row:
-    """One planted model, patched: counts against the truth."""
+    """One planted model, patched: counts against the truth; of edges alone where nothing else is read."""
     (build_planted if level in LEVELS else build_harder)(folder / "model", level, seed)
     truth: Mapping[str, Any] = read_json(folder / "model" / "truth.json")
     pairs = known_pairs(folder / "pairs", level, settings.pairs, seed)
@@ -54,8 +57,11 @@ def patching_unit(folder: Path, level: str, seed: int, settings: KnownPatchSetti
         pool=8,
         stand_ins=0,
         draws=settings.draws,
+        functions=_moved(truth) if settings.edges_only else (),
     )
     found = patch(context, chosen)
+    if settings.edges_only:
+        return {"level": level, "seed": seed, "edges": _edges(context, found, truth, settings.pairs)}
     pictured = {**truth, "functions": {f: h for f, h in truth["functions"].items() if f in found.functions}}
     row: Row = {
         "level": level,
@@ -67,9 +73,17 @@ def patching_unit(folder: Path, level: str, seed: int, settings: KnownPatchSetti
         "sets": score({f: _in_sets(p) for f, p in found.functions.items()}, pictured),
     }
     if level == TWO_HOP:
-        edges = circuit(context, found, CircuitSettings(function=ALL, pairs=settings.pairs))
-        row["edges"] = score_edges(edges, truth)
+        row["edges"] = _edges(context, found, truth, settings.pairs)
     return row
+
+
+def _edges(context: ExperimentContext, found: PatchResult, truth: Mapping[str, Any], pairs: int) -> Row:
+    return score_edges(circuit(context, found, CircuitSettings(function=ALL, pairs=pairs)), truth)
+
+
+def _moved(truth: Mapping[str, Any]) -> tuple[str, ...]:
+    """Functions of two hops: a head moves something for them that another fetches."""
+    return tuple(dict.fromkeys(f for h in truth["heads"] if h["role"] == "mover" for f in h["functions"]))
 
 
 def _in_sets(patched: PatchedFunction) -> list[str]:
@@ -102,6 +116,7 @@ def score_edges(found: CircuitResult, truth: Mapping[str, Any]) -> Row:
 
 def summarise_patching(rows: Sequence[Row]) -> tuple[dict[str, Row], dict[str, Row]]:
     """Level -> precision and recall of single heads, and of sets; each with how many models."""
+    rows = [r for r in rows if "patching" in r]
     levels = list(dict.fromkeys(r["level"] for r in rows))
     kinds: list[dict[str, Row]] = []
     for kind in ("patching", "sets"):

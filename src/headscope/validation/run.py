@@ -143,9 +143,12 @@ def _units(out: Path, s: ValidateSettings) -> dict[str, Callable[[], Any]]:
         name = f"pointing {seed}"
         units[name] = partial(pointing_unit, place(name), seed)
     for level in s.patch_levels:
-        for seed in range(FIRST, FIRST + (s.edge_seeds if level == TWO_HOP else s.patch_seeds)):
+        models = max(s.patch_seeds, s.edge_seeds) if level == TWO_HOP else s.patch_seeds
+        for number in range(models):
+            seed, edges_only = FIRST + number, number >= s.patch_seeds
             name = f"patching {level} {seed}"
-            units[name] = partial(patching_unit, place(name), level, seed, KnownPatchSettings(s.patch_pairs))
+            how = KnownPatchSettings(s.patch_pairs, edges_only=edges_only)
+            units[name] = partial(patching_unit, place(name), level, seed, how)
     for seed in range(FIRST, FIRST + s.dependence_seeds):
         name = f"dependence {seed}"
         units[name] = partial(dependence_unit, place(name), seed, s)

@@ -23,8 +23,9 @@ class ValidateSettings:
         cases: pictures per planted model, four questions each.
         causal_items, permutations, draws, epochs: of the chain on each planted model.
         claim_levels, claim_seeds: kinds of planted models on which claims are judged, and how many of each.
-        patch_levels, patch_seeds, edge_seeds: kinds of planted models that are patched, how many of each, and
-            how many of ``two_hop``, whose edges are looked for; patch_pairs: of each function, on each split.
+        patch_levels, patch_seeds: kinds of planted models that are patched, and how many of each; edge_seeds:
+            of how many of ``two_hop`` edges are looked for, those beyond ``patch_seeds`` for these alone;
+            patch_pairs: of each function, on each split.
         claim_questions, claim_pictures: questions of each function on ``test``, and the pictures they show.
         emphasis_seeds: planted models with weak heads, on which claims of gains are judged.
         pointing_seeds: planted models that err, on which claims of pointing and waking are judged.
