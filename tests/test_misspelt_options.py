@@ -78,3 +78,13 @@ def test_a_stage_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(StudyError, match="asked for the stage 'prob'; there are: capture, causal"):
         stage_named("prob")
     assert NAMES[-1] == "report"
+
+
+def test_a_list_that_is_said_with_commas_is_answered_with_the_words_that_work() -> None:
+    size = SIZES["smoke"]
+    with pytest.raises(HeadscopeError) as refused:
+        stage_settings("patch", size, parse_settings(["patch.functions=counting, text_reading"])["patch"])
+    said = str(refused.value)
+    assert said.endswith("""; say --set patch.functions='["counting", "text_reading"]'""")
+    advised = parse_settings([said.partition("--set ")[2].replace("'", "")])["patch"]
+    assert stage_settings("patch", size, advised).functions == ("counting", "text_reading")

@@ -6,6 +6,7 @@ commands, ``run``, the progress, ``done/`` and the documents of file formats rea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -263,4 +264,11 @@ def stage_settings(name: str, size: Size, given: Mapping[str, Any] | None = None
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise StudyError(f"{name}.{where}: {first['msg'].lower()}, found {first['input']!r}") from exc
+        hint = _as_list(f"{name}.{where}", first["input"]) if first["type"] == "tuple_type" else ""
+        raise StudyError(f"{name}.{where}: {first['msg'].lower()}, found {first['input']!r}{hint}") from exc
+
+
+def _as_list(option: str, given: object) -> str:
+    """How a list is said on the command line, with what was given for it."""
+    parts = [part.strip() for part in given.split(",")] if isinstance(given, str) else [given]
+    return f"; say --set {option}='{json.dumps(parts)}'"
