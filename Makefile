@@ -8,7 +8,7 @@ VISION_READY := $(VISION)/.ready
 # What depends on how pictures are read: model rooms and families, asking, pointing, and whole small studies.
 VISION_TESTS := tests/models tests/asking tests/capturing tests/pointing tests/experiments/waking tests/study/test_study_record.py
 
-.PHONY: demo shell test test-vision lint format clean bench bench-peers survey-matrix
+.PHONY: docs demo shell test test-vision lint format clean bench bench-peers survey-matrix
 
 demo: $(READY)          ## the whole study on the embedded model: runs/demo/report.html
 	$(BIN)/headscope demo --study runs/demo
@@ -26,6 +26,9 @@ lint: $(READY)          ## ruff (lint and format) and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)          ## the site, offline: build/site/index.html
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)         ## every ratio but those of peers, cost curves: benchmarks/*.json, docs/benchmarks.md
 	for file in benchmarks/bench_*.py; do \
