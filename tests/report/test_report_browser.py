@@ -104,10 +104,14 @@ def test_the_page_fits_a_phone(browser: Any, page: Path) -> None:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_serious_for_screen_readers_and_weak_eyes(opened: Any, width: int) -> None:
+def test_nothing_serious_for_screen_readers_and_weak_eyes(opened: Any, width: int, scheme: str) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     opened.set_window_size(width, 900)
     try:
         assert serious_findings(opened) == []
     finally:
         opened.set_window_size(1280, 900)
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
