@@ -35,7 +35,7 @@ def test_the_page_allows_no_foreign_content(url: str) -> None:
     assert b"{{token}}" not in content
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
-    for part in ("play.css", "play.js", "picture.js", "headmap.js", "export.js"):
+    for part in ("play.css", "play.js", "calls.js", "composer.js", "export.js"):
         assert ask(url, "GET", f"/page/{part}")[0] == 200
     assert ask(url, "GET", "/page/../play_server.py")[0] == 404
     assert ask(url, "GET", "/docs")[0] == 404

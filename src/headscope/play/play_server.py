@@ -39,10 +39,10 @@ _HEADERS = {
 }
 _PARTS = {
     "play.css": "text/css; charset=utf-8",
-    "play.js": "text/javascript; charset=utf-8",
-    "picture.js": "text/javascript; charset=utf-8",
-    "headmap.js": "text/javascript; charset=utf-8",
-    "export.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(
+        ("play.js", "calls.js", "composer.js", "export.js", "headmap.js", "picture.js"),
+        "text/javascript; charset=utf-8",
+    ),
 }
 _MOST = 30_000_000  # bytes of an uploaded picture; of any other request a hundredth
 _log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 // The picture: boxes drawn on it, things of a composed scene dragged on it, a head's attention laid over it.
+import { $ } from '/page/calls.js';
+
 const SVG = 'http://www.w3.org/2000/svg';
-const $ = (id) => document.getElementById(id);
 
 export function shape(name, kind, values) {
   const made = document.createElementNS(SVG, name);
@@ -49,7 +50,7 @@ export class PictureView {
     const things = this.page.state.picture.things;
     const near = things.map((t, i) => [Math.hypot(t.x - x, t.y - y), i]).filter((p) => p[0] < 28).sort((a, b) => a[0] - b[0]);
     this.thing = near.length ? near[0][1] : -1;
-    this.page.thingSelected();
+    this.page.composer.thingSelected();
     this.draw();
   }
 
@@ -66,7 +67,7 @@ export class PictureView {
     const [[x0, y0], [x1, y1]] = [this.start, this.end];
     this.start = null;
     if (this.composing) {
-      if (this.thing >= 0 && Math.hypot(x1 - x0, y1 - y0) > 1) this.page.sceneChanged();
+      if (this.thing >= 0 && Math.hypot(x1 - x0, y1 - y0) > 1) this.page.composer.sceneChanged();
     } else if (Math.abs(x1 - x0) > 3 && Math.abs(y1 - y0) > 3) {
       const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(Math.round);
       this.page.addBox(box);
@@ -87,7 +88,7 @@ export class PictureView {
     event.preventDefault();
     this.place(thing.x + step[0], thing.y + step[1]);
     this.draw();
-    this.page.sceneChanged();
+    this.page.composer.sceneChanged();
   }
 
   draw() {

@@ -1,58 +1,10 @@
+import { $, call, filled, make, percent, show } from '/page/calls.js';
+import { Composer, FIRST } from '/page/composer.js';
 import { exported } from '/page/export.js';
 import { HeadMap } from '/page/headmap.js';
 import { PictureView } from '/page/picture.js';
 
-const $ = (id) => document.getElementById(id);
-const TOKEN = document.querySelector('meta[name="token"]').content;
 const SHOWN = 6; // choices with a bar
-const percent = (share) => (share === null ? '\u2013' : `${(100 * share).toFixed(1)} %`);
-
-function make(name, text, kind) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-}
-
-function filled(select, options, chosen) {
-  select.replaceChildren(...options.map(([value, text]) => {
-    const option = make('option', text ?? value);
-    option.value = value;
-    return option;
-  }));
-  if (chosen !== undefined) select.value = chosen;
-}
-
-function show(text) {
-  $('message').hidden = !text;
-  $('message').textContent = text || '';
-}
-
-const running = {}; // what is asked -> its AbortController: a newer request of a kind stops the older
-
-async function call(path, body, raw) {
-  running[path]?.abort();
-  const controller = (running[path] = new AbortController());
-  const headers = { 'X-Headscope': TOKEN };
-  const options = { signal: controller.signal, headers };
-  if (body !== undefined) {
-    options.method = 'POST';
-    options.body = raw ? body : JSON.stringify(body);
-    if (!raw) headers['Content-Type'] = 'application/json';
-  }
-  let answer;
-  try {
-    answer = await fetch(`/api/${path}`, options);
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new Error('headscope play does not answer; is it still running in the terminal?');
-  }
-  if (!answer.ok) {
-    const said = await answer.json().catch(() => ({}));
-    throw new Error(said.error || `refused (${answer.status})`);
-  }
-  return answer.headers.get('Content-Type').startsWith('image/') ? answer.blob() : answer.json();
-}
 
 class Page {
   constructor(about) {
@@ -61,6 +13,7 @@ class Page {
     this.effects = {};
     this.looked = '';
     this.view = new PictureView(this);
+    this.composer = new Composer(this);
     this.map = new HeadMap($('map'), about.heads, (label) => this.clicked(label));
     this.fill();
     this.listen();
@@ -105,13 +58,7 @@ class Page {
     $('many').max = about.heads.length;
     $('action').querySelector('[value="steer"]').disabled = !about.functions.some((f) => f.steers);
     document.querySelector('[data-source="case"]').disabled = !about.pictures.case.length;
-    const { scene } = about;
-    filled($('kind'), scene.kinds.map(([name]) => [name]));
-    filled($('colour'), scene.colours.map((c) => [c]));
-    filled($('size'), scene.sizes.map((s) => [s]));
-    filled($('facing'), scene.facings.map((f) => [f, `facing ${f}`]));
-    filled($('letter'), scene.letters.map((l) => [l]));
-    this.thingSelected();
+    this.composer.thingSelected();
   }
 
   listen() {
@@ -119,10 +66,6 @@ class Page {
       button.addEventListener('click', () => this.source(button.dataset.source));
     $('chosen').addEventListener('change', () => this.choosePicture($('chosen').value));
     $('file').addEventListener('change', () => this.upload());
-    $('add').addEventListener('click', () => this.addThing());
-    $('remove').addEventListener('click', () => this.removeThing());
-    for (const id of ['kind', 'colour', 'size', 'facing', 'letter'])
-      $(id).addEventListener('change', () => this.reshape());
     $('style').addEventListener('change', () => { this.state.style = $('style').value; this.changed(); });
     $('clear').addEventListener('click', () => { this.state.boxes = []; this.changed(); });
     $('seen').addEventListener('change', () => this.showPicture());
@@ -175,11 +118,8 @@ class Page {
   source(source) {
     if (source === 'upload') { $('file').click(); return; }
     if (source === 'scene') {
-      const things = [
-        { kind: 'dog', colour: 'red', size: 'big', facing: 'left', letter: null, variant: 0, x: 52, y: 100 },
-        { kind: 'apple', colour: 'green', size: 'big', facing: null, letter: null, variant: 0, x: 140, y: 100 },
-      ];
-      this.state = this.withCase({ source, id: '', things, background: 0 }, { question: 'Is the dog to the left of the apple?', choices: ['true', 'false'] });
+      const things = FIRST.things.map((thing) => ({ ...thing }));
+      this.state = this.withCase({ source, id: '', things, background: 0 }, FIRST);
       this.view.thing = -1;
       this.render();
       return;
@@ -206,52 +146,6 @@ class Page {
       await this.render();
     });
     $('file').value = '';
-  }
-
-  addThing() {
-    const { things } = this.state.picture;
-    if (things.length >= 20) { show('a scene holds at most 20 things'); return; }
-    const number = things.length;
-    things.push({ ...this.look_(), variant: 0, x: 32 + 64 * (number % 3), y: 32 + 64 * (Math.floor(number / 3) % 3) });
-    this.view.thing = number;
-    this.sceneChanged();
-  }
-
-  removeThing() {
-    if (this.view.thing < 0) { show('select a thing first: click on it in the picture'); return; }
-    this.state.picture.things.splice(this.view.thing, 1);
-    this.view.thing = -1;
-    this.sceneChanged();
-  }
-
-  look_() {
-    const [, faces, letters] = this.about.scene.kinds.find(([name]) => name === $('kind').value);
-    return {
-      kind: $('kind').value, colour: $('colour').value, size: $('size').value,
-      facing: faces ? $('facing').value : null, letter: letters ? $('letter').value : null,
-    };
-  }
-
-  reshape() {
-    const thing = this.state.picture.things[this.view.thing];
-    if (thing) { Object.assign(thing, this.look_()); this.sceneChanged(); }
-    this.thingSelected();
-  }
-
-  thingSelected() {
-    const thing = this.state.picture.things[this.view.thing];
-    if (thing) for (const id of ['kind', 'colour', 'size', 'facing', 'letter']) if (thing[id]) $(id).value = thing[id];
-    const [, faces, letters] = this.about.scene.kinds.find(([name]) => name === $('kind').value);
-    $('facing').disabled = !faces;
-    $('letter').disabled = !letters;
-    $('remove').disabled = !thing;
-  }
-
-  sceneChanged() {
-    this.state.boxes = [];
-    this.thingSelected();
-    this.guard(async () => { await Promise.all([this.showPicture(), this.showCase()]); });
-    this.changed();
   }
 
   async showPicture() {
