@@ -190,13 +190,45 @@ def test_a_case_with_several_pictures_is_left_alone() -> None:
     assert decompose(case) == "several pictures, and the rules know of one"
 
 
-def test_drawn_shapes_have_no_front() -> None:
-    question = "A red square is behind a blue circle."
-    case = Case(id="a", image="a.png", width=9, height=9, question=question, answer="true")
-    made = decompose(case)
+def chain_of(question: str) -> list[str]:
+    made = decompose(Case(id="a", image="a.png", width=9, height=9, question=question, answer="true"))
     assert isinstance(made, Case)
-    assert [s.answer for s in made.steps if s.wording == "face/0"] == ["it has no front"]
-    assert not [s for s in made.steps if s.wording == "faced/0"]
+    return [s.question for s in made.steps]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "A red square is behind a blue circle.",
+        "The dog is in front of the sandwich.",
+        "The cup is to the left of the banana.",
+        "The potted plant is across from the dining table.",
+    ],
+)
+def test_nobody_is_asked_which_way_a_thing_without_a_front_faces(question: str) -> None:
+    asked = chain_of(question)
+    assert len(asked) >= 5
+    assert not [q for q in asked if "face" in q or "behind its back" in q or "left hand" in q]
+
+
+def test_a_thing_that_is_said_to_face_is_asked_about_whatever_it_is() -> None:
+    assert "Which way does the cup face: left, right, towards the camera or away from it?" in chain_of(
+        "The cup is facing the dog."
+    )
+
+
+def test_people_and_animals_have_bodies_and_no_long_sides() -> None:
+    asked = chain_of("The brown cat is parallel to the hot dog.")
+    assert [q.split(" run:")[0] for q in asked if " run:" in q] == [
+        "Which way does the body of the brown cat",
+        "Which way does the long side of the hot dog",
+    ]
+
+
+def test_no_two_choices_of_a_step_say_the_same() -> None:
+    assert "What is between the dog and the bench: free room, or another thing?" in chain_of(
+        "The dog is across from the bench."
+    )
 
 
 ONES = st.sampled_from(sorted(n for n in NOUNS if len(n) > 2 and not n.endswith("s") and n not in ADJECTIVES))

@@ -11,7 +11,7 @@ from headscope.making.decompose.claims import Claim, claim_of
 from headscope.making.decompose.evidence import Evidence, answer
 from headscope.making.decompose.relations import FAMILIES, NO_FRONT, StepTemplate
 from headscope.making.decompose.thing_names import may_be_one
-from headscope.making.photographs.nouns import a, has_front, plural, there_is
+from headscope.making.photographs.nouns import a, has_front, is_living, plural, there_is
 
 YES_NO = ("yes", "no")
 TRUE_FALSE = ("true", "false")
@@ -88,7 +88,7 @@ def decompose(case: Case) -> Case | str:
 
     The chain: is each thing there, what its relation's family asks (where each thing is, which way one faces,
     how the two relate), and the verdict. Answers before the verdict come from evidence that does not depend
-    on it (labels, boxes, what has no front): the same steps are answered, and alike, whether the statement
+    on it (labels, boxes): the same steps are answered, and alike, whether the statement
     is true or false. Every other step is marked unanswered.
 
     Example:
@@ -157,16 +157,18 @@ class _Chain:
 
     def _ask(self, ask: StepTemplate) -> None:
         claim = self.claim
-        if ask.fronted and has_front(claim.object) is False:
-            return
         names = {"s": claim.subject, "o": claim.object}
+        # Whoever is said to face has a front: a wine glass that faces a dog has one.
+        if ask.fronted and claim.family != "facing" and has_front(names[ask.fronted]) is False:
+            return
         fields = {"sn": names["s"], "on": names["o"], "a_o": a(names["o"])}
         for who, name in names.items():
-            # Whether it has a front is asked only where that is open: a wine glass that faces a dog has one.
+            # Whether it has a front is asked only where that is open.
             sure = has_front(name) is True or claim.family == "facing"
             fields[who] = f"the {name}"
             fields[f"{who}_front"] = "" if sure else ", or has it no front"
             fields[f"{who}_none"] = "" if sure else NO_FRONT
+            fields[f"{who}_long"] = "body" if is_living(name) else "long side"
         choices = tuple(filter(None, dict.fromkeys(c.format(**fields) for c in ask.choices)))
         found = answer(ask.rule, self.known, ask.about)
         question = ask.question.format(**fields)

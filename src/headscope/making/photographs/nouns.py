@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _UNCOUNTED = frozenset({"broccoli", "grass", "snow", "sand", "water", "food"})
 _PLURAL = frozenset({"scissors", "skis", "glasses", "trousers", "stairs", "shorts", "jeans"})
 _IRREGULAR = {
@@ -28,8 +30,15 @@ _FRONTLESS = """frisbee, sports ball, bottle, wine glass, cup, fork, knife, spoo
 sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, potted plant, dining table, vase,
 umbrella, scissors, shape, square, rectangle, triangle, pentagon, hexagon, octagon, cross, circle, semicircle,
 ellipse, oval, cube, sphere, cylinder, cone, block"""
+_LIVING = """person, people, man, men, woman, women, child, children, boy, girl, baby, kid, toddler, adult,
+lady, guy, player, rider, skier, surfer, snowboarder, skateboarder, cyclist, policeman, officer, soldier,
+cat, kitten, dog, puppy, horse, pony, donkey, sheep, lamb, goat, cow, bull, calf, pig, elephant, bear, zebra,
+giraffe, lion, tiger, monkey, deer, rabbit, squirrel, mouse, rat, bird, duck, goose, swan, chicken, pigeon,
+seagull, owl, parrot, fish, shark, whale, dolphin, turtle, snake, lizard, frog, teddy bear"""
+_LIFELESS = ("hot dog", "computer mouse", "wireless mouse")
 _FRONT = {" ".join(n.split()): True for n in _FACING.split(",")}
 _FRONT |= {" ".join(n.split()): False for n in _FRONTLESS.split(",")}
+_ALIVE = {" ".join(n.split()): True for n in _LIVING.split(",")} | dict.fromkeys(_LIFELESS, False)
 
 
 def has_front(name: str) -> bool | None:
@@ -41,9 +50,24 @@ def has_front(name: str) -> bool | None:
         >>> has_front("brown dog"), has_front("hot dog"), has_front("gizmo")
         (True, False, None)
     """
+    return _known(name, _FRONT)
+
+
+def _known(name: str, table: Mapping[str, bool]) -> bool | None:
+    """What a table says of the longest end of a name that it knows; None: nothing."""
     words = name.split()
-    known = (_FRONT.get(" ".join(words[start:])) for start in range(len(words)))
-    return next((front for front in known if front is not None), None)
+    found = (table.get(" ".join(words[start:])) for start in range(len(words)))
+    return next((said for said in found if said is not None), None)
+
+
+def is_living(name: str) -> bool:
+    """Whether things of this name are people or animals (or made like them), as far as is known here.
+
+    Example:
+        >>> is_living("brown dog"), is_living("hot dog"), is_living("bench")
+        (True, False, False)
+    """
+    return _known(name, _ALIVE) is True
 
 
 def a(name: str) -> str:
