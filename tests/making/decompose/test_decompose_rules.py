@@ -327,7 +327,7 @@ def test_words_around_names() -> None:
     assert [plural(n) for n in ("bus", "person", "knife", "toothbrush", "toy", "berry")] == [
         "buses", "people", "knives", "toothbrushes", "toys", "berries",
     ]  # fmt: skip
-    assert (has_front("hot dog"), has_front("teddy bear"), has_front("suitcase")) == (False, True, None)
+    assert (has_front("hot dog"), has_front("teddy bear"), has_front("suitcase")) == (False, True, False)
 
 
 @here

@@ -150,6 +150,7 @@ LEFT = (
     "Is the shelf above the sink wooden?",
     "Is the wall behind the bed painted?",
     "Is the ball under the chair soccer?",
+    "There is a blue object touching the base.",
 )
 
 
@@ -203,6 +204,8 @@ def chain_of(question: str) -> list[str]:
         "The dog is in front of the sandwich.",
         "The cup is to the left of the banana.",
         "The potted plant is across from the dining table.",
+        "The bus is in front of the book.",
+        "The umbrella is in front of the bed.",
     ],
 )
 def test_nobody_is_asked_which_way_a_thing_without_a_front_faces(question: str) -> None:
@@ -223,6 +226,21 @@ def test_people_and_animals_have_bodies_and_no_long_sides() -> None:
         "Which way does the body of the brown cat",
         "Which way does the long side of the hot dog",
     ]
+
+
+def test_people_are_not_called_it_and_pairs_not_one() -> None:
+    assert "Is the cup where the old man faces, behind their back, or at their side?" in chain_of(
+        "The cup is behind the old man."
+    )
+    asked = chain_of("The scissors is on the bed.")
+    assert "In which part of the picture are the scissors: top, middle or bottom?" in asked
+    assert "So is it true that the scissors are on the bed?" in asked
+
+
+def test_words_fit_photographs_and_drawings_alike() -> None:
+    for place in ("behind", "to the left of"):
+        asked = chain_of(f"A red square is {place} a blue circle.")
+        assert not [q for q in asked if "camera" in q]
 
 
 def test_no_two_choices_of_a_step_say_the_same() -> None:
