@@ -174,7 +174,7 @@ _HEAD = f"""
 Written by `python tools/judged_sentences.py --data PATH/TO/data`, which draws the sentences, runs the rules
 and counts; what was judged of each chain stands in `decompose-judged.json`, under the chain's fingerprint:
 a chain that the rules make otherwise by now counts as not judged. Drawn with seed {SEED}, {COUNT} a style;
-no rule was changed after that.
+nothing that changes one of these chains was changed after that.
 
 A step is acceptable if it is English, is what one would ask on the way to the statement's answer, is about
 the sentence's own things, has the right function and choices, and holds no answer that the sentence does

@@ -74,10 +74,8 @@ def _words(text: str, draw: random.Random) -> str:
         places = list(re.finditer(r"[\w.+-]+", text))
         if places:
             at = draw.choice(places)
-            new = draw.choice(
-                ["", " ", *(str(v) for v in ODD if isinstance(v, bool | float | str)), "7", "1e9"]
-            )
-            text = text[: at.start()] + new.replace("\ud800", "?").replace("\x00", "?") + text[at.end() :]
+            new = draw.choice([draw.choice(_WORDS), f"{draw.random():.2f}"])
+            text = text[: at.start()] + new + text[at.end() :]
     return text
 
 

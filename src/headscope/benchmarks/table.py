@@ -213,8 +213,8 @@ SOURCES = (
         boxes="those that --map names, in the form that --boxes says",
         scored="accuracy (no rule of its own)",
         get=(
-            "a file (jsonl, json, csv, tsv, parquet, arrow), a folder with one or its shards, or a hub id: "
-            "--from, --map question=...,answer=..."
+            "a file (jsonl, json, csv, tsv, xlsx, parquet, arrow), a folder with one or its shards, or a hub "
+            "id: --from, --map question=...,answer=..."
         ),
         files=(
             "*{split}*.parquet",
@@ -223,6 +223,7 @@ SOURCES = (
             "*{split}*.json",
             "*{split}*.csv",
             "*{split}*.tsv",
+            "*{split}*.xlsx",
         ),
         mapped=FIELDS,
         box_form="xyxy",

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_import_mutations import COUNT, mutated
 
+from fuzzed import mutated, rows_tried
 from headscope.benchmarks.importing.columns import chosen, options_of, readings, value_of
 from headscope.benchmarks.importing.import_report import ImportReport
 from headscope.benchmarks.importing.importer import run
@@ -471,9 +471,25 @@ def test_mutated_rows_of_rich_tables_are_cases_or_refusals(
     columns = {"question": "{meta.hint} {meta.q}", "boxes": "things"}
     place = ImportPlace(source("table"), tmp_path, (), "", tmp_path, columns, boxes)
     rich = RICH | {"things": [{"label": "cup", "bbox": numbers}]}
-    rows = [SourceRow("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
+    rows = [SourceRow("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(rows_tried(600))]
     with contextlib.suppress(DataError):  # a survey may refuse the whole: boxes in another form
         report = run(place, tmp_path / "out", rows=iter(rows))
         assert report.rows == len(rows) == report.cases + report.refused
         assert inspect(tmp_path / "out", None, keep=False, decode=False).faults == []
         assert report.cases > len(rows) // 20
+
+
+def test_an_excel_sheet_is_a_table(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    p._pic(tmp_path / "in", "images/a.png")
+    book = openpyxl.Workbook()
+    for row in (
+        ["id", "image", "question", "answer", "choices"],
+        [7, "a.png", "Which?", "B", "A. cup B. dog"],
+    ):
+        book.active.append(row)
+    book.save(tmp_path / "in/mine.xlsx")
+    for place in (tmp_path / "in", tmp_path / "in/mine.xlsx"):
+        report = import_cases("table", tmp_path / f"out{len(place.name)}", place=place)
+        (case,) = load_cases(tmp_path / f"out{len(place.name)}")
+        assert (report.refused, case.answer, case.choices) == (0, "dog", ("cup", "dog"))

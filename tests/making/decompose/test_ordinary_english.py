@@ -184,6 +184,27 @@ def test_two_things_that_one_name_may_mean_are_not_asked_about_as_one(text: str)
     assert decompose(case) == "two things whose names do not tell them apart"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The dogs are on the sofa.",
+        "Are the brown dogs near the bench?",
+        "The cat is under the cars.",
+        "The children are behind the fence.",
+        "The box contains the dishes.",
+        "The puppies are on the mat.",
+    ],
+)
+def test_several_things_are_not_asked_about_as_one(text: str) -> None:
+    case = Case(id="a", image="a.png", width=9, height=9, question=text, answer="yes")
+    assert decompose(case) == "several things under one name, which the rules take for one"
+
+
+@pytest.mark.parametrize("name", ["bus", "scissors", "grass", "glass", "dress", "skis", "stairs", "lens"])
+def test_a_word_in_s_may_be_one_thing(name: str) -> None:
+    assert chain_of(f"The {name} is near the dog.")
+
+
 def test_a_case_with_several_pictures_is_left_alone() -> None:
     more = (Picture(image="b.png", width=9, height=9),)
     question = "The cup is left of the plate."

@@ -106,7 +106,7 @@ def _thing(values: list[float], size: tuple[int, int], names: Sequence[str], at:
     if len(rest) == 5:
         raise RecordError(at, "a model's output", "six numbers, the last a confidence", "labels")
     if max(map(abs, rest), default=2.0) > 1.5:
-        raise RecordError(at, "not in shares", show(max(rest, default=0.0)), "numbers from 0 to 1")
+        raise RecordError(at, "not in shares", show(max(rest, key=abs, default=0.0)), "numbers from 0 to 1")
     if len(rest) == 4:
         return kind, to_pixels(rest, "cxcywh01", size)
     if len(rest) < 6 or len(rest) % 2:

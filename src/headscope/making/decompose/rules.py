@@ -10,7 +10,7 @@ from headscope.data.schema import UNANSWERED, Case, Object, Origin, Step
 from headscope.making.decompose.claims import Claim, claim_of
 from headscope.making.decompose.evidence import Evidence, answer
 from headscope.making.decompose.relations import FAMILIES, StepTemplate
-from headscope.making.decompose.thing_names import may_be_one
+from headscope.making.decompose.thing_names import may_be_one, names_several
 from headscope.making.photographs.nouns import a, agreeing, has_front, is_living, its, plural, there_is
 
 YES_NO = ("yes", "no")
@@ -107,6 +107,8 @@ def decompose(case: Case) -> Case | str:
         for name in (one.subject, *(() if one.count else (one.object,))):
             if names.count(name.casefold()) > 1:
                 return "several things of a name that the statement uses"
+            if names_several(name):
+                return "several things under one name, which the rules take for one"
         if not one.count and may_be_one(one.subject, one.object):
             return "two things whose names do not tell them apart"
     return case.model_copy(update={"steps": tuple(_Chain(case, claim).build())})

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable
 
 _UNCOUNTED = frozenset({"broccoli", "grass", "snow", "sand", "water", "food"})
-_PLURAL = frozenset({"scissors", "skis", "glasses", "trousers", "stairs", "shorts", "jeans"})
+# Names in the plural of one thing, or of what is spoken of as one.
+PAIRS = frozenset(
+    {"scissors", "skis", "glasses", "sunglasses", "goggles", "binoculars", "headphones", "trousers", "pants"}
+    | {"stairs", "shorts", "jeans", "tongs", "pliers", "pajamas", "blinds", "chopsticks", "clothes"}
+)
 _IRREGULAR = {
     "person": "people",
     "man": "men",
@@ -95,7 +99,7 @@ def agreeing(sentence: str, names: Iterable[str]) -> str:
         'Where are the old skis?'
     """
     for name in names:
-        if name.split()[-1:] and name.split()[-1].casefold() in _PLURAL:
+        if name.split()[-1:] and name.split()[-1].casefold() in PAIRS:
             thing = rf"(?:the|a|an) {re.escape(name)}"
             for one, many in (("is", "are"), ("does", "do"), ("isn't", "aren't")):
                 sentence = re.sub(rf"\b{one} ({thing})\b", rf"{many} \1", sentence, flags=re.IGNORECASE)
@@ -105,14 +109,14 @@ def agreeing(sentence: str, names: Iterable[str]) -> str:
 
 def a(name: str) -> str:
     """The name with its indefinite article: ``a dog``, ``an apple``, ``broccoli``, ``scissors``."""
-    if name in _UNCOUNTED or name in _PLURAL:
+    if name in _UNCOUNTED or name in PAIRS:
         return name
     return f"{'an' if name[:1].lower() in _VOWEL_SOUND else 'a'} {name}"
 
 
 def there_is(name: str) -> str:
     """``is there a dog``, ``are there scissors``."""
-    return f"{'are' if name in _PLURAL else 'is'} there {a(name)}"
+    return f"{'are' if name in PAIRS else 'is'} there {a(name)}"
 
 
 def plural(name: str) -> str:
