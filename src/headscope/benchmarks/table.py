@@ -35,7 +35,7 @@ from headscope.models.answers import shows_letters
 
 FIELDS = ("id", "image", "question", "answer", "choices", "kind", "boxes", "answer_is")
 _ALSO = {
-    "image": ("images", "image_path", "picture", "img"),
+    "image": ("images", "image_path", "picture", "img", "image_1", "image1", "image_0", "image0"),
     "choices": ("options", "candidates"),
     "id": ("index", "question_id"),
     "kind": ("category",),

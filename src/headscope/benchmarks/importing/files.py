@@ -200,6 +200,11 @@ def table(path: Path) -> Iterator[SourceRow]:
                 continue
             if head is None:
                 head = cells
+                if twice := next((c for i, c in enumerate(head) if c and c in head[:i]), ""):
+                    raise DataError(
+                        f"{path}:1: asked for a table, found two columns called {show(twice)}; give each a "
+                        "name of its own"
+                    )
             elif cells:
                 yield _cells(path, reader.line_num, head, cells)
 
