@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzed import little_memory, mutated, mutated_bytes, rows_tried
 from headscope.data.cases import load_cases, save_cases
 from headscope.data.checks import check_case, parse
 from headscope.data.validation import validate
@@ -140,3 +143,43 @@ def test_damaged_pictures_are_faults_and_never_a_traceback(
         assert faults
     else:
         assert not faults
+
+
+def first_version(name: str) -> dict[str, Any]:
+    return record(name)
+
+
+def second_version(name: str) -> dict[str, Any]:
+    """A case of two pictures, one of whose things lies in the second."""
+    things = [{**o, "picture": i} for i, o in enumerate(record(name)["objects"])]
+    steps = [s | {"origin": "derived"} for s in record(name)["steps"]]
+    return record(
+        name, objects=things, steps=steps, more=[{"image": "images/b.png", "width": 40, "height": 30}]
+    )
+
+
+@pytest.mark.parametrize("version", [first_version, second_version])
+def test_many_mutated_cases_of_both_versions_are_faults_and_never_a_traceback(
+    version: Callable[[str], dict[str, Any]], folder: Path
+) -> None:
+    """Every line of one file is mutated but the first, so that each is judged by itself."""
+    draw, tried, a_file = random.Random(version.__name__), rows_tried(300), 50
+    bad = good = 0
+    with little_memory():
+        for start in range(0, tried, a_file):
+            lines = [json.dumps(version("a")).encode()]
+            for i in range(a_file):
+                line = json.dumps(mutated(version("a") | {"id": f"n{i}"}, draw)).encode()
+                lines.append(mutated_bytes(line, draw).replace(b"\n", b" ") if (start + i) % 4 == 0 else line)
+            (folder / "cases.jsonl").write_bytes(b"\n".join(lines))
+            faults = validate(folder)
+            assert all(_FORM.fullmatch(str(f)) and str(f).isprintable() for f in faults)
+            faulty = {f.line for f in faults}
+            assert 1 not in faulty
+            bad += len(faulty)
+            good += a_file - len(faulty)
+            kept = [line for n, line in enumerate(lines, 1) if n not in faulty and line.strip()]
+            (folder / "cases.jsonl").write_bytes(b"\n".join(kept))
+            assert len(load_cases(folder)) == len(kept)
+    assert bad > 0
+    assert good > 0

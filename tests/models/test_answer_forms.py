@@ -346,3 +346,44 @@ def test_what_models_and_harnesses_write_is_read_as_it_is_meant(
     said: str, choices: tuple[str, ...], lettered: bool, right: str | None
 ) -> None:
     assert parse_answer(said, choices, lettered=lettered) == right
+
+
+# What LLaVA-1.5's and OpenFlamingo's published files hold, and other ways of older models: all say no.
+SAYS_NO = (
+    *("<s> B", "<s> (B) no", "<s> (B) No", "<s> No", "\u00a0no", "\u00a0(B) no", "\uff08B\uff09"),
+    *("\ue000No\ue001", "no", "NO", "No.", "b", "(b) no", "B no", "B: no", "(B)no", "(B) no\n(B) no"),
+    *("B B B", "B\nB\nB", "no no no", "The answer is B.", "The answer is no.", "The answer is (B) no."),
+    *("the answer is b", "ANSWER: B", "Option B", "no\nQuestion: Is it dark?\nAnswer: yes"),
+    *("B\n\nQ: Is it dark?\nA: (A) yes", "no\n\nUser: And now?", "(A) yes (B) no\nAnswer: B"),
+    "Question: Is it dark? (A) yes (B) no\nAnswer: no",
+)
+SAYS_NOTHING = (
+    *("(A) yes (B) no", "A. yes\nB. no", "yes, no", "Yes or no?", "A\nB", "<s>", ".........", "C"),
+    *("\u306f\u3044", ".........\n(C) yes\n(D) noAnswer:..........\n(E) yes\n(F) noAnswer:..........\n"),
+)
+
+
+@pytest.mark.parametrize("said", SAYS_NO)
+def test_an_answer_in_the_way_of_older_models_is_read(said: str) -> None:
+    assert parse_answer(said, YES, lettered=True) == "no"
+
+
+@pytest.mark.parametrize("said", SAYS_NOTHING)
+def test_options_said_again_and_noise_are_no_answer(said: str) -> None:
+    assert parse_answer(said, YES, lettered=True) is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    choices=st.lists(
+        st.sampled_from([*THINGS, *SIDES, "a red cup", "3", "top left"]), min_size=2, max_size=5, unique=True
+    ),
+    form=st.sampled_from(["(§) ¤", "§. ¤", "§) ¤", "§: ¤", "¤"]),
+    between=st.sampled_from([" ", "\n", ", ", "; ", "\n\n"]),
+)
+def test_a_list_of_all_options_chooses_none(choices: list[str], form: str, between: str) -> None:
+    named = zip("ABCDE", choices, strict=False)
+    said = between.join(form.replace("§", n).replace("¤", c) for n, c in named)
+    assert parse_answer(said, choices, lettered=True) is None
+    last = choices[-1]
+    assert parse_answer(f"{said}\nThe answer is {last}.", choices, lettered=True) == last

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from headscope.data.schema import Case
-from judged_sentences import JUDGED, PAGE, Drawn, _question, draw, page
+from judged_sentences import JUDGED, PAGE, STYLES, Drawn, _question, draw, page
 from shared_cases import DATA
 
 needs_data = pytest.mark.skipif(
@@ -27,6 +27,10 @@ def test_the_page_is_what_the_rules_make_now_and_every_chain_is_judged() -> None
     steps = sum(len(d.steps) for d in drawn)
     wrong = sum(len(v["wrong"]) for v in judged["chains"].values())
     assert 1 - wrong / steps >= 0.95
+    for style in STYLES:
+        of_style = [d for d in drawn if d.style == style and d.steps]
+        wrong = sum(len(judged["chains"][d.mark]["wrong"]) for d in of_style)
+        assert 1 - wrong / sum(len(d.steps) for d in of_style) >= 0.95, style
 
 
 def drawn(text: str, made: Case | str) -> Drawn:

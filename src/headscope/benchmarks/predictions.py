@@ -12,6 +12,7 @@ from pydantic import Field
 
 from headscope.benchmarks.importing.columns import value_of
 from headscope.benchmarks.importing.files import anything, lines, parquet, table
+from headscope.benchmarks.importing.sheets import sheet
 from headscope.benchmarks.importing.sources import SourceRow
 from headscope.benchmarks.registry import rule
 from headscope.benchmarks.rule import judge
@@ -200,7 +201,7 @@ def _rows_of(path: Path) -> Iterator[SourceRow]:
     if not path.is_file():
         raise DataError(f"{path}: asked for predictions, found no such file")
     if path.suffix in (".xlsx", ".xls"):
-        return _sheet(path)
+        return sheet(path)
     if path.suffix == ".json":
         value, odd = Decoder().loads(path.read_text("utf-8-sig", errors="replace"))
         if odd is None and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
@@ -221,21 +222,6 @@ def _parts(value: Mapping[str, Cell]) -> list[tuple[str, int, ForeignRecord]]:
             if any(c in first for c in TEXTS) and any(c in first for c in IDS):
                 found += [(name, n, r) for n, r in enumerate(part, 1)]
     return found
-
-
-def _sheet(path: Path) -> Iterator[SourceRow]:
-    try:
-        from openpyxl import load_workbook
-    except ImportError as exc:
-        raise DataError(
-            f"{path}: reading xlsx needs openpyxl, which is not installed; `pip install openpyxl`, or save "
-            "the sheet as CSV"
-        ) from exc
-    book = load_workbook(path, read_only=True, data_only=True)
-    found = book.worksheets[0].iter_rows(values_only=True)
-    head = [str(name) for name in next(found, ())]
-    for number, cells in enumerate(found, 2):
-        yield SourceRow(str(path), number, dict(zip(head, cells, strict=False)))
 
 
 def _names(cases: Cases) -> dict[str, str]:

@@ -35,7 +35,7 @@ from headscope.models.answers import shows_letters
 
 FIELDS = ("id", "image", "question", "answer", "choices", "kind", "boxes", "answer_is")
 _ALSO = {
-    "image": ("images", "image_path", "picture", "img"),
+    "image": ("images", "image_path", "picture", "img", "image_1", "image1", "image_0", "image0"),
     "choices": ("options", "candidates"),
     "id": ("index", "question_id"),
     "kind": ("category",),
@@ -213,8 +213,8 @@ SOURCES = (
         boxes="those that --map names, in the form that --boxes says",
         scored="accuracy (no rule of its own)",
         get=(
-            "a file (jsonl, json, csv, tsv, parquet, arrow), a folder with one or its shards, or a hub id: "
-            "--from, --map question=...,answer=..."
+            "a file (jsonl, json, csv, tsv, xlsx, parquet, arrow), a folder with one or its shards, or a hub "
+            "id: --from, --map question=...,answer=..."
         ),
         files=(
             "*{split}*.parquet",
@@ -223,6 +223,7 @@ SOURCES = (
             "*{split}*.json",
             "*{split}*.csv",
             "*{split}*.tsv",
+            "*{split}*.xlsx",
         ),
         mapped=FIELDS,
         box_form="xyxy",

@@ -99,8 +99,10 @@ def demo(
 
 @app.command()
 def ask(
-    image: Annotated[Path, typer.Option("--image", help="Picture file.")],
-    question: Annotated[str, typer.Argument(help="What to ask about the picture.")],
+    images: Annotated[
+        list[Path], typer.Option("--image", help="Picture file; once for each of several, in order.")
+    ],
+    question: Annotated[str, typer.Argument(help="What to ask about the picture or pictures.")],
     model: ModelOption = "embedded",
     choices: Annotated[str, typer.Option(help="Answers to weigh, comma-separated; none: open.")] = "",
     mute: Annotated[str, typer.Option(help="Mute the heads of this function, or these: L3H5,L4H0.")] = "",
@@ -110,19 +112,24 @@ def ask(
         typer.Option(help="atlas.json of a study on this model; by default the embedded model's."),
     ] = None,
     boxes: Annotated[
-        list[str] | None, typer.Option(help="Point at x0,y0,x1,y1 (pixels); may be given several times.")
+        list[str] | None,
+        typer.Option(
+            help="Point at x0,y0,x1,y1 (pixels); of several pictures at 2:x0,y0,x1,y1. Once or several times."
+        ),
     ] = None,
     style: Annotated[str, typer.Option(help=f"How to point: {', '.join(STYLES)}.")] = "both",
-    save: Annotated[Path | None, typer.Option(help="Write the picture as the model sees it here.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the picture as the model sees it here (several: NAME-1 ...).")
+    ] = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     attention: AttentionOption = None,
 ) -> None:
-    """Ask one question about one picture."""
+    """Ask one question about one picture, or about several."""
     from headscope.cli.ask_command import AskOptions, ask_once
 
     asked = AskOptions(
-        image,
+        tuple(images),
         question,
         model,
         choices,

@@ -1,7 +1,9 @@
-"""One question about one picture, with heads muted or objects pointed at."""
+"""One question about one picture or several, with heads muted or objects pointed at."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
     from headscope.models.geometry import Head
     from headscope.models.vlm import VLM
 
+_IN_PICTURE = re.compile(r"^\s*(\d+)\s*:(.*)$", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class AskOptions:
-    """What the user said; see ``headscope ask --help``."""
+    """What the user said; see ``headscope ask --help``. A box of several pictures is "2:x0,y0,x1,y1"."""
 
-    image: Path
+    images: tuple[Path, ...]
     question: str
     model: str = "embedded"
     choices: str = ""
@@ -39,12 +43,13 @@ def ask_once(asked: AskOptions) -> str:
     """The answer, and the weighed choices below it where there are any.
 
     Raises:
-        DataError: the picture or the boxes cannot be used. ModelError: the model cannot be loaded.
+        DataError: a picture or a box cannot be used. ModelError: the model cannot be loaded, or takes fewer
+            pictures.
         StudyError: heads are to be muted and no atlas of this model is known.
     """
     if not asked.question.strip():
         raise DataError('asked no question; say one in quotes, such as "Where is the dog?"')
-    image = _picture(asked)  # before torch is loaded, which takes seconds
+    shown = _pictures(asked)  # before torch is loaded, which takes seconds
     from headscope.asking.form import warning_of
     from headscope.edits.edits import edit, mute
     from headscope.models.vlm import load_model
@@ -53,7 +58,7 @@ def ask_once(asked: AskOptions) -> str:
     choices = tuple(c.strip() for c in asked.choices.split(",") if c.strip())
     chosen = _heads(asked, vlm) if asked.mute else ()
     with edit(vlm, chosen, mute()) if chosen else nullcontext():
-        answer = vlm.answer(image, asked.question, choices=choices)
+        answer = vlm.answer(shown if len(shown) > 1 else shown[0], asked.question, choices=choices)
     lines = [answer.text.strip()]
     if choices:
         lines += [f"  {c}: {p:.3f}" for c, p in sorted(answer.logprobs.items(), key=lambda x: -x[1])]
@@ -65,20 +70,64 @@ def ask_once(asked: AskOptions) -> str:
     return "\n".join(lines)
 
 
-def _picture(asked: AskOptions) -> Image.Image:
-    """The picture as it is shown, with what is pointed at in it; saved if that is asked for."""
+def _pictures(asked: AskOptions) -> list[Image.Image]:
+    """The pictures as they are shown, with what is pointed at in them; saved if that is asked for."""
     from headscope.data.pictures import read_rgb
     from headscope.pointing.boxes import GivenBoxes
     from headscope.pointing.styles import point
 
-    image = read_rgb(asked.image)
-    if asked.boxes:
-        image = point(asked.style, image, GivenBoxes.parse(asked.boxes, image.size).given).image
+    shown = [read_rgb(path) for path in asked.images]
+    for number, boxes in enumerate(_by_picture(asked.boxes, len(shown))):
+        if boxes:
+            given = GivenBoxes.parse(boxes, shown[number].size).given
+            shown[number] = point(asked.style, shown[number], given).image
     if asked.save:
-        if asked.save.exists() and asked.save.samefile(asked.image):
-            raise DataError(f"--save {asked.save}: is the picture that is asked about; name another file")
-        _save(image, asked.save)
-    return image
+        for picture, path in zip(shown, _save_to(asked.save, asked.images), strict=True):
+            _save(picture, path)
+    return shown
+
+
+def _by_picture(boxes: Sequence[str], count: int) -> list[list[str]]:
+    """The boxes of each picture: ``2:10,20,30,40`` lies in the second one.
+
+    Raises:
+        DataError: a box names no picture where there are several, or one that is not there.
+
+    Example:
+        >>> _by_picture(["2:1,1,9,9;1:3,3,5,5"], 2)
+        [['3,3,5,5'], ['1,1,9,9']]
+    """
+    found: list[list[str]] = [[] for _ in range(count)]
+    for text in (part for given in boxes for part in given.split(";") if part.strip()):
+        said = _IN_PICTURE.match(text)
+        if said is None and count > 1:
+            raise DataError(
+                f'--boxes "{text.strip()}": asked to point in one of {count} pictures, found none named; '
+                f'expected its number in front, as in "2:{text.strip()}"'
+            )
+        number = int(said[1]) if said else 1
+        if not 1 <= number <= count:
+            raise DataError(
+                f'--boxes "{text.strip()}": asked to point in picture {number}, found {count} by --image; '
+                f"expected a number from 1 to {count}"
+            )
+        found[number - 1].append(said[2] if said else text)
+    return found
+
+
+def _save_to(path: Path, images: Sequence[Path]) -> list[Path]:
+    """Where to save: the file itself, or one for each of several pictures (``seen-1.png`` ...).
+
+    Raises:
+        DataError: one of them is a picture that is asked about.
+    """
+    several = len(images) > 1
+    numbered = [path.with_name(f"{path.stem}-{n}{path.suffix}") for n in range(1, len(images) + 1)]
+    out = numbered if several else [path]
+    for one in out:
+        if one.exists() and any(one.samefile(image) for image in images):
+            raise DataError(f"--save {one}: is the picture that is asked about; name another file")
+    return out
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
+from headscope.models.answer_echoes import before_next_turn, only_repeats_options
 from headscope.models.answer_marks import (
-    BARE_LETTERS,
     BOLD,
     BOXED,
     CONCLUDED,
@@ -94,6 +94,8 @@ def parse_answer(text: str, choices: Sequence[str], lettered: bool = False) -> s
     - of a text without yes, no, true and false that says whether the statement holds ("That is correct.", "It
       is not true"), what it says; ``Y``, ``N``, ``T`` and ``F`` alone stand for the words;
     - where the prompt is repeated, what stands behind the last mark of the speaker ("ASSISTANT:") counts;
+      where the model goes on with a question of its own ("no\\nQuestion: ..."), what stands before it;
+    - the options said again ("(A) yes (B) no") are no answer, nor are letters that no option has;
     - of choices within each other the longest counts: "top left", not "left";
     - a choice that is denied ("not left", "isn't left") does not count;
     - a text that mentions several choices amounts to the one that it begins with, else to none; "left or
@@ -126,15 +128,17 @@ def parse_answer(text: str, choices: Sequence[str], lettered: bool = False) -> s
     targets, lettered = _targets(choices, lettered)
     said = unicodedata.normalize("NFKC", without_thoughts(text))
     said = ROLE.split(said)[-1]
-    if lettered and BARE_LETTERS.fullmatch(said):  # "A\nB\nC": the options said again
+    if (first := before_next_turn(said)) and (found := parse_answer(first, choices, lettered)):
+        return found
+    if only_repeats_options(said, choices, lettered):
         return None
     for way in (TAGGED, *((LAST,) if lettered else ()), STATED, BOXED, BOLD, CONCLUDED):
         stated = {
             _amounts(m["said"] or m.groupdict().get("more") or "", targets, choices, lettered)
             for m in way.finditer(said)
         }
-        if found := stated - {None}:
-            return found.pop() if len(found) == 1 else None
+        if several := stated - {None}:
+            return several.pop() if len(several) == 1 else None
     return _amounts(said, targets, choices, lettered)
 
 

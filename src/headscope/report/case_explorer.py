@@ -13,7 +13,7 @@ from headscope.functions import MAIN
 from headscope.report.charts.base import words
 from headscope.report.contents import StudyContents
 from headscope.report.measure import select
-from headscope.report.pictures import Picture, picture_of
+from headscope.report.pictures import Picture, case_picture
 from headscope.report.theme import number
 from headscope.storage import Row
 
@@ -60,8 +60,7 @@ def explored(study: StudyContents, most: int = MOST_CASES) -> ExploredCases | No
         if len(shown) == most:
             break
         try:
-            boxes = [(*o.box, o.name) for o in case.objects if o.box is not None]
-            picture = picture_of(cases.image(case), boxes, f"The picture of case {case.id}")
+            picture = case_picture(cases, case)
         except HeadscopeError:
             continue
         shown.append(_explored(case, picture, answers))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from headscope.data.cases import Cases
 from headscope.data.schema import Case
 from headscope.errors import HeadscopeError
 from headscope.experiments.patching.result import FollowedPair, PatchResult
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LONGEST = 384  # side of an example picture in pixels
+_GAP = 8  # pixels between several pictures of a case
 Box = Sequence[float]
 
 
@@ -214,16 +217,15 @@ def walked_case(study: StudyContents) -> WalkedCase | None:
     known = [c for c in cases if c.id in answers and (not c.things or 2 <= c.things <= 5) and c.steps]
     for case in sorted(known, key=lambda c: (-len(c.steps), c.id)):
         try:
-            image = cases.image(case)
+            picture = case_picture(cases, case)
         except HeadscopeError:
             continue
-        boxes = [(*o.box, o.name) for o in case.objects if o.box is not None]
         rows = []
         for step in [*case.steps, case.main_step()]:
             row = answers[case.id].get(step.id if step.id != MAIN else MAIN, {})
             truth = step.answer if step.answered else None
             rows.append({"function": step.function, "question": step.question, "truth": truth, **_given(row)})
-        return WalkedCase(case, picture_of(image, boxes, f"The picture of case {case.id}"), tuple(rows))
+        return WalkedCase(case, picture, tuple(rows))
     return None
 
 
@@ -235,6 +237,31 @@ def _given(row: Row) -> Row:
         "correct": row.get("correct"),
         "margin": row.get("margin"),
     }
+
+
+def case_picture(cases: Cases, case: Case) -> Picture:
+    """A case as the page shows it, with its boxes; several pictures side by side in their order.
+
+    Raises:
+        DataError: a picture is missing or damaged.
+    """
+    from PIL import Image
+
+    shown = cases.images(case)
+    starts = list(accumulate((p.width + _GAP for p in shown), initial=0))
+    if len(shown) == 1:
+        sheet, alt = shown[0], f"The picture of case {case.id}"
+    else:
+        sheet = Image.new("RGB", (starts[-1] - _GAP, max(p.height for p in shown)), "white")
+        for picture, left in zip(shown, starts, strict=False):
+            sheet.paste(picture, (left, 0))
+        alt = f"The {len(shown)} pictures of case {case.id}, side by side"
+    boxes = []
+    for thing in case.objects:
+        if thing.box is not None:
+            left, (x0, y0, x1, y1) = starts[thing.picture], thing.box
+            boxes.append((x0 + left, y0, x1 + left, y1, thing.name))
+    return picture_of(sheet, boxes, alt)
 
 
 def picture_of(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:

@@ -38,6 +38,7 @@ class Stage:
         finish: name of a function ``(context)`` called once the stage's seconds are known.
         keeps: files and folders of the study that are this stage's alone.
         freezes: what it is called in ``choices.json``, if it chooses anything there.
+        one_picture: it refuses cases with several pictures; ``run`` goes on without it, and says so.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Stage:
     finish: str = ""
     keeps: tuple[str, ...] = ()
     freezes: str = ""
+    one_picture: bool = False
 
     @property
     def work(self) -> Callable[..., Artefact]:
@@ -180,6 +182,7 @@ STAGES = (
         result="WakeResult",
         keeps=("wake.json", "wake.parquet", "wake"),
         freezes="wake",
+        one_picture=True,
     ),
     Stage(
         "circuit",
@@ -216,6 +219,7 @@ STAGES = (
         result="PaperResult",
         keeps=("paper.json", "paper"),
         asks="protocol",
+        one_picture=True,
     ),
     Stage(
         "report",

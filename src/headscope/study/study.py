@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from headscope.data.cases import Cases, load_cases
+from headscope.data.cases import Cases, load_cases, refuse_several_pictures
 from headscope.data.splits import assign_splits
-from headscope.errors import DamagedError, HeadscopeError, StudyError
+from headscope.errors import DamagedError, DataError, HeadscopeError, StudyError
 from headscope.functions import SHIPPED, Taxonomy
 from headscope.progress import telling
 from headscope.storage import fingerprint, write_json, write_sealed
@@ -452,12 +452,27 @@ class Study:
         return self.folder / "report.html"
 
     def run(self) -> Path:
-        """Every stage, in order, but those that ask for a setting which was not given; the page."""
+        """Every stage, in order, but those that ask for a setting which was not given; the page.
+
+        A stage that takes one picture a case is left out, and announced, where cases have several.
+        """
         with self.lock:
             for row in STAGES:
-                if not row.asks or getattr(self.settings(row.name), row.asks):
-                    self.stage(row.name)
+                if row.asks and not getattr(self.settings(row.name), row.asks):
+                    continue
+                if row.one_picture and (why := self._several_pictures()):
+                    self.announce(f"{row.name}: left out: {why}")
+                    continue
+                self.stage(row.name)
         return self.folder / "report.html"
+
+    def _several_pictures(self) -> str:
+        """What stages for one picture say of the cases; empty where each has one."""
+        try:
+            refuse_several_pictures(self.cases, self.cases.folder)
+        except DataError as exc:
+            return str(exc)
+        return ""
 
 
 def _read(data: str | Path | Cases, taxonomy: Taxonomy) -> Cases:

@@ -31,6 +31,8 @@ from source_records import (
     SPHERE,
     SRBENCH,
     SRBENCH_HEAD,
+    SUPER_CLEVR,
+    SUPER_SCENE,
     VIEWSPATIAL,
     VLMEVAL,
     VSIBENCH,
@@ -66,6 +68,11 @@ def _makers(root: Path) -> dict[str, Callable[[], object]]:
             put(root / "questions/CLEVR_val_questions.json", {"info": {}, "questions": [CLEVR]}),
             put(root / "scenes/CLEVR_val_scenes.json", {"info": {}, "scenes": [SCENE]}),
             _pic(root, "images/val/CLEVR_val_000000.png"),
+        ),
+        "super_clevr": lambda: (
+            put(root / "superCLEVR_questions_5.json", {"info": {}, "questions": [SUPER_CLEVR]}),
+            put(root / "scenes/superCLEVR_new_000000.json", SUPER_SCENE),
+            _pic(root, "images/superCLEVR_new_000000.png"),
         ),
         "gqa": lambda: (
             put(root / "val_balanced_questions.json", GQA),
@@ -177,7 +184,19 @@ SPLIT = {
 }
 COLUMNS = {"question": "prompt", "answer": "label", "image": "file"}
 NAMES = (
-    *("vsr", "nlvr", "clevr", "gqa", "coco", "whatsup", "spatialeval", "3dsrbench", "spatial457", "cvbench"),
+    *(
+        "vsr",
+        "nlvr",
+        "clevr",
+        "super_clevr",
+        "gqa",
+        "coco",
+        "whatsup",
+        "spatialeval",
+        "3dsrbench",
+        "spatial457",
+        "cvbench",
+    ),
     *("blink", "embspatial", "sphere", "multihopspatial", "viewspatial", "omnispatial", "robospatial"),
     *("mindcube", "mmsi", "vsibench", "spatialviz", "where2place", "refspatial", "vlmeval", "table"),
 )

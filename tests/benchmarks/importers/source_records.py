@@ -102,6 +102,34 @@ CLEVR = {
         node("count", 5),
     ],
 }
+# As Super-CLEVR's sample files: a scene a file, questions without a program.
+SUPER_SCENE = {
+    "split": "new",
+    "image_index": 0,
+    "image_filename": "superCLEVR_new_000000.png",
+    "directions": {},
+    "objects": [
+        {**thing, "shape": shape, "pixel_coords": [[x, y, depth], [8, 6]]}
+        for thing, shape, (x, y, depth) in zip(
+            SCENE["objects"],
+            ("suv", "school", "road"),
+            ((40, 20, 9.0), (10, 22, 8.0), (44, 9, 12.0)),
+            strict=True,
+        )
+    ],
+    "relationships": SCENE["relationships"],
+}
+SUPER_CLEVR = {
+    "split": "new",
+    "image_index": 0,
+    "image_filename": "superCLEVR_new_000000.png",
+    "image": "superCLEVR_new_000000",
+    "template_filename": "compare_integer.json",
+    "question_index": 3,
+    "question_family_index": 2,
+    "question": "Is the number of red things greater than the number of blue things?",
+    "answer": True,
+}
 GQA = {
     "201307251": {
         "semantic": [

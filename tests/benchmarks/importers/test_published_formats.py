@@ -52,7 +52,7 @@ def test_every_source_gives_valid_cases_that_go_through_a_dataset_unchanged(
 
 def test_every_source_of_the_issue_is_registered_and_described() -> None:
     known = sources()
-    assert set(p.NAMES) | {"super_clevr"} == set(known)
+    assert set(p.NAMES) == set(known)
     for source in known.values():
         for text in (source.licence, source.size, source.fields, source.boxes, source.scored, source.get):
             assert text.strip()

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_import_mutations import COUNT, mutated
 
+from fuzzed import mutated, rows_tried
 from headscope.benchmarks.importing.columns import chosen, options_of, readings, value_of
 from headscope.benchmarks.importing.import_report import ImportReport
 from headscope.benchmarks.importing.importer import run
@@ -471,9 +471,95 @@ def test_mutated_rows_of_rich_tables_are_cases_or_refusals(
     columns = {"question": "{meta.hint} {meta.q}", "boxes": "things"}
     place = ImportPlace(source("table"), tmp_path, (), "", tmp_path, columns, boxes)
     rich = RICH | {"things": [{"label": "cup", "bbox": numbers}]}
-    rows = [SourceRow("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(COUNT // 10)]
+    rows = [SourceRow("t.jsonl", i + 1, mutated(rich | {"id": str(i)}, draw)) for i in range(rows_tried(600))]
     with contextlib.suppress(DataError):  # a survey may refuse the whole: boxes in another form
         report = run(place, tmp_path / "out", rows=iter(rows))
         assert report.rows == len(rows) == report.cases + report.refused
         assert inspect(tmp_path / "out", None, keep=False, decode=False).faults == []
         assert report.cases > len(rows) // 20
+
+
+def test_an_excel_sheet_is_a_table(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    p._pic(tmp_path / "in", "images/a.png")
+    book = openpyxl.Workbook()
+    for row in (
+        ["id", "image", "question", "answer", "choices"],
+        [7, "a.png", "Which?", "B", "A. cup B. dog"],
+    ):
+        book.active.append(row)
+    book.save(tmp_path / "in/mine.xlsx")
+    for place in (tmp_path / "in", tmp_path / "in/mine.xlsx"):
+        report = import_cases("table", tmp_path / f"out{len(place.name)}", place=place)
+        (case,) = load_cases(tmp_path / f"out{len(place.name)}")
+        assert (report.refused, case.answer, case.choices) == (0, "dog", ("cup", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer"),
+    [
+        ([{"label": "A", "text": "cup"}, {"label": "B", "text": "plate"}], "B"),
+        ([{"id": "x", "value": "cup"}, {"id": "y", "value": "plate"}], "y"),
+        ([{"option": "cup"}, {"option": "plate"}], "plate"),
+        (["cup", "plate", None, None], "B"),
+    ],
+)
+def test_options_as_objects_and_padded_lists_are_read(
+    choices: list[Any], answer: str, tmp_path: Path
+) -> None:
+    _, (case,) = imported(tmp_path, ROW | {"choices": choices, "answer": answer})
+    assert (case.choices, case.answer) == (("cup", "plate"), "plate")
+
+
+def test_nothing_between_options_is_refused(tmp_path: Path) -> None:
+    assert "choices[1]" in refused(tmp_path, ROW | {"choices": ["cup", None, "plate"], "answer": "cup"})
+
+
+def test_boxes_without_a_name_each_are_refused(tmp_path: Path) -> None:
+    things = {"bbox": [[1, 2, 9, 9], [3, 3, 8, 8]], "label": ["cup"]}
+    said = refused(tmp_path, ROW | {"boxes": things})
+    assert "found 2 boxes and 1 names, expected a name for each box" in said
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "<image-1>",
+        "{image}",
+        "<img src='a.png'>",
+        "<img>a.png</img>",
+        "![a photo](a.png)",
+        "<Image>",
+        "[IMG]",
+    ],
+)
+def test_a_mark_for_the_picture_is_no_part_of_the_question(mark: str, tmp_path: Path) -> None:
+    _, (case,) = imported(tmp_path, ROW | {"question": f"{mark}\nWhich is red?"})
+    assert case.question == "Which is red?"
+
+
+@pytest.mark.parametrize("names", [("image_1", "image_2"), ("image1", "image2"), ("image", "image_b")])
+def test_numbered_columns_of_pictures_are_one_case(names: tuple[str, str], tmp_path: Path) -> None:
+    p._pic(tmp_path / "in", "images/b.png")
+    row = {"question": "Which is red?", "answer": "cup"} | dict(zip(names, ("a.png", "b.png"), strict=True))
+    _, (case,) = imported(tmp_path, row)
+    assert len(case.pictures) == 2
+
+
+@pytest.mark.parametrize("box", [[10, 10, 400, 30], [-30, 5, 20, 30]])
+def test_a_box_far_out_of_its_picture_is_refused_and_not_cut(box: list[int], tmp_path: Path) -> None:
+    rows = [ROW | {"boxes": [[1, 2, 30, 40]]} for _ in range(9)]
+    report, cases = imported(tmp_path, *rows, ROW | {"boxes": [box]})
+    assert (report.refused, len(cases)) == (1, 9)
+    assert "box outside the picture" in report.first[0]
+
+
+def test_a_column_given_twice_is_refused(tmp_path: Path) -> None:
+    place = p.put(tmp_path / "t.csv", "id,question,answer,answer\n1,Is it?,yes,no\n")
+    with pytest.raises(DataError, match="two columns called 'answer'"):
+        import_cases("table", tmp_path / "out", place=place)
+
+
+def test_a_list_with_bullets_is_one_of_options(tmp_path: Path) -> None:
+    _, (case,) = imported(tmp_path, ROW | {"choices": "- cup\n- plate", "answer": "plate"})
+    assert case.choices == ("cup", "plate")

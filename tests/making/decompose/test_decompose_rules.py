@@ -142,8 +142,7 @@ def test_boxes_answer_where_and_side_and_height() -> None:
 def test_a_bowl_has_no_front_but_what_faces_has_one() -> None:
     behind = decompose(statement("behind", o="bowl"))
     assert isinstance(behind, Case)
-    assert [s.answer for s in behind.steps if s.wording == "face/0"] == ["it has no front"]
-    assert not [s for s in behind.steps if s.wording == "faced/0"]
+    assert not [s for s in behind.steps if s.wording in ("face/0", "faced/0")]
     faces = decompose(statement("facing", s="wine glass"))
     assert isinstance(faces, Case)
     assert [s.answer for s in faces.steps if s.wording == "face/0"] == [""]
@@ -328,7 +327,7 @@ def test_words_around_names() -> None:
     assert [plural(n) for n in ("bus", "person", "knife", "toothbrush", "toy", "berry")] == [
         "buses", "people", "knives", "toothbrushes", "toys", "berries",
     ]  # fmt: skip
-    assert (has_front("hot dog"), has_front("teddy bear"), has_front("suitcase")) == (False, True, None)
+    assert (has_front("hot dog"), has_front("teddy bear"), has_front("suitcase")) == (False, True, False)
 
 
 @here

@@ -46,7 +46,10 @@ def objects_of(value: Cell, form: str) -> tuple[Object, ...]:
         boxes = next((value[k] for k in ("bbox", "boxes", "box") if isinstance(value.get(k), list)), None)
         names: list[Cell] = next((value[k] for k in _NAMES if isinstance(value.get(k), list)), [])
         value = boxes if boxes is not None else [value] if _keyed(value, "", form) else value
-        value = [{"box": b, "name": n} for b, n in zip(value, names, strict=False)] if names else value
+        if names and isinstance(value, list | tuple) and len(names) != len(value):
+            found_names = f"{len(value)} boxes and {len(names)} names"
+            raise RecordError("boxes", "wrong value", found_names, "a name for each box")
+        value = [{"box": b, "name": n} for b, n in zip(value, names, strict=True)] if names else value
     if not isinstance(value, list | tuple):
         raise RecordError("boxes", "wrong value", show(value), "a list of boxes")
     if len(value) == 4 and all(isinstance(v, int | float) for v in value):

@@ -19,6 +19,7 @@ _MARKED = re.compile(r"(?:^|(?<=[\s;,|]))\(?([A-Ha-h])[).:]\s*")
 _INTEGER = re.compile(r"[+-]?\d{1,9}(?:\.0)?")
 _BRACKETS = re.compile(r"^\W*(?:option\s+|answer:?\s*)?\(?([A-Ha-h])\)?(?:[.:)]\s*(.*))?\W*$", re.I | re.S)
 PAIRS = (("yes", "no"), ("true", "false"), ("correct", "incorrect"))
+_TEXTS, _LABELS = ("text", "option", "content", "value"), ("label", "id", "key", "letter")
 READINGS = ("text", "letter", "index", "index1", "truth")
 
 
@@ -62,7 +63,8 @@ def opened(value: Cell) -> Cell:
 
 
 def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(options, their labels) of a list, an object (``{"A": "cup"}``, or texts with labels) or text.
+    """(options, their labels) of a list (of texts, or of objects with text and label), an object (``{"A":
+    "cup"}``, or texts with labels) or text.
 
     Texts are split at letters (``A. cup B. plate``), lines, ``|`` and ``;``, else at commas.
 
@@ -86,6 +88,8 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
             labels, value = list(kept), list(kept.values())
     elif isinstance(value, str):
         labels, value = _split(value)
+    elif isinstance(value, list | tuple):
+        labels, value = _listed(value)
     if not isinstance(value, list | tuple) or not value:
         raise RecordError(field, "wrong value", show(value), "a list, an object or text of options")
     options = tuple(plain_text(v, f"{field}[{i}]") for i, v in enumerate(value))
@@ -93,6 +97,22 @@ def options_of(value: Cell, field: str) -> tuple[tuple[str, ...], tuple[str, ...
     if [m[1] for m in marks if m] == list(LETTERS[: len(options)]):
         options = tuple(o[m.end() :] for o, m in zip(options, marks, strict=True) if m)
     return options, tuple(labels) if len(labels) == len(options) else tuple(LETTERS[: len(options)])
+
+
+def _listed(value: Sequence[Cell]) -> tuple[list[str], list[Cell]]:
+    """(labels, options) of a list of texts, or of objects such as ``{"id": "A", "text": "cup"}``.
+
+    Nothing at its end is no option: lists of one length are padded with it.
+    """
+    kept = list(value)
+    while kept and kept[-1] is None:
+        kept.pop()
+    rows = [v for v in kept if isinstance(v, Mapping)]
+    text = next((k for k in _TEXTS if rows and all(k in r for r in rows)), "")
+    if not text or len(rows) < len(kept):
+        return [], kept
+    name = next((k for k in _LABELS if all(isinstance(r.get(k), str) for r in rows)), "")
+    return [str(r[name]) for r in rows] if name else [], [r[text] for r in rows]
 
 
 def _are_labels(texts: Iterable[Cell]) -> bool:
@@ -109,7 +129,9 @@ def _split(text: str) -> tuple[list[str], list[str]]:
         return letters, [text[m.end() : e].strip(" \t\r\n,;|") for m, e in zip(marks, ends, strict=True)]
     for mark in ("\n", "|", ";", ","):
         if mark in text.strip():
-            return [], [part.strip() for part in text.strip().strip(mark).split(mark)]
+            parts = [part.strip() for part in text.strip().strip(mark).split(mark)]
+            listed = [re.match(r"[-*•–]\s+(?=\S)", part) for part in parts]
+            return [], [p[m.end() :] if all(listed) and m else p for p, m in zip(parts, listed, strict=True)]
     raise RecordError("choices", "single choice", show(text), "options apart by lines, |, ; or commas")
 
 

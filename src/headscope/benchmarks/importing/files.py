@@ -1,4 +1,4 @@
-"""Rows of a source's files, one at a time: JSON lines, arrays, members, mappings, CSV, TSV and Parquet."""
+"""Rows of a source's files, one at a time: JSON in its forms, CSV, TSV, xlsx, Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from headscope.benchmarks.importing.sheets import sheet
 from headscope.benchmarks.importing.sources import ImportPlace, SourceRow
 from headscope.data.checks import Finding
 from headscope.data.fields import Cell
@@ -45,6 +46,8 @@ def _reader(path: Path, layout: str) -> Callable[[Path], Iterator[SourceRow]]:
         return arrow
     if path.suffix in (".csv", ".tsv"):
         return table
+    if path.suffix == ".xlsx":
+        return sheet
     if layout == "any" and path.suffix != ".jsonl":
         return anything
     if path.suffix in (".jsonl", ".ndjson") or layout == "lines":
@@ -197,6 +200,11 @@ def table(path: Path) -> Iterator[SourceRow]:
                 continue
             if head is None:
                 head = cells
+                if twice := next((c for i, c in enumerate(head) if c and c in head[:i]), ""):
+                    raise DataError(
+                        f"{path}:1: asked for a table, found two columns called {show(twice)}; give each a "
+                        "name of its own"
+                    )
             elif cells:
                 yield _cells(path, reader.line_num, head, cells)
 

@@ -19,6 +19,7 @@ from headscope.benchmarks.importing.files import rows_of
 from headscope.benchmarks.importing.import_report import ImportReport
 from headscope.benchmarks.importing.picture_copies import UNKNOWN, PictureCopier
 from headscope.benchmarks.importing.sources import CaseDraft, ImportPlace, SourceRow
+from headscope.data.box_forms import to_pixels, within
 from headscope.data.cases import case_line
 from headscope.data.checks import Finding, check_case, path_of
 from headscope.data.fields import RecordError, box_of
@@ -35,7 +36,8 @@ REPORT_FILE = "import.json"
 REFUSED_FILE = "refused.jsonl"
 _BATCH = 256
 _MARK = re.compile(
-    r"<image(?:[ _]?\d+)?>|<img>|<\|image(?:_\d+)?\|>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>"
+    r"<image(?:[ _-]?\d+)?>|<img>[^<>\n]{1,300}</img>|<img\b[^<>\n]*>|!\[[^\[\]\n]*\]\([^()\n]*\)|\{image\}"
+    r"|<\|image(?:_\d+)?\|>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>"
     r"|<ImageHere>|<image_placeholder>|\[IMAGE\]|\[IMG\]",
     re.IGNORECASE,
 )
@@ -154,7 +156,11 @@ def _asked(draft: CaseDraft) -> CaseDraft:
 
 
 def _boxed(draft: CaseDraft, pictures: Sequence[Picture]) -> tuple[Object, ...]:
-    """The objects of a draft with boxes in pixels, which had to wait for the picture's size."""
+    """The objects of a draft with boxes in pixels, which had to wait for the picture's size.
+
+    Raises:
+        RecordError: a box is none, or reaches out of its picture by more than rounding (2 pixels, 2 %).
+    """
     if not draft.box_form:
         return draft.objects
     out = []
@@ -162,7 +168,13 @@ def _boxed(draft: CaseDraft, pictures: Sequence[Picture]) -> tuple[Object, ...]:
         shown = pictures[thing.picture]
         known = None if (shown.width, shown.height) == UNKNOWN else (shown.width, shown.height)
         if thing.box is not None:
-            box, _ = box_of(thing.box, f"box of {thing.id}", draft.box_form, known)
+            at = f"box of {thing.id}"
+            box, cut = box_of(thing.box, at, draft.box_form, known)
+            if cut and known and not within(to_pixels(thing.box, draft.box_form, known), known):
+                found = f"({', '.join(f'{v:g}' for v in thing.box)})"
+                raise RecordError(
+                    at, "box outside the picture", found, f"within {known[0]} x {known[1]} pixels"
+                )
             thing = thing.model_copy(update={"box": box})
         out.append(thing)
     return tuple(out)

@@ -27,7 +27,8 @@ INSIDE: JsonObject = {"picture": "the file beside the case"}
 _DATA_URL = re.compile(r"^data:[\w.+/-]*(?:;[\w=.-]+)*,", re.IGNORECASE)
 _LONG = 64  # shorter texts are names: no picture is so small
 _SECOND = re.compile(
-    r"^(?:image|img|picture|photo|frame)s?[_ -]?\d+$|^(?:second|other)_(?:image|picture)$", re.IGNORECASE
+    r"^(?:image|img|picture|photo|frame)s?(?:[_ -]?\d+|[_ -][b-h])$|^(?:second|other)_(?:image|picture)$",
+    re.IGNORECASE,
 )
 
 

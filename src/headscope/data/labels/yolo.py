@@ -32,7 +32,7 @@ def read(folder: Path, images: Path) -> Iterator[LabelledPicture | RefusedLabels
     """Every text file of labels, in order of their names.
 
     Raises:
-        DataError: there is no file with the names of classes.
+        DataError: there is no file with the names of classes, or it is not UTF-8.
     """
     names = _names(folder)
     for file in sorted(folder.rglob("*.txt")):
@@ -48,12 +48,21 @@ def _names(folder: Path) -> list[str]:
     for path in (folder, folder.parent):
         for name in _NAMES:
             if (path / name).is_file():
-                return (path / name).read_text("utf-8").split("\n")
+                return _lines_of(path / name)
         for file in sorted((*path.glob("*.yaml"), *path.glob("*.yml"))):
             if found := _names_in(file):
                 return found
     expected = f"data.yaml with names, or one of {', '.join(_NAMES)}"
     raise DataError(f"{folder}: asked for YOLO's labels, found no names of classes; expected {expected}")
+
+
+def _lines_of(file: Path) -> list[str]:
+    try:
+        return file.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as exc:
+        raise DataError(
+            f"{file}: asked for names of classes, found bytes that are not UTF-8; save the file as UTF-8"
+        ) from exc
 
 
 def _names_in(file: Path) -> list[str]:
@@ -97,7 +106,7 @@ def _thing(values: list[float], size: tuple[int, int], names: Sequence[str], at:
     if len(rest) == 5:
         raise RecordError(at, "a model's output", "six numbers, the last a confidence", "labels")
     if max(map(abs, rest), default=2.0) > 1.5:
-        raise RecordError(at, "not in shares", show(max(rest, default=0.0)), "numbers from 0 to 1")
+        raise RecordError(at, "not in shares", show(max(rest, key=abs, default=0.0)), "numbers from 0 to 1")
     if len(rest) == 4:
         return kind, to_pixels(rest, "cxcywh01", size)
     if len(rest) < 6 or len(rest) % 2:

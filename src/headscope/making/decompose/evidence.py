@@ -1,4 +1,4 @@
-"""Answers that follow from evidence apart from the statement's truth: boxes, and what has no front."""
+"""Answers that follow from evidence apart from the statement's truth: boxes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from headscope.data.schema import Case, Object
 from headscope.making.decompose.claims import Claim
-from headscope.making.decompose.relations import NO_FRONT
 from headscope.making.photographs import box_geometry as g
-from headscope.making.photographs.nouns import has_front
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,6 @@ def _row(known: Evidence, about: str) -> str | None:
     return g.row_of(thing.box, known.case.height) if thing and thing.box else None
 
 
-def _front(known: Evidence, about: str) -> str | None:
-    if known.claim.family == "facing":  # whoever is said to face has a front
-        return None
-    name = known.claim.subject if about == "s" else known.claim.object
-    return NO_FRONT if has_front(name) is False else None
-
-
 def _side(known: Evidence, about: str) -> str | None:
     return g.side_of(*known.boxes) if known.boxes else None
 
@@ -65,7 +56,6 @@ def _higher(known: Evidence, about: str) -> str | None:
 _RULES: dict[str, Callable[[Evidence, str], str | None]] = {
     "column": _column,
     "row": _row,
-    "front": _front,
     "side": _side,
     "higher": _higher,
 }

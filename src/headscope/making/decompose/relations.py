@@ -15,7 +15,7 @@ class StepTemplate(NamedTuple):
         about: ``s``, ``o`` or ``so``: whom it is about. It rests on the steps about the same before it.
         choices: answers, shown in the question or plain; fields are filled in here too.
         rule: how the answer is found (see evidence.py); without one the step stays unanswered.
-        fronted: asked only where the object may have a front.
+        fronted: who has to be known to have a front, ``s`` or ``o``, or the step is not asked; empty: nobody.
     """
 
     function: str
@@ -24,13 +24,12 @@ class StepTemplate(NamedTuple):
     choices: tuple[str, ...]
     about: str
     rule: str = ""
-    fronted: bool = False
+    fronted: str = ""
 
 
 _SHARES = ("all", "a part", "nothing")
 _COLUMNS, _ROWS = ("left", "middle", "right"), ("top", "middle", "bottom")
 WAYS = ("left", "right", "towards the camera", "away from the camera")
-NO_FRONT = "it has no front"
 _RUNS = ("from left to right", "up and down", "away from the camera")
 
 
@@ -45,15 +44,13 @@ def _row(who: str) -> StepTemplate:
 
 
 def _face(who: str) -> StepTemplate:
-    question = (
-        f"Which way does {{{who}}} face: left, right, towards the camera or away from it{{{who}_front}}?"
-    )
-    return StepTemplate(ORIENTATION, "face/0", question, (*WAYS, f"{{{who}_none}}"), who, "front")
+    question = f"Which way does {{{who}}} face: left, right, towards the camera or away from it?"
+    return StepTemplate(ORIENTATION, "face/0", question, WAYS, who, fronted=who)
 
 
 def _run(who: str) -> StepTemplate:
     ways = "from left to right, up and down, or away from the camera"
-    question = f"Which way does the long side of {{{who}}} run: {ways}?"
+    question = f"Which way does the {{{who}_long}} of {{{who}}} run: {ways}?"
     return StepTemplate(ORIENTATION, "run/0", question, _RUNS, who)
 
 
@@ -73,23 +70,25 @@ _DISTANCE = _between(
 _HIGHER = _between("higher/0", "Which is higher, {s} or {o}?", ("{sn}", "{on}"), "higher")
 _FACED = _between(
     "faced/0",
-    "Is {s} where {o} faces, behind its back, or at its side?",
-    ("where it faces", "behind its back", "at its side"),
-)._replace(fronted=True)
+    "Is {s} where {o} faces, behind {o_its} back, or at {o_its} side?",
+    ("where {o_faces}", "behind {o_its} back", "at {o_its} side"),
+)._replace(fronted="o")
 _SIDE = _between(
-    "side/0", "Seen by the camera, is {s} to the left or to the right of {o}?", ("left", "right"), "side"
+    "side/0", "In the picture, is {s} to the left or to the right of {o}?", ("left", "right"), "side"
 )
 _OWN_SIDE = _between(
-    "own_side/0", "Is {s} on the left hand or on the right hand of {o} itself?", ("left", "right")
-)._replace(fronted=True)
+    "own_side/0",
+    "Is {s} on the left side or on the right side of {o}, as {o} faces?",
+    ("left", "right"),
+)._replace(fronted="o")
 _WITHIN = _between(
     "outline/0", "How much of {s} is within the outline of {o}: all, a part or nothing?", _SHARES
 )
 _WITHIN_IT = "How much of {o} is within the outline of {s}: all, a part or nothing?"
 _ROOM = _between(
     "apart/0",
-    "What is between {s} and {o}: nothing, free room, or a thing?",
-    ("nothing", "free room", "a thing"),
+    "What is between {s} and {o}: free room, or another thing?",
+    ("free room", "another thing"),
 )
 _ONE_THING = _between(
     "one_thing/0", "Do {s} and {o} make up one thing, or are they two things?", ("one thing", "two things")
@@ -122,7 +121,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
         (
             *_BOTH_COLUMNS,
             _face("o"),
-            _between("nearer_camera/0", "Which is nearer to the camera, {s} or {o}?", ("{sn}", "{on}")),
+            _between("nearer_camera/0", "Which is nearer to the viewer, {s} or {o}?", ("{sn}", "{on}")),
             _FACED,
         ),
     ),

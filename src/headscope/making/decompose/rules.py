@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from headscope.data.schema import UNANSWERED, Case, Object, Origin, Step
 from headscope.making.decompose.claims import Claim, claim_of
 from headscope.making.decompose.evidence import Evidence, answer
-from headscope.making.decompose.relations import FAMILIES, NO_FRONT, StepTemplate
-from headscope.making.decompose.thing_names import may_be_one
-from headscope.making.photographs.nouns import a, has_front, plural, there_is
+from headscope.making.decompose.relations import FAMILIES, StepTemplate
+from headscope.making.decompose.thing_names import may_be_one, names_several
+from headscope.making.photographs.nouns import a, agreeing, has_front, is_living, its, plural, there_is
 
 YES_NO = ("yes", "no")
 TRUE_FALSE = ("true", "false")
@@ -88,7 +88,7 @@ def decompose(case: Case) -> Case | str:
 
     The chain: is each thing there, what its relation's family asks (where each thing is, which way one faces,
     how the two relate), and the verdict. Answers before the verdict come from evidence that does not depend
-    on it (labels, boxes, what has no front): the same steps are answered, and alike, whether the statement
+    on it (labels, boxes): the same steps are answered, and alike, whether the statement
     is true or false. Every other step is marked unanswered.
 
     Example:
@@ -107,6 +107,8 @@ def decompose(case: Case) -> Case | str:
         for name in (one.subject, *(() if one.count else (one.object,))):
             if names.count(name.casefold()) > 1:
                 return "several things of a name that the statement uses"
+            if names_several(name):
+                return "several things under one name, which the rules take for one"
         if not one.count and may_be_one(one.subject, one.object):
             return "two things whose names do not tell them apart"
     return case.model_copy(update={"steps": tuple(_Chain(case, claim).build())})
@@ -157,19 +159,19 @@ class _Chain:
 
     def _ask(self, ask: StepTemplate) -> None:
         claim = self.claim
-        if ask.fronted and has_front(claim.object) is False:
-            return
         names = {"s": claim.subject, "o": claim.object}
+        # Whoever is said to face has a front: a wine glass that faces a dog has one.
+        if ask.fronted and claim.family != "facing" and not has_front(names[ask.fronted]):
+            return
         fields = {"sn": names["s"], "on": names["o"], "a_o": a(names["o"])}
         for who, name in names.items():
-            # Whether it has a front is asked only where that is open: a wine glass that faces a dog has one.
-            sure = has_front(name) is True or claim.family == "facing"
             fields[who] = f"the {name}"
-            fields[f"{who}_front"] = "" if sure else ", or has it no front"
-            fields[f"{who}_none"] = "" if sure else NO_FRONT
+            fields[f"{who}_its"] = its(name)
+            fields[f"{who}_faces"] = "they face" if its(name) == "their" else "it faces"
+            fields[f"{who}_long"] = "body" if is_living(name) else "long side"
         choices = tuple(filter(None, dict.fromkeys(c.format(**fields) for c in ask.choices)))
         found = answer(ask.rule, self.known, ask.about)
-        question = ask.question.format(**fields)
+        question = agreeing(ask.question.format(**fields), names.values())
         self._add(ask.function, ask.wording, question, found, choices if len(choices) > 1 else (), ask.about)
 
     def _verdict(self) -> None:
@@ -177,7 +179,7 @@ class _Chain:
         choices = case.choices or (
             TRUE_FALSE if case.answer in TRUE_FALSE else YES_NO if case.answer in YES_NO else ()
         )
-        question = f"So is it true that {self.whole.text}?"
+        question = agreeing(f"So is it true that {self.whole.text}?", (self.whole.subject, self.whole.object))
         self._add("decision_making", "verdict/0", question, case.answer, choices, "*")
 
     def _add(

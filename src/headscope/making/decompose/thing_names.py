@@ -19,12 +19,16 @@ from headscope.making.decompose.thing_words import (
     NOUNS_IN_LY,
     RELATION_WORDS,
 )
+from headscope.making.photographs.nouns import PAIRS, plural
 
 _LONGEST = 4  # words of a name
 _GLASSES = frozenset({"wine", "beer", "water", "shot", "drinking", "cocktail", "champagne", "martini"})
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*['’]?")
 _ANYTHING = frozenset({"shape", "object", "thing", "item"})
 _NO_KIND = frozenset({("hot", "dog")})  # no dog that is hot
+_SEVERAL = frozenset(
+    {"people", "men", "women", "children", "mice", "geese", "knives", "wolves", "calves", "leaves", "shelves"}
+)
 _OF_A_QUALITY = re.compile(r"(?:able|ible|ful|less|ous|(?<!f)(?<!d)ish|like|proof|shaped|sized|ward)$")
 
 
@@ -95,6 +99,26 @@ def may_be_one(one: str, other: str) -> bool:
         if same and described and set(less[:-1]) <= set(more[:-1]) and tuple(more) not in _NO_KIND:
             return True
     return False
+
+
+def names_several(name: str) -> bool:
+    """Whether a name is that of several things ("the dogs"), about which no step would ask as about one.
+
+    Example:
+        >>> names_several("brown dogs"), names_several("children"), names_several("bus")
+        (True, True, False)
+    """
+    last = name.casefold().split()[-1] if name.split() else ""
+    if last in _SEVERAL:
+        return True
+    if last in PAIRS or last.endswith("ss") or not last.endswith("s"):
+        return False
+    ones = {
+        last[:-1],
+        last[:-2] if last.endswith("es") else "",
+        f"{last[:-3]}y" if last.endswith("ies") else "",
+    }
+    return any(one in NOUNS and plural(one).split()[-1] == last for one in ones if one)
 
 
 def is_one_of(word: str, known: frozenset[str]) -> bool:

@@ -18,8 +18,8 @@ exactly about approximately one two three four five six seven eight nine ten ele
 few fewer more most less least first second third fourth fifth sixth last next left right leftmost rightmost
 top bottom upper lower middle center centre front back side sides edge edges corner corners part half end
 background foreground picture pictures image images photo photos photograph photographs scene view camera
-viewer frame foremost yes true false please choose answer select option options following statement question
-visible another
+viewer frame foremost base yes true false please choose answer select option options following statement
+question visible another
 """)
 # In no name either: prepositions, particles and words of relations. "Down" and "round" may be things.
 RELATION_WORDS = words_of("""
