@@ -189,3 +189,5 @@ def test_a_study_of_the_vision_tower_is_refused_with_the_reason(
     assert code == 1
     assert "depends on the picture alone" in err
     assert not (tmp_path / "study").exists()
+    code, _, err = headscope(*words, "--tower", "cellar")
+    assert (code, err) == (1, "error: asked for tower 'cellar'; there are: decoder, vision\n")

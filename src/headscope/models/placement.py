@@ -13,6 +13,7 @@ from torch import nn
 from headscope.errors import ModelError
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
+TOWERS = ("decoder", "vision")
 QUANTIZATIONS = ("8bit", "4bit")
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
@@ -127,12 +128,14 @@ class RecordedOptions:
         if other:
             raise ModelError(f"asked for model option {other[0]!r}; there are: {', '.join(known)}")
         chosen = {k: v for k, v in asdict(cls(**(given or {}))).items() if v is not None}
-        if chosen.pop("tower") != "decoder":
+        if (tower := chosen.pop("tower")) not in TOWERS:
+            raise ModelError(f"asked for tower {tower!r}; there are: {', '.join(TOWERS)}")
+        if tower != "decoder":
             raise ModelError(
                 "asked for a study of another tower than the decoder; what vision heads put out depends on "
                 "the picture alone, never on the question, so no function of a step can be read from them; "
-                "`headscope models check --tower vision` proves them, and edit() acts on them in Python: "
-                "load_model(..., towers=('decoder', 'vision'))"
+                "`headscope models check MODEL --tower vision` proves them, and edit() acts on them in "
+                "Python: load_model(..., towers=('decoder', 'vision'))"
             )
         if chosen["image_backend"] == "auto":
             del chosen["image_backend"]

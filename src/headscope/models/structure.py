@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from headscope.errors import GeometryError
 from headscope.models.geometry import Geometry, LeftOut, Site
+from headscope.models.placement import TOWERS
 
 # Names under which transformers keeps the projection that takes the concatenated heads.
 PROJECTIONS = ("o_proj", "out_proj", "dense", "wo", "c_proj", "proj", "o", "output", "to_out")
@@ -100,7 +101,7 @@ def _tower(model: nn.Module, tower: str) -> tuple[nn.Module, str]:
         if holding or outer:
             return holding[0] if holding else (outer[0][1], outer[0][0])
         raise GeometryError(f"asked for the vision tower of {type(model).__name__}; found none")
-    raise GeometryError(f"asked for tower {tower!r}; there are: decoder, vision")
+    raise GeometryError(f"asked for tower {tower!r}; there are: {', '.join(TOWERS)}")
 
 
 def _decoder(model: nn.Module) -> nn.Module:
