@@ -1,6 +1,7 @@
 """One family of errors; every message says what was asked, what was found, where, and what to do."""
 
 import re
+import shlex
 
 
 class HeadscopeError(Exception):
@@ -76,6 +77,16 @@ def shown(text: str) -> str:
         'dog\\\\u001b[2J'
     """
     return re.sub(r"\r(?!\n)", r"\\u000d", UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def command_line(*words: object) -> str:
+    """A command as a message advises it: it can be pasted into a shell, whatever the names in it hold.
+
+    Example:
+        >>> command_line("study", "repair", "my runs/a")
+        "`headscope study repair 'my runs/a'`"
+    """
+    return f"`headscope {shlex.join(map(str, words))}`"
 
 
 def quoted(text: str) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from headscope.errors import command_line
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``headscope data``."""
@@ -34,7 +36,7 @@ def labels(
     kinds = ", ".join(f"{kind} {n}" for kind, n in done.boxes.most_common(12))
     typer.echo(
         f"{out}: {done.pictures} pictures of {done.form}, {done.boxes.total()} boxes ({kinds}); refused: "
-        f"{len(done.refused)}; next: `headscope data questions {out} --images {images}`"
+        f"{len(done.refused)}; next: {command_line('data', 'questions', out, '--images', images)}"
     )
 
 

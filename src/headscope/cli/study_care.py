@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headscope.cli.output import say, table_of, tell
+from headscope.errors import command_line
 
 study_app = typer.Typer(help="Look after the folder of a study.", no_args_is_help=True)
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the study.")]
@@ -28,7 +29,7 @@ def status(folder: FolderArgument) -> None:
     for line in (*found.files, *found.places):
         say(line)
     if found.damaged:
-        say(f"`headscope study repair {folder}` mends it")
+        say(f"{command_line('study', 'repair', folder)} mends it")
     if found.damaged or found.lost:
         raise SystemExit(1)
 
@@ -46,7 +47,8 @@ def table(
 
     check_format(form)
     if not (folder / FILE).exists():
-        raise StudyError(f"{folder}: has no {FILE} yet; `headscope report --study {folder}` writes it")
+        advice = command_line("report", "--study", folder)
+        raise StudyError(f"{folder}: has no {FILE} yet; {advice} writes it")
     tell(table_in(Summary.load(folder / FILE), form))
 
 

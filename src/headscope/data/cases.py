@@ -17,7 +17,7 @@ from headscope.data.pictures import PictureError, key_of, locate, read_rgb
 from headscope.data.schema import Case, Picture, Split, Step
 from headscope.data.splits import assign_splits, group_by_content
 from headscope.data.validation import CASES_FILE, inspect
-from headscope.errors import DataError
+from headscope.errors import DataError, command_line
 from headscope.functions import DEFAULT, Taxonomy
 from headscope.storage import write_atomic
 
@@ -156,7 +156,7 @@ class Cases(Sequence[Case]):
     def _trouble(self, case: Case, shown: Picture, exc: PictureError) -> DataError:
         return DataError(
             f"{self.folder / shown.image}: the picture of case {case.id!r}: {exc}; "
-            f"`headscope data validate {self.folder}` lists every fault"
+            f"{command_line('data', 'validate', self.folder)} lists every fault"
         )
 
     def subset(self, which: Iterable[str] | Callable[[Case], bool]) -> Cases:
@@ -249,7 +249,8 @@ def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT, *, pictu
     out = inspect(folder, taxonomy, keep=True, decode=False, pictures=pictures)
     if out.faults:
         count = f"{len(out.faults)} faults" if len(out.faults) > 1 else "1 fault"
-        raise DataError(f"{out.faults[0]}\n({count}; `headscope data validate {folder}` lists every one)")
+        every = command_line("data", "validate", folder)
+        raise DataError(f"{out.faults[0]}\n({count}; {every} lists every one)")
     return Cases(out.file.parent, out.cases)
 
 

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from headscope.errors import StudyError
+from headscope.errors import StudyError, command_line
 from headscope.experiments.ablation_result import AblationResult
 from headscope.experiments.compare import CompareSettings, compare_atlases
 from headscope.experiments.compare_result import ClaimSide, ClaimSides, CompareResult
@@ -113,7 +113,7 @@ def _atlas(given: Comparable) -> Atlas:
     if (folder / "study.json").exists():
         raise StudyError(
             f"{folder}: ranks no heads yet, {file.relative_to(folder)} is not there; "
-            f"`headscope probe --study {folder}` writes it"
+            f"{command_line('probe', '--study', folder)} writes it"
         )
     raise StudyError(f"{folder}: holds no study and no atlas.json; name the folder of a study")
 

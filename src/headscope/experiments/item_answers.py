@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from headscope.errors import StudyError
+from headscope.errors import StudyError, command_line
 from headscope.records import Artefact
 from headscope.storage import Row
 
@@ -84,9 +84,10 @@ def answers_beside(path: Path | None) -> ItemAnswers:
         raise StudyError("answers: this result is in memory alone; load it from its study: study.ablate()")
     file = path.with_name(FILE)
     if not file.exists() and not file.with_suffix(".parquet").exists():
+        again = command_line("ablate", "--study", path.parent)
         raise StudyError(
             f"{file}: not found; the study was made before answers were kept: delete "
-            f"{path.parent / 'done' / 'ablate.json'} and run `headscope ablate --study {path.parent}`, which "
-            "reads finished units and asks little anew"
+            f"{path.parent / 'done' / 'ablate.json'} and run {again}, which reads finished units and asks "
+            "little anew"
         )
     return ItemAnswers.load(file)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from headscope.data.schema import SPLITS as NAMES
-from headscope.errors import DamagedError, StudyError
+from headscope.errors import DamagedError, StudyError, command_line
 from headscope.storage import damaged, read_json
 from headscope.study.record import FILE, StudyRecord
 
@@ -46,7 +46,7 @@ def read_record(folder: Path) -> StudyRecord:
         fault = str(exc).partition("; ")[0]
         if (folder / COPY).exists():
             raise DamagedError(
-                f"{fault}; `headscope study repair {folder}` puts back what the study began with"
+                f"{fault}; {command_line('study', 'repair', folder)} puts back what the study began with"
             ) from exc
         raise DamagedError(
             f"{fault}; put it back as it was, or take the study's cases and model into a new study"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.validation import CASES_FILE, jsonl_path
-from headscope.errors import DataError, StudyError
+from headscope.errors import DataError, StudyError, command_line
 from headscope.functions import SHIPPED
 from headscope.study.record import StudyData, StudyModel, StudyRecord
 
@@ -88,7 +88,7 @@ def find_cases(record: StudyRecord, folder: Path) -> Cases:
         raise fault
     raise StudyError(
         f"{folder}: its cases ({began.path}) are not there; looked for {CASES_FILE} in {', '.join(looked)}; "
-        f"say where they are: `headscope study move {folder} --data FOLDER`"
+        f"say where they are: {command_line('study', 'move', folder, '--data', 'FOLDER')}"
     )
 
 
@@ -123,6 +123,7 @@ def find_model(record: StudyRecord, folder: Path) -> str:
     if not same:
         raise StudyError(
             f"{folder}: its model ({name}, revision {began.revision}) is in none of "
-            f"{', '.join(map(str, looked))}; say where it is: `headscope study move {folder} --model FOLDER`"
+            f"{', '.join(map(str, looked))}; say where it is: "
+            f"{command_line('study', 'move', folder, '--model', 'FOLDER')}"
         )
     return str(same[0])
