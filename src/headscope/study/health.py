@@ -75,20 +75,22 @@ def made(folder: Path, row: Stage) -> tuple[Artefact] | None:
     return (row.load(folder),)
 
 
-def check(folder: Path, row: Stage) -> None:
-    """Read every file that a done stage left.
+def check(folder: Path, row: Stage) -> tuple[Artefact] | None:
+    """A stage's result, if it is done; every file that it left is read.
 
     Raises:
         DamagedError: one is missing or changed.
     """
-    if made(folder, row) is None:
-        return
+    found = made(folder, row)
+    if found is None:
+        return None
     changed = first_change(folder, _said(folder, row).get("files", {}))
     if changed is not None:
         raise DamagedError(f"{changed}: {CHANGED}")
     for name in (n for n in row.keeps if (folder / n / PLAN).exists()):
         for fault in broken_shards(folder / name, CapturePlan.load(folder / name / PLAN)).values():
             raise DamagedError(fault)
+    return found
 
 
 def health(folder: Path) -> Iterator[StageHealth]:
@@ -96,8 +98,7 @@ def health(folder: Path) -> Iterator[StageHealth]:
     for row in STAGES:
         fault = ""
         try:
-            done = made(folder, row) is not None
-            check(folder, row)
+            done = check(folder, row) is not None
         except DamagedError as exc:
             done, fault = True, str(exc).partition("; ")[0]
         begun = any((folder / name).exists() for name in row.keeps)

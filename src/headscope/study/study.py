@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from headscope.data.cases import Cases, load_cases, refuse_several_pictures
 from headscope.data.splits import assign_splits
-from headscope.errors import DamagedError, DataError, HeadscopeError, StudyError
+from headscope.errors import DamagedError, DataError, HeadscopeError, StudyError, command_line
 from headscope.functions import SHIPPED, Taxonomy
 from headscope.progress import telling
 from headscope.storage import fingerprint, write_json, write_sealed
@@ -97,6 +97,7 @@ class Study:
         self.probe_device = self.record.probe_device or "cpu"
         self._vlm: VLM | None = None
         self._cases: Cases | None = None
+        self._whole: set[str] = set()  # stages whose every file was read, or written, by this very object
 
     def __repr__(self) -> str:
         done = [row.name for row in STAGES if mark_path(self.folder, row.name).exists()]
@@ -346,6 +347,9 @@ class Study:
     def stage(self, name: str) -> Artefact:
         """A stage's result; it is run first unless it is complete, and before it what it rests on.
 
+        The first time that a complete stage is asked for, every file that it left is read; where one was
+        changed or is gone, the stage is made again from what is whole.
+
         Raises:
             StudyError: there is no such stage, or it asks for a setting that was not given.
         """
@@ -359,7 +363,7 @@ class Study:
         found = None if row.again else self._made(row)
         if found is None:
             with self.lock:
-                needs = [self._sound(need) for need in row.needs]
+                needs = [self.stage(need) for need in row.needs]
                 found = None if row.again else self._made(row)  # another process may have completed it
                 if found is None:
                     self._make(row, needs, settings)
@@ -369,20 +373,14 @@ class Study:
     def _made(self, row: Stage) -> tuple[Artefact] | None:
         """A stage's result in a tuple; None where it is not done, or what it left is damaged."""
         try:
-            return made(self.folder, row)
+            if row.name in self._whole:
+                return made(self.folder, row)
+            found = check(self.folder, row)
         except DamagedError as exc:
             self.announce(f"{row.name}: is made again: {exc}")
             return None
-
-    def _sound(self, name: str) -> Artefact:
-        """The result of a stage that another rests on, every file of it read and found whole."""
-        found = self.stage(name)
-        try:
-            check(self.folder, stage_named(name))
-        except DamagedError as exc:
-            self.announce(f"{name}: is made again: {exc}")
-            mark_path(self.folder, name).unlink(missing_ok=True)
-            found = self.stage(name)
+        if found is not None:
+            self._whole.add(row.name)
         return found
 
     def _make(self, row: Stage, needs: list[Artefact], settings: Any) -> None:
@@ -393,6 +391,7 @@ class Study:
             row.work(self.context, *needs, settings)
         row.finished()(self.context)
         mark_done(self.folder, row)
+        self._whole.add(row.name)
 
     @contextmanager
     def _timed(self, row: Stage) -> Iterator[None]:
@@ -447,7 +446,7 @@ class Study:
         if faults:
             raise DamagedError(
                 f"{self.folder}: stages that were done are damaged ({'; '.join(faults)}), and the report "
-                f"lacks them; `headscope study repair {self.folder}` makes them again"
+                f"lacks them; {command_line('study', 'repair', self.folder)} makes them again"
             )
         return self.folder / "report.html"
 
