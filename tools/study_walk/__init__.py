@@ -1,0 +1,1 @@
+"""Random sequences of commands on tiny studies: killed, interrupted, with files damaged and moved between."""
