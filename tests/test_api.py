@@ -74,6 +74,14 @@ def test_neither_the_package_nor_its_help_loads_anything_heavy(arguments: list[s
     assert loaded.isdisjoint(HEAVY)
 
 
+def test_naming_heads_and_comparing_studies_needs_no_model() -> None:
+    code = "import headscope as hs, sys; hs.Head, hs.Atlas, hs.Taxonomy, hs.compare; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "headscope.experiments.comparing" in loaded
+    assert loaded.isdisjoint(("torch", "transformers"))
+
+
 def test_the_commands_are_imported_in_less_than_a_third_of_a_second() -> None:
     code = "from time import process_time as now; t = now(); import headscope.cli.app; print(now() - t)"
     times = [

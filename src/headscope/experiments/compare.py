@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,14 @@ from headscope.experiments.compare_result import (
     Overlap,
     RankAgreement,
 )
-from headscope.experiments.context import ExperimentContext
 from headscope.experiments.significance import overlap_p, q_over_functions
 from headscope.probing.atlas import Atlas
 from headscope.probing.summary import head_rows
 from headscope.statistics.resampling import mean_estimate, percentile_interval, spearman, wilson_ci
 from headscope.storage import plain
+
+if TYPE_CHECKING:
+    from headscope.experiments.context import ExperimentContext
 
 FILE = "compare.json"
 Floats = NDArray[np.float64]

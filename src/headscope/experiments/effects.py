@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headscope.engine.readings import Reading
 from headscope.records import Interval, Number, Record
 from headscope.storage import Row
+
+if TYPE_CHECKING:
+    from headscope.engine.readings import Reading  # it brings the model; reading results needs none
 
 POINTS = 100.0
 

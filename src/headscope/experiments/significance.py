@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headscope.engine.readings import Reading
 from headscope.experiments.ablation_result import Elsewhere, GeneralDamage
 from headscope.experiments.controls import CLAIM_SETS, Controls
 from headscope.experiments.effects import POINTS, Effect, drops
@@ -35,6 +34,9 @@ from headscope.statistics.resampling import (
 )
 from headscope.statistics.shares import difference_draws, picture_weights, share_difference
 from headscope.storage import Row
+
+if TYPE_CHECKING:
+    from headscope.engine.readings import Reading
 
 Floats = NDArray[np.float64]
 FLIPS = 20_000

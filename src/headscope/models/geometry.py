@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import NamedTuple
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, NamedTuple
 
 from headscope import notebook
 from headscope.errors import GeometryError
+
+if TYPE_CHECKING:
+    from torch import nn  # who names heads, or reads results that do, needs no torch
 
 
 class Head(NamedTuple):
@@ -169,6 +170,7 @@ def has_plain_matrix(projection: nn.Module) -> bool:
 
     Not so of quantised projections and of those that an adapter wraps, whatever their class is called.
     """
+    from torch import Tensor, nn
     from transformers.pytorch_utils import Conv1D
 
     if type(projection) not in (nn.Linear, Conv1D):

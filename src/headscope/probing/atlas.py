@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headscope import notebook
 from headscope.errors import StudyError
+from headscope.models.geometry import Head
 from headscope.records import Artefact, Record
 from headscope.statistics.ranking import BY_SIZE, strongest
 from headscope.statistics.resampling import spearman
@@ -18,8 +19,6 @@ from headscope.storage import Row
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from headscope.models.geometry import Head
 
 RANKINGS = ("joint", "independent", "causal")  # of the contract; "answer" is a fourth way to rank
 WAYS = (*RANKINGS, "answer", "attention", "patching")
@@ -366,8 +365,6 @@ class Atlas(Artefact):
         return (self.rankings.get(way) or {}).get(function) is not None
 
     def _head(self, index: int) -> Head:
-        from headscope.models.geometry import Head  # it brings torch; reading an atlas does not need that
-
         own = self.heads[index]
         return Head(own.layer, own.head, own.tower, own.site)
 
