@@ -173,9 +173,12 @@ def _leave_out() -> None:
         plain = all(value in PLAIN for value in (*how, *options.values()))
         return _LOADED[str(name)] if plain and str(name) in _LOADED else load(name, *how, **options)
 
-    vlm.load_model = loaded
-    typer.main.get_command = lambda _app: _COMMANDS[0]
-    os.fsync = lambda _file: None
+    for module, name, instead in (
+        (vlm, "load_model", loaded),
+        (typer.main, "get_command", lambda _app: _COMMANDS[0]),
+        (os, "fsync", lambda _file: None),
+    ):
+        setattr(module, name, instead)
 
 
 def _stop_before(stop: Stop) -> None:
