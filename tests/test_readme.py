@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -40,6 +43,43 @@ def test_the_lines_on_pointing_and_turning_up_carry_their_n_and_controls() -> No
     said = _scarcity({"effective_heads": few, "difference": -1.25, "relabel_p": 0.2})
     assert said.startswith("- Effective number of heads: counting 3.0. ")
     assert said.endswith("-1.2 (relabelling functions: p 0.200).")
+
+
+def test_what_is_needed_before_the_first_command_is_said() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    start = text[text.index("## Start") : text.index("## What it does")]
+    assert f"Needs Python {project['requires-python'].removeprefix('>=')} or newer" in start
+    assert re.search(r"\d GB of disk", start)
+    assert re.search(r"takes \d+ to \d+ minutes", start)
+    for said in (
+        "source .venv/bin/activate",
+        "make shell",
+        "pip install headscope",
+        "torch's CPU wheels first",
+    ):
+        assert said in start
+    assert "headscope --install-completion" in start
+    assert project["urls"]
+
+
+def test_the_python_of_the_first_page_may_be_run_twice(
+    tiny_llava_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:  # the same lines on a smaller model, with fewer scenes
+        small = block.replace('"embedded"', repr(str(tiny_llava_folder))).replace("300", "8")
+        small = small.replace('"quick"', '"smoke"')
+        for _ in range(2):
+            exec(compile(small, "README.md", "exec"), {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.count("Head(") == 4
 
 
 def test_every_link_of_the_docs_leads_to_a_file() -> None:
