@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -30,6 +32,30 @@ def test_a_stage_run_twice_does_nothing(home: Path) -> None:
         assert (done.code, done.text) == (0, f"{stage}: done, in {study}\n")
     assert digests(study) == before
     assert {p: p.stat().st_mtime_ns for p in study.rglob("*.parquet")} == times
+
+
+def test_a_stage_that_says_it_is_done_has_read_every_file_that_it_left(home: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(home / "study", tmp_path / "study"))
+    chunk = next(p for p in (study / "capture").rglob("*") if p.is_file() and "prompt_last" in p.parts)
+    content = bytearray(chunk.read_bytes())
+    content[-1] ^= 1
+    chunk.write_bytes(content)
+    done = run(["capture", "--study", str(study)])
+    assert done.code == 0
+    assert done.text.startswith(f"capture: is made again: {study / 'capture'}")
+    assert digests(study) == digests(home / "study")
+
+
+def test_advice_for_a_folder_with_a_space_in_its_name_can_be_pasted_into_a_shell(
+    home: Path, tmp_path: Path
+) -> None:
+    study = Path(shutil.copytree(home / "study", tmp_path / "my study"))
+    (study / "study.json").write_text("{}", "utf-8")
+    done = run(["capture", "--study", str(study)])
+    assert done.code == 1
+    (advised,) = re.findall(r"`headscope ([^`]+)`", done.text)
+    assert shlex.split(advised) == ["study", "repair", str(study)]
+    assert run(shlex.split(advised)).code == 0
 
 
 def test_a_demo_on_the_folder_of_another_study_is_refused_and_leaves_it_as_it_was(home: Path) -> None:

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import random
-import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -137,26 +135,6 @@ def test_a_stage_that_rests_on_a_damaged_one_has_it_made_again_first(study: Path
     Study(study, announce=said.append).probe()
     assert any("shard 00000 is made again" in line or "shard 00000" in line for line in said), said
     assert contents(study) == contents(home / "runs" / "study")
-
-
-def test_a_stage_that_says_it_is_done_has_read_every_file_that_it_left(study: Path, home: Path) -> None:
-    chunk = next(p for p in (study / "capture").rglob("*") if p.is_file() and "prompt_last" in p.parts)
-    flip(chunk, random.Random(2))
-    code, said = command("capture", "--study", study)
-    assert code == 0
-    assert "capture: is made again: " in said
-    assert contents(study) == contents(home / "runs" / "study")
-
-
-def test_advice_for_a_folder_with_a_space_in_its_name_can_be_pasted_into_a_shell(
-    home: Path, tmp_path: Path
-) -> None:
-    study = Path(shutil.copytree(home / "runs" / "study", tmp_path / "my study"))
-    (study / "study.json").write_text("{}", "utf-8")
-    code, said = command("capture", "--study", study)
-    assert code == 1
-    advised = re.findall(r"`headscope ([^`]+)`", said)
-    assert [shlex.split(words) for words in advised] == [["study", "repair", str(study)]]
 
 
 def test_what_is_damaged_is_shown_and_mended_by_the_command(study: Path, home: Path) -> None:
