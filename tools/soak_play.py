@@ -83,7 +83,8 @@ ACTS = (
     "const p = window.headscopePage, e = p.about.pictures.example;"
     "p.state.picture.source = 'example'; p.choosePicture(e[Math.floor(arguments[0] * e.length)].id)",
     "window.headscopePage.source('scene')",
-    "const p = window.headscopePage; if (p.state.picture.source === 'scene') p.composer.addThing(); else p.changed()",
+    "const p = window.headscopePage;"
+    "if (p.state.picture.source === 'scene') p.composer.addThing(); else p.changed()",
     "document.getElementById('question').value = 'Where is the dog? ' + Math.floor(9 * arguments[0]);"
     "document.getElementById('choices').value = arguments[1] > 0.5 ? 'left, right' : '';"
     "document.querySelector('#ask .main').click(); window.headscopePage.changed()",
