@@ -76,6 +76,8 @@ def by_position(study: StudyContents) -> Figure | None:
 
 def sets(study: StudyContents) -> Figure | None:
     """Share of runs whose answer follows, or is lost, under the sets found and under random sets."""
+    import altair as alt
+
     found = study.of(PatchResult)
     rows: list[Row] = []
     table = []
@@ -103,6 +105,7 @@ def sets(study: StudyContents) -> Figure | None:
         order=list(dict.fromkeys(r["label"] for r in rows)),
         x="% of runs whose answer follows (sufficient) or is lost (necessary)",
         colour="series",
+        scale=alt.Scale(domain=["the set found", "random sets"], range=[theme.TREATED, theme.CONTROL]),
         legend="heads",
         domain=(0, 100),
         offset=True,
