@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,9 +202,21 @@ def test_letters_count_where_the_question_shows_them() -> None:
         assert Item("a/main/alone", case, case.main_step(), "alone").parse("B") == answer
 
 
-def test_long_texts_are_read_in_no_time() -> None:
-    for piece in ("\n", " ", "A ", "(", "no ", "answer is ", "<answer>", "**", "B\n", "not left "):
-        parse_answer(piece * 20_000, SIDES, lettered=True)
+def test_long_texts_do_not_stall_the_reading() -> None:
+    def stalled(*_: object) -> None:
+        raise TimeoutError  # where time grows with the square of the length it is minutes, else seconds
+
+    before = signal.signal(signal.SIGALRM, stalled)
+    signal.alarm(120)
+    try:
+        for piece in ("\n", " ", "A ", "(", "no ", "answer is ", "<answer>", "**", "B\n", "not left ", " \n"):
+            parse_answer(piece * 60_000, SIDES, lettered=True)
+        for start in ("yes\nquestion", "(A) left", "B"):
+            parse_answer(start + " " * 60_000, SIDES, lettered=True)
+            parse_answer(start + "\n" * 60_000, SIDES, lettered=True)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 MEANT = (

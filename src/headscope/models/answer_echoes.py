@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from headscope.models.answer_marks import BARE_LETTERS
 
 _NAMES = "ABCDEFGH"
-# A further turn of the dialogue, which models of few-shot prompts make up behind their answer.
-_NEXT_TURN = re.compile(r"\n\s*(?:question|q|user|human|instruction)\s*\d*\s*:", re.IGNORECASE)
-_MARKED = re.compile(r"\(([A-Z])\)|(?:^|\n)\s*([A-Z])[.)]\s")
+# A further turn of the dialogue, which models of few-shot prompts make up behind their answer. Space within a
+# line alone: with line breaks in it, a text of n line breaks would take n x n steps.
+_NEXT_TURN = re.compile(r"\n[^\S\n]*(?:question|q|user|human|instruction)(?:\s*\d+)?\s*:", re.IGNORECASE)
+_MARKED = re.compile(r"\(([A-Z])\)|(?:^|\n)[^\S\n]*([A-Z])[.)]\s")
 
 
 def before_next_turn(text: str) -> str:

@@ -37,7 +37,7 @@ BOXED = re.compile(r"\\f?boxed\s*\{(?P<said>(?:[^{}]|\{[^{}]*\})*)\}")
 LATEX = re.compile(r"\\(?:text|mathrm|mathbf|textbf|textit|mbox|rm|bf)\b")
 BOLD = re.compile(r"\*\*(?P<said>[^*\n]+)\*\*|__(?P<more>[^_\n]+)__")
 CONCLUDED = re.compile(
-    r"(?:^|[.!?\n])\s*(?:so|therefore|thus|hence|in conclusion|overall)\b[,:]?\s+"
+    r"(?:^|[.!?\n])[^\S\n]*(?:so|therefore|thus|hence|in conclusion|overall)\b[,:]?\s+"
     r"(?P<said>(?:[^\n.;!?]|\.(?=\d))+)",
     re.IGNORECASE,
 )
