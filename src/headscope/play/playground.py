@@ -22,7 +22,7 @@ from headscope.edits.edits import Edit, Operation, add, mute, scale
 from headscope.edits.means import Direction
 from headscope.engine.estimate import estimate_drops
 from headscope.errors import EditError, ModelError
-from headscope.experiments.controls import draw
+from headscope.experiments.controls import matched_draw
 from headscope.functions import DEFAULT, MAIN, Taxonomy
 from headscope.making.decompose.rules import decompose
 from headscope.models.answers import parser_of
@@ -45,7 +45,10 @@ from headscope.probing.atlas import Atlas
 
 READOUT = "prompt_last"
 """The readout that steering directions are taken from, as emphasis does by default."""
-_KEPT = {"plain": 256, "attention": 8}  # how many are kept: answers without an edit, readings with attention
+_KEPT = {
+    "unedited": 256,
+    "attention": 8,
+}  # how many are kept: answers without an edit, readings with attention
 _T = TypeVar("_T")
 
 
@@ -88,7 +91,7 @@ class Playground:
         """
         started = time.perf_counter()
         with self._lock:
-            plain = self._plain(state)
+            plain = self._unedited(state.model_copy(update={"boxes": ()}))
             changed = self._changed(state)
         return BothAnswers(
             plain=shown(plain), changed=shown(changed), seconds=round(time.perf_counter() - started, 4)
@@ -108,7 +111,7 @@ class Playground:
         before = {s.id for s in evidence(case.model_copy(update={"steps": tuple(answered)}), self.taxonomy)}
         with self._lock:
             plain = self._chain(state, case, before, self.shelf.image(state.picture), nullcontext())
-            changed = self._chain(state, case, before, self._pointed(state), self._edit(state))
+            changed = self._chain(state, case, before, self.pointed(state), self._edit(state))
         rows = [
             StepShown(
                 question=step.question,
@@ -130,8 +133,8 @@ class Playground:
         log-probability of the answer that was given.
         """
         with self._lock:
-            picture = self._pointed(state)
-            given = self.vlm.answer(picture, state.question, choices=state.choices)
+            picture = self.pointed(state)
+            given = self._unedited(state)
             best = max(given.logprobs, key=given.logprobs.__getitem__, default=given.text.strip())
             if not best:
                 return HeadEffects(effects=(), answer="", margin=None, reason="the model said nothing")
@@ -164,8 +167,8 @@ class Playground:
             raise EditError("no heads are chosen; click some in the map, or choose a function's")
         with self._lock:
             heads = heads_of(edit.heads)
-            controls = draw(self.vlm.geometry, heads, asked.draws, asked.seed)
-            picture = self._pointed(state)
+            controls = matched_draw(self.vlm.geometry, heads, asked.draws, asked.seed)
+            picture = self.pointed(state)
             answers = []
             for some in controls.draws:
                 with Edit(some, self._operation(state), edit.scope).applied(self.vlm):
@@ -177,9 +180,6 @@ class Playground:
 
     def pointed(self, state: PlayState) -> Image.Image:
         """The picture as the model sees it."""
-        return self._pointed(state)
-
-    def _pointed(self, state: PlayState) -> Image.Image:
         picture = self.shelf.image(state.picture)
         if not state.style or not state.boxes:
             return picture
@@ -188,19 +188,21 @@ class Playground:
     def _ask(self, picture: Image.Image, state: PlayState) -> Answer:
         return self.vlm.answer(picture, state.question, choices=state.choices)
 
-    def _plain(self, state: PlayState) -> Answer:
-        key = (state.picture.model_dump_json(), state.question, state.choices)
-        return self._remembered("plain", key, lambda: self._ask(self.shelf.image(state.picture), state))
+    def _unedited(self, state: PlayState) -> Answer:
+        """The answer under the pointing alone."""
+        pointing = (state.style, state.boxes) if state.style and state.boxes else ()
+        key = (state.picture.model_dump_json(), state.question, state.choices, pointing)
+        return self._remembered("unedited", key, lambda: self._ask(self.pointed(state), state))
 
     def _changed(self, state: PlayState) -> Answer:
-        if not state.edit.heads and not (state.style and state.boxes):
-            return self._plain(state)
+        if not state.edit.heads:
+            return self._unedited(state)
         with self._edit(state):
-            return self._ask(self._pointed(state), state)
+            return self._ask(self.pointed(state), state)
 
     def _read(self, state: PlayState) -> Any:
         with self._edit(state):
-            return read(self.vlm, self._pointed(state), state.question, max_new_tokens=1)
+            return read(self.vlm, self.pointed(state), state.question, max_new_tokens=1)
 
     def _edit(self, state: PlayState) -> AbstractContextManager[None]:
         if not state.edit.heads:
@@ -259,7 +261,7 @@ class Playground:
         case: Case,
         before: Collection[str],
         picture: Image.Image,
-        edit: AbstractContextManager[Any],
+        edit: AbstractContextManager[None],
     ) -> list[Answer]:
         """Answers to every step, each after all before it, and to the question after those in ``before``."""
         turns: list[tuple[str, str]] = []

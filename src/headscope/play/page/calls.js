@@ -24,6 +24,14 @@ export function show(text) {
   $('message').textContent = text || '';
 }
 
+export function saved(blob, name) {
+  const link = make('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 const running = {}; // what is asked -> its AbortController: a newer request of a kind stops the older
 
 export async function call(path, body, raw) {

@@ -1,4 +1,4 @@
-import { $, call, filled, make, percent, show } from '/page/calls.js';
+import { $, call, filled, make, percent, saved, show } from '/page/calls.js';
 import { Composer, FIRST } from '/page/composer.js';
 import { exported } from '/page/export.js';
 import { HeadMap } from '/page/headmap.js';
@@ -82,6 +82,7 @@ class Page {
     $('link').addEventListener('click', () => this.copy(location.href, $('link')));
     $('python').addEventListener('click', () => this.guard(() => this.python()));
     $('copy').addEventListener('click', () => this.copy($('lines').textContent, $('copy')));
+    $('save').addEventListener('click', () => this.guard(() => this.savePicture(), $('save')));
     $('png').addEventListener('click', () => this.guard(() => this.png(), $('png')));
     window.addEventListener('hashchange', () => {
       const state = this.linked();
@@ -398,13 +399,11 @@ class Page {
   async png() {
     const plain = await call('picture', this.state);
     const pointed = await call('pointed', this.state);
-    const blob = await exported(this.state.question, this.said, this.what(), [plain, pointed]);
-    const link = make('a');
-    link.href = URL.createObjectURL(blob);
-    link.download = 'headscope-play.png';
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    saved(await exported(this.state.question, this.said, this.what(), [plain, pointed]), 'headscope-play.png');
   }
+
+  // The picture as it is, under the name that the Python reads.
+  async savePicture() { saved(await call('picture', this.state), 'picture.png'); }
 }
 
 call('about').then((about) => {
