@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from headscope.errors import EditError
-from headscope.experiments.controls import FEWEST, draw
+from headscope.experiments.controls import FEWEST, draw, matched_draw
 from headscope.models.geometry import Geometry, Head, Site
 
 
@@ -76,6 +76,19 @@ def test_too_few_matched_sets_for_a_p_are_replaced_by_sets_over_all_layers():
     assert "too few sets match layer by layer for p < 0.05 (1)" in few.reason
     assert few.distinct == 200
     assert draw(geometry, half, 10, 0).layer_matched
+
+
+def test_few_matched_sets_are_taken_before_many_that_do_not_match():
+    geometry = made([8, 8, 8])
+    found = matched_draw(geometry, [Head(1, 0), Head(1, 1)], 200, 0)
+    assert (found.layer_matched, found.distinct, len(found.draws)) == (True, 15, 15)
+    assert {h.layer for some in found.draws for h in some} == {1}
+    assert matched_draw(geometry, [Head(0, 0), Head(1, 1)], 40, 0) == draw(
+        geometry, [Head(0, 0), Head(1, 1)], 40, 0
+    )
+    none = matched_draw(geometry, [Head(1, h) for h in range(5)], 30, 0)
+    assert (none.layer_matched, len(none.draws)) == (False, 30)
+    assert "drawn over all layers" in none.reason
 
 
 def test_every_free_head_is_drawn_about_equally_often():

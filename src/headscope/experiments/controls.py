@@ -106,6 +106,15 @@ def matched_sets(geometry: Geometry, heads: Sequence[Head]) -> int:
     return math.prod(math.comb(total - count, count) for total, count in counts)
 
 
+def matched_draw(geometry: Geometry, heads: Sequence[Head], draws: int, seed: int) -> Controls:
+    """As :func:`draw`, but rather few sets that match layer by layer than many that do not.
+
+    For two heads of a layer of eight there are 15 others: all of them are taken, and p cannot be below 1/16.
+    Where none matches, sets are drawn over all layers, and ``reason`` says so.
+    """
+    return draw(geometry, heads, min(draws, matched_sets(geometry, heads) or draws), seed)
+
+
 def _layer_pools(
     geometry: Geometry, tested: Sequence[Head], banned: set[Head], disjoint: bool
 ) -> tuple[list[Pool], str]:

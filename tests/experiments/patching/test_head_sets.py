@@ -77,6 +77,10 @@ def test_a_set_is_judged_beside_random_sets_by_share_and_p() -> None:
     assert held.p == pytest.approx(1 / 4)  # three draws: the least that there can be
     assert held.ci[0] is not None
     assert held.ci[0] < 1.0
+    assert (held.layer_matched, held.reason) == (True, "")
+    elsewhere = Controls(controls.draws, False, "drawn over all layers: none match", 3)
+    held = judged(found, "sufficient", world(both_needed, 20), elsewhere, [str(i) for i in range(20)], 0)
+    assert (held.layer_matched, held.reason) == (False, "drawn over all layers: none match")
 
 
 def test_heads_that_stand_in_for_each_other_carry_more_together_than_one_by_one() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from headscope.data.splits import picture_groups
 from headscope.errors import ModelError, StudyError
 from headscope.experiments.context import ExperimentContext
-from headscope.experiments.controls import draw
+from headscope.experiments.controls import matched_draw
 from headscope.experiments.patching.asked_pair import GROUPS
 from headscope.experiments.patching.head_sets import Found, Kind, greedy, judged, stand_ins
 from headscope.experiments.patching.pair_reader import PairReader
@@ -278,7 +278,8 @@ class _Patching:
         return None
 
     def _judge(self, name: str, found: Found, kind: Kind, asked: Sequence[Pair]) -> CarryingSet:
-        controls = draw(self.context.vlm.geometry, found.heads, self.settings.draws, self.context.seed + 1)
+        geometry, seed = self.context.vlm.geometry, self.context.seed + 1
+        controls = matched_draw(geometry, found.heads, self.settings.draws, seed)
 
         def on_test(sets: Sequence[HeadSet]) -> list[PairReading]:
             places: list[Place] = [(heads, "all") for heads in sets]
@@ -289,7 +290,8 @@ class _Patching:
 
     def _mirror(self, name: str, heads: HeadSet) -> MirrorControl | None:
         """Questions of the same function whose answer is the same in the mirror image, on ``test``."""
-        controls = draw(self.context.vlm.geometry, heads, min(20, self.settings.draws), self.context.seed + 1)
+        geometry, seed = self.context.vlm.geometry, self.context.seed + 1
+        controls = matched_draw(geometry, heads, min(20, self.settings.draws), seed)
         places: list[Place] = [(some, "all") for some in (heads, *controls.draws)]
         found = self.reader.scanned(name, "test", self.settings.test_pairs, places, control=True)
         kept = found.right()

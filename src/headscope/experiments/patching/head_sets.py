@@ -108,6 +108,8 @@ def judged(
         control_recovered=float(carried.value[1:].mean()) if there else None,
         distinct=controls.distinct,
         draws=len(others),
+        layer_matched=controls.layer_matched,
+        reason=controls.reason,
         p=draws_p(share, others) if there else None,
         path=found.path,
     )

@@ -44,6 +44,8 @@ class CarryingSet(Record):
         control_mean, control_max, control_recovered: the share under random sets of the same layers: mean
             and greatest, and the mean share of the difference carried over.
         distinct, draws: how many such sets differ, and how many were read.
+        layer_matched, reason: whether each has as many heads in every layer, and why not, or what else to
+            know; None in files from before this was recorded.
         p: of random sets with at least this share.
         path: the share on ``select`` after each head.
     """
@@ -61,6 +63,8 @@ class CarryingSet(Record):
     control_recovered: Number
     distinct: int
     draws: int
+    layer_matched: bool | None = None
+    reason: str = ""
     p: Number
     path: tuple[float, ...]
 

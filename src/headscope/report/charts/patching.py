@@ -116,8 +116,8 @@ def sets(study: StudyContents) -> Figure | None:
         chart,
         "Heads found by a greedy search on `select`, judged on `test`. Sufficient: with their output from "
         "the other picture the answer is the other picture's. Necessary: without their own output the own "
-        "answer is lost. Bars: 95 % intervals by picture; of random sets of the same layers, from mean to "
-        "greatest.",
+        "answer is lost. Bars: 95 % intervals by picture; of random sets, with as many heads in every layer "
+        "unless the table says otherwise, from mean to greatest.",
         "Dots with intervals: share of runs, the sets found beside random sets.",
         ("function", "set", "heads", "n", "% of runs", "carried over", "random sets, mean (most)", "p"),
         tuple(table),
@@ -201,7 +201,8 @@ def mirror(study: StudyContents) -> Figure | None:
 def _cells(held: CarryingSet) -> tuple[str, ...]:
     share = estimate(_percent(held.share), (_percent(held.ci[0]), _percent(held.ci[1])), held.n)
     carried = estimate(held.recovered, held.recovered_ci, held.n)
-    controls = f"{number(_percent(held.control_mean), 1)} ({number(_percent(held.control_max), 1)})"
+    apart = ", of all layers" if held.layer_matched is False else ""
+    controls = f"{number(_percent(held.control_mean), 1)} ({number(_percent(held.control_max), 1)}){apart}"
     counts = f"{held.n} ({held.pictures} pictures)"
     return (
         ", ".join(held.heads), counts, interval(share), interval(carried, 2), controls, p_value(held.p)
