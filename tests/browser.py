@@ -45,7 +45,8 @@ def serious_findings(driver: Any) -> list[str]:
     # Past the page's own policy, which rightly lets no foreign script in.
     driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
     asked = {
-        "expression": "axe.run(document, {resultTypes: ['violations']}).then((r) => JSON.stringify(r.violations))",
+        "expression": "axe.run(document, {resultTypes: ['violations']})"
+        ".then((found) => JSON.stringify(found.violations))",
         "awaitPromise": True,
     }
     found = driver.execute_cdp_cmd("Runtime.evaluate", asked)["result"]["value"]
