@@ -50,10 +50,9 @@ def test_where_there_are_no_cases_one_clear_message_says_so(tmp_path: Path, made
         (folder / "cases.jsonl").touch()
     if made == "blank lines":
         (folder / "cases.jsonl").write_text("\n  \n")
-    with pytest.raises(
-        DataError, match=r"cases.jsonl:1: file: no cases, found .*\n.*headscope data validate"
-    ):
+    with pytest.raises(DataError, match=r"cases.jsonl:1: file: no cases, found .*, expected one case") as caught:
         load_cases(folder)
+    assert "data validate" not in str(caught.value), "it would list this one fault again"
 
 
 def test_loading_tells_the_first_fault_and_how_many_there_are(tmp_path: Path) -> None:

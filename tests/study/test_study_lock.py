@@ -133,6 +133,20 @@ def forged(folder: Path, age: float = 0.0, **changes: object) -> None:
     os.utime(folder / FILE, (then, then))
 
 
+def test_the_unfinished_lock_of_a_killed_process_is_cleared_and_that_of_a_waiting_one_kept(tmp_path: Path) -> None:
+    far = {"machine": "elsewhere", "host": "far"}
+    for token, changes in {"dead": {"started": "long ago"}, "waits": {}, "far": far}.items():
+        forged(tmp_path, **changes)
+        (tmp_path / FILE).rename(tmp_path / f".{FILE}.{token}.tmp")
+    for name, age in (("empty", 1.0), ("old", folder_lock.STALE + 30)):
+        path = tmp_path / f".{FILE}.{name}.tmp"
+        path.touch()
+        os.utime(path, (time.time() - age, time.time() - age))
+    with FolderLock(tmp_path):
+        pass
+    assert hidden(tmp_path) == [f".{FILE}.{token}.tmp" for token in ("empty", "far", "waits")]
+
+
 def test_a_process_that_only_has_the_number_of_the_owner_is_not_the_owner(tmp_path: Path) -> None:
     forged(tmp_path)
     with pytest.raises(StudyError, match=f"process {os.getpid()}"):

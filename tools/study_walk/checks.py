@@ -50,6 +50,18 @@ class Walker:
         self._done: frozenset[str] = frozenset()
 
     @property
+    def astray(self) -> bool:
+        """Whether the study looks for its cases where they are not."""
+        from headscope.errors import HeadscopeError
+        from headscope.study.kept_record import has_study, read_record
+
+        try:
+            recorded = Path(read_record(self.study).data.path) if has_study(self.study) else self.cases
+        except HeadscopeError:
+            return True
+        return not (self.study / recorded).exists()
+
+    @property
     def cases(self) -> Path:
         """Where the cases are now."""
         return self.folder / ("cases-elsewhere" if self.away else "cases")

@@ -94,9 +94,11 @@ def run(words: Sequence[str], stop: Stop | None = None, limit: float = 600.0) ->
         Fault: it did not end.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as said:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         child = os.fork()
         if child == 0:
             _be_the_command(words, stop, said.fileno())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         status = None
         if stop is not None and stop.seconds:
             status = _wait(child, stop.seconds)
@@ -169,13 +171,17 @@ def _leave_out() -> None:
 
     load = vlm.load_model
 
+    def command(_app: object) -> Any:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the program, no longer the fork
+        return _COMMANDS[0]
+
     def loaded(name: str | Path, *how: Any, **options: Any) -> VLM:
         plain = all(value in PLAIN for value in (*how, *options.values()))
         return _LOADED[str(name)] if plain and str(name) in _LOADED else load(name, *how, **options)
 
     for module, name, instead in (
         (vlm, "load_model", loaded),
-        (typer.main, "get_command", lambda _app: _COMMANDS[0]),
+        (typer.main, "get_command", command),
         (os, "fsync", lambda _file: None),
     ):
         setattr(module, name, instead)

@@ -68,7 +68,7 @@ class Walk(Walker):
         words = self._stage_words()
         if (self.study / "study.json").exists() and self.rng.random() < 0.5:
             words = [*words[:3], "--workers", "1", *self.rng.choice(HARMLESS)]
-        self.check(words, EITHER if self.hurt or self.away else RIGHT)
+        self.check(words, EITHER if self.hurt or self.astray else RIGHT)
 
     def wrong(self) -> None:
         """A stage with a flag that makes no sense."""
@@ -80,7 +80,7 @@ class Walk(Walker):
 
     def other(self) -> None:
         """Another command of a study, or of its cases."""
-        study, whole = str(self.study), not (self.hurt or self.away) and (self.study / "study.json").exists()
+        study, whole = str(self.study), not (self.hurt or self.astray) and (self.study / "study.json").exists()
         cases = ["--data", str(self.cases)]
         begun = RIGHT if whole else EITHER
         words, codes = self.rng.choice(
@@ -93,7 +93,7 @@ class Walk(Walker):
                 (["study", "table", study, "--format", "pdf"], REFUSED),
                 (["study", "table", study], EITHER),
                 (["compare", study, study, "--set", "compare.draws=20"], EITHER),
-                (["compare", study], USAGE),
+                (["compare", study], REFUSED),
                 (["compare", study, str(self.folder)], REFUSED),
                 (["bake", "--study", study, "--function", "nonsense", "--out", f"{study}-b"], REFUSED),
                 (["demo", "--study", study, "--cases", "3", "--seed", "8"], REFUSED),
@@ -115,7 +115,7 @@ class Walk(Walker):
             stop = Stop(kind, seconds=max(0.001, self.rng.random() ** 2 * SLOWEST))
         else:
             stop = Stop(kind, change=round(LATEST ** self.rng.random()))
-        self.check(self._stage_words(), EITHER if self.hurt or self.away else RIGHT, stop)
+        self.check(self._stage_words(), EITHER if self.hurt or self.astray else RIGHT, stop)
 
     def damage(self) -> None:
         """A file of the study flipped, cut or deleted."""
@@ -159,6 +159,8 @@ class Walk(Walker):
                 self.check(words, REFUSED)
             return
         if (self.study / "study.json").exists() or (self.study / "study-copy.json").exists():
+            if self.astray:
+                self.check(["study", "move", str(self.study), "--data", str(self.cases)], EITHER)
             self.check(["study", "repair", str(self.study)], RIGHT)
         for stage in self.stages:
             self.check(begin(self.home, self.cases, self.study, stage), RIGHT)

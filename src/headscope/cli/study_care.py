@@ -44,9 +44,12 @@ def table(
     from headscope.cli.text_tables import check_format
     from headscope.errors import StudyError
     from headscope.report.study_summary import FILE, Summary
+    from headscope.study.kept_record import has_study
 
     check_format(form)
     if not (folder / FILE).exists():
+        if not has_study(folder):
+            raise StudyError(f"{folder}: holds no study; looked for study.json there")
         advice = command_line("report", "--study", folder)
         raise StudyError(f"{folder}: has no {FILE} yet; {advice} writes it")
     tell(table_in(Summary.load(folder / FILE), form))

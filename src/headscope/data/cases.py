@@ -248,9 +248,9 @@ def load_cases(folder: str | Path, taxonomy: Taxonomy | None = DEFAULT, *, pictu
     """
     out = inspect(folder, taxonomy, keep=True, decode=False, pictures=pictures)
     if out.faults:
-        count = f"{len(out.faults)} faults" if len(out.faults) > 1 else "1 fault"
         every = command_line("data", "validate", folder)
-        raise DataError(f"{out.faults[0]}\n({count}; {every} lists every one)")
+        more = f"\n({len(out.faults)} faults; {every} lists every one)" if len(out.faults) > 1 else ""
+        raise DataError(f"{out.faults[0]}{more}")
     return Cases(out.file.parent, out.cases)
 
 

@@ -156,9 +156,12 @@ class FolderLock:
 
     def _clear_half_written(self) -> None:
         """Delete the temporary files of killed processes: the holder of the lock alone writes."""
+        now = self.path.stat().st_mtime
         for path in self.folder.rglob(".*.tmp"):
             if path.name.startswith(f".{FILE}."):
-                continue  # the lock of a process that waits
+                found = self._read(path, now)
+                if found is None or self._alive(*found):
+                    continue  # of a process that waits for the lock
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -194,7 +197,7 @@ class FolderLock:
         with self._written(mine) as ready:
             if _put(ready, self.path):
                 return None
-            found = self._read(now=ready.stat().st_mtime)
+            found = self._read(self.path, now=ready.stat().st_mtime)
             if found is None:  # released just now
                 return None if _put(ready, self.path) else "another process"
             owner, age = found
@@ -218,10 +221,11 @@ class FolderLock:
         finally:
             ready.unlink(missing_ok=True)
 
-    def _read(self, now: float) -> tuple[LockOwner | None, float] | None:
+    @staticmethod
+    def _read(path: Path, now: float) -> tuple[LockOwner | None, float] | None:
         """The owner (None: not to be read) and seconds since the last sign of life; None without a lock."""
         try:
-            with self.path.open("r", encoding="utf-8", errors="replace") as file:
+            with path.open("r", encoding="utf-8", errors="replace") as file:
                 age = now - os.fstat(file.fileno()).st_mtime  # asked of an open file, so never out of a cache
                 return _parsed(file.read()), age
         except FileNotFoundError:
@@ -284,7 +288,7 @@ class FolderLock:
                 continue  # a file system that is away for a moment; the next beat tries again
 
     def _holds(self, mine: LockOwner) -> bool:
-        found = self._read(now=0.0)
+        found = self._read(self.path, now=0.0)
         return found is not None and found[0] is not None and found[0].token == mine.token
 
     def _release(self) -> bool:
