@@ -50,7 +50,7 @@ def test_where_there_are_no_cases_one_clear_message_says_so(tmp_path: Path, made
         (folder / "cases.jsonl").touch()
     if made == "blank lines":
         (folder / "cases.jsonl").write_text("\n  \n")
-    with pytest.raises(DataError, match=r"cases.jsonl:1: file: no cases, found .*, expected one case") as caught:
+    with pytest.raises(DataError, match=r"cases.jsonl:1: file: no cases, found .*, expected one") as caught:
         load_cases(folder)
     assert "data validate" not in str(caught.value), "it would list this one fault again"
 

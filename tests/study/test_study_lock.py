@@ -133,7 +133,9 @@ def forged(folder: Path, age: float = 0.0, **changes: object) -> None:
     os.utime(folder / FILE, (then, then))
 
 
-def test_the_unfinished_lock_of_a_killed_process_is_cleared_and_that_of_a_waiting_one_kept(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_of_its_lock_is_cleared_but_not_that_of_a_waiting_one(
+    tmp_path: Path,
+) -> None:
     far = {"machine": "elsewhere", "host": "far"}
     for token, changes in {"dead": {"started": "long ago"}, "waits": {}, "far": far}.items():
         forged(tmp_path, **changes)

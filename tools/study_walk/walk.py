@@ -80,15 +80,16 @@ class Walk(Walker):
 
     def other(self) -> None:
         """Another command of a study, or of its cases."""
-        study, whole = str(self.study), not (self.hurt or self.astray) and (self.study / "study.json").exists()
+        study = str(self.study)
+        whole = (self.study / "study.json").exists() and not (self.hurt or self.astray)
         cases = ["--data", str(self.cases)]
-        begun = RIGHT if whole else EITHER
+        seen = RIGHT if whole else EITHER
         words, codes = self.rng.choice(
             [
-                (["study", "status", study], begun),
-                (["study", "repair", study], begun),
-                (["study", "move", study], begun),
-                (["study", "move", study, *cases], begun),
+                (["study", "status", study], seen),
+                (["study", "repair", study], seen),
+                (["study", "move", study], seen),
+                (["study", "move", study, *cases], seen),
                 (["study", "move", study, "--model", study], REFUSED),
                 (["study", "table", study, "--format", "pdf"], REFUSED),
                 (["study", "table", study], EITHER),
