@@ -9,7 +9,7 @@ from typing import Any
 
 from headscope.data.cases import Cases, load_cases
 from headscope.data.validation import CASES_FILE
-from headscope.errors import StudyError
+from headscope.errors import StudyError, command_line
 from headscope.making.scenes.balance import Balance
 from headscope.making.scenes.generate import draw_scenes
 from headscope.storage import write_sealed
@@ -76,8 +76,8 @@ def _begun(folder: Path, data: Path) -> StudyRecord | None:
     record = read_record(folder)
     if (folder / record.data.path).resolve() != data.resolve():
         raise StudyError(
-            f"{folder}: holds a study of the cases in {record.data.path}, no demo; `headscope run --study "
-            f"{folder}` goes on with it, or name another folder for the demo"
+            f"{folder}: holds a study of the cases in {record.data.path}, no demo; "
+            f"{command_line('run', '--study', folder)} goes on with it, or name another folder for the demo"
         )
     return record
 

@@ -14,7 +14,7 @@ from headscope.errors import StudyError
 from study_walk import checks
 from study_walk.checks import EITHER, REFUSED, RIGHT
 from study_walk.commands import Fault, Outcome, Stop, run
-from study_walk.home import STAGES, begin, digests, make_home
+from study_walk.home import SMALL, STAGES, begin, digests, make_home
 from study_walk.walk import Walk
 
 
@@ -135,7 +135,7 @@ def test_advice_is_read_to_the_letter_and_what_it_leaves_open_filled_in(home: Pa
         ["study", "move", study, "--data", cases]
     ]
     assert walked.advice("`headscope run --model MODEL --data FOLDER --study FOLDER`") == [
-        ["run", "--model", str(home / "model"), "--data", cases, "--study", study]
+        ["run", "--model", str(home / "model"), "--data", cases, "--study", study, *SMALL]
     ]
     assert [words[0] for words in walked.advice(f"{study}/causal.json: was cut; run its stage again")] == [
         "causal"

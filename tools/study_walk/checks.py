@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from study_walk.commands import Fault, Outcome, Stop, run
-from study_walk.home import begin, done_stages
+from study_walk.home import SMALL, begin, done_stages
 
 RIGHT, REFUSED, USAGE, EITHER = (frozenset(codes) for codes in ((0,), (1,), (2,), (0, 1)))
 INTERRUPTED = 130
@@ -123,7 +123,8 @@ class Walker:
             for n, word in enumerate(words):
                 if re.fullmatch(r"[A-Z]+", word):
                     words[n] = str(places.get(words[n - 1], self.study))
-            found.append(words)
+            begins = words[0] == "run" and "--data" in words  # a study of this size, as all here are
+            found.append([*words, *SMALL] if begins else words)
         from headscope.study.stages import STAGES
 
         again = rf"{re.escape(str(self.study))}/([^/:]+)[^:;]*: [^;]*; run (?:its stage again|the stage that)"

@@ -17,6 +17,7 @@ SETTINGS = (
     *("capture.max_new_tokens=1", "causal.max_new_tokens=1", "causal.max_items=1"),
     "ablate.layer_limit=100.0",
 )
+SMALL = ("--size", "smoke", "--workers", "1", *(word for s in SETTINGS for word in ("--set", s)))
 CHANGING = frozenset(  # files with seconds, hints of the system, or the name of a process in them
     (
         *("timings.json", "summary.json", "report.html", "report.json"),
@@ -57,9 +58,7 @@ def _keep_first_steps(path: Path) -> None:
 
 def begin(home: Path, cases: Path, study: Path, stage: str) -> list[str]:
     """A stage of a study that may not be there yet, as words of the command line."""
-    words = [stage, "--study", str(study), "--model", str(home / "model"), "--data", str(cases)]
-    words += ["--size", "smoke", "--workers", "1"]
-    return [*words, *(word for setting in SETTINGS for word in ("--set", setting))]
+    return [stage, "--study", str(study), "--model", str(home / "model"), "--data", str(cases), *SMALL]
 
 
 def digests(study: Path) -> dict[str, str]:

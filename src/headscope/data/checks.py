@@ -109,17 +109,18 @@ def unwritable(raw: object) -> list[Finding]:
         loc, value = todo.pop()
         if isinstance(value, dict):
             todo += [((*loc, k), v) for k, v in value.items()]
-            todo += [((*loc, k), k) for k in value if not _encodable(k)]
+            todo += [((*loc, k), k) for k in value if not encodable(k)]
         elif isinstance(value, list | tuple):
             todo += [((*loc, i), v) for i, v in enumerate(value)]
         elif isinstance(value, float) and not math.isfinite(value):
             found.append(Finding(path_of(loc), "not finite", str(value), "a finite number"))
-        elif isinstance(value, str) and not _encodable(value):
+        elif isinstance(value, str) and not encodable(value):
             found.append(Finding(path_of(loc), "half a character", show(value), "text that UTF-8 can hold"))
     return found[::-1]
 
 
-def _encodable(text: object) -> bool:
+def encodable(text: object) -> bool:
+    """Whether UTF-8 can hold a text: it has no half of a surrogate pair, as JSON's escapes may give it."""
     return not any("\ud800" <= c <= "\udfff" for c in str(text))
 
 

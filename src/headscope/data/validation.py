@@ -29,6 +29,7 @@ from headscope.records import JsonObject, JsonValue
 CASES_FILE = "cases.jsonl"
 MAX_LINE = 32 * 2**20
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_WIDEST = 10**6  # pixels of a side; what claims more is no picture, and tells nothing of its boxes
 _MANY = 64  # from so many pictures on, threads pay
 
 
@@ -223,6 +224,8 @@ def _look_at_boxes(look: BoxSurvey, raw: JsonObject) -> None:
     """Add a case's boxes; what is of another type is reported where it stands."""
     width, height, things = raw.get("width"), raw.get("height"), raw.get("objects")
     if type(width) is not int or type(height) is not int or not isinstance(things, list):
+        return
+    if max(width, height) > _WIDEST:
         return
     for thing in things:
         if isinstance(thing, dict) and thing.get("picture"):

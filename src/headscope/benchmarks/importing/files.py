@@ -101,21 +101,21 @@ def array(path: Path, member: str = "") -> Iterator[SourceRow]:
                 for key in stream.members():
                     if key == member:
                         seen = True
-                        yield from _items(path, stream, f"{member}[{{}}].")
+                        yield from _items(path, stream, member)
                     else:
                         stream.value()
                 if not seen:
                     yield _faulty(path, 1, "no such member", "none", f'a member "{member}"')
             else:
-                yield from _items(path, stream, "[{}].")
+                yield from _items(path, stream)
         except BrokenJson as exc:
             yield SourceRow(str(path), exc.line, {}, "", exc.finding)
 
 
-def _items(path: Path, stream: JsonStream, at: str) -> Iterator[SourceRow]:
+def _items(path: Path, stream: JsonStream, member: str = "") -> Iterator[SourceRow]:
     for index, (line, value, odd) in enumerate(stream.items()):
         whole = {"row": value} if isinstance(value, list) else value
-        yield _row(path, line, whole, odd, at.format(index))
+        yield _row(path, line, whole, odd, f"{member}[{index}].")
 
 
 def anything(path: Path) -> Iterator[SourceRow]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from headscope.data.checks import encodable
 from headscope.data.labels import json_tools, xml_tools, yolo
 from headscope.data.labels.pictures import LabelledPicture, RefusedLabels
 from headscope.data.pictures import show
@@ -63,6 +64,8 @@ def convert(labels: str | Path, images: str | Path, out: str | Path, form: str =
     for one in READERS[form](labels, images):
         if isinstance(one, LabelledPicture) and one.name in seen:
             one = RefusedLabels(one.name, "labelled twice; each picture once")
+        elif isinstance(one, LabelledPicture) and not all(map(encodable, (one.name, *dict(one.boxes)))):
+            one = RefusedLabels(show(one.name), "half a character in a name, which UTF-8 cannot hold")
         if isinstance(one, RefusedLabels):
             done.refused.append(one)
             continue

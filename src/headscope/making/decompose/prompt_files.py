@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from headscope.data.schema import Case
-from headscope.errors import DataError
+from headscope.errors import DataError, command_line
 from headscope.functions import Taxonomy
 
 FILES = ("system.md", "user.md", "retry.md")
@@ -64,9 +64,10 @@ def load_prompts(folder: str | Path | None = None) -> Prompts:
         try:
             template = Template(path.read_text("utf-8").strip())
         except (OSError, UnicodeDecodeError) as exc:
+            advice = command_line("data", "decompose", "FOLDER", "--write-prompts", folder)
             raise DataError(
-                f"{path}: asked for a prompt, found {type(exc).__name__}; `headscope data decompose FOLDER "
-                f"--write-prompts {folder}` writes the three files to start from"
+                f"{path}: asked for a prompt, found {type(exc).__name__}; "
+                f"{advice} writes the three files to start from"
             ) from exc
         unknown = set(template.get_identifiers()) - _FIELDS[name]
         if unknown or not template.is_valid():
