@@ -135,7 +135,7 @@ def test_advice_is_read_to_the_letter_and_what_it_leaves_open_filled_in(home: Pa
         ["study", "move", study, "--data", cases]
     ]
     assert walked.advice("`headscope run --model MODEL --data FOLDER --study FOLDER`") == [
-        ["run", "--model", str(home / "model"), "--data", cases, "--study", study, *SMALL]
+        [stage, "--model", str(home / "model"), "--data", cases, "--study", study, *SMALL] for stage in STAGES
     ]
     assert [words[0] for words in walked.advice(f"{study}/causal.json: was cut; run its stage again")] == [
         "causal"

@@ -123,8 +123,12 @@ class Walker:
             for n, word in enumerate(words):
                 if re.fullmatch(r"[A-Z]+", word):
                     words[n] = str(places.get(words[n - 1], self.study))
-            begins = words[0] == "run" and "--data" in words  # a study of this size, as all here are
-            found.append([*words, *SMALL] if begins else words)
+            if (
+                words[0] == "run" and "--data" in words
+            ):  # begins a study: of this size and these stages, as all here
+                found.extend([stage, *words[1:], *SMALL] for stage in self.stages)
+            else:
+                found.append(words)
         from headscope.study.stages import STAGES
 
         again = rf"{re.escape(str(self.study))}/([^/:]+)[^:;]*: [^;]*; run (?:its stage again|the stage that)"

@@ -46,6 +46,7 @@ def make_home(root: Path, model: Path, stages: Sequence[str]) -> Path:
         done = run_here(begin(root, root / "cases", root / "study", stage))
         if done.code != 0:
             raise Fault(f"{stage}: {done}")
+    run_here(["compare", *[str(root / "study")] * 2, "--set", "compare.draws=20"])  # for what it imports
     return root
 
 
