@@ -27,7 +27,7 @@ class StepTemplate(NamedTuple):
     fronted: str = ""
 
 
-_SHARES = ("all", "a part", "nothing")
+_SHARES = ("all", "part", "none")
 _COLUMNS, _ROWS = ("left", "middle", "right"), ("top", "middle", "bottom")
 WAYS = ("left", "right", "towards the camera", "away from the camera")
 _RUNS = ("from left to right", "up and down", "away from the camera")
@@ -60,7 +60,7 @@ def _between(wording: str, question: str, choices: tuple[str, ...], rule: str = 
 
 _BOTH_COLUMNS, _BOTH_ROWS = (_column("s"), _column("o")), (_row("s"), _row("o"))
 _TOUCH = _between(
-    "touch/0", "Do {s} and {o} touch, or is there room between them?", ("they touch", "room between")
+    "touch/0", "Do {s} and {o} touch, or is there space between them?", ("they touch", "space between")
 )
 _DISTANCE = _between(
     "distance/0",
@@ -68,33 +68,32 @@ _DISTANCE = _between(
     ("touching", "near", "far"),
 )
 _HIGHER = _between("higher/0", "Which is higher, {s} or {o}?", ("{sn}", "{on}"), "higher")
+_IN_ITS_PLACE = "For someone in the place of {o} and facing the same way"
 _FACED = _between(
     "faced/0",
-    "Is {s} where {o} faces, behind {o_its} back, or at {o_its} side?",
-    ("where {o_faces}", "behind {o_its} back", "at {o_its} side"),
+    f"{_IN_ITS_PLACE}, is {{s}} in front, behind or to one side?",
+    ("in front", "behind", "to one side"),
 )._replace(fronted="o")
 _SIDE = _between(
     "side/0", "In the picture, is {s} to the left or to the right of {o}?", ("left", "right"), "side"
 )
 _OWN_SIDE = _between(
     "own_side/0",
-    "Is {s} on the left side or on the right side of {o}, as {o} faces?",
-    ("left", "right"),
+    f"{_IN_ITS_PLACE}, is {{s}} on the left, on the right or neither?",
+    ("left", "right", "neither"),
 )._replace(fronted="o")
-_WITHIN = _between(
-    "outline/0", "How much of {s} is within the outline of {o}: all, a part or nothing?", _SHARES
-)
-_WITHIN_IT = "How much of {o} is within the outline of {s}: all, a part or nothing?"
+_WITHIN = _between("outline/0", "How much of {s} is within the outline of {o}: all, part or none?", _SHARES)
+_WITHIN_IT = "How much of {o} is within the outline of {s}: all, part or none?"
 _ROOM = _between(
     "apart/0",
-    "What is between {s} and {o}: free room, or another thing?",
-    ("free room", "another thing"),
+    "What lies between {s} and {o}: empty space, another thing, or nothing because they touch?",
+    ("empty space", "another thing", "nothing"),
 )
 _ONE_THING = _between(
     "one_thing/0", "Do {s} and {o} make up one thing, or are they two things?", ("one thing", "two things")
 )
-_INSIDE = "How much of {s} is inside {o}: all, a part or nothing?"
-_HOLDS = "How much of {o} is inside {s}: all, a part or nothing?"
+_INSIDE = "How much of {s} is inside {o}: all, part or none?"
+_HOLDS = "How much of {o} is inside {s}: all, part or none?"
 
 # family -> (relations, steps between "what is there" and the verdict)
 FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
@@ -132,8 +131,8 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
             _face("s"),
             _between(
                 "lead/0",
-                "Does the way {s} faces lead to {o}, away from it, or past it?",
-                ("to it", "away from it", "past it"),
+                "Does {s} face towards {o}, away from {o}, or in another direction?",
+                ("towards", "away", "in another direction"),
             ),
         ),
     ),
@@ -144,8 +143,8 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
             _run("o"),
             _between(
                 "angle/0",
-                "How do the directions of {s} and {o} meet: side by side, at a right angle, or neither?",
-                ("side by side", "at a right angle", "neither"),
+                "How do the directions of {s} and {o} compare: the same, at a right angle, or neither?",
+                ("the same", "at a right angle", "neither"),
             ),
         ),
     ),
@@ -156,7 +155,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
             *_BOTH_COLUMNS,
             _between(
                 "level/0",
-                "How do {s} and {o} lie: side by side, one above the other or one behind the other?",
+                "How are {s} and {o} placed: side by side, one above the other or one behind the other?",
                 ("side by side", "one above the other", "one behind the other"),
             ),
             _DISTANCE,
@@ -179,7 +178,9 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
         (
             *_BOTH_COLUMNS,
             _between(
-                "sides/0", "On which sides of {o} is {s}: on all, on some or on one?", ("all", "some", "one")
+                "sides/0",
+                "On how many sides of {o} is {s}: on all, on some or on none?",
+                ("all", "some", "none"),
             ),
         ),
     ),
@@ -220,7 +221,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[StepTemplate, ...]]] = {
     ),
     "support": (
         ("on", "off"),
-        (*_BOTH_ROWS, _TOUCH, _between("carry/0", "Does {o} carry {s}?", ("yes", "no"))),
+        (*_BOTH_ROWS, _TOUCH, _between("carry/0", "Is {s} supported by {o}?", ("yes", "no"))),
     ),
     "edge": (
         ("at the edge of", "in the middle of"),

@@ -11,7 +11,7 @@ from headscope.making.decompose.claims import Claim, claim_of
 from headscope.making.decompose.evidence import Evidence, answer
 from headscope.making.decompose.relations import FAMILIES, StepTemplate
 from headscope.making.decompose.thing_names import may_be_one, names_several
-from headscope.making.photographs.nouns import a, agreeing, has_front, is_living, its, plural, there_is
+from headscope.making.photographs.nouns import a, agreeing, has_front, is_living, plural, there_is
 
 YES_NO = ("yes", "no")
 TRUE_FALSE = ("true", "false")
@@ -153,7 +153,10 @@ class _Chain:
         sure = self.case.source.startswith("vsr") or (thing is not None and thing.box is not None)
         question = f"{there_is(name)} in the picture?"
         if self.claim.count and who == "o":
-            question, sure = f"are there {self.claim.count} {plural(name)} in the picture?", False
+            question = f"are there at least {self.claim.count} {plural(name)} in the picture?"
+            question = question[0].upper() + question[1:]
+            self._add("counting", "present/0", question, None, YES_NO, who)
+            return
         question = question[0].upper() + question[1:]
         self._add("object_recognition", "present/0", question, "yes" if sure else None, YES_NO, who)
 
@@ -166,8 +169,6 @@ class _Chain:
         fields = {"sn": names["s"], "on": names["o"], "a_o": a(names["o"])}
         for who, name in names.items():
             fields[who] = f"the {name}"
-            fields[f"{who}_its"] = its(name)
-            fields[f"{who}_faces"] = "they face" if its(name) == "their" else "it faces"
             fields[f"{who}_long"] = "body" if is_living(name) else "long side"
         choices = tuple(filter(None, dict.fromkeys(c.format(**fields) for c in ask.choices)))
         found = answer(ask.rule, self.known, ask.about)

@@ -79,16 +79,6 @@ def is_living(name: str) -> bool:
     return _kind(name) in ("people", "animal")
 
 
-def its(name: str) -> str:
-    """``its``, or ``their`` of people.
-
-    Example:
-        >>> its("old man"), its("dog")
-        ('their', 'its')
-    """
-    return "their" if _kind(name) == "people" else "its"
-
-
 def agreeing(sentence: str, names: Iterable[str]) -> str:
     """A sentence whose verbs before and behind the names of pairs are plural: ``are the scissors``.
 
