@@ -79,7 +79,7 @@ def _parts(parameters: Iterable[inspect.Parameter]) -> list[str]:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = "*" * (parameter.kind.name.startswith("VAR_") + (parameter.kind is parameter.VAR_KEYWORD))
     kind = "" if parameter.annotation is parameter.empty else f": {_kind(parameter.annotation)}"
     text = f"{stars}{parameter.name}{kind}"
     if parameter.default is parameter.empty:

@@ -15,7 +15,9 @@ RepositoryArgument = Annotated[
 ]
 EndpointOption = Annotated[
     str | None,
-    typer.Option("--endpoint", help="Address of another Hub; by default HF_ENDPOINT, else the Hub's."),
+    typer.Option(
+        "--endpoint", help="Address of another Hub, which gets your token; default: HF_ENDPOINT, or the Hub."
+    ),
 ]
 
 
