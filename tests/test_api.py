@@ -89,3 +89,16 @@ def test_the_commands_are_imported_in_less_than_a_third_of_a_second() -> None:
         for _ in range(3)
     ]
     assert min(times) < 0.3, times
+
+
+def test_methods_stand_there_with_their_types() -> None:
+    text = PAGE.read_text("utf-8")
+    assert "- `top(function: str, k: int, by: str | None = None) -> list[Head]`: " in text
+    assert "- `Atlas.load(path: str | Path) -> Self`: " in text
+    assert "model_post_init" not in text
+
+
+def test_functions_beyond_the_public_names_stand_there_too() -> None:
+    text = PAGE.read_text("utf-8").partition("## Beyond hs")[2]
+    assert "push_atlas(\n    given: Comparable,\n    name: str," in text
+    assert "pull_atlas(\n    name: str,\n    out: str | Path," in text

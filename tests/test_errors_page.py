@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import headscope as hs
 from headscope.cli.app import app
+from headscope.hub.pull import pull_atlas
 from headscope.models.embedded import atlas_file
 from headscope.models.vlm import VLM
 
@@ -72,6 +73,10 @@ ACTS: dict[str, Act] = {
     "reaches outside the picture": lambda p, v: hs.point("both", Image.open(p / "a.png"), (50, 50, 300, 90)),
     "no cases, found no such file": lambda p, v: hs.load_cases(p / "nowhere"),
     "faults; `headscope data validate": lambda p, v: hs.load_cases(p / "bad"),
+    "the network is switched off (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)": lambda p, v: pull_atlas(
+        "my-lab/atlas", p / "a.json"
+    ),
+    "expected NAME/REPO, as in my-lab/atlas-qwen": lambda p, v: pull_atlas("atlas", p / "a.json"),
     "holds no study (study.json is not there)": lambda p, v: hs.Study(p / "scenes"),
     "holds a study with size 'quick', asked for 'full'": lambda p, v: _made_again(p, size="full"),
     "asked for option 'drws'; there are:": lambda p, v: hs.Study.create(

@@ -28,7 +28,7 @@ ORDER = (
     ("validation",),
     ("study",),
     ("report",),
-    ("acceptance", "demo", "play"),
+    ("acceptance", "demo", "hub", "play"),
     ("cli",),
     ("__main__",),
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import headscope
@@ -18,6 +19,12 @@ _HEAD = """# Public names
 
 `import headscope as hs`. Written by `python tools/api_page.py` from the docstrings; every example runs in
 `tests/test_api.py`, in an empty folder.
+"""
+# Functions outside of `hs`, for what few need.
+BEYOND = (("headscope.hub.push", "push_atlas"), ("headscope.hub.pull", "pull_atlas"))
+_BEYOND = """## Beyond hs
+
+What `headscope atlas` does: `push_atlas` of `headscope.hub.push`, and `pull_atlas` of `headscope.hub.pull`.
 """
 _WIDTH = 100
 # Types whose objects come from functions; how they are made is nobody's concern.
@@ -30,13 +37,15 @@ def page() -> str:
     """The whole page."""
     names = list(headscope.__all__)
     index = ", ".join(f"[`{name}`](#{name.lower()})" for name in names)
-    return "\n".join([_HEAD, index, "", *(section(name) for name in names)]).rstrip() + "\n"
+    parts = [section(name, getattr(headscope, name)) for name in names]
+    beyond = [section(name, getattr(import_module(home), name), "") for home, name in BEYOND]
+    return "\n".join([_HEAD, index, "", *parts, _BEYOND, *beyond]).rstrip() + "\n"
 
 
-def section(name: str) -> str:
+def section(name: str, found: object, prefix: str = "hs.") -> str:
     """One public name: what it is, how it is called, what it says of itself, its own methods."""
-    found = getattr(headscope, name)
-    lines = [f"## {name}", "", _code(_signature(name, found)), "", prose(inspect.getdoc(found) or ""), ""]
+    called = _code(_signature(name, found, prefix))
+    lines = [f"## {name}", "", called, "", prose(inspect.getdoc(found) or ""), ""]
     if inspect.isclass(found):
         for method, value in _methods(found):
             first = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
@@ -45,26 +54,34 @@ def section(name: str) -> str:
     return "\n".join(lines)
 
 
-def _signature(name: str, found: object) -> str:
+def _signature(name: str, found: object, prefix: str) -> str:
     """How it is called; on one line where that fits."""
     if name in _RETURNED:
-        return f"hs.{name}"
+        return f"{prefix}{name}"
     if isinstance(found, type) and issubclass(found, Exception):
-        return f"hs.{name}(message)"
+        return f"{prefix}{name}(message)"
     signature = inspect.signature(found)  # type: ignore[arg-type]
+    parts = _parts(signature.parameters.values())
+    back = "" if isinstance(found, type) else f" -> {_kind(signature.return_annotation)}"
+    whole = f"{prefix}{name}({', '.join(parts)}){back}"
+    return whole if len(whole) <= _WIDTH else f"{prefix}{name}(\n    " + ",\n    ".join(parts) + f",\n){back}"
+
+
+def _parts(parameters: Iterable[inspect.Parameter]) -> list[str]:
+    """Parameters as they are written, those of the user alone."""
     parts: list[str] = []
-    for parameter in signature.parameters.values():
+    for parameter in parameters:
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
         if not parameter.name.startswith("_"):
             parts.append(_parameter(parameter))
-    back = "" if isinstance(found, type) else f" -> {_kind(signature.return_annotation)}"
-    whole = f"hs.{name}({', '.join(parts)}){back}"
-    return whole if len(whole) <= _WIDTH else f"hs.{name}(\n    " + ",\n    ".join(parts) + f",\n){back}"
+    return parts
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    text = f"{parameter.name}: {_kind(parameter.annotation)}"
+    stars = "*" * (parameter.kind.name.startswith("VAR_") + (parameter.kind is parameter.VAR_KEYWORD))
+    kind = "" if parameter.annotation is parameter.empty else f": {_kind(parameter.annotation)}"
+    text = f"{stars}{parameter.name}{kind}"
     if parameter.default is parameter.empty:
         return text
     plain = isinstance(parameter.default, type(None) | bool | int | float | str | tuple)
@@ -92,23 +109,27 @@ def _methods(kind: type) -> Iterator[tuple[str, object]]:
     """(how it is called, the object itself) of a class's own public methods and properties."""
     owned = {n: v for base in reversed(kind.__mro__) if _own(base) for n, v in vars(base).items()}
     for name, value in owned.items():
-        if name.startswith("_") or not inspect.getdoc(value):
+        if name.startswith(("_", "model_")) or not inspect.getdoc(value):  # pydantic's own
             continue
         if isinstance(value, property) or type(value).__name__ == "cached_property":
             yield name, value
         elif inspect.isfunction(value):
-            yield f"{name}({_parameters(value)})", value
+            yield f"{name}{_called(value)}", value
         elif isinstance(value, classmethod | staticmethod):
-            yield f"{kind.__name__}.{name}({_parameters(value.__func__)})", value.__func__
+            yield f"{kind.__name__}.{name}{_called(value.__func__)}", value.__func__
 
 
 def _own(base: type) -> bool:
     return base not in _INHERITED and base.__module__.startswith("headscope")
 
 
-def _parameters(function: object) -> str:
-    names = list(inspect.signature(function).parameters)  # type: ignore[arg-type]
-    return ", ".join(n for n in names if n not in ("self", "cls"))
+def _called(function: object) -> str:
+    """Parameters of a method with their types, and what comes back, as they are written in the source."""
+    signature = inspect.signature(function)  # type: ignore[arg-type]
+    parts = _parts(p for p in signature.parameters.values() if p.name not in ("self", "cls"))
+    back = signature.return_annotation
+    said = "" if back in (inspect.Signature.empty, None, "None") else f" -> {_kind(back)}"
+    return f"({', '.join(parts)}){said}"
 
 
 def prose(doc: str) -> str:

@@ -49,6 +49,10 @@ class StudyError(HeadscopeError):
     """A stage asked for before the stages that it rests on, or with settings that clash."""
 
 
+class HubError(HeadscopeError):
+    """A repository of the Hugging Face Hub that could not be read or written, or that holds no atlas."""
+
+
 class UntriedReleaseWarning(UserWarning):
     """The installed transformers is newer than the releases that headscope was tried with."""
 

@@ -53,7 +53,7 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("page", ["index.html", "play.html", "api.html"])
+@pytest.mark.parametrize("page", ["index.html", "play.html", "api.html", "cli.html", "glossary.html"])
 def test_a_page_reads_well_and_asks_for_nothing_elsewhere(address: str, browser: Any, page: str) -> None:
     browser.get_log("performance")
     browser.get_log("browser")

@@ -11,6 +11,7 @@ import typer
 
 import headscope.cli.decompose  # registers its commands
 import headscope.cli.review  # noqa: F401  (the same)
+from headscope.cli.atlas_commands import atlas_app
 from headscope.cli.data import data_app
 from headscope.cli.evaluate import evaluate
 from headscope.cli.models import AttentionOption, models_app
@@ -41,6 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(atlas_app, name="atlas")
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")

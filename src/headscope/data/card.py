@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from headscope.data.blind import CAP, FLAG_POINTS, BlindRow, blind_table, by_choices
 from headscope.data.cases import Cases
+from headscope.data.markdown import escaped, markdown_table
 from headscope.data.schema import SCHEMA, SPLITS, Case, Step
 from headscope.data.splits import assign_splits
 from headscope.functions import DEFAULT, MAIN, Taxonomy
@@ -53,7 +52,7 @@ def write_card(
     steps = sum(len(c.steps) for c in cases)
     parts = [
         _header(cases, name, licence),
-        f"# {_safe(name)}",
+        f"# {escaped(name)}",
         f"{len(cases)} cases with {steps} steps: each case is one picture with a main question about space, "
         "and the step-by-step questions that lead to its answer, each marked with the cognitive function "
         f"that it needs. Schema `{SCHEMA}`: `cases.jsonl`, one case per line, pictures beside it.",
@@ -114,9 +113,9 @@ def _counts(cases: Sequence[Case], taxonomy: Taxonomy) -> str:
     origins = Counter(s.origin for c in cases for s in c.steps)
     sources = [[origin or "(the source)", count] for origin, count in sorted(origins.items())]
     return "\n\n".join(
-        [_table(["Function", "Steps", "Wordings"], rows)]
-        + [_table(["Answers from", "Steps"], sources)] * any(origins)
-        + [_table([title, "Cases"], [list(row) for row in counts]) for title, counts in tables]
+        [markdown_table(["Function", "Steps", "Wordings"], rows)]
+        + [markdown_table(["Answers from", "Steps"], sources)] * any(origins)
+        + [markdown_table([title, "Cases"], [list(row) for row in counts]) for title, counts in tables]
     )
 
 
@@ -135,7 +134,7 @@ def _balance(cases: Sequence[Case], taxonomy: Taxonomy) -> str:
             shares = ", ".join(f"{a} {100 * n / len(steps):.1f} %" for a, n in best[:8])
             more = f", {len(best) - 8} more" if len(best) > 8 else ""
             rows.append([function, _domain(steps[0], changing), len(steps), shares + more])
-    return _table(["Function", "Choices", "Questions", "Answers"], rows)
+    return markdown_table(["Function", "Choices", "Questions", "Answers"], rows)
 
 
 def _domain(step: Step, changing: bool) -> str:
@@ -149,7 +148,7 @@ def _domain(step: Step, changing: bool) -> str:
 
 def _blind(rows: list[BlindRow]) -> str:
     flagged = [r.function for r in rows if r.flag]
-    verdict = "None is." if not flagged else f"**{len(flagged)} are: {', '.join(map(_safe, flagged))}.**"
+    verdict = "None is." if not flagged else f"**{len(flagged)} are: {', '.join(map(escaped, flagged))}.**"
     text = (
         "A classifier that reads only the question, never the picture (ridge regression over words and pairs "
         "of words, five folds by picture, each question alone), against the best answer that needs no "
@@ -174,20 +173,8 @@ def _blind(rows: list[BlindRow]) -> str:
         "Needs the picture",
         "Flag",
     ]
-    return f"{text}\n\n{_table(head, table)}"
+    return f"{text}\n\n{markdown_table(head, table)}"
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _safe(value: Any) -> str:
-    """Text of cases as Markdown that stays in its cell and is no markup."""
-    text = html.escape(" ".join(str(value).split()), quote=False)
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", text)
-
-
-def _table(head: Iterable[str], rows: Iterable[list[Any]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(list(head))}"]
-    lines += [f"| {' | '.join(_safe(cell) for cell in row)} |" for row in rows]
-    return "\n".join(lines)

@@ -105,11 +105,20 @@ def _atlas(given: Comparable) -> Atlas:
     if folder is None:
         assert not isinstance(given, InFolder)
         return Atlas.load(Path(given))
+    return Atlas.load(atlas_file_in(folder))
+
+
+def atlas_file_in(folder: Path) -> Path:
+    """The atlas of a study, or the one that lies in a folder.
+
+    Raises:
+        StudyError: there is none.
+    """
     file = folder / "probe" / "atlas.json"
     if file.exists():
-        return Atlas.load(file)
+        return file
     if (folder / "atlas.json").exists():
-        return Atlas.load(folder / "atlas.json")
+        return folder / "atlas.json"
     if (folder / "study.json").exists():
         raise StudyError(
             f"{folder}: ranks no heads yet, {file.relative_to(folder)} is not there; "
