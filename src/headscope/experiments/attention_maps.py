@@ -145,11 +145,11 @@ def _read_item(
     image = picture(item)
     assert not isinstance(image, list)  # cases of one picture alone are read
     seen = watch.found(vlm, image)
-    boxes = {o.id: (o.name, o.box) for o in item.case.objects if o.box is not None}
+    boxes = [(o, o.box) for o in item.case.objects if o.box is not None]
     row: Row = {
         **{"item": item.id, "case": item.case.id, "step": item.step.id, "function": item.function},
         **map_row(seen, side),
-        "boxes": [_on_box(seen, name, box) for name, box in boxes.values()],
+        "boxes": [{"object": o.id, "name": o.name, **on_box(seen, box)} for o, box in boxes],
         "contribution": _rounded(norms(outcome.z[READOUT])[0], 5),
     }
     return row, {str(head): why for head, why in seen.unseen.items()}
@@ -188,12 +188,12 @@ def pooled(cells: Floats, side: int) -> Floats:
     return cells
 
 
-def _on_box(seen: PromptAttention, name: str, box: Sequence[float]) -> Row:
+def on_box(seen: PromptAttention, box: Sequence[float]) -> Row:
+    """``area``: the share of the picture that a box takes; ``on_box``: (head,) share of attention on it."""
     width, height = seen.picture.size
     shares = covered(seen.grid, box)
     x0, y0, x1, y1 = np.clip(box, 0, (width, height, width, height))
     return {
-        "name": name,
         "area": round(float((x1 - x0) * (y1 - y0) / (width * height)), 6),
         "on_box": _rounded(seen.weights @ shares, 6),
     }

@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from headscope.data.schema import Case
 from headscope.errors import HeadscopeError
 from headscope.experiments.attention_maps import CONTEXT, AttentionMaps, maps_of
 from headscope.functions import MAIN
@@ -78,7 +79,8 @@ def shown_attention(study: StudyContents, most_bytes: int = MOST_BYTES) -> Shown
             why = "most wrong answers" if name in found.most_failed else "drawn at random"
             about = {"id": name, "kind": cases.by_id[name].kind, "why": why, "picture": picture.uri}
             size = {"width": picture.width, "height": picture.height, "boxes": picture.boxes}
-            asked = [_question(row, cells, picture, answers) for row, cells in questions]
+            case = cases.by_id[name]
+            asked = [_question(row, cells, picture, answers, case) for row, cells in questions]
             shown.append({**about, **size, "questions": asked})
     layers, spots = _places(found, study.atlas)
     return ShownAttention(
@@ -133,7 +135,9 @@ def _shares(values: Sequence[float | None]) -> bytes:
     return scaled.astype("<u2").tobytes()
 
 
-def _question(row: Row, cells: str, picture: Picture, answers: Mapping[tuple[str, str], Row]) -> Row:
+def _question(
+    row: Row, cells: str, picture: Picture, answers: Mapping[tuple[str, str], Row], case: Case
+) -> Row:
     scale = picture.width / row["size"][0]
     given = answers.get((row["case"], row["step"]))
     said, right, margin = said_of(given) if given else ("", None, "")
@@ -144,10 +148,17 @@ def _question(row: Row, cells: str, picture: Picture, answers: Mapping[tuple[str
         **{"said": said, "right": right, "margin": margin},
         **{"rows": row["rows"], "columns": row["columns"]},
         "area": [round(v * scale, 2) for v in row["area"]],
-        "boxes": [[box["name"], box["area"]] for box in row["boxes"]],
+        "boxes": _boxes(row, case),
         "written": max((v for v in row["contribution"] if v is not None), default=0.0),
         "cells": cells,
     }
+
+
+def _boxes(row: Row, case: Case) -> list[tuple[str, float, bool]]:
+    """Name and share of the picture's area of each box, and whether the question is about it."""
+    steps = {step.id: step.objects for step in (*case.steps, case.main_step())}
+    asked = steps.get(row["step"], ())
+    return [(box["name"], box["area"], box["object"] in asked) for box in row["boxes"]]
 
 
 def _functions(study: StudyContents, heads: Sequence[str]) -> tuple[Row, ...]:

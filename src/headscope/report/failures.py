@@ -15,7 +15,7 @@ from headscope.report.measure import select
 from headscope.report.pictures import case_picture
 from headscope.storage import Row
 
-MOST, MOST_BYTES, SIDE = 1500, 450_000, 160
+MOST, MOST_BYTES, SIDE = 1500, 500_000, 128
 CONTEXTS: Mapping[str, str] = {
     "gold": "after true steps",
     "alone": "asked alone",

@@ -6,7 +6,7 @@
   const get = (id) => document.getElementById(id);
   const [caseChoice, asked, headChoice, measure] = ["attention-case", "attention-question", "attention-head", "attention-by"].map(get);
   const at = get("attention-shown"), said = get("attention-said"), figures = get("attention-figures"), map = get("attention-map");
-  const UNSEEN = 65535, WHOLE = 65534, unpacked = new Map();
+  const UNSEEN = 65535, WHOLE = 65534, HEAT = "#c2185b", STRONGEST = 0.85, unpacked = new Map();
 
   async function bytes(text) {
     const raw = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -30,7 +30,7 @@
         const part = share(2 + question.boxes.length, head);
         return part === null ? null : part * question.written;
       },
-      boxes: (head) => question.boxes.reduce((most, _, i) => Math.max(most, share(2 + i, head) || 0), 0),
+      named: (head) => question.boxes.reduce((most, box, i) => (box[2] ? Math.max(most, share(2 + i, head) || 0) : most), 0),
     };
     unpacked.set(question, found);
     return found;
@@ -57,20 +57,20 @@
   }
   function labels(head) {
     const found = data.functions.filter((f) => f.heads.includes(head)).map((f) => f.name + (f.claimed ? " (claimed)" : " (muted, no claim)"));
-    return found.length ? found.join(", ") : "no function";
+    return found.length ? "among the heads of " + found.join(", ") : "of no function\u2019s muted heads";
   }
   function cells(question, found, head) {
     const [x0, y0, x1, y1] = question.area, wide = (x1 - x0) / question.columns, high = (y1 - y0) / question.rows;
     const group = page.drawn("g", { class: "cells" });
     for (let i = 0; i < question.rows * question.columns; i++) {
       const value = found.cell(head, i), row = Math.floor(i / question.columns), column = i % question.columns;
-      group.append(page.drawn("rect", { x: x0 + column * wide, y: y0 + row * high, width: wide, height: high, fill: "#d1105a",
-        "fill-opacity": (0.85 * value).toFixed(3), "data-tip": page.percent(value * (found.peak(head) || 0), 2) + " of the head\u2019s attention" }));
+      group.append(page.drawn("rect", { x: x0 + column * wide, y: y0 + row * high, width: wide, height: high, fill: HEAT,
+        "fill-opacity": (STRONGEST * value).toFixed(3), "shape-rendering": "crispEdges", "data-tip": page.percent(value * (found.peak(head) || 0), 2) + " of the head\u2019s attention" }));
     }
     return group;
   }
   const measures = {
-    boxes: ["greatest share of attention on one named box", (f, h) => f.boxes(h), (v) => page.percent(v)],
+    named: ["greatest share of attention on one box that the question is about", (f, h) => (f.picture(h) === null ? null : f.named(h)), (v) => page.percent(v)],
     picture: ["share of attention on the picture", (f, h) => f.picture(h), (v) => page.percent(v)],
     wrote: ["length of what the head writes", (f, h) => f.wrote(h), (v) => v.toFixed(2)],
   };
@@ -80,7 +80,7 @@
     const values = data.heads.map((_, h) => value(found, h)), top = Math.max(...values.map((v) => v || 0)) || 1;
     const best = values.map((v, h) => [v || 0, h]).sort((a, b) => b[0] - a[0]).slice(0, 3).map(([v, h]) => data.heads[h] + " " + form(v));
     const svg = page.drawn("svg", { viewBox: "0 0 " + (left + columns * size + 2) + " " + (rows * size + 2), role: "img",
-      "aria-label": "Map of heads, " + name + ": greatest " + best.join(", ") + ". The list of heads above chooses among them too.", style: "max-width:" + 1.5 * (left + columns * size) + "px" });
+      "aria-label": "Map of heads, " + name + ": greatest " + best.join(", ") + ". The list of heads above chooses among them too.", style: "max-width:" + 1.8 * (left + columns * size) + "px" });
     data.places.forEach(([row, column], h) => {
       const v = values[h];
       const cell = page.drawn("rect", { x: left + column * size, y: 1 + row * size, width: size - 1, height: size - 1, fill: v === null ? "#fff" : shade(v / top),
@@ -104,7 +104,7 @@
   }
   function caption(one, question, found, head) {
     const all = page.make("p"), seen = found.picture(head);
-    all.append(page.make("b", data.heads[head]), ", serves: " + labels(head) + ". ");
+    all.append(page.make("b", data.heads[head]), ", " + labels(head) + ". ");
     if (seen === null) {
       all.append("Its attention is not seen in this model.");
       return all;
@@ -113,12 +113,20 @@
       " of it falls on the picture, the rest on the text; the darkest of " + question.rows + " \u00d7 " + question.columns + " cells has " + page.percent(found.peak(head)) + ".");
     return all;
   }
+  // The colours of the cells, from nothing to the cell attended to most.
+  function scale(found, head) {
+    const bar = page.make("div", undefined, "bar"), ramp = page.make("i");
+    ramp.style.background = "linear-gradient(to right, rgba(194,24,91,0), rgba(194,24,91," + STRONGEST + ")), #fff";
+    bar.append(page.make("span", "0"), ramp, page.make("span", page.percent(found.peak(head), 2) + " of its attention"));
+    return bar;
+  }
   function onBoxes(question, found, head) {
     const seen = found.picture(head);
     if (seen === null || !question.boxes.length) return [];
-    const rows = question.boxes.map(([name, area], i) => {
-      const share = found.box(head, i), part = seen > 0 ? share / seen : 0;
-      return [name, page.percent(share), page.percent(part), page.percent(area), area > 0 ? (part / area).toFixed(1) : "\u2013"];
+    const order = question.boxes.map((_, i) => i).sort((a, b) => question.boxes[b][2] - question.boxes[a][2]);
+    const rows = order.map((i) => {
+      const [name, area, named] = question.boxes[i], share = found.box(head, i), part = seen > 0 ? share / seen : 0;
+      return [named ? page.make("b", name + " (asked about)") : name, page.percent(share), page.percent(part), page.percent(area), area > 0 ? (part / area).toFixed(1) : "\u2013"];
     });
     return [page.table(["box", "of all attention", "of that on the picture", "of the picture\u2019s area", "times its area"], rows)];
   }
@@ -138,6 +146,7 @@
     said.replaceChildren(line, caption(one, question, found, head));
     const where = found.picture(head) === null ? null : cells(question, found, head);
     at.replaceChildren(page.picture(one, "Attention of " + data.heads[head] + " over the picture of case " + one.id, where));
+    if (where) at.append(scale(found, head));
     figures.replaceChildren(...onBoxes(question, found, head));
     drawMap(found, head);
   }

@@ -18,7 +18,7 @@
     const options = [...counts].map(([value, n]) => page.option(value, name(value) + " (" + n + ")"));
     select.replaceChildren(page.option("", first), ...options);
   }
-  const kind = (row) => data.cases[row[0]].kind;
+  const kind = (row) => data.cases[row[0]].kind || "no kind";
   function card(row) {
     const [at, name, context, question, truth, said, margin, unreadable] = row, one = data.cases[at];
     const item = page.make("li"), text = page.make("div");
@@ -26,12 +26,11 @@
       const picture = page.make("img");
       picture.src = one.picture;
       picture.alt = "The picture of case " + one.id;
-      picture.loading = "lazy";
       item.append(picture);
     }
     text.append(page.make("b", question), page.make("br"), "truth: " + truth + "; said: ", page.make("span", said + " \u2717", "wrong"));
     text.append(unreadable ? " (unreadable)" : "", "; margin " + margin, page.make("br"));
-    text.append(page.make("small", name + " \u00b7 " + (one.kind || "no kind") + " \u00b7 " + data.contexts[context] + " \u00b7 " + one.id));
+    text.append(page.make("small", name + " \u00b7 " + kind(row) + " \u00b7 " + data.contexts[context] + " \u00b7 " + one.id));
     item.append(text);
     return item;
   }
@@ -44,7 +43,7 @@
     more.hidden = wanted.length <= room;
   }
   offer(byFunction, (row) => row[1], (v) => v, "all functions");
-  offer(byKind, kind, (v) => v || "no kind", "all kinds");
+  offer(byKind, kind, (v) => v, "all kinds");
   offer(byContext, (row) => row[2], (v) => data.contexts[v], "all contexts");
   if (data.contexts.gold) byContext.value = "gold";
   for (const filter of filters) filter.addEventListener("change", () => { room = SOME; show(); });
