@@ -103,14 +103,14 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
         lstrip_blocks=True,
     )
     environment.filters["signed"] = lambda value, digits=1: number(value, digits, sign=True)
-    script = "\n".join(_asset(name) for name in _SCRIPTS)
+    script = "\n".join(asset(name) for name in _SCRIPTS)
     walked = walked_case(study)
     return environment.get_template("report.html.j2").render(
         **_texts(study),
         **_maps(study),
         words=words,
         errors=method_errors(),
-        css=Markup(_asset("report.css")),
+        css=Markup(asset("report.css")),
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         sections=_drawn(parts, documents),
@@ -221,5 +221,6 @@ def _walked_rows(walked: WalkedCase | None) -> list[tuple[str, ...]]:
     return rows
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
     return resources.files("headscope.report").joinpath("templates", name).read_text("utf-8")
