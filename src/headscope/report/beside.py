@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headscope.experiments.compare_result import ClaimSide, CompareResult
+from headscope.functions import MAIN
 from headscope.probing.atlas import Atlas
-from headscope.report.charts.base import interval, words
+from headscope.report.charts.base import interval, scaled, words
 from headscope.report.charts.heads import HeadScores, domain, rankings
 from headscope.report.contents import StudyContents, read_contents
 from headscope.report.estimates import Estimate, estimate
@@ -17,13 +18,18 @@ from headscope.report.headmap import HeadMap, one_map
 from headscope.report.measure import accuracy, select
 from headscope.report.theme import number, p_value
 from headscope.statistics.measures import difference_interval
-from headscope.storage import write_atomic
+from headscope.statistics.shares import share_difference
+from headscope.storage import Row, write_atomic
 
 if TYPE_CHECKING:
     from headscope.experiments.comparing import Comparable
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]  # header, rows
-_OWN = ("schema", "checksum", "data.path", "data.beside", "model.beside", "load", "asked")
+# Settings that have a place of their own on the page, say where things lie, or are said by the stages.
+_OWN = (
+    *("schema", "data.", "model.name", "model.revision", "model.beside", "load", "asked", "cases.", "steps"),
+    *("stage_settings.", "splits"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ def write_comparison(found: CompareResult, a: Comparable, b: Comparable, file: s
         found=found,
         about=about_table(found, here, there),
         settings=setting_table(here, there),
+        lone=lone_stages(here, there),
         records=all(side.study is not None and side.study.record is not None for side in (here, there)),
         claims=claims,
         ranked=ranking_table(found),
@@ -107,20 +114,32 @@ def _counts(study: StudyContents | None) -> str:
 
 
 def setting_table(here: Side, there: Side) -> Table:
-    """Settings that differ, by name."""
-    flat = [_settings(side.study) for side in (here, there)]
+    """Settings that differ, by name: of the studies, and of each stage that both have run."""
+    header = ("setting", "A", "B")
+    if here.study is None or there.study is None:
+        return header, []
+    both = set(here.study.results) & set(there.study.results)
+    flat = [_settings(study, both) for study in (here.study, there.study)]
     names = sorted({*flat[0], *flat[1]})
     rows = [(name, *(side.get(name, "not given") for side in flat)) for name in names]
-    return ("setting", "A", "B"), [row for row in rows if row[1] != row[2]]
+    return header, [row for row in rows if row[1] != row[2]]
 
 
-def _settings(study: StudyContents | None) -> dict[str, str]:
-    if study is None or study.record is None:
-        return {}
-    flat = dict(_flat(study.record.content()))
+def _settings(study: StudyContents, stages: Collection[str]) -> dict[str, str]:
+    flat = dict(_flat(study.record.content())) if study.record else {}
     for stage, result in study.results.items():
-        flat |= {f"{stage}.{name}": text for name, text in _flat(getattr(result, "settings", {}) or {})}
-    return {name: text for name, text in flat.items() if name not in _OWN}
+        if stage in stages:
+            flat |= {f"{stage}.{name}": text for name, text in _flat(getattr(result, "settings", {}) or {})}
+    return {name: text for name, text in flat.items() if not name.startswith(_OWN)}
+
+
+def lone_stages(here: Side, there: Side) -> list[str]:
+    """Stages that one of two studies has run and the other has not, in words."""
+    if here.study is None or there.study is None:
+        return []
+    pairs = (("A", here.study, there.study), ("B", there.study, here.study))
+    found = {name: [s for s in one.results if s not in other.results] for name, one, other in pairs}
+    return [f"{', '.join(stages)} in {name} alone" for name, stages in found.items() if stages]
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
@@ -206,25 +225,38 @@ def ranking_table(found: CompareResult) -> Table:
 
 
 def accuracy_table(here: Side, there: Side) -> Table:
-    """Per cent right after true steps on test, by function, and the difference."""
+    """Per cent right after true steps on test, by function; the difference on the questions of both."""
     rows = []
     sides = [side.study for side in (here, there)]
-    names = dict.fromkeys(f for study in sides if study for f in (*study.functions, "main"))
-    for name in names:
-        found = [_accuracy(study, name) for study in sides]
-        if any(found):
-            told = (_with_n(found[0]), _with_n(found[1]), interval(difference(found[0], found[1]), 1, True))
-            rows.append((words(name), *told))
+    for name in dict.fromkeys(f for study in sides if study for f in (*study.functions, MAIN)):
+        asked = [select(study, function=name, context="gold") if study else [] for study in sides]
+        if any(asked):
+            told = [_with_n(_per_cent(rows)) for rows in asked]
+            rows.append((words(name), *told, _paired(*asked) or _apart(*map(_per_cent, asked))))
     return ("function", "A, % right", "B, % right", "A − B, points"), rows
 
 
-def _accuracy(study: StudyContents | None, function: str) -> Estimate | None:
-    rows = select(study, function=function, context="gold") if study else []
-    if not rows:
-        return None
-    share = accuracy(rows)
-    ends = (None if end is None else 100 * end for end in (share.low, share.high))
-    return Estimate(100 * share.value, *ends, n=share.n)
+def _per_cent(rows: Sequence[Row]) -> Estimate | None:
+    return scaled(accuracy(rows)) if rows else None
+
+
+def _apart(here: Estimate | None, there: Estimate | None) -> str:
+    """The difference of figures of other questions."""
+    return f"{interval(difference(here, there), 1, True)} (other questions)" if here and there else "–"
+
+
+def _paired(here: Sequence[Row], there: Sequence[Row]) -> str:
+    """The difference on the questions that both were asked, by picture; empty where there are none."""
+    other = {(row["item"], row["question"], row["truth"]): row for row in there}
+    pairs = [(r, other[key]) for r in here if (key := (r["item"], r["question"], r["truth"])) in other]
+    if not pairs:
+        return ""
+    first, second = ([float(bool(pair[i]["correct"])) for pair in pairs] for i in (0, 1))
+    images = [str(row.get("image") or row["case"]) for row, _ in pairs]
+    found = share_difference(first, second, images)
+    low, high = map(float, found.ci)
+    points = scaled(Estimate(float(found.value), low, high, len(pairs)))
+    return f"{interval(points, 1, True)} (n = {len(pairs)}, the same questions)"
 
 
 def map_pairs(found: CompareResult, here: Atlas, there: Atlas) -> list[tuple[str, list[HeadMap]]]:
