@@ -213,6 +213,6 @@ def test_the_strongest_are_those_a_sort_of_the_scored_gives(scores, by_size):
 
 
 def test_the_interval_of_a_difference_is_that_of_newcombes_own_example() -> None:
-    # 56 of 70 against 48 of 80: Newcombe 1998 (Statistics in Medicine 17, 873), table II, method 10, column a.
+    # 56 of 70 against 48 of 80: Newcombe 1998 (Statistics in Medicine 17, 873), table II, method 10, a.
     low, high = difference_interval(56 / 70, wilson_ci(56, 70), 48 / 80, wilson_ci(48, 80))
     assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)

@@ -48,7 +48,7 @@ def test_text_of_cases_is_shown_as_text(page: Path) -> None:
     text = page.read_text("utf-8")
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert text.count("</script>") == 4  # the tables of heads and of cases, and the script of the page
+    assert text.count("</script>") == 5  # tables of heads, cases, attention, failures, and the page's script
 
 
 def test_ids_in_the_page_are_unique(page: Path) -> None:
