@@ -59,6 +59,16 @@ def test_markdown_is_the_form_that_is_not_asked_for(pair: tuple[str, str]) -> No
     assert compare(*pair, "--set", "compare.draws=20").stdout.startswith("| function |")
 
 
+def test_one_page_with_both_is_written_where_it_is_asked_for(pair: tuple[str, str], tmp_path: Path) -> None:
+    page = tmp_path / "both.html"
+    done = compare(*pair, "--html", str(page), "--set", "compare.draws=20")
+    assert done.exit_code == 0, done.output
+    assert f"page: {page}" in done.stderr
+    text = page.read_text("utf-8")
+    assert "12.5 [3.0, 20.0] (n = 40)" in text
+    assert "+14.0 [" in text
+
+
 def test_what_makes_no_sense_is_refused_with_what_to_say(pair: tuple[str, str], tmp_path: Path) -> None:
     a, b = pair
     assert "name two studies, `headscope compare A B`" in refused()
@@ -72,6 +82,7 @@ def test_what_makes_no_sense_is_refused_with_what_to_say(pair: tuple[str, str], 
     assert "compare.ranking, heads, bins, draws" in refused(a, b, "--set", "compare.other=x")
     assert "heads" in refused(a, b, "--set", "compare.head=3")
     assert "--format is for `headscope compare A B`" in refused("--study", a, "--format", "csv")
+    assert "--html is for `headscope compare A B`" in refused("--study", a, "--html", "x.html")
     assert "no atlas" in refused(a, str(tmp_path))
     done = CliRunner().invoke(app, ["probe", "--study", a, "--format", "csv"])
     assert "found `headscope probe`" in str(done.exception)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from headscope.statistics.measures import difference_interval
 from headscope.statistics.ranking import strongest
 from headscope.statistics.resampling import (
     benjamini_hochberg,
@@ -209,3 +210,9 @@ def test_the_strongest_are_those_a_sort_of_the_scored_gives(scores, by_size):
     wanted = [i for i, _ in sorted(scored, key=lambda pair: (-pair[1], pair[0]))]
     assert strongest(scores, by_size=by_size) == wanted
     assert strongest(scores, 2, by_size=by_size) == wanted[:2]
+
+
+def test_the_interval_of_a_difference_is_that_of_newcombes_own_example() -> None:
+    # 56 of 70 against 48 of 80: Newcombe 1998 (Statistics in Medicine 17, 873), table II, method 10, a.
+    low, high = difference_interval(56 / 70, wilson_ci(56, 70), 48 / 80, wilson_ci(48, 80))
+    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from made_up_effects import LOSSES, ablation, emphasis, wake
+from made_up_maps import overlay
 from PIL import Image
 
 from headscope.capturing.captured import SCHEMA, CapturePlan, write_plan
@@ -44,7 +45,7 @@ def build_study(
     folder: Path,
     *,
     count: int = 60,
-    stages: Sequence[str] = ("capture", "probe", "ablate", "emphasize", "wake"),
+    stages: Sequence[str] = ("capture", "probe", "ablate", "emphasize", "wake", "overlay"),
     skill: float = 1.0,
     shape: tuple[int, int] = (LAYERS, HEADS),
     functions: Sequence[str] = DEFAULT.functions,
@@ -81,6 +82,8 @@ def build_study(
         emphasis(folder, functions, labels, rng)
     if "wake" in stages:
         wake(folder, cases, splits, labels, rng, stated)
+    if "overlay" in stages:
+        overlay(folder, cases, splits, labels, rng)
     return folder
 
 

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from study_fixture import HOSTILE
 
 from browser import serious_findings
+from headscope.experiments.attention_maps import AttentionMaps
+from headscope.report.contents import StudyContents
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,86 @@ def test_another_case_is_shown_when_it_is_chosen(opened: Any) -> None:
     assert before != after
     assert all(question in after for question in questions)
     assert (pictures, markup) == (1, 0)
+
+
+def chosen(opened: Any, name: str, value: str) -> None:
+    """Choose in a list as a reader does."""
+    opened.execute_script(
+        "const list = document.getElementById(arguments[0]); list.value = arguments[1];"
+        "list.dispatchEvent(new Event('change', {bubbles: true}));",
+        name,
+        value,
+    )
+
+
+def text_of(opened: Any, name: str) -> str:
+    """What is to be read in an element."""
+    found: str = opened.execute_script("return document.getElementById(arguments[0]).innerText", name)
+    return found
+
+
+def settled(opened: Any, begins: str) -> str:
+    """What is said of the attention of a head, once it stands there."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(opened, 10).until(lambda d: begins in text_of(d, "attention-said"))
+    return text_of(opened, "attention-said")
+
+
+def test_attention_of_the_chosen_head_stands_over_the_picture_with_its_shares(
+    opened: Any, study: StudyContents
+) -> None:
+    maps = study.of(AttentionMaps)
+    assert maps is not None
+    row = next(r for r in maps.rows if r["case"] == maps.most_failed[0] and r["step"] == "main")
+    head = 19
+    chosen(opened, "attention-head", str(head))
+    said = settled(opened, f"{maps.heads[head]}, ")
+    assert f"{100 * row['on_picture'][head]:.1f} % of it falls on the picture" in said
+    assert "prompt’s last position" in said
+    shown = opened.execute_script(
+        "return [...document.querySelectorAll('#attention-shown .cells rect')]"
+        ".map((r) => Number(r.getAttribute('fill-opacity')))"
+    )
+    cells = np.frombuffer(row["cells"], np.uint8).reshape(len(maps.heads), -1)[head]
+    assert shown == pytest.approx(0.85 * cells / 255, abs=6e-4)
+    table = text_of(opened, "attention-figures")
+    for box in row["boxes"]:
+        share, part = box["on_box"][head], box["on_box"][head] / row["on_picture"][head]
+        assert f"{100 * share:.1f} %\t{100 * part:.1f} %\t4.0 %\t{part / 0.04:.1f}" in table
+
+
+def test_every_head_is_a_click_away_and_one_that_is_not_seen_says_so(opened: Any) -> None:
+    for head, says in ((33, "falls on the picture"), (0, "not seen in this model")):
+        opened.execute_script(
+            "document.querySelector(`#attention-map [data-head='${arguments[0]}']`)"
+            ".dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+            head,
+        )
+        label = f"L{head // 8}H{head % 8}, "
+        assert says in settled(opened, label)
+        assert opened.execute_script("return document.getElementById('attention-head').value") == str(head)
+
+
+def test_failures_are_filtered_and_more_are_shown_on_demand(opened: Any, study: StudyContents) -> None:
+    wrong = [r for r in study.answers or () if r["split"] == "test" and not r["correct"]]
+    cards = "return document.querySelectorAll('#failures-shown li').length"
+    gold = sum(r["context"] == "gold" for r in wrong)
+    assert text_of(opened, "failures-count") == f"{min(24, gold)} of {gold} that fit the filters"
+    chosen(opened, "failures-context", "")
+    chosen(opened, "failures-function", "counting")
+    counting = sum(r["function"] == "counting" for r in wrong)
+    assert opened.execute_script(cards) == min(24, counting) > 0
+    assert f" of {counting} that fit" in text_of(opened, "failures-count")
+    chosen(opened, "failures-outcome", "unreadable")
+    assert opened.execute_script(cards) == 0
+    chosen(opened, "failures-outcome", "")
+    chosen(opened, "failures-function", "")
+    opened.execute_script("document.getElementById('failures-more').click()")
+    assert opened.execute_script(cards) == min(48, len(wrong))
+    assert opened.execute_script(
+        "return [...document.querySelectorAll('#failures-shown img')].every((i) => i.naturalWidth > 0)"
+    )
 
 
 def test_pointing_at_a_head_shows_its_value(opened: Any) -> None:

@@ -48,7 +48,7 @@ def test_text_of_cases_is_shown_as_text(page: Path) -> None:
     text = page.read_text("utf-8")
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert text.count("</script>") == 3  # the tables of heads and of cases, and the script of the page
+    assert text.count("</script>") == 5  # tables of heads, cases, attention, failures, and the page's script
 
 
 def test_ids_in_the_page_are_unique(page: Path) -> None:
@@ -73,9 +73,9 @@ def test_every_figure_is_a_picture_in_both_forms(page: Path, study: StudyContent
 def test_stages_that_were_not_run_are_named_with_their_command(tmp_path: Path) -> None:
     folder = build_study(tmp_path / "bare", count=5, stages=())
     text = write_report(folder).read_text("utf-8")
-    for stage in ("capture", "probe", "ablate", "emphasize", "wake"):
+    for stage in ("capture", "probe", "ablate", "emphasize", "wake", "overlay"):
         assert f"headscope {stage} --study {folder}" in text
-    assert text.count("<b>Not run.</b>") == 4 + 7  # the first screen's parts, and the sections
+    assert text.count("<b>Not run.</b>") == 4 + 8  # the first screen's parts, and the sections
     assert "Nothing has been measured on test yet." in text
 
 
@@ -140,4 +140,4 @@ def test_hostile_names_of_model_and_functions_stay_text(study: StudyContents) ->
     parts = sections(changed)
     text = render(changed, parts, {f.name: draw(f.spec()) for part in parts for f in part.figures})
     assert "<script>alert" not in text
-    assert text.count("</script>") == 3
+    assert text.count("</script>") == 4

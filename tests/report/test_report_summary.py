@@ -19,7 +19,20 @@ CONTEXTS = ("alone", "own", "gold", "wrong", "other")
 FORM = {
     "schema": "headscope/summary/2",
     "wall_s": dict.fromkeys(
-        ("data", "capture", "causal", "attend", "probe", "ablate", "emphasize", "wake", "report", "total"), 0
+        (
+            "data",
+            "capture",
+            "causal",
+            "attend",
+            "probe",
+            "ablate",
+            "emphasize",
+            "wake",
+            "overlay",
+            "report",
+            "total",
+        ),
+        0,
     ),
     "model": {"name": "", "revision": "", "parameters": 0, "layers": 0, "heads": 0},
     "cases": {"fit": 0, "select": 0, "test": 0},

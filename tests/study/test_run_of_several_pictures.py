@@ -79,7 +79,7 @@ def test_a_run_leaves_out_only_the_stages_for_one_picture_and_says_so(
     assert len(left) == 1
     assert left[0].startswith("wake: left out: ")
     assert "has 2 pictures (12 such cases)" in left[0]
-    for stage in ("capture", "causal", "attend", "probe", "ablate", "emphasize", "report"):
+    for stage in ("capture", "causal", "attend", "probe", "ablate", "emphasize", "overlay", "report"):
         assert study.done(stage), stage
     assert "The 2 pictures of case" in page
     assert json.loads((study.folder / "summary.json").read_text())

@@ -22,7 +22,7 @@ from headscope.study.kept_record import read_record
 from headscope.study.stages import STAGES
 from headscope.study.study import Study
 
-STAGES_RUN = ("capture", "causal", "attend", "probe", "ablate", "emphasize", "wake")
+STAGES_RUN = ("capture", "causal", "attend", "probe", "ablate", "emphasize", "wake", "overlay")
 SETTINGS = {"ablate": {"layer_limit": 100.0}, "capture": {"shard_items": 60}}
 
 

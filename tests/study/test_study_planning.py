@@ -188,6 +188,7 @@ def test_the_command_counts_without_a_model_and_refuses_options_that_would_do_no
         "ablate",
         "emphasize",
         "wake",
+        "overlay",
     ]
     refused = CliRunner().invoke(app, [*data, "--dtype", "bfloat16"])
     assert isinstance(refused.exception, StudyError)

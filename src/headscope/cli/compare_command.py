@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from headscope.experiments.compare_result import ClaimSide, CompareResult, FunctionComparison
     from headscope.records import JsonObject
 
-_TAKES = {"study", "settings", "form"}  # what `headscope compare` has of its own, with or without A B
+_TAKES = {"study", "settings", "form", "page"}  # what `headscope compare` has of its own, with or without A B
 
 
-def is_pair(context: typer.Context, study: Path | None, form: str | None) -> bool:
+def is_pair(context: typer.Context, study: Path | None, form: str | None, page: Path | None = None) -> bool:
     """Whether two studies are named rather than one whose stage is to be run.
 
     Raises:
@@ -34,6 +34,8 @@ def is_pair(context: typer.Context, study: Path | None, form: str | None) -> boo
     if not named:
         if form is not None:
             raise StudyError(f"--format is for {how}; a study's stage writes compare.json")
+        if page is not None:
+            raise StudyError(f"--html is for {how}; a study's stage writes compare.json, its report the page")
         return False
     if len(named) != 2:
         raise StudyError(f"compare: found {' '.join(named)}; expected two studies or atlases: {how}")
@@ -45,12 +47,14 @@ def is_pair(context: typer.Context, study: Path | None, form: str | None) -> boo
     other = [name for name in given if name not in _TAKES]
     if study is not None or other:
         option = "study" if study is not None else other[0].replace("_", "-")
-        raise StudyError(f"{how}: takes --format and --set compare.NAME=VALUE; found --{option}")
+        raise StudyError(f"{how}: takes --format, --html and --set compare.NAME=VALUE; found --{option}")
     return True
 
 
-def compare_two(named: Sequence[str], settings: Mapping[str, JsonObject], form: str) -> None:
-    """Print the table of functions.
+def compare_two(
+    named: Sequence[str], settings: Mapping[str, JsonObject], form: str, page: Path | None = None
+) -> None:
+    """Print the table of functions, and write the page where one is asked for.
 
     Raises:
         StudyError: what cannot be compared; a setting that a comparison does not have.
@@ -75,6 +79,10 @@ def compare_two(named: Sequence[str], settings: Mapping[str, JsonObject], form: 
         say(f"{name}: left out, {why}")
     if not found.same_heads:
         say("the models have not the same heads, so that they are compared over relative depth alone")
+    if page is not None:
+        from headscope.report.beside import write_comparison
+
+        say(f"page: {write_comparison(found, a, b, page)}")
 
 
 def rows_of(found: CompareResult) -> list[list[str]]:

@@ -166,6 +166,13 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         hidden=name != "compare",
     )
 
+    html_option = typer.Option(
+        None,
+        "--html",
+        help="Of `headscope compare A B`: write one page with both side by side.",
+        hidden=name != "compare",
+    )
+
     def command(
         context: typer.Context,
         study: Path = study_option,
@@ -191,10 +198,13 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         pairs: str | None = pairs_option,
         function: str | None = function_option,
         form: str | None = format_option,
+        page: Path | None = html_option,
     ) -> None:
-        if name == "compare" and is_pair(context, study, form):
-            compare_two(context.args, parse_settings(settings), form or "markdown")
+        if name == "compare" and is_pair(context, study, form, page):
+            compare_two(context.args, parse_settings(settings), form or "markdown", page)
             return
+        if page is not None:
+            raise StudyError(f"--html is for `headscope compare A B`; found `headscope {name}`")
         if form is not None:
             raise StudyError(f"--format is for `headscope compare A B`; found `headscope {name}`")
         from headscope.study.requested_settings import RequestedSettings
@@ -215,9 +225,9 @@ def _add_stage(app: typer.Typer, name: str, text: str) -> None:
         if protocol is not None:
             show_paper(opened)
         elif name in ("run", "report"):
-            page = opened.run() if name == "run" else opened.report()
+            made = opened.run() if name == "run" else opened.report()
             show_summary(opened)
-            say(f"report: {page}")
+            say(f"report: {made}")
         else:
             opened.stage(name)
             say(f"{name}: done, in {opened.folder}")

@@ -74,8 +74,8 @@ def compare(
     for name, value, least in (("heads", heads, 0), ("bins", bins, 1), ("draws", draws, 1)):
         if value < least:
             raise StudyError(f"compare: asked for {name} {value}; expected at least {least}")
-    settings = CompareSettings(other=_named(b), ranking=ranking, heads=heads, bins=bins, draws=draws)
-    found = compare_atlases(_atlas(a), _atlas(b), settings, seed)
+    settings = CompareSettings(other=named(b), ranking=ranking, heads=heads, bins=bins, draws=draws)
+    found = compare_atlases(atlas_of(a), atlas_of(b), settings, seed)
     here, there = _claims(a), _claims(b)
     claims = {
         name: ClaimSides(here=here.get(name), there=there.get(name))
@@ -84,7 +84,7 @@ def compare(
     return found.model_copy(update={"claims": claims})
 
 
-def _folder(given: Comparable) -> Path | None:
+def folder_of(given: Comparable) -> Path | None:
     """The folder of a study; None of an atlas."""
     if isinstance(given, Atlas):
         return None
@@ -92,16 +92,22 @@ def _folder(given: Comparable) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _named(given: Comparable) -> str:
+def named(given: Comparable) -> str:
+    """What a thing that is compared is called."""
     if isinstance(given, Atlas):
         return f"an atlas of {given.provenance.model}"
     return str(given.folder if isinstance(given, InFolder) else Path(given))
 
 
-def _atlas(given: Comparable) -> Atlas:
+def atlas_of(given: Comparable) -> Atlas:
+    """The ranking of heads of a study, its folder or its file.
+
+    Raises:
+        StudyError: there is none. StoreError: it cannot be read.
+    """
     if isinstance(given, Atlas):
         return given
-    folder = _folder(given)
+    folder = folder_of(given)
     if folder is None:
         assert not isinstance(given, InFolder)
         return Atlas.load(Path(given))
@@ -129,7 +135,7 @@ def atlas_file_in(folder: Path) -> Path:
 
 def _claims(given: Comparable) -> dict[str, ClaimSide]:
     """What a study claims, by function; empty of an atlas, and where nothing was muted yet."""
-    folder = _folder(given)
+    folder = folder_of(given)
     if folder is None or not (folder / "ablation.json").exists():
         return {}
     names = ("claimed", "verdict", "heads", "drop_points", "ci", "n", "q")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from headscope.probing.atlas import Atlas
 from headscope.report import theme
@@ -58,7 +59,11 @@ class HeadMap:
 
 def head_maps(atlas: Atlas, function: str, muted: tuple[str, ...] = ()) -> list[HeadMap]:
     """The function's map under each ranking that has it; ``muted`` heads are outlined."""
-    return [_map(atlas, r, function, frozenset(muted)) for r in rankings(atlas) if function in r.scores]
+    return [
+        one_map(atlas, r, function, muted, domain(r, function))
+        for r in rankings(atlas)
+        if function in r.scores
+    ]
 
 
 def hover_table(atlas: Atlas) -> Row:
@@ -85,13 +90,15 @@ def top_heads(atlas: Atlas, ranking: HeadScores, function: str, count: int = 5) 
     return [(atlas.heads[i].label, float(scores[i] or 0.0)) for i in best]
 
 
-def _map(atlas: Atlas, ranking: HeadScores, function: str, muted: frozenset[str]) -> HeadMap:
+def one_map(
+    atlas: Atlas, ranking: HeadScores, function: str, muted: Sequence[str], ends: tuple[float, float]
+) -> HeadMap:
+    """The function's map under one ranking; ``muted`` heads are outlined, ``ends`` those of the colours."""
     names, grid = places(atlas)
     columns = max(c for _, c in grid) + 1
     rows = len(names)
     wide = WIDTH / columns
     cell = (wide, min(wide, TALLEST / rows))
-    ends = domain(ranking, function)
     scale = colours(ranking)
     flags = atlas.selected.get(ranking.name, {}).get(function) or [False] * len(atlas.heads)
     corners = [(LEFT + c * cell[0], TOP + r * cell[1]) for r, c in grid]
@@ -140,8 +147,9 @@ def _pixels(
     return data_uri(picture)
 
 
-def data_uri(picture: Image) -> str:
-    """A PIL picture as a PNG that the page carries in itself."""
+def data_uri(picture: Image, form: Literal["PNG", "WEBP"] = "PNG") -> str:
+    """A PIL picture as one that the page carries in itself; WebP is smaller and not exact."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    options: Row = {"optimize": True} if form == "PNG" else {"quality": 82, "method": 6}
+    picture.save(buffer, form, **options)
+    return f"data:image/{form.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -9,13 +9,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headscope.experiments.attention_maps import AttentionMaps
 from headscope.report import findings as says
 from headscope.report import unanswered
-from headscope.report.case_explorer import HEADER, explored, failures
+from headscope.report.attention import shown_attention
+from headscope.report.case_explorer import explored
 from headscope.report.charts import heads
 from headscope.report.charts.base import Figure, words
 from headscope.report.charts.heads import rankings
 from headscope.report.contents import StudyContents, read_contents
+from headscope.report.failures import all_failures
 from headscope.report.figures import write_figures
 from headscope.report.glance import STEPS, glance
 from headscope.report.headmap import HeadMap, head_maps, hover_table, top_heads
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from headscope.data.cases import Cases
 
 FILE = "report.html"
+_SCRIPTS = ("report.js", "shared.js", "cases.js", "attention.js", "failures.js")
 _TAGS = {
     says.HOLDS: "holds",
     says.OPPOSITE: "opposite",
@@ -99,14 +103,14 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
         lstrip_blocks=True,
     )
     environment.filters["signed"] = lambda value, digits=1: number(value, digits, sign=True)
-    script = _asset("report.js")
+    script = "\n".join(asset(name) for name in _SCRIPTS)
     walked = walked_case(study)
     return environment.get_template("report.html.j2").render(
         **_texts(study),
         **_maps(study),
         words=words,
         errors=method_errors(),
-        css=Markup(_asset("report.css")),
+        css=Markup(asset("report.css")),
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         sections=_drawn(parts, documents),
@@ -117,8 +121,10 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
         glance_steps=_walked_rows(walked)[-STEPS:],
         walked_note=unanswered.WHY if walked and not all(s.answered for s in walked.case.steps) else "",
         explored=explored(study),
-        failed=failures(study),
-        failed_header=HEADER,
+        muted_unknown=study.ablation is not None,
+        attention=shown_attention(study),
+        maps_kept=study.of(AttentionMaps),
+        failed=all_failures(study),
         pairs=before_after(study),
         followed=followed_pairs(study),
     )
@@ -215,5 +221,6 @@ def _walked_rows(walked: WalkedCase | None) -> list[tuple[str, ...]]:
     return rows
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
     return resources.files("headscope.report").joinpath("templates", name).read_text("utf-8")

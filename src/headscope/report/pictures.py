@@ -239,8 +239,13 @@ def _given(row: Row) -> Row:
     }
 
 
-def case_picture(cases: Cases, case: Case) -> Picture:
+def case_picture(cases: Cases, case: Case, longest: int = LONGEST, exact: bool = True) -> Picture:
     """A case as the page shows it, with its boxes; several pictures side by side in their order.
+
+    Args:
+        longest: side in pixels that it is made smaller to.
+        exact: whether pixels are kept as they are; else they may change a little, which takes a third of the
+            room.
 
     Raises:
         DataError: a picture is missing or damaged.
@@ -261,17 +266,20 @@ def case_picture(cases: Cases, case: Case) -> Picture:
         if thing.box is not None:
             left, (x0, y0, x1, y1) = starts[thing.picture], thing.box
             boxes.append((x0 + left, y0, x1 + left, y1, thing.name))
-    return picture_of(sheet, boxes, alt)
+    return picture_of(sheet, boxes, alt, longest, exact)
 
 
-def picture_of(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Picture:
+def picture_of(
+    image: Image, boxes: Sequence[tuple[Any, ...]], alt: str, longest: int = LONGEST, exact: bool = True
+) -> Picture:
     """A picture for the page with boxes (x0, y0, x1, y1, name) in its pixels.
 
-    Large photographs are made smaller; small scenes are kept and enlarged by the browser.
+    Large photographs are made smaller; small scenes are kept and enlarged by the browser. What is not to be
+    exact is written as WebP instead of PNG.
     """
     from PIL import Image
 
-    factor = min(1.0, LONGEST / max(image.size))
+    factor = min(1.0, longest / max(image.size))
     if factor < 1:
         size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
         image = image.resize(size, Image.Resampling.LANCZOS)
@@ -279,4 +287,5 @@ def picture_of(image: Image, boxes: Sequence[tuple[Any, ...]], alt: str) -> Pict
         (x0 * factor, y0 * factor, (x1 - x0) * factor, (y1 - y0) * factor, str(name))
         for x0, y0, x1, y1, name in boxes
     )
-    return Picture(data_uri(image), image.width, image.height, drawn, alt)
+    uri = data_uri(image) if exact else data_uri(image, "WEBP")
+    return Picture(uri, image.width, image.height, drawn, alt)

@@ -85,6 +85,7 @@ _CHARTED: tuple[tuple[str, str, str, tuple[Chart, ...]], ...] = (
     ),
     ("circuit", "Circuit", "circuit", (circuit.graph,)),
     ("compare", "Another study", "compare", (compare.overlap, compare.over_depth)),
+    ("attention", "Attention over the picture", "overlay", ()),
 )
 
 
@@ -101,4 +102,6 @@ def sections(study: StudyContents) -> list[Section]:
         found.append(Section(name, title, figures, None if study.ran(stage) else stage, lead))
     if study.cases is not None and study.answers:
         found.append(Section("cases", "Case by case"))
+    if study.answers:
+        found.append(Section("failures", "All failures"))
     return [*found, Section("methods", "Methods and caveats")]

@@ -78,3 +78,18 @@ def wilson_ci(k: int, n: int, level: float = 0.95) -> Interval:
     half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     # At 0 and n the formula gives exactly 0 and 1; rounding must not push it past the estimate.
     return (0.0 if k == 0 else middle - half), (1.0 if k == n else middle + half)
+
+
+def difference_interval(a: float, a_ci: Interval, b: float, b_ci: Interval) -> Interval:
+    """Interval of a - b from the intervals of two independent figures (square-and-add: Newcombe 1998).
+
+    Figures that rise and fall together, such as those of the same questions, differ less than it says.
+
+    Example:
+        >>> low, high = difference_interval(5.0, (2.0, 9.0), 1.0, (-2.0, 4.0))
+        >>> round(low, 2), round(high, 2)
+        (-0.24, 9.0)
+    """
+    below = math.hypot(a - a_ci[0], b_ci[1] - b)
+    above = math.hypot(a_ci[1] - a, b - b_ci[0])
+    return a - b - below, a - b + above

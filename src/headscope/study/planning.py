@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ def stage_work(
         >>> stage_work(cases, assign_splits(cases, 0), size_named("quick"), DEFAULT)  # doctest: +SKIP
     """
     asked = _Asked(cases, splits, size, taxonomy, seed, quarters)
-    return tuple(count(asked) for count in (_capture, _causal, _attend, _ablate, _emphasize, _wake))
+    return tuple(count(asked) for count in (_capture, _causal, _attend, _ablate, _emphasize, _wake, _overlay))
 
 
 def _capture(asked: _Asked) -> StageWork:
@@ -188,6 +189,16 @@ def _wake(asked: _Asked) -> StageWork:
     shown += 2 * min(s.wrong_names, len(found["test"]))
     # plain and pointed at, with the spatial heads muted and with random ones: whole runs
     return StageWork("wake", shown + 2 * tested * (1 + s.mediation_draws))
+
+
+def _overlay(asked: _Asked) -> StageWork:
+    from headscope.asking.items import make_items
+
+    # At most: which cases are read depends on the answers.
+    here = [c for c in asked.cases if asked.splits[c.id] == "test" and not c.more]
+    questions = Counter(item.case.id for item in make_items(here, asked.taxonomy, ("gold",)))
+    most = questions.most_common(asked.settings("overlay").cases)
+    return StageWork("overlay", sum(n for _, n in most))
 
 
 def unit_seconds(

@@ -35,6 +35,7 @@ SIZES = {
             "probe": {"max_steps": 60, "permutations": 3, "controls": 2, "draws": 20, "epochs": 2},
             "causal": {"max_items": 2},
             "attend": {"max_items": 2},
+            "overlay": {"cases": 2},
             "ablate": {
                 "draws": 2,
                 "random_draws": 2,
@@ -78,6 +79,7 @@ SIZES = {
             "probe": {"max_steps": 150, "permutations": 20, "draws": 200, "epochs": 10},
             "causal": {"max_items": 10},
             "attend": {"max_items": 20},
+            "overlay": {"cases": 6},
             "ablate": {
                 "draws": 20,
                 "random_draws": 20,

@@ -222,6 +222,17 @@ STAGES = (
         one_picture=True,
     ),
     Stage(
+        "overlay",
+        "Keep where in the picture every head attends, for a few cases of test.",
+        needs=("capture",),
+        file="overlay.json",
+        home="headscope.experiments.attention_maps",
+        run="attention_maps",
+        settings="OverlaySettings",
+        result="AttentionMaps",
+        keeps=("overlay.json", "overlay.parquet", "overlay"),
+    ),
+    Stage(
         "report",
         "Write summary.json, report.html and the figures.",
         needs=(),
