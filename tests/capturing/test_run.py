@@ -199,7 +199,12 @@ def test_every_file_of_a_shard_that_is_changed_is_found_and_its_shard_made_again
         if "prompt_last" in file.parts:
             with pytest.raises(DamagedError, match="was changed since it was written"):
                 open_activations(tmp_path, "prompt_last")
+        file.unlink()
+        assert list(broken_shards(tmp_path, plan)) == ["00001"], file
         file.write_bytes(whole)
+    (tmp_path / "shards" / "00001" / "checksums.json").unlink()
+    capture(tiny, cases, SPLITS, tmp_path, **settings)
+    assert tree(tmp_path) == before
     chunks = (tmp_path / "shards" / "00001" / "z.zarr" / "prompt_last" / "c").rglob("*")
     chunk = next(p for p in chunks if p.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")

@@ -14,6 +14,7 @@ from labelled import SIZE, THINGS, WRITERS, photos, yolo
 
 from headscope.data.fields import RecordError
 from headscope.data.labels.instances import convert, form_of
+from headscope.data.labels.pictures import checked
 from headscope.data.masks import box_of_segmentation, decoded, encoded
 from headscope.errors import DataError
 
@@ -33,6 +34,13 @@ def test_every_tool_gives_the_same_instances(name: str, tmp_path: Path) -> None:
     for (kind, box), (wanted, (x0, y0, x1, y1)) in zip(boxes, THINGS, strict=True):
         assert kind == wanted
         assert box == pytest.approx([x0, y0, x1 - x0, y1 - y0])
+
+
+def test_a_box_just_outside_its_picture_is_cut_to_it_unless_nothing_of_it_is_inside() -> None:
+    assert checked((-1.5, 2, 5, 9), (100, 50), "") == (0, 2, 5, 9)
+    for beside in ((-1.5, 2, -0.5, 9), (5, 50, 9, 50.5)):
+        with pytest.raises(RecordError, match="outside the picture"):
+            checked(beside, (100, 50), "")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ class Walker:
         """Commands that a message spells out, what it leaves open filled in; a stage for its own files."""
         found = []
         for words in map(shlex.split, re.findall(r"`headscope ([^`]+ [^`]+)`", text)):
+            if words == ["compare", "A", "B"]:
+                continue  # how a command is used, and no advice
             places = {"--data": self.cases, "--study": self.study, "--model": self.home / "model"}
             for n, word in enumerate(words):
                 if re.fullmatch(r"[A-Z]+", word):

@@ -120,7 +120,7 @@ class Walk(Walker):
 
     def damage(self) -> None:
         """A file of the study flipped, cut or deleted."""
-        files = [p for p in sorted(self.study.rglob("*")) if p.is_file() and p.name != ".lock-guard"]
+        files = [p for p in sorted(self.study.rglob("*")) if p.is_file() and "lock" not in p.name]
         if not files:
             return
         file = self.rng.choice(files)

@@ -46,7 +46,7 @@ def broken_shards(folder: str | Path, plan: CapturePlan) -> dict[str, str]:
     found: dict[str, str] = {}
     for shard in (shard_path(folder, s.name) for s in plan.shards):
         try:
-            if shard.is_dir() and _checked(shard, "").get("plan", plan.identity) != plan.identity:
+            if shard.is_dir() and _checked(shard, "").get("plan") != plan.identity:
                 found[shard.name] = f"{shard}: was captured by another plan"
         except DamagedError as exc:
             found[shard.name] = str(exc)
@@ -60,8 +60,8 @@ def _checked(shard: Path, *parts: str) -> dict[str, Any]:
         StoreError: one of them is missing, or was changed.
     """
     path = shard / CHECKSUMS
-    if not path.exists():  # written before shards had checksums
-        return {}
+    if not path.exists():
+        raise damaged(path, "not found")
     said = read_json(path)
     files = said.get("files") if isinstance(said, dict) else None
     if not isinstance(files, dict):

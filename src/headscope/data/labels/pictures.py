@@ -56,7 +56,10 @@ def checked(box: Box, size: tuple[int, int], at: str) -> Box:
         slack = max(2.0, 0.02 * side)
         if low < -slack or high > side + slack:
             raise RecordError(at, "box outside the picture", shown, f"within {size[0]} x {size[1]} pixels")
-    return max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1]))
+    inside = max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1]))
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:  # it lies beside the picture, by less than that
+        raise RecordError(at, "box outside the picture", shown, f"within {size[0]} x {size[1]} pixels")
+    return inside
 
 
 def around(points: Sequence[tuple[float, float]], at: str) -> Box:
