@@ -117,7 +117,7 @@ class Walker:
 
     def advice(self, text: str) -> list[list[str]]:
         """Commands that a message spells out, what it leaves open filled in; a stage for its own files."""
-        found = []
+        found: list[list[str]] = []
         for words in map(shlex.split, re.findall(r"`headscope ([^`]+ [^`]+)`", text)):
             if words == ["compare", "A", "B"]:
                 continue  # how a command is used, and no advice
