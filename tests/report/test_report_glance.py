@@ -52,12 +52,31 @@ def test_the_map_outlines_the_heads_that_were_muted_and_no_others(
     assert shown.map is not None
     assert len(shown.map.boxes) == len(test.heads)
     assert f"the {len(test.heads)} of 64" in shown.heads
+    assert shown.asks == study.taxonomy.titles[shown_function(study)[0]]
+
+
+def test_layers_in_which_no_head_may_be_chosen_are_named_with_what_they_cost(study: StudyContents) -> None:
+    assert study.ablation is not None
+    layers = tuple(
+        found.model_copy(update={"left_out": found.layer == 1, "forced_drop_points": 8.1})
+        for found in study.ablation.layers
+    )
+    made = glance(study.having(ablate=study.ablation.model_copy(update={"layers": layers})))
+    assert "None is chosen in layer 1, where random heads cost all functions much (8.1 points" in made.heads
+    none = tuple(found.model_copy(update={"left_out": False}) for found in layers)
+    made = glance(study.having(ablate=study.ablation.model_copy(update={"layers": none})))
+    assert "None is chosen" not in made.heads
 
 
 def test_bars_are_as_long_as_what_they_stand_for(study: StudyContents) -> None:
     name, _ = shown_function(study)
     values = {"forced_drop_points": 80.0, "forced_ci": (60.0, 100.0), "forced_control_mean": 5.0}
-    made = glance(with_tests(study, **{name: {**values, "forced_control_max": 10.0}}))
+    _, test = shown_function(study)
+    assert test is not None
+    assert test.elsewhere is not None
+    others = test.elsewhere.model_copy(update={"points": 2.5})
+    values |= {"forced_control_max": 10.0, "forced_clean": 98.0, "elsewhere": others}
+    made = glance(with_tests(study, **{name: values}))
     own, random = made.bars
     a_point = 300 / 100  # the picture is as wide as the greatest number
     assert own.size == pytest.approx(80 * a_point)
@@ -65,6 +84,8 @@ def test_bars_are_as_long_as_what_they_stand_for(study: StudyContents) -> None:
     assert own.low == pytest.approx(4 + 60 * a_point)
     assert (random.low, random.high) == (pytest.approx(4 + 5 * a_point), pytest.approx(4 + 10 * a_point))
     assert "80.0 [60.0, 100.0] points of forced choice" in made.silenced
+    assert "from 98.0 % right to 18.0 %; with as many" in made.silenced
+    assert "lose 2.5 on average. That these heads serve" in made.silenced
     assert "random heads of the same layers 5.0, at most 10.0" in made.silenced
 
 

@@ -45,7 +45,8 @@ class Glance:
     Attributes:
         walked, left_out: a case with its steps, and how many of them are not shown.
         asked: how well the model answers.
-        function, map, heads, held: the function whose heads are shown, where they lie, how many of how many.
+        function, asks: the function whose heads are shown, and what it asks.
+        map, heads: where they lie, how many of how many.
         silenced, silenced_verdict, bars: what muting them costs.
         pair, woken, woken_verdict: a question before and after pointing, and what pointing changes overall.
     """
@@ -54,6 +55,7 @@ class Glance:
     left_out: int = 0
     asked: str = ""
     function: str = ""
+    asks: str = ""
     map: HeadMap | None = None
     heads: str = ""
     silenced: str = ""
@@ -73,7 +75,7 @@ def glance(study: StudyContents) -> Glance:
         "left_out": max(0, len(walked.rows) - STEPS) if walked else 0,
         "asked": _asked(study),
         **_heads(study, function, test),
-        **_silenced(function, test),
+        **_silenced(study, function, test),
         **_woken(study),
     }
     return Glance(**found)  # type: ignore[arg-type]
@@ -104,7 +106,9 @@ def _asked(study: StudyContents) -> str:
         if mine:
             right = scaled(accuracy(mine))
             parts.append(f"{number(right.value)} % of {name} (n = {right.n:,})")
-    return f"Asked step by step, the model answers {' and '.join(parts)} right." if parts else ""
+    return (
+        f"Given true answers to earlier steps, the model gets {' and '.join(parts)} right." if parts else ""
+    )
 
 
 def _heads(study: StudyContents, function: str, test: MutingTest | None) -> dict[str, object]:
@@ -117,20 +121,38 @@ def _heads(study: StudyContents, function: str, test: MutingTest | None) -> dict
     if not maps:
         return {}
     every = len(study.atlas.heads)
-    text = f"The {ranking} score of every head for {words(name)}."
+    text = f"The {ranking} score of every head: {maps[0].unit}."
     if held:
-        text += f" Outlined: the {len(held)} of {every} that were chosen, on other pictures than those below."
+        text += f" Outlined: the {len(held)} of {every} that were chosen, on pictures not used in part 3."
+        text += _layers_left_out(study)
     if maps[0].dots:
         text += " Dots: heads that pass that score's own test."
-    return {"function": words(name), "map": maps[0], "heads": text}
+    asks = study.taxonomy.titles.get(name, "")
+    return {"function": words(name), "asks": asks, "map": maps[0], "heads": text}
 
 
-def _silenced(function: str, test: MutingTest | None) -> dict[str, object]:
+def _layers_left_out(study: StudyContents) -> str:
+    """Layers in which no head may be chosen, since every function needs them, and what they cost."""
+    out = [f for f in study.ablation.layers if f.left_out] if study.ablation else []
+    if not out:
+        return ""
+    cost = [f.forced_drop_points for f in out if f.forced_drop_points is not None]
+    least = f" ({number(min(cost))} points or more)" if cost else ""
+    which = ", ".join(str(f.layer) for f in out)
+    return (
+        f" None is chosen in layer{'s' * (len(out) > 1)} {which}, where random heads cost all functions "
+        f"much{least}."
+    )
+
+
+def _silenced(study: StudyContents, function: str, test: MutingTest | None) -> dict[str, object]:
     if test is None or test.forced_drop_points is None:
         return {}
     own = forced_lost(test)
     loss = f"{interval(own)} points of forced choice (n = {own.n})"
     text = f"With these heads muted, {words(function)} loses {loss}"
+    if test.forced_clean is not None:
+        text += f", from {number(test.forced_clean)} % right to {number(test.forced_clean - own.value)} %"
     says = muting_verdict(test)
     if test.forced_control_mean is not None:
         text += (
@@ -138,8 +160,11 @@ def _silenced(function: str, test: MutingTest | None) -> dict[str, object]:
             f"at most {number(test.forced_control_max)} ({test.sets} sets)"
         )
     text += "."
+    if test.elsewhere is not None and test.elsewhere.points is not None:
+        text += f" The other functions lose {number(test.elsewhere.points)} on average."
     if not test.claimed:
         text += f" {test.verdict[:1].upper()}{test.verdict[1:]}."
+    text += f" That these heads serve {words(function)}:"
     return {"silenced": text, "silenced_verdict": says, "bars": _bars(own, test)}
 
 
@@ -175,9 +200,11 @@ def _woken(study: StudyContents) -> dict[str, object]:
     if main is not None:
         says = verdict(main)
         text = (
-            f"Pointing changes {interval(main, 1, True)} points on the {main.n} questions whose answer "
-            "neither box nor window tells."
+            f"Over the {main.n} questions whose answer cannot be told from the marks alone, pointing "
+            f"(outlines, and all else covered) changes {interval(main, 1, True)} points."
         )
     if pairs:
-        text += " The example is an answer that changed, not a typical one."
+        text = f"One answer that changed, picked to show what is done; it is not typical. {text}"
+    if says:
+        text += " That pointing helps:"
     return {"pair": pairs[0] if pairs else None, "woken": text, "woken_verdict": says}

@@ -93,12 +93,11 @@ def before_after(study: StudyContents, most: int = 6) -> list[BeforeAfter]:
             marked = point(example.style, image, example.boxes).image
         except HeadscopeError:
             continue
-        boxes = [(*box, "") for box in example.boxes]
         alt = f"The picture of case {example.case}"
         found.append(
             BeforeAfter(
                 example,
-                picture_of(image, boxes, f"{alt}, boxes of the named objects drawn over it"),
+                picture_of(image, (), f"{alt}, plain"),
                 picture_of(marked, (), f"{alt} as the model saw it, marked in style {example.style}"),
             )
         )

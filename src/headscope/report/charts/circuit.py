@@ -38,7 +38,7 @@ def graph(study: StudyContents) -> Figure | None:
         alt.concat(*charts, columns=_COLUMNS),
         "Dots: the heads that carry the fact, by layer; top: the answer. A line: with only what the lower "
         "head takes from the other picture handed on to the upper one, the margin moves; the thicker, the "
-        "farther. Drawn are edges beyond those of random heads of the same layers (q < 5 %). On `test`: "
+        "farther. Drawn are edges beyond those of random heads of the same layers (q < 5 %). On test: "
         f"{counts}.",
         "Graphs: heads by layer and the edges among them, by function.",
         ("function", "from", "to", "share carried", "q", "named"),

@@ -67,7 +67,7 @@ def by_position(study: StudyContents) -> Figure | None:
         chart,
         "One head's output is taken from the run on the other picture of a pair: 0, the answer's margin "
         "stays; 1, it moves as far as if everything were taken. Mean of both ways, the strongest heads of "
-        f"each function on `select`. Pairs that are answered right both ways: {pairs}.",
+        f"each function on select. Pairs that are answered right both ways: {pairs}.",
         "Heat map: share of the margin's difference carried over, by head and position.",
         ("function", "head", *(_WHERE[g] for g in shown)),
         tuple(table),
@@ -114,7 +114,7 @@ def sets(study: StudyContents) -> Figure | None:
         "patch-sets",
         "Smallest sets of heads that carry the fact",
         chart,
-        "Heads found by a greedy search on `select`, judged on `test`. Sufficient: with their output from "
+        "Heads found by a greedy search on select, judged on test. Sufficient: with their output from "
         "the other picture the answer is the other picture's. Necessary: without their own output the own "
         "answer is lost. Bars: 95 % intervals by picture; of random sets, with as many heads in every layer "
         "unless the table says otherwise, from mean to greatest.",
@@ -157,7 +157,7 @@ def stand_ins(study: StudyContents) -> Figure | None:
         "patch-stand-ins",
         "Heads that stand in for each other",
         chart,
-        "Among the strongest heads of each function on `select`, the two pairs whose joint patch carries "
+        "Among the strongest heads of each function on select, the two pairs whose joint patch carries "
         "most beyond the sum of both alone: above 0 one does the other's work where it is missing. 95 % "
         "bootstrap intervals by picture.",
         "Dots with intervals: share carried together beyond the sum.",
