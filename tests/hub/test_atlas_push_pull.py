@@ -30,19 +30,17 @@ def test_what_was_pushed_is_pulled_byte_for_byte(hub: StandIn, atlas_path: Path,
     pulled = pull_atlas(NAME, tmp_path / "deep" / "mine.json", endpoint=hub.url)
     assert (tmp_path / "deep" / "mine.json").read_bytes() == atlas_path.read_bytes() == files["atlas.json"]
     assert pulled == Atlas.load(atlas_path)
-    assert not hub.repositories[NAME].private
+    assert hub.repositories[NAME].private
     assert hub.repositories[NAME].messages[-1] == "Atlas of embedded"
 
 
 def test_the_commands_push_and_pull(hub: StandIn, atlas_path: Path, tmp_path: Path) -> None:
     runner, out = CliRunner(), tmp_path / "mine.json"
     to = ["--endpoint", hub.url]
-    pushed = runner.invoke(
-        app, ["atlas", "push", str(atlas_path), NAME, "--private", "--licence", "mit", *to]
-    )
+    pushed = runner.invoke(app, ["atlas", "push", str(atlas_path), NAME, "--public", "--licence", "mit", *to])
     assert pushed.exit_code == 0, pushed.exception
     assert pushed.stdout.startswith(f"{hub.url}/{NAME}/commit/")
-    assert hub.repositories[NAME].private
+    assert not hub.repositories[NAME].private
     assert b'license: "mit"' in hub.repositories[NAME].commits[-1][1]["README.md"]
     revision = hub.repositories[NAME].commits[-1][0]
     pulled = runner.invoke(app, ["atlas", "pull", NAME, "--revision", revision, "--out", str(out), *to])
@@ -81,8 +79,10 @@ def test_pushing_the_same_again_makes_no_commit_and_a_revision_stays(
 def test_what_is_asked_privately_does_not_go_to_a_public_repository(hub: StandIn, atlas_path: Path) -> None:
     held = hub.add(NAME, {"README.md": b"mine"})
     with pytest.raises(HubError, match="asked to push privately, found a public repository"):
-        push_atlas(atlas_path, NAME, private=True, endpoint=hub.url)
+        push_atlas(atlas_path, NAME, endpoint=hub.url)
     assert len(held.commits) == 1
+    push_atlas(atlas_path, NAME, private=False, endpoint=hub.url)
+    assert len(held.commits) == 2
 
 
 def test_no_request_is_made_where_the_network_is_switched_off(

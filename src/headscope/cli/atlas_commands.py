@@ -27,7 +27,7 @@ def push(
         Path, typer.Argument(help="Folder of a study, or an atlas.json.", metavar="ATLAS_OR_STUDY")
     ],
     name: RepositoryArgument,
-    private: Annotated[bool, typer.Option("--private", help="Only the owner sees it.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Everybody sees it.")] = False,
     licence: Annotated[
         str,
         typer.Option(
@@ -40,12 +40,17 @@ def push(
     ] = None,
     endpoint: EndpointOption = None,
 ) -> None:
-    """Send an atlas and its card to the Hub, in one commit; of a study, the card has its claims."""
+    """Send an atlas and its card to the Hub; private unless --public; of a study, the card has its claims."""
     from headscope.hub.push import push_atlas
 
     tell(
         push_atlas(
-            source, name, private=private, licence=licence, datasets=tuple(dataset or ()), endpoint=endpoint
+            source,
+            name,
+            private=not public,
+            licence=licence,
+            datasets=tuple(dataset or ()),
+            endpoint=endpoint,
         )
     )
 

@@ -19,7 +19,7 @@ def push_atlas(
     given: Comparable,
     name: str,
     *,
-    private: bool = False,
+    private: bool = True,
     licence: str = "",
     datasets: Sequence[str] = (),
     endpoint: str | None = None,
@@ -33,6 +33,7 @@ def push_atlas(
             its claims.
         name: ``NAME/REPO``.
         private: whether only the owner sees it; a public repository that is there already is then refused.
+            False: a new repository is public, and one that is there already stays what it is.
         licence: an id such as ``cc-by-4.0``; empty: the card says that none is stated.
         datasets: names of the data on the Hub, for the card.
         endpoint: address of another Hub; None: that of ``HF_ENDPOINT``, else https://huggingface.co.
@@ -60,11 +61,11 @@ def push_atlas(
     with hub_errors(name, api, "could not be pushed"):
         if api.token is None and _no_token():
             raise HubError(f"{where}: could not be pushed: there is no token; {LOGIN} (one that may write)")
-        api.create_repo(name, private=True if private else None, exist_ok=True)
+        api.create_repo(name, private=private, exist_ok=True)
         if private and not api.model_info(name).private:
             raise HubError(
                 f"{where}: asked to push privately, found a public repository of that name; nothing was "
-                "sent; name another, or leave --private out"
+                "sent; say --public (private=False), or name another"
             )
         done = api.create_commit(
             name, operations, commit_message=f"Atlas of {source.atlas.provenance.model or 'a model'}"
