@@ -120,6 +120,7 @@ def test_what_was_not_run_is_said_in_its_place(tmp_path: Path) -> None:
 def test_the_first_screen_holds_the_question_the_bars_and_both_pictures(page: Path, shown: Glance) -> None:
     text = page.read_text("utf-8")
     screen = text[text.index('<section id="glance">') : text.index('<section id="summary">')]
+    assert "64 attention heads in 8 layers. Which of them serve" in text
     assert screen.count('<svg class="scene"') == 3
     assert screen.count('<svg class="map"') == 1
     assert screen.count('<svg class="bars"') == 1

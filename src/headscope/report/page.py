@@ -130,11 +130,21 @@ def render(study: StudyContents, parts: list[Section], documents: dict[str, str]
     )
 
 
+def _model(name: str, study: StudyContents) -> str:
+    """Which model was studied, and how many heads it has."""
+    if study.atlas is None:
+        return f"The attention heads of the model {name}."
+    heads = study.atlas.heads
+    layers = {(head.tower, head.layer, head.site) for head in heads}
+    return f"The model {name} has {len(heads):,} attention heads in {len(layers)} layers."
+
+
 def _texts(study: StudyContents) -> Row:
     name = study.model_name or "a vision-language model"
     data = study.record.data.path if study.record else "its cases"
     return {
         "title": f"Attention heads and spatial reasoning: {Path(name).name or name}",
+        "model": _model(Path(name).name or name, study),
         "banner": says.banner(study),
         "problems": [*study.problems, *unanswered.note(study)],
         "paragraph": paragraph(study) or "Nothing has been measured on test yet.",
