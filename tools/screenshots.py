@@ -72,7 +72,7 @@ def take_playground(driver: Any, study: Path) -> None:
 
 def take_report(driver: Any, report: Path) -> None:
     """The first screen of a report."""
-    driver.set_window_size(1280, 1180)
+    driver.set_window_size(1280, 1360)
     driver.get(report.resolve().as_uri())
     time.sleep(1)
     driver.save_screenshot(str(IMAGES / "report.png"))
