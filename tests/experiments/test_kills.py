@@ -90,7 +90,7 @@ def test_kills_at_random_moments_end_with_the_same_bytes(
 
     monkeypatch.setattr(storage, "write_atomic", dying)
     stages[name](copy.copy(vlm), tmp_path / "whole")
-    kills = pytestconfig.getoption("--kills") or 8
+    kills = pytestconfig.getoption("--kills") or 5
     rng = random.Random(kills)
     each = 2 * moments[0] / kills  # so that the kills are spread over the whole run
     for _ in range(kills):

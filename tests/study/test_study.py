@@ -102,7 +102,7 @@ def test_kills_at_random_moments_end_with_the_same_artefacts(
     command = run_command(cases_folder, tiny_llava_folder, study)
     seconds = read_json(finished / "timings.json")
     rng = random.Random(int(time.time()))  # moments differ from run to run; the outcome must not
-    kills = pytestconfig.getoption("--kills") or 10
+    kills = pytestconfig.getoption("--kills") or 6
     longest = 4 + 1.7 * sum(seconds.values()) / kills
     finished_files: dict[str, int] = {}
     for _ in range(kills):
