@@ -54,10 +54,10 @@ def pull_atlas(
         raise StoreError(f"{out}: is there already; name another file, or say overwrite")
     with TemporaryDirectory() as folder, hub_errors(name, api, "could not be pulled", revision):
         fetched, commit = _fetched(api, name, revision, Path(folder))
-        checked(fetched, f"{name} at {api.endpoint}, commit {commit}")
+        atlas = checked(fetched, f"{name} at {api.endpoint}, commit {commit}")
         content = fetched.read_bytes()
     write_atomic(out, content)
-    return Atlas.load(out)
+    return atlas
 
 
 def _fetched(api: HfApi, name: str, revision: str | None, folder: Path) -> tuple[Path, str]:

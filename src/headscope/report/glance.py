@@ -136,12 +136,11 @@ def _layers_left_out(study: StudyContents) -> str:
     out = [f for f in study.ablation.layers if f.left_out] if study.ablation else []
     if not out:
         return ""
-    cost = [f.forced_drop_points for f in out if f.forced_drop_points is not None]
-    least = f" ({number(min(cost))} points or more)" if cost else ""
+    costs = ", ".join(number(f.forced_drop_points) for f in out)
     which = ", ".join(str(f.layer) for f in out)
     return (
-        f" None is chosen in layer{'s' * (len(out) > 1)} {which}, where random heads cost all functions "
-        f"much{least}."
+        f" None is chosen in layer{'s' * (len(out) > 1)} {which}, where muting random heads costs "
+        f"{costs} points, averaged over all functions."
     )
 
 
